@@ -1,0 +1,82 @@
+# Tollgate: one command to run it, one to check it. `make` alone lists them.
+#
+# Everything is installed into .venv/ from requirements files with hashes. A stamp in .venv/ remembers what is
+# installed, so a second run starts at once. Paths are relative: the clone may lie at a path with spaces.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make lock" pyproject.toml --group build
+MAKEFLAGS += --no-print-directory
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check check-fast lint format types imports tidy tests-with-coverage fix schema schema-check bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+
+run: .venv/.runtime ## start everything on this machine and print the addresses; Ctrl-C stops it
+	@$(BIN)/tollgate up
+
+test: .venv/.dev ## run the whole test suite on throw-away servers
+	@$(BIN)/python -m pytest
+
+check: lint format types imports schema-check tests-with-coverage ## everything that must hold before a merge
+
+check-fast: lint format types imports tidy ## lint, types, imports and tidiness; under a minute
+
+lint: .venv/.dev
+	$(BIN)/ruff check
+
+format: .venv/.dev
+	$(BIN)/ruff format --check
+
+types: .venv/.dev
+	$(BIN)/mypy
+
+imports: .venv/.dev
+	$(BIN)/lint-imports
+
+tidy: .venv/.dev
+	$(BIN)/python -m pytest -q tests/test_tidy.py
+
+tests-with-coverage: .venv/.dev
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report --skip-covered --skip-empty
+
+fix: .venv/.dev ## correct what the linter can, and format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+schema: .venv/.runtime ## write schema.graphql from the code
+	@$(BIN)/tollgate schema > schema.graphql.new && mv schema.graphql.new schema.graphql
+
+schema-check: .venv/.runtime
+	@$(BIN)/tollgate schema | diff -u schema.graphql - \
+		|| { echo "schema.graphql does not fit the code; run 'make schema' and commit it"; exit 1; }
+
+bench: .venv/.dev ## measure; the goals are in bench/
+	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+
+lock: .venv/.dev ## compile the requirements files from pyproject.toml
+	$(COMPILE) --output-file requirements.txt
+	$(COMPILE) --extra dev --constraints requirements.txt --output-file requirements-dev.txt
+
+clean: ## remove what was installed and cached; .tollgate/ (the data) stays
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The console script needs the project itself: installed in place, by the setuptools of the lock.
+.venv/.runtime: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "Tollgate needs Python 3.11 or later as '$(PYTHON)'; name one with: make PYTHON=/path/to/python3.11 …"; exit 1; }
+	@echo "Installing the pinned packages into .venv/ (once)"
+	@$(PYTHON) -m venv .venv
+	@$(PIP) install --require-hashes -r requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: .venv/.runtime requirements-dev.txt
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@
