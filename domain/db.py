@@ -1,0 +1,172 @@
+"""The database: engine, unit of work, column types, and the encryption of personal values.
+
+A `Tx` is one transaction on one connection and belongs to one task. Services whose first parameter is `tx` run inside
+the caller's unit of work and never commit. A transaction is never open over a network call.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, cast
+
+import asyncpg
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy.dialects import postgresql as pg
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+# Every slice's tables; each slice writes only its own.
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    }
+)
+
+# What a statement or a connection raises while Postgres is out of reach or refuses; whoever waits catches these.
+DATABASE_ERRORS = (sa.exc.DBAPIError, sa.exc.TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+
+# Quantities, prices and costs: exact, 20 digits before the point and 18 after it.
+Quantity = sa.Numeric(38, 18)
+Instant = sa.TIMESTAMP(timezone=True)
+Id = pg.UUID(as_uuid=True)
+Json = pg.JSONB()
+
+_NONCE_BYTES = 12
+_KEY_BYTES = 32
+
+
+class Personal(sa.types.TypeDecorator[bytes]):
+    """A column whose value is sealed by the `Vault`: the only place where a personal value may be stored."""
+
+    impl = sa.LargeBinary
+    cache_ok = True
+
+
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    """One customer's encryption key, unwrapped. Deleting its wrapped form erases all it sealed."""
+
+    id: str
+    secret: bytes
+
+
+class Vault:
+    """Seals personal values with AES-256-GCM. The master key wraps data keys and never seals a value itself."""
+
+    def __init__(self, master: bytes) -> None:
+        assert len(master) == _KEY_BYTES, "the master key has 32 bytes"
+        self._master = master
+        self._lookup = hashlib.blake2b(b"lookup", key=master, digest_size=_KEY_BYTES).digest()
+        self.system = DataKey("system", hashlib.blake2b(b"system", key=master, digest_size=_KEY_BYTES).digest())
+
+    def new_wrapped_key(self, key_id: str) -> bytes:
+        """Make a random data key, wrapped for storage."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + AESGCM(self._master).encrypt(nonce, AESGCM.generate_key(256), key_id.encode())
+
+    def unwrap(self, key_id: str, wrapped: bytes) -> DataKey:
+        """Open a stored data key. A wrong master key or a moved row raises InvalidTag."""
+        nonce, sealed = wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:]
+        return DataKey(key_id, AESGCM(self._master).decrypt(nonce, sealed, key_id.encode()))
+
+    @staticmethod
+    def seal(key: DataKey, where: str, value: str | bytes) -> bytes:
+        """Encrypt a value for one place ("table:column:row"): moved elsewhere, it does not open."""
+        nonce = os.urandom(_NONCE_BYTES)
+        plain = value.encode() if isinstance(value, str) else value
+        return nonce + AESGCM(key.secret).encrypt(nonce, plain, f"{key.id}:{where}".encode())
+
+    @staticmethod
+    def open(key: DataKey, where: str, sealed: bytes) -> bytes:
+        """Decrypt what `seal` made for the same key and place; anything else raises InvalidTag."""
+        nonce, rest = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+        return AESGCM(key.secret).decrypt(nonce, rest, f"{key.id}:{where}".encode())
+
+    def lookup_hash(self, what: str, value: str) -> bytes:
+        """Return a keyed hash by which a sealed value can be found: equal values of one kind have equal hashes."""
+        return hmac.new(self._lookup, f"{what}:{value}".encode(), hashlib.sha256).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Tx:
+    """One unit of work."""
+
+    connection: AsyncConnection
+    vault: Vault
+
+    async def execute(
+        self, statement: sa.Executable, parameters: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None
+    ) -> sa.CursorResult[Any]:
+        """Run a statement and return its result."""
+        return cast("sa.CursorResult[Any]", await self.connection.execute(statement, parameters))
+
+    async def rows(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:
+        """Return all rows; the statement states its own LIMIT."""
+        return (await self.execute(statement)).all()
+
+    async def row(self, statement: sa.Executable) -> sa.Row[Any] | None:
+        """Return the only row, or None. More than one is a programmer error."""
+        return (await self.execute(statement)).one_or_none()
+
+    async def value(self, statement: sa.Executable) -> Any:
+        """Return the first column of the only row, or None."""
+        return (await self.execute(statement)).scalar_one_or_none()
+
+    async def ping(self) -> None:
+        """Ask the server for a sign of life."""
+        await self.execute(sa.select(1))
+
+    async def raw(self) -> asyncpg.Connection:
+        """Return the driver's connection inside the same transaction, for statements whose speed matters."""
+        connection = await self.connection.get_raw_connection()
+        driver = cast("asyncpg.Connection", connection.driver_connection)
+        if not driver.is_in_transaction():
+            # BEGIN goes out with the first statement through SQLAlchemy; a raw one before it would commit by itself.
+            await self.ping()
+        return driver
+
+
+class Database:
+    """A pool of connections to Postgres. Make one per process, close it at the end."""
+
+    def __init__(self, url: str, vault: Vault, *, pool_size: int = 10, wait_s: int = 10, pooled: bool = False) -> None:
+        """Open no connection yet. `pooled` says that a transaction-mode pooler stands between."""
+        self.vault = vault
+        self._engine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=wait_s,
+            json_serializer=_dump_json,
+            connect_args={"statement_cache_size": 0} if pooled else {},
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tx]:
+        """Begin; commit when the block ends; roll back when it raises."""
+        async with self._engine.begin() as connection:
+            yield Tx(connection, self.vault)
+
+    async def close(self) -> None:
+        """Give all connections back to the server."""
+        await self._engine.dispose()
+
+
+def _dump_json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, default=_plain)
+
+
+def _plain(value: Any) -> str:
+    """Decimals and ids are stored as strings: a JSON number would lose digits on the way back."""
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return str(value)

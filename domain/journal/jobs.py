@@ -1,0 +1,108 @@
+"""Every job there is: all effects that cross upward, in one file.
+
+A job names rows; it carries no amounts and no personal values. Its handler may run twice. `key` makes at most one
+pending job of that kind and key: staging it again changes nothing.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from domain.kernel.ids import AttemptId, CustomerId, InvoiceId, SubscriptionId
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a worker is to do, as stored."""
+
+    kind: ClassVar[str]
+
+    @property
+    def key(self) -> str | None:
+        """Jobs of one kind and key are staged once while one is pending; None stages always."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ClosePeriod(Job):
+    """Close every usage period of a subscription that has ended, and draft what is due."""
+
+    kind = "close_period"
+    customer_id: CustomerId
+    subscription_id: SubscriptionId
+
+    @property
+    def key(self) -> str:
+        """One at a time for a subscription."""
+        return str(self.subscription_id)
+
+
+@dataclass(frozen=True, slots=True)
+class FinaliseInvoice(Job):
+    """Derive a draft once more at the end of its grace, then open it."""
+
+    kind = "finalise_invoice"
+    customer_id: CustomerId
+    invoice_id: InvoiceId
+
+    @property
+    def key(self) -> str:
+        """One at a time for an invoice."""
+        return str(self.invoice_id)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectInvoice(Job):
+    """Push an open invoice to the gateway and charge it, or find out what became of the last try."""
+
+    kind = "collect_invoice"
+    customer_id: CustomerId
+    invoice_id: InvoiceId
+
+    @property
+    def key(self) -> str:
+        """One at a time for an invoice."""
+        return str(self.invoice_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessInboxEvent(Job):
+    """Converge on what a stored inbound event is about."""
+
+    kind = "process_inbox_event"
+    provider: str
+    event_id: str
+
+    @property
+    def key(self) -> str:
+        """One at a time for an event."""
+        return f"{self.provider}:{self.event_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentSettled(Job):
+    """An attempt has reached its end: move the subscriptions and tell the customer."""
+
+    kind = "payment_settled"
+    customer_id: CustomerId
+    attempt_id: AttemptId
+
+
+@dataclass(frozen=True, slots=True)
+class SendNotice(Job):
+    """E-mail a customer about an invoice or a payment. `notice` names the template, `about` the row."""
+
+    kind = "send_notice"
+    customer_id: CustomerId
+    notice: str
+    about: str
+
+    @property
+    def key(self) -> str:
+        """One notice of a kind about a row."""
+        return f"{self.customer_id}:{self.notice}:{self.about}"
+
+
+KINDS: dict[str, type[Job]] = {
+    job.kind: job
+    for job in (ClosePeriod, FinaliseInvoice, CollectInvoice, ProcessInboxEvent, PaymentSettled, SendNotice)
+}

@@ -1,0 +1,400 @@
+"""Tables and statements of the journal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from domain import db
+from domain.kernel.ids import ClockId, CustomerId, JobId
+
+outbox_job = sa.Table(
+    "outbox_job",
+    db.metadata,
+    sa.Column("customer_id", db.Id, primary_key=True),
+    sa.Column("id", db.Id, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("payload", db.Json, nullable=False),
+    sa.Column("key", sa.Text),
+    sa.Column("clock_id", db.Id, comment="null: due by real time"),
+    sa.Column("run_at", db.Instant, nullable=False, comment="business time of the clock"),
+    sa.Column("retry_at", db.Instant, nullable=False, comment="real time; also the end of the present offer"),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("last_error", sa.Text),
+    sa.Column("created_at", db.Instant, nullable=False),
+    sa.Column("ended_at", db.Instant),
+    sa.CheckConstraint("state IN ('pending', 'done', 'failed')", name="state"),
+    sa.CheckConstraint("attempts >= 0", name="attempts"),
+    sa.Index("outbox_job_due_idx", "run_at", "retry_at", postgresql_where=sa.text("state = 'pending'")),
+    sa.Index("outbox_job_key", "kind", "key", unique=True, postgresql_where=sa.text("state = 'pending'")),
+    sa.Index("outbox_job_id_idx", "id"),
+)
+
+audit_entry = sa.Table(
+    "audit_entry",
+    db.metadata,
+    sa.Column("customer_id", db.Id, primary_key=True),
+    sa.Column("id", db.Id, primary_key=True),
+    sa.Column("at", db.Instant, nullable=False),
+    sa.Column("call_id", db.Id, nullable=False),
+    sa.Column("principal_kind", sa.Text, nullable=False),
+    sa.Column("principal_id", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("about", sa.Text, nullable=False),
+    sa.Column("facts", db.Json, nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("number", sa.BigInteger, unique=True, comment="given by the sealer after commit"),
+    sa.Column("chain", sa.LargeBinary, comment="digest of the chain up to this entry"),
+    sa.Index("audit_entry_unsealed_idx", "id", postgresql_where=sa.text("number IS NULL")),
+)
+
+billing_event = sa.Table(
+    "billing_event",
+    db.metadata,
+    sa.Column("customer_id", db.Id, primary_key=True),
+    sa.Column("id", db.Id, primary_key=True),
+    sa.Column("at", db.Instant, nullable=False, comment="business time"),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("amount_minor", sa.BigInteger),
+    sa.Column("currency", sa.Text),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("metadata", db.Json, nullable=False),
+    sa.CheckConstraint("(amount_minor IS NULL) = (currency IS NULL)", name="money"),
+)
+
+idempotency = sa.Table(
+    "idempotency",
+    db.metadata,
+    sa.Column("customer_id", db.Id, primary_key=True),
+    sa.Column("principal_id", sa.Text, primary_key=True),
+    sa.Column("mutation", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("input_digest", sa.LargeBinary, nullable=False),
+    sa.Column("outcome", db.Json, nullable=False, comment="type and ids, or the problem; never rendered data"),
+    sa.Column("created_at", db.Instant, nullable=False),
+    sa.Index("idempotency_age_idx", "created_at"),
+)
+
+schedule = sa.Table(
+    "schedule",
+    db.metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("every_s", sa.Integer, nullable=False),
+    sa.Column("next_run_at", db.Instant, nullable=False),
+    sa.CheckConstraint("every_s > 0", name="every"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """An outbox row as a worker sees it."""
+
+    customer_id: CustomerId
+    id: JobId
+    kind: str
+    payload: dict[str, Any]
+    clock_id: ClockId | None
+    run_at: datetime
+    attempts: int
+    state: str
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did what to which row, and when. `number` is None until the sealer has passed."""
+
+    customer_id: CustomerId
+    id: UUID
+    at: datetime
+    principal_kind: str
+    principal_id: str
+    action: str
+    about: str
+    facts: dict[str, Any]
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BillingEvent:
+    """What happened to a customer's money or subscription, in the customer's words."""
+
+    customer_id: CustomerId
+    id: UUID
+    at: datetime
+    type: str
+    amount_minor: int | None
+    currency: str | None
+    description: str
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The outcome of an earlier call with the same idempotency key."""
+
+    input_digest: bytes
+    outcome: dict[str, Any]
+
+
+async def insert_job(tx: db.Tx, values: dict[str, Any]) -> bool:
+    """Insert a pending job. Returns False where one of the same kind and key is pending."""
+    statement = (
+        pg.insert(outbox_job)
+        .values(values)
+        .on_conflict_do_nothing(index_elements=["kind", "key"], index_where=sa.text("state = 'pending'"))
+        .returning(outbox_job.c.id)
+    )
+    return await tx.value(statement) is not None
+
+
+async def claim_due_jobs(
+    tx: db.Tx, *, clock_id: ClockId | None, now: datetime, at: datetime, until: datetime, limit: int
+) -> Sequence[StoredJob]:
+    """Take the oldest jobs due on one clock and keep them from other relays until a real instant."""
+    job = outbox_job.c
+    due = (
+        sa.select(job.customer_id, job.id)
+        .where(
+            job.state == "pending", job.clock_id.is_not_distinct_from(clock_id), job.run_at <= now, job.retry_at <= at
+        )
+        .order_by(job.run_at, job.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    statement = (
+        sa.update(outbox_job)
+        .where(job.customer_id == due.c.customer_id, job.id == due.c.id)
+        .values(retry_at=until)
+        .returning(*_JOB_COLUMNS)
+    )
+    return sorted((_job(row) for row in await tx.rows(statement)), key=lambda found: (found.run_at, found.id))
+
+
+async def find_job(tx: db.Tx, job_id: JobId) -> StoredJob | None:
+    """Return a job, or None."""
+    row = await tx.row(sa.select(*_JOB_COLUMNS).where(outbox_job.c.id == job_id))
+    return _job(row) if row else None
+
+
+async def save_job_end(tx: db.Tx, job: StoredJob, *, state: str, at: datetime, error: str | None) -> bool:
+    """End a pending job. False where it has ended already."""
+    statement = (
+        sa.update(outbox_job)
+        .where(outbox_job.c.customer_id == job.customer_id, outbox_job.c.id == job.id, outbox_job.c.state == "pending")
+        .values(state=state, ended_at=at, last_error=error)
+    )
+    return (await tx.execute(statement)).rowcount == 1
+
+
+async def save_job_retry(tx: db.Tx, job: StoredJob, *, retry_at: datetime, error: str | None) -> None:
+    """Count an attempt and offer the job again at a real instant."""
+    await tx.execute(
+        sa.update(outbox_job)
+        .where(outbox_job.c.customer_id == job.customer_id, outbox_job.c.id == job.id, outbox_job.c.state == "pending")
+        .values(retry_at=retry_at, attempts=outbox_job.c.attempts + 1, last_error=error)
+    )
+
+
+async def save_job_offer(tx: db.Tx, job: StoredJob, *, until: datetime) -> None:
+    """Keep a running job from other workers until a real instant."""
+    await tx.execute(
+        sa.update(outbox_job)
+        .where(outbox_job.c.customer_id == job.customer_id, outbox_job.c.id == job.id, outbox_job.c.state == "pending")
+        .values(retry_at=until)
+    )
+
+
+async def save_failed_job_pending(tx: db.Tx, job_id: JobId, *, at: datetime) -> bool:
+    """Offer a failed job again. False where it is not failed."""
+    statement = (
+        sa.update(outbox_job)
+        .where(outbox_job.c.id == job_id, outbox_job.c.state == "failed")
+        .values(state="pending", retry_at=at, attempts=0, ended_at=None)
+    )
+    return (await tx.execute(statement)).rowcount == 1
+
+
+async def count_pending_jobs(tx: db.Tx, *, clock_id: ClockId | None, now: datetime, kinds: Sequence[str] = ()) -> int:
+    """Count jobs due on a clock, of all kinds or of some."""
+    job = outbox_job.c
+    conditions = [job.state == "pending", job.clock_id.is_not_distinct_from(clock_id), job.run_at <= now]
+    if kinds:
+        conditions.append(job.kind.in_(kinds))
+    return int(await tx.value(sa.select(sa.func.count()).select_from(outbox_job).where(*conditions)) or 0)
+
+
+async def find_next_run_at(tx: db.Tx, *, clock_id: ClockId) -> datetime | None:
+    """Return the earliest business instant at which a pending job of a clock is due."""
+    statement = sa.select(sa.func.min(outbox_job.c.run_at)).where(
+        outbox_job.c.state == "pending", outbox_job.c.clock_id == clock_id
+    )
+    found: datetime | None = await tx.value(statement)
+    return found
+
+
+async def list_failed_jobs(tx: db.Tx, *, limit: int) -> Sequence[StoredJob]:
+    """Return failed jobs, newest first."""
+    statement = (
+        sa.select(*_JOB_COLUMNS).where(outbox_job.c.state == "failed").order_by(outbox_job.c.id.desc()).limit(limit)
+    )
+    return [_job(row) for row in await tx.rows(statement)]
+
+
+async def delete_ended_jobs(tx: db.Tx, *, before: datetime, limit: int) -> int:
+    """Delete jobs done before an instant; failed ones stay for staff to look at."""
+    old = (
+        sa.select(outbox_job.c.customer_id, outbox_job.c.id)
+        .where(outbox_job.c.state == "done", outbox_job.c.ended_at < before)
+        .limit(limit)
+        .cte("old")
+    )
+    statement = sa.delete(outbox_job).where(outbox_job.c.customer_id == old.c.customer_id, outbox_job.c.id == old.c.id)
+    return (await tx.execute(statement)).rowcount
+
+
+async def insert_audit_entry(tx: db.Tx, values: dict[str, Any]) -> None:
+    """Append an audit entry."""
+    await tx.execute(sa.insert(audit_entry).values(values))
+
+
+async def list_audit_entries(
+    tx: db.Tx, *, scope: CustomerId | None, before: UUID | None, limit: int
+) -> Sequence[AuditEntry]:
+    """Return entries newest first; `before` is the id of the last one seen."""
+    entry = audit_entry.c
+    columns = (entry.customer_id, entry.id, entry.at, entry.principal_kind, entry.principal_id, entry.action)
+    rest = (entry.about, entry.facts, entry.number)
+    statement = sa.select(*columns, *rest).order_by(entry.id.desc()).limit(limit)
+    if scope is not None:
+        statement = statement.where(entry.customer_id == scope)
+    if before is not None:
+        statement = statement.where(entry.id < before)
+    return [AuditEntry(*tuple(row)) for row in await tx.rows(statement)]
+
+
+async def lock_unsealed_entries(tx: db.Tx, *, limit: int) -> Sequence[tuple[CustomerId, UUID, bytes]]:
+    """Return committed entries without a number, oldest first, after taking the sealer's lock."""
+    await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_SEALER_LOCK)))
+    entry = audit_entry.c
+    statement = (
+        sa.select(entry.customer_id, entry.id, entry.digest)
+        .where(entry.number.is_(None))
+        .order_by(entry.id)
+        .limit(limit)
+    )
+    return [(r.customer_id, r.id, r.digest) for r in await tx.rows(statement)]
+
+
+async def find_chain_head(tx: db.Tx) -> tuple[int, bytes] | None:
+    """Return the last number given and the chain's digest there."""
+    statement = (
+        sa.select(audit_entry.c.number, audit_entry.c.chain)
+        .where(audit_entry.c.number.is_not(None))
+        .order_by(audit_entry.c.number.desc())
+        .limit(1)
+    )
+    row = await tx.row(statement)
+    return (row.number, row.chain) if row else None
+
+
+async def save_seal(tx: db.Tx, *, customer_id: CustomerId, entry_id: UUID, number: int, chain: bytes) -> None:
+    """Give one entry its number; the database refuses any other update of it."""
+    await tx.execute(
+        sa.update(audit_entry)
+        .where(audit_entry.c.customer_id == customer_id, audit_entry.c.id == entry_id)
+        .values(number=number, chain=chain)
+    )
+
+
+async def insert_billing_event(tx: db.Tx, values: dict[str, Any]) -> None:
+    """Append a billing event."""
+    await tx.execute(sa.insert(billing_event).values(values))
+
+
+async def list_billing_events(
+    tx: db.Tx, *, customer_id: CustomerId, before: UUID | None, limit: int
+) -> Sequence[BillingEvent]:
+    """Return one customer's events, newest first; `before` is the id of the last one seen."""
+    event = billing_event.c
+    statement = sa.select(billing_event).where(event.customer_id == customer_id).order_by(event.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(event.id < before)
+    return [BillingEvent(*tuple(row)) for row in await tx.rows(statement)]
+
+
+async def try_lock(tx: db.Tx, number: int) -> bool:
+    """Take an advisory lock until the transaction ends. False where another transaction holds it."""
+    return bool(await tx.value(sa.select(sa.func.pg_try_advisory_xact_lock(number))))
+
+
+async def insert_idempotency(tx: db.Tx, values: dict[str, Any]) -> bool:
+    """Remember an outcome. False where the key was used before; waits for one that is still running."""
+    statement = pg.insert(idempotency).values(values).on_conflict_do_nothing().returning(idempotency.c.key)
+    return await tx.value(statement) is not None
+
+
+async def find_idempotency(
+    tx: db.Tx, *, customer_id: CustomerId, principal_id: str, mutation: str, key: str
+) -> Remembered | None:
+    """Return what an earlier call with this key came to, or None."""
+    kept = idempotency.c
+    statement = sa.select(kept.input_digest, kept.outcome).where(
+        kept.customer_id == customer_id,
+        kept.principal_id == principal_id,
+        kept.mutation == mutation,
+        kept.key == key,
+    )
+    row = await tx.row(statement)
+    return Remembered(row.input_digest, row.outcome) if row else None
+
+
+async def delete_idempotency(tx: db.Tx, *, before: datetime) -> int:
+    """Forget outcomes older than an instant."""
+    return (await tx.execute(sa.delete(idempotency).where(idempotency.c.created_at < before))).rowcount
+
+
+async def insert_schedule(tx: db.Tx, *, name: str, every_s: int, first_at: datetime) -> None:
+    """Add a recurring task, or change its interval."""
+    statement = pg.insert(schedule).values(name=name, every_s=every_s, next_run_at=first_at)
+    await tx.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"every_s": every_s}))
+
+
+async def lock_due_schedules(tx: db.Tx, *, at: datetime) -> Sequence[tuple[str, int]]:
+    """Lock the recurring tasks that are due; another worker's are skipped."""
+    statement = (
+        sa.select(schedule.c.name, schedule.c.every_s)
+        .where(schedule.c.next_run_at <= at)
+        .order_by(schedule.c.next_run_at)
+        .with_for_update(skip_locked=True)
+    )
+    return [(r.name, r.every_s) for r in await tx.rows(statement)]
+
+
+async def save_schedule(tx: db.Tx, *, name: str, next_run_at: datetime) -> None:
+    """Set when a recurring task runs next."""
+    await tx.execute(sa.update(schedule).where(schedule.c.name == name).values(next_run_at=next_run_at))
+
+
+_SEALER_LOCK = 0x5EA1
+_JOB_COLUMNS = (
+    outbox_job.c.customer_id,
+    outbox_job.c.id,
+    outbox_job.c.kind,
+    outbox_job.c.payload,
+    outbox_job.c.clock_id,
+    outbox_job.c.run_at,
+    outbox_job.c.attempts,
+    outbox_job.c.state,
+    outbox_job.c.last_error,
+)
+
+
+def _job(row: sa.Row[Any]) -> StoredJob:
+    return StoredJob(*tuple(row))

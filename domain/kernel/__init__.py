@@ -1,0 +1,1 @@
+"""Money, periods, ids, calls and the error tree: the words every slice shares. Standard library only."""

@@ -1,0 +1,1 @@
+"""The schema's history. `tollgate migrate` brings a database to the newest revision."""

@@ -1,0 +1,83 @@
+"""The journal on real Postgres."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from domain.db import Database
+from domain.journal import jobs, service, store
+from domain.journal.service import IdempotencyConflict
+from domain.kernel.ids import NOBODY, CustomerId, InvoiceId
+from tests import make
+
+_CUSTOMER = CustomerId(make.new_id())
+_JOB = jobs.CollectInvoice(_CUSTOMER, InvoiceId(make.new_id()))
+
+
+async def test_a_job_with_a_key_is_staged_once_while_it_is_pending(db: Database) -> None:
+    call = make.call()
+    async with db.transaction() as tx:
+        await service.stage(tx, call, _JOB, customer_id=_CUSTOMER)
+        await service.stage(tx, call, _JOB, customer_id=_CUSTOMER)
+        first = await store.claim_due_jobs(tx, clock_id=None, now=call.at, at=call.at, until=call.at, limit=10)
+        assert [service.read_job(job) for job in first] == [_JOB]
+        assert await service.finish(tx, call, first[0])
+        await service.stage(tx, call, _JOB, customer_id=_CUSTOMER)
+        assert await store.count_pending_jobs(tx, clock_id=None, now=call.at) == 1
+
+
+async def test_a_claimed_job_is_not_offered_again_before_its_offer_ends(db: Database) -> None:
+    call = make.call()
+    until = call.at + timedelta(seconds=60)
+    async with db.transaction() as tx:
+        await service.stage(tx, call, _JOB, customer_id=_CUSTOMER)
+        for at, found in ((call.at, 1), (call.at, 0), (until - timedelta(microseconds=1), 0), (until, 1)):
+            claimed = await store.claim_due_jobs(tx, clock_id=None, now=at, at=at, until=until, limit=10)
+            assert len(claimed) == found
+
+
+async def test_a_job_fails_for_good_after_its_last_attempt_and_can_be_offered_again(db: Database) -> None:
+    call = make.call()
+    async with db.transaction() as tx:
+        await service.stage(tx, call, _JOB, customer_id=_CUSTOMER)
+        [stored] = await store.claim_due_jobs(tx, clock_id=None, now=call.at, at=call.at, until=call.at, limit=10)
+        outcomes = []
+        for _ in range(service.ATTEMPTS_MAX):
+            found = await store.find_job(tx, stored.id)
+            assert found is not None
+            outcomes.append(await service.put_off(tx, call, found, error="gateway_unavailable"))
+        assert outcomes == [False] * (service.ATTEMPTS_MAX - 1) + [True]
+        assert [job.id for job in await store.list_failed_jobs(tx, limit=10)] == [stored.id]
+        assert await store.save_failed_job_pending(tx, stored.id, at=call.at)
+        assert await store.count_pending_jobs(tx, clock_id=None, now=call.at) == 1
+
+
+async def test_audit_entries_are_numbered_in_order_and_can_not_be_changed(db: Database) -> None:
+    call = make.call()
+    async with db.transaction() as tx:
+        await service.audit(tx, call, "first", "a")
+        await service.audit(tx, call, "second", "b")
+    async with db.transaction() as tx:
+        assert await service.seal_audit(tx) == 2
+        assert await service.seal_audit(tx) == 0
+        entries = await store.list_audit_entries(tx, scope=None, before=None, limit=10)
+        assert [(entry.action, entry.number) for entry in entries] == [("second", 2), ("first", 1)]
+    for fault in ("UPDATE audit_entry SET action = 'x'", "DELETE FROM audit_entry", "TRUNCATE audit_entry"):
+        with pytest.raises(DBAPIError, match="append-only"):
+            async with db.transaction() as tx:
+                await tx.execute(sa.text(fault))
+
+
+async def test_an_idempotency_key_recalls_its_outcome_and_refuses_another_input(db: Database) -> None:
+    call = make.call()
+    digest = service.input_digest({"plan": "pro", "interval": "month"})
+    assert digest == service.input_digest({"interval": "month", "plan": "pro"})
+    async with db.transaction() as tx:
+        assert await service.recall(tx, call, "subscribe", "k1", customer_id=NOBODY, digest=digest) is None
+        kept = {"type": "SubscriptionStarted", "id": "sub_1"}
+        assert await service.remember(tx, call, "subscribe", "k1", customer_id=NOBODY, digest=digest, outcome=kept)
+        assert await service.recall(tx, call, "subscribe", "k1", customer_id=NOBODY, digest=digest) == kept
+        with pytest.raises(IdempotencyConflict):
+            await service.recall(tx, call, "subscribe", "k1", customer_id=NOBODY, digest=b"other")

@@ -1,0 +1,38 @@
+"""Make values for tests: principals, calls, instants. Nothing here reads a clock."""
+
+import itertools
+from datetime import UTC, datetime
+from uuid import UUID
+
+from domain.access.roles import system_principal
+from domain.kernel.call import Call, Environment, Principal, PrincipalKind
+from domain.kernel.ids import CustomerId
+
+_numbers = itertools.count(1)
+_FIRST_ID = 0x0190_0000_0000_7000_8000_0000_0000_0000
+
+
+def new_id() -> UUID:
+    """Count on: distinct and in order, the same in every run."""
+    return UUID(int=_FIRST_ID + next(_numbers))
+
+
+def at(text: str) -> datetime:
+    """Read an instant or a day in UTC, such as "2026-01-31" or "2026-01-31T09:30"."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def principal(
+    *permissions: str,
+    kind: PrincipalKind = PrincipalKind.STAFF,
+    role: str = "admin",
+    customer_id: CustomerId | None = None,
+    environment: Environment | None = None,
+) -> Principal:
+    """Make a principal with exactly these permissions."""
+    return Principal(kind, "someone", role, frozenset(permissions), environment, customer_id)
+
+
+def call(when: str = "2026-01-15T12:00", by: Principal | None = None) -> Call:
+    """Make a call at a real instant, by the system unless told."""
+    return Call(new_id(), at(when), by or system_principal("test"), new_id)
