@@ -1,0 +1,74 @@
+"""PostgreSQL and Valkey for one run of tests or measurements: fast to start, lossy, gone afterwards."""
+
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from api.local.home import PASSABLE_DIRECTORY
+from api.local.postgres import Postgres, postgres_at
+from api.local.processes import child_environment
+from api.local.site import choose_account, socket_directory
+from api.local.valkey import Valkey, valkey_at
+
+# Reads until its input ends, which happens when the process that holds the other end of the pipe is gone.
+CLEANER = 'cat >/dev/null; kill -9 "$2" "$3"; sleep 1; rm -rf -- "$1"'
+RESERVED_CONNECTIONS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class TemporaryServers:
+    """Two running servers; see Postgres.dsn, Postgres.asyncpg_arguments and Valkey.url for their addresses."""
+
+    postgres: Postgres
+    valkey: Valkey
+
+
+@contextmanager
+def temporary_servers(logs: Path) -> Iterator[TemporaryServers]:
+    """Start both servers on empty data in the system's temporary directory; stop and remove them at the end.
+
+    Logs stay in `logs`. The servers lose data in a power cut, not in a kill -9 of a client. When this process is
+    killed, a waiting shell ends the servers and removes their files.
+    """
+    place = Path(tempfile.mkdtemp(prefix="tollgate-"))
+    place.chmod(PASSABLE_DIRECTORY)
+    postgres = _postgres(place, logs)
+    valkey = valkey_at(place / "valkey", place.name, logs / "valkey.log", durable=False)
+    try:
+        postgres.start()
+        valkey.start()
+        with _cleaner(place, [postgres.process_id, valkey.process_id]):
+            yield TemporaryServers(postgres, valkey)
+    finally:
+        valkey.stop()
+        postgres.stop()
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _postgres(place: Path, logs: Path) -> Postgres:
+    account = choose_account(place / "data")
+    sockets = socket_directory(place / "s", secrets.token_hex(4), account)
+    return postgres_at(place, sockets, logs / "postgres.log", durable=False)
+
+
+@contextmanager
+def _cleaner(place: Path, processes: Sequence[int | None]) -> Iterator[None]:
+    """Keep a shell waiting for our death, in a session of its own so that Ctrl-C does not reach it."""
+    with subprocess.Popen(  # noqa: S603 a fixed script, and our own ids and path as arguments
+        ["/bin/sh", "-c", CLEANER, "sh", str(place), *(str(process) for process in processes)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env=child_environment(),
+        start_new_session=True,
+    ) as shell:
+        try:
+            yield
+        finally:
+            shell.kill()
