@@ -1,0 +1,68 @@
+"""Find out who asks: an API key or a bearer token, from an HTTP header or a websocket's first message."""
+
+from datetime import datetime, timedelta
+
+from domain.access import credentials, service
+from domain.access.credentials import CredentialsMissing, CredentialsRejected
+from domain.access.port import TokenVerifier
+from domain.access.tokens import TOKEN_LENGTH_MAX
+from domain.db import Database
+from domain.kernel.call import Principal
+
+CACHE_FOR = timedelta(seconds=10)
+CACHE_ENTRIES_MAX = 10_000
+_SCHEME = "bearer"
+
+
+def bearer(authorization: str | None) -> str | None:
+    """Return the credential in an Authorization header, or None where there is none of the Bearer scheme."""
+    scheme, _, credential = (authorization or "").strip().partition(" ")
+    return (credential.strip() or None) if scheme.lower() == _SCHEME else None
+
+
+class Authenticator:
+    """Checks credentials; one per process.
+
+    A key that was found good is remembered for CACHE_FOR of real time, so a revoked key is refused everywhere at most
+    10 seconds later; its own expiry is exact. Keys are remembered by their keyed hash, never by their text.
+    """
+
+    def __init__(self, db: Database, pepper: bytes, verifier: TokenVerifier) -> None:
+        """Remember nothing yet. `pepper` has at least 32 bytes."""
+        self._db = db
+        self._pepper = pepper
+        self._verifier = verifier
+        self._known: dict[bytes, tuple[datetime, Principal]] = {}
+
+    async def authenticate(self, credential: str | None, at: datetime) -> Principal:
+        """Return who asks at a real instant, with an API key (tg_live_..., tg_test_...) or a token.
+
+        Raises CredentialsMissing, CredentialsRejected, TokensUnverifiable.
+        """
+        if not credential:
+            raise CredentialsMissing
+        if len(credential) > TOKEN_LENGTH_MAX or not credential.isascii():
+            raise CredentialsRejected
+        if credentials.is_secret(credential):
+            return await self._key_holder(credential, at)
+        return await self._verifier.verify(credential, at)
+
+    async def _key_holder(self, secret: str, at: datetime) -> Principal:
+        remembered_as = credentials.hash_secret(secret, self._pepper)
+        checked_at, principal = self._known.get(remembered_as, (None, None))
+        if checked_at is not None and principal is not None and at - checked_at < CACHE_FOR:
+            if principal.expires_at is not None and principal.expires_at <= at:
+                raise CredentialsRejected
+            return principal
+        self._known.pop(remembered_as, None)
+        async with self._db.transaction() as tx:
+            principal = await service.authenticate_key(tx, at, secret, self._pepper)
+        self._remember(remembered_as, at, principal)
+        return principal
+
+    def _remember(self, remembered_as: bytes, at: datetime, principal: Principal) -> None:
+        """Keep the newest; the oldest goes when there is no room."""
+        self._known.pop(remembered_as, None)
+        while len(self._known) >= CACHE_ENTRIES_MAX:
+            del self._known[next(iter(self._known))]
+        self._known[remembered_as] = (at, principal)

@@ -1,0 +1,91 @@
+"""Roles and what they may do: one table."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from domain.kernel.call import Principal, PrincipalKind
+from domain.kernel.errors import DomainError, Kind
+
+
+class Permission(StrEnum):
+    """What a use case can ask of its caller. Whose rows it then sees is said by the caller's scope."""
+
+    CATALOGUE_READ = "catalogue:read"
+    PRICE_READ = "price:read"
+    CUSTOMER_READ = "customer:read"
+    CUSTOMER_WRITE = "customer:write"
+    SUBSCRIPTION_READ = "subscription:read"
+    SUBSCRIPTION_WRITE = "subscription:write"
+    USAGE_READ = "usage:read"
+    USAGE_WRITE = "usage:write"
+    EVENT_READ = "event:read"
+    INVOICE_READ = "invoice:read"
+    PAYMENT_READ = "payment:read"
+    PAYMENT_WRITE = "payment:write"
+    KEY_READ = "key:read"
+    KEY_WRITE = "key:write"
+    CLOCK_READ = "clock:read"
+    CLOCK_WRITE = "clock:write"
+    AUDIT_READ = "audit:read"
+    JOB_READ = "job:read"
+    JOB_WRITE = "job:write"
+    LEDGER_READ = "ledger:read"
+
+
+@dataclass(eq=False)
+class RoleUnknown(DomainError):
+    """There is no such role for this kind of user."""
+
+    code = "role_unknown"
+    kind = Kind.INVALID
+
+
+CUSTOMER_ROLES = ("owner", "billing_admin", "viewer")
+STAFF_ROLES = ("admin", "finance", "support", "viewer")
+
+_P = Permission
+# What a person may read about a customer: their own, for a member.
+_READS = frozenset(
+    (
+        _P.CATALOGUE_READ,
+        _P.PRICE_READ,
+        _P.CUSTOMER_READ,
+        _P.SUBSCRIPTION_READ,
+        _P.USAGE_READ,
+        _P.EVENT_READ,
+        _P.INVOICE_READ,
+        _P.PAYMENT_READ,
+    )
+)
+_MEMBER_WRITES = _READS | {_P.SUBSCRIPTION_WRITE, _P.PAYMENT_WRITE, _P.AUDIT_READ}
+_ALL = frozenset(Permission)
+
+_ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
+    (PrincipalKind.MEMBER, "owner"): _MEMBER_WRITES,
+    (PrincipalKind.MEMBER, "billing_admin"): _MEMBER_WRITES,
+    (PrincipalKind.MEMBER, "viewer"): _READS,
+    # Usage is reported by a product's key, which gives the identity's source; no person reports any.
+    (PrincipalKind.STAFF, "admin"): _ALL - {_P.USAGE_WRITE},
+    (PrincipalKind.STAFF, "finance"): _READS
+    | {_P.SUBSCRIPTION_WRITE, _P.PAYMENT_WRITE, _P.CLOCK_READ, _P.AUDIT_READ, _P.JOB_READ, _P.LEDGER_READ},
+    (PrincipalKind.STAFF, "support"): _READS
+    | {_P.CUSTOMER_WRITE, _P.SUBSCRIPTION_WRITE, _P.CLOCK_READ, _P.CLOCK_WRITE, _P.KEY_READ, _P.JOB_READ},
+    (PrincipalKind.STAFF, "viewer"): _READS | {_P.CLOCK_READ},
+}
+
+# A key cannot make keys: a stolen one must not outlive its own revocation.
+KEY_SCOPES: frozenset[str] = _ALL - {_P.KEY_WRITE}
+# A key bound to one customer gets nothing that reaches beyond that customer.
+CUSTOMER_KEY_SCOPES: frozenset[str] = _MEMBER_WRITES | {_P.USAGE_WRITE}
+
+
+def permissions_of(kind: PrincipalKind, role: str) -> frozenset[str]:
+    """Return what a member or a member of staff may do in a role. Raises RoleUnknown."""
+    if (kind, role) not in _ROLES:
+        raise RoleUnknown
+    return _ROLES[kind, role]
+
+
+def system_principal(name: str) -> Principal:
+    """Make the principal of a worker or a command of the operator: every permission, every customer."""
+    return Principal(PrincipalKind.SYSTEM, f"system:{name}", "system", _ALL)

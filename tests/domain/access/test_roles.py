@@ -1,0 +1,80 @@
+"""The table of roles, written out."""
+
+import pytest
+
+from domain.access.roles import (
+    CUSTOMER_KEY_SCOPES,
+    CUSTOMER_ROLES,
+    KEY_SCOPES,
+    STAFF_ROLES,
+    Permission,
+    RoleUnknown,
+    permissions_of,
+    system_principal,
+)
+from domain.kernel.call import PrincipalKind
+
+_READS = {
+    "catalogue:read",
+    "price:read",
+    "customer:read",
+    "subscription:read",
+    "usage:read",
+    "event:read",
+    "invoice:read",
+    "payment:read",
+}
+_EXPECTED = {
+    ("member", "owner"): _READS | {"subscription:write", "payment:write", "audit:read"},
+    ("member", "billing_admin"): _READS | {"subscription:write", "payment:write", "audit:read"},
+    ("member", "viewer"): _READS,
+    ("staff", "admin"): _READS
+    | {"customer:write", "subscription:write", "payment:write", "key:read", "key:write", "clock:read", "clock:write"}
+    | {"audit:read", "job:read", "job:write", "ledger:read"},
+    ("staff", "finance"): _READS
+    | {"subscription:write", "payment:write", "clock:read", "audit:read", "job:read", "ledger:read"},
+    ("staff", "support"): _READS
+    | {"customer:write", "subscription:write", "clock:read", "clock:write", "key:read", "job:read"},
+    ("staff", "viewer"): _READS | {"clock:read"},
+}
+
+
+@pytest.mark.parametrize(("kind", "role"), sorted(_EXPECTED))
+def test_a_role_holds_exactly_these_permissions(kind: str, role: str) -> None:
+    assert permissions_of(PrincipalKind(kind), role) == _EXPECTED[kind, role]
+
+
+def test_every_role_is_in_the_table() -> None:
+    named = {("member", role) for role in CUSTOMER_ROLES} | {("staff", role) for role in STAFF_ROLES}
+    assert named == set(_EXPECTED)
+
+
+@pytest.mark.parametrize(
+    ("kind", "role"),
+    [
+        (PrincipalKind.MEMBER, "admin"),
+        (PrincipalKind.STAFF, "owner"),
+        (PrincipalKind.STAFF, ""),
+        (PrincipalKind.SYSTEM, "system"),
+        (PrincipalKind.KEY, "key"),
+    ],
+)
+def test_a_role_of_another_kind_is_refused(kind: PrincipalKind, role: str) -> None:
+    with pytest.raises(RoleUnknown):
+        permissions_of(kind, role)
+
+
+def test_nobody_but_a_product_key_and_the_system_reports_usage() -> None:
+    assert not any("usage:write" in permissions for permissions in _EXPECTED.values())
+    assert "usage:write" in KEY_SCOPES & CUSTOMER_KEY_SCOPES
+
+
+def test_no_key_makes_keys_and_a_key_of_one_customer_reaches_no_further() -> None:
+    assert "key:write" not in KEY_SCOPES
+    assert _EXPECTED["member", "owner"] | {"usage:write"} == CUSTOMER_KEY_SCOPES
+
+
+def test_the_system_holds_every_permission_and_sees_every_customer() -> None:
+    system = system_principal("relay")
+    assert system.permissions == frozenset(Permission)
+    assert (system.id, system.customer_id, system.environment) == ("system:relay", None, None)
