@@ -1,0 +1,281 @@
+"""A product as an operator writes it: the shape of a catalogue file, and what is refused before it is published."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from domain.kernel.money import CurrencyUnknown, exponent
+from domain.plans.exact import DefinitionRefused, decimal_at, malformed
+from domain.plans.meter import DIMENSION_COMBINATIONS_MAX, DIMENSIONS_MAX, Aggregation, WhenMissing
+from domain.plans.plan import EntitlementKind, Existing, Interval, OnFailure, Policy, PriceKind, PriceModel, Source
+from domain.plans.price import MODELS
+from domain.plans.provider_price import LIST_CURRENCY
+
+FILE_BYTES_MAX = 1_000_000
+PLANS_MAX = 100
+METERS_MAX = 100
+PRICES_MAX = 200
+ENTITLEMENTS_MAX = 200
+GRACE_S_MAX = 30 * 86_400
+GRACE_HOURS_MAX = 31 * 24
+SOFT_PERCENT_MAX = 1_000
+_KEY = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+class MeterDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """See `domain.plans.meter.Meter`."""
+
+    key: str
+    name: str
+    event_type: str
+    aggregation: Aggregation
+    unit: str
+    value_properties: tuple[str, ...] = ()
+    when_missing: WhenMissing = "refuse"
+    dimensions: tuple[str, ...] = ()
+    event_filter: dict[str, str | list[str]] | None = None
+    dimension_combinations_max: int = DIMENSION_COMBINATIONS_MAX
+
+
+class PriceDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """See `domain.plans.plan.Price`; the meter is named by its key."""
+
+    key: str
+    kind: PriceKind
+    currency: str
+    model: PriceModel
+    definition: dict[str, Any]
+    description: str
+    interval: Interval | None = None
+    meter: str | None = None
+
+
+class EntitlementDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """See `domain.plans.plan.Entitlement`; the meter is named by its key."""
+
+    key: str
+    description: str
+    source: Source
+    kind: EntitlementKind = "limit"
+    meter: str | None = None
+    money: bool = False
+    dimension_filter: dict[str, str] | None = None
+    amount: str | None = None
+    currency: str | None = None
+    policy: Policy | None = None
+    soft_percent: int | None = None
+    grace_hours: int | None = None
+    on_failure: OnFailure = "open"
+
+
+class PlanDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A plan and its newest version."""
+
+    key: str
+    name: str
+    rank: int
+    support: str
+    features: tuple[str, ...]
+    invoice_grace_s: int
+    prices: tuple[PriceDefinition, ...]
+    entitlements: tuple[EntitlementDefinition, ...]
+    existing: Existing = "stay"
+
+
+class ProductDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A product with all its meters and plans."""
+
+    key: str
+    name: str
+    meters: tuple[MeterDefinition, ...]
+    plans: tuple[PlanDefinition, ...]
+
+
+def read_product(text: bytes) -> ProductDefinition:
+    """Read and check a catalogue file (JSON). Raises DefinitionRefused with the path to the first fault."""
+    if len(text) > FILE_BYTES_MAX:
+        raise DefinitionRefused("$", f"is larger than {FILE_BYTES_MAX} bytes")
+    try:
+        product = msgspec.json.decode(text, type=ProductDefinition)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise malformed(error) from error
+    check_product(product)
+    return product
+
+
+def plan_digest(plan: PlanDefinition) -> bytes:
+    """Digest what a version of the plan would hold; name and rank belong to the plan and are not part of it."""
+    content = msgspec.to_builtins(plan)
+    for outside in ("key", "name", "rank"):
+        del content[outside]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+def check_product(product: ProductDefinition) -> None:
+    """Refuse a product that could not be billed as written. Raises DefinitionRefused with the path to the fault."""
+    _check_key(product.key, "$.key")
+    _check_count(product.meters, METERS_MAX, "$.meters")
+    _check_count(product.plans, PLANS_MAX, "$.plans")
+    _check_unique((meter.key for meter in product.meters), "$.meters", "key")
+    _check_unique((plan.key for plan in product.plans), "$.plans", "key")
+    for index, meter in enumerate(product.meters):
+        _check_meter(meter, f"$.meters[{index}]")
+    meters = {meter.key: meter for meter in product.meters}
+    for index, plan in enumerate(product.plans):
+        _check_plan(plan, meters, f"$.plans[{index}]")
+
+
+def _check_meter(meter: MeterDefinition, path: str) -> None:
+    _check_key(meter.key, f"{path}.key")
+    takes_value = meter.aggregation in {"sum", "level"}
+    if takes_value != bool(meter.value_properties):
+        needs = "needs a value property" if takes_value else "takes no value property"
+        raise DefinitionRefused(f"{path}.value_properties", f"does not fit: {meter.aggregation} {needs}")
+    if len(meter.dimensions) > DIMENSIONS_MAX:
+        raise DefinitionRefused(f"{path}.dimensions", f"has more than {DIMENSIONS_MAX} dimensions")
+    if not 1 <= meter.dimension_combinations_max <= DIMENSION_COMBINATIONS_MAX:
+        raise DefinitionRefused(
+            f"{path}.dimension_combinations_max", f"is not between 1 and {DIMENSION_COMBINATIONS_MAX}"
+        )
+    _check_unique(meter.dimensions, f"{path}.dimensions")
+    _check_unique(meter.value_properties, f"{path}.value_properties")
+
+
+def _check_plan(plan: PlanDefinition, meters: Mapping[str, MeterDefinition], path: str) -> None:
+    _check_key(plan.key, f"{path}.key")
+    if not 0 <= plan.invoice_grace_s <= GRACE_S_MAX:
+        raise DefinitionRefused(f"{path}.invoice_grace_s", f"is not between 0 and {GRACE_S_MAX} seconds")
+    _check_count(plan.prices, PRICES_MAX, f"{path}.prices")
+    _check_count(plan.entitlements, ENTITLEMENTS_MAX, f"{path}.entitlements")
+    _check_unique((price.key for price in plan.prices), f"{path}.prices", "key")
+    _check_unique((entitlement.key for entitlement in plan.entitlements), f"{path}.entitlements", "key")
+    for index, price in enumerate(plan.prices):
+        _check_price(price, meters, f"{path}.prices[{index}]")
+    _check_prices_together(plan.prices, f"{path}.prices")
+    for index, entitlement in enumerate(plan.entitlements):
+        _check_entitlement(entitlement, meters, f"{path}.entitlements[{index}]")
+
+
+def _check_price(price: PriceDefinition, meters: Mapping[str, MeterDefinition], path: str) -> None:
+    _check_key(price.key, f"{path}.key")
+    _check_currency(price.currency, f"{path}.currency")
+    if (price.interval is not None) != (price.kind == "fee"):
+        raise DefinitionRefused(f"{path}.interval", "does not fit: a fee has an interval, a usage price has none")
+    if (price.meter is not None) != (price.kind == "usage"):
+        raise DefinitionRefused(f"{path}.meter", "does not fit: a usage price has a meter, a fee has none")
+    model = MODELS[price.model]
+    if price.meter is None:
+        fits = model.for_fee
+    else:
+        aggregation = _meter_at(price.meter, meters, f"{path}.meter").aggregation
+        fits = model.for_cost if aggregation == "cost" else model.for_units
+    if not fits:
+        raise DefinitionRefused(
+            f"{path}.model",
+            "does not fit: fees are flat, per_unit or graduated, units per_unit or graduated, cost dynamic",
+        )
+    model.check(price.definition, f"{path}.definition")
+    _check_price_currency(price, path)
+
+
+def _check_price_currency(price: PriceDefinition, path: str) -> None:
+    if price.model == "dynamic" and price.currency != LIST_CURRENCY:
+        raise DefinitionRefused(
+            f"{path}.currency", f"needs a conversion rate: the provider price list is in {LIST_CURRENCY}"
+        )
+    if price.model == "flat" and Decimal(price.definition["amount"]) % Decimal(1).scaleb(-exponent(price.currency)):
+        raise DefinitionRefused(f"{path}.definition.amount", f"has more decimals than {price.currency} has")
+
+
+def _check_prices_together(prices: Iterable[PriceDefinition], path: str) -> None:
+    """Refuse two prices for the same thing, and a currency in which some usage would have no price."""
+    seen: set[tuple[str, str | None, str | None]] = set()
+    metered: dict[str, set[str]] = {}
+    for index, price in enumerate(prices):
+        what = (price.currency, price.interval, price.meter)
+        if what in seen:
+            raise DefinitionRefused(f"{path}[{index}]", "prices the same interval or meter again in its currency")
+        seen.add(what)
+        found = metered.setdefault(price.currency, set())
+        if price.meter is not None:
+            found.add(price.meter)
+    every = set().union(*metered.values())
+    for currency, found in sorted(metered.items()):
+        if found != every:
+            raise DefinitionRefused(path, f"leaves {', '.join(sorted(every - found))} without a price in {currency}")
+
+
+def _check_entitlement(entitlement: EntitlementDefinition, meters: Mapping[str, MeterDefinition], path: str) -> None:
+    _check_key(entitlement.key, f"{path}.key")
+    if entitlement.kind == "feature":
+        if entitlement.meter is not None or entitlement.policy is not None or entitlement.amount is not None:
+            raise DefinitionRefused(path, "is a feature: it has no meter, amount or policy")
+        return
+    if entitlement.meter is None or entitlement.policy is None:
+        raise DefinitionRefused(path, "is a limit: it needs a meter and a policy")
+    meter = _meter_at(entitlement.meter, meters, f"{path}.meter")
+    for name in entitlement.dimension_filter or ():
+        if name not in meter.dimensions:
+            raise DefinitionRefused(f"{path}.dimension_filter.{name}", f"is not a dimension of the meter {meter.key}")
+    if entitlement.amount is not None:
+        decimal_at({"amount": entitlement.amount}, "amount", path)
+    _check_money(entitlement, meter, path)
+    _check_policy(entitlement, path)
+
+
+def _check_money(entitlement: EntitlementDefinition, meter: MeterDefinition, path: str) -> None:
+    if entitlement.money != (meter.aggregation == "cost"):
+        raise DefinitionRefused(f"{path}.money", "does not fit: a limit on a cost meter is money, any other is not")
+    if entitlement.money != (entitlement.currency is not None):
+        raise DefinitionRefused(f"{path}.currency", "does not fit: a limit in money has a currency, any other has none")
+    if entitlement.currency is not None and entitlement.currency != LIST_CURRENCY:
+        raise DefinitionRefused(f"{path}.currency", f"is not {LIST_CURRENCY}, in which costs are kept")
+
+
+def _check_policy(entitlement: EntitlementDefinition, path: str) -> None:
+    soft = entitlement.policy == "soft"
+    percent, hours = entitlement.soft_percent, entitlement.grace_hours
+    if soft != (percent is not None) or (percent is not None and not 100 <= percent <= SOFT_PERCENT_MAX):
+        raise DefinitionRefused(
+            f"{path}.soft_percent", f"does not fit: a soft limit has one of 100 to {SOFT_PERCENT_MAX}, others none"
+        )
+    if soft != (hours is not None) or (hours is not None and not 0 <= hours <= GRACE_HOURS_MAX):
+        raise DefinitionRefused(
+            f"{path}.grace_hours", f"does not fit: a soft limit has one of 0 to {GRACE_HOURS_MAX}, others none"
+        )
+
+
+def _meter_at(key: str, meters: Mapping[str, MeterDefinition], path: str) -> MeterDefinition:
+    if key not in meters:
+        raise DefinitionRefused(path, f"names no meter of the product: {key}")
+    return meters[key]
+
+
+def _check_key(key: str, path: str) -> None:
+    if not _KEY.fullmatch(key):
+        raise DefinitionRefused(path, "is not a key: 1 to 63 lower-case letters, digits and _, a letter first")
+
+
+def _check_currency(currency: str, path: str) -> None:
+    try:
+        exponent(currency)
+    except CurrencyUnknown as error:
+        raise DefinitionRefused(path, "is not a currency code of ISO 4217") from error
+
+
+def _check_count(values: tuple[Any, ...], most: int, path: str) -> None:
+    if len(values) > most:
+        raise DefinitionRefused(path, f"has more than {most} entries")
+
+
+def _check_unique(values: Iterable[str], path: str, name: str = "") -> None:
+    seen: set[str] = set()
+    for index, value in enumerate(values):
+        if value in seen:
+            raise DefinitionRefused(f"{path}[{index}]{'.' if name else ''}{name}", f"is there twice: {value}")
+        seen.add(value)

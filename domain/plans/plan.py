@@ -1,0 +1,248 @@
+"""Products, plans, their published versions, and the snapshot of all of them that other slices decide from."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal, NewType
+from uuid import UUID
+
+from domain.kernel.errors import DomainError, Kind
+from domain.kernel.ids import MeterId, PlanId, PlanVersionId, PriceId, ProductId
+from domain.plans.meter import Meter
+
+EntitlementId = NewType("EntitlementId", UUID)
+Interval = Literal["month", "year"]
+PriceKind = Literal["fee", "usage"]
+PriceModel = Literal["flat", "per_unit", "graduated", "dynamic"]
+EntitlementKind = Literal["limit", "feature"]
+Policy = Literal["hard", "soft", "observe"]
+OnFailure = Literal["open", "closed"]
+Source = Literal["requirements", "ours"]
+Existing = Literal["stay", "move_at_renewal"]
+
+
+@dataclass(eq=False)
+class ProductNotFound(DomainError):
+    """There is no product named {product}. See the list of products."""
+
+    code = "product_not_found"
+    kind = Kind.NOT_FOUND
+    product: str
+
+
+@dataclass(eq=False)
+class PlanNotFound(DomainError):
+    """There is no plan named {plan} in the product {product}. See the list of plans."""
+
+    code = "plan_not_found"
+    kind = Kind.NOT_FOUND
+    product: str
+    plan: str
+
+
+@dataclass(eq=False)
+class PriceNotFound(DomainError):
+    """The plan {plan} is not sold by the {interval} in {currency}. See the prices of the plan."""
+
+    code = "price_not_found"
+    kind = Kind.NOT_FOUND
+    plan: str
+    interval: str
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What the merchant sells. Its key is stable and is what API keys and catalogue files name."""
+
+    id: ProductId
+    key: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One way to buy a product. A higher rank is an upgrade."""
+
+    id: PlanId
+    product_id: ProductId
+    key: str
+    name: str
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """One price of a plan version: a fee per interval, or what a meter's quantity costs.
+
+    Fees have an interval and no meter, usage prices the reverse. `definition` holds decimals as text and has the shape
+    of its charge model (`domain/plans/models`).
+    """
+
+    id: PriceId
+    plan_version_id: PlanVersionId
+    key: str
+    kind: PriceKind
+    currency: str
+    interval: Interval | None
+    meter_id: MeterId | None
+    model: PriceModel
+    definition: Mapping[str, Any]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entitlement:
+    """A limit on a meter in each usage period, or a feature.
+
+    `amount` is in the meter's unit, for `money` in the currency's major unit; None is unlimited and 0 is nothing.
+    `dimension_filter` narrows the meter to some dimension values. A soft limit lets `soft_percent` of the amount
+    through for `grace_hours` after it was passed. `source` says who chose the amount.
+    """
+
+    id: EntitlementId
+    plan_version_id: PlanVersionId
+    key: str
+    kind: EntitlementKind
+    meter_id: MeterId | None
+    money: bool
+    dimension_filter: Mapping[str, str] | None
+    amount: Decimal | None
+    currency: str | None
+    policy: Policy | None
+    soft_percent: int | None
+    grace_hours: int | None
+    on_failure: OnFailure
+    source: Source
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanVersion:
+    """What a subscription pins: published once, never edited.
+
+    `invoice_grace_s` is how long a draft invoice waits before it is opened. `existing` says whether subscriptions to
+    earlier versions stay on them or move at their renewal. `digest` is SHA-256 of the definition.
+    """
+
+    id: PlanVersionId
+    plan_id: PlanId
+    number: int
+    published_at: datetime
+    invoice_grace_s: int
+    features: tuple[str, ...]
+    support: str
+    existing: Existing
+    digest: bytes
+    prices: tuple[Price, ...]
+    entitlements: tuple[Entitlement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Everything that is sold, at one instant. Callers keep it while `catalogue_fingerprint` stays the same."""
+
+    fingerprint: str
+    products: tuple[Product, ...]
+    plans: tuple[Plan, ...]
+    versions: Mapping[PlanVersionId, PlanVersion]
+    meters: Mapping[MeterId, Meter]
+    _products_by_id: Mapping[ProductId, Product]
+    _plans_by_id: Mapping[PlanId, Plan]
+    _current: Mapping[PlanId, PlanVersion]
+    _meters_by_event_type: Mapping[str, tuple[Meter, ...]]
+
+    def product(self, key: str) -> Product:
+        """Return a product by its key. Raises ProductNotFound."""
+        for product in self.products:
+            if product.key == key:
+                return product
+        raise ProductNotFound(key)
+
+    def product_by_id(self, product_id: ProductId) -> Product:
+        """Return a product that is known to exist."""
+        return self._products_by_id[product_id]
+
+    def plan(self, product_key: str, plan_key: str) -> Plan:
+        """Return a plan by its keys. Raises ProductNotFound, PlanNotFound."""
+        product = self.product(product_key)
+        for plan in self.plans:
+            if plan.product_id == product.id and plan.key == plan_key:
+                return plan
+        raise PlanNotFound(product_key, plan_key)
+
+    def plans_of(self, product_id: ProductId) -> tuple[Plan, ...]:
+        """Return a product's plans, lowest rank first."""
+        return tuple(plan for plan in self.plans if plan.product_id == product_id)
+
+    def version(self, version_id: PlanVersionId) -> PlanVersion:
+        """Return any published version that is known to exist, with its prices and entitlements."""
+        return self.versions[version_id]
+
+    def current_version(self, product_key: str, plan_key: str) -> PlanVersion:
+        """Return the newest version of a plan: what a new subscription pins. Raises PlanNotFound."""
+        version = self._current.get(self.plan(product_key, plan_key).id)
+        if version is None:
+            raise PlanNotFound(product_key, plan_key)
+        return version
+
+    def current_version_of(self, plan_id: PlanId) -> PlanVersion:
+        """Return the newest version of a plan that is known to exist."""
+        return self._current[plan_id]
+
+    def plan_of_version(self, version_id: PlanVersionId) -> Plan:
+        """Return the plan that a version belongs to."""
+        return self._plans_by_id[self.versions[version_id].plan_id]
+
+    def fee_price(self, version_id: PlanVersionId, interval: str, currency: str) -> Price:
+        """Return the fee of a version for an interval and a currency. Raises PriceNotFound."""
+        for price in self.versions[version_id].prices:
+            if price.kind == "fee" and price.interval == interval and price.currency == currency:
+                return price
+        raise PriceNotFound(self.plan_of_version(version_id).key, interval, currency)
+
+    def usage_prices(self, version_id: PlanVersionId, currency: str) -> tuple[Price, ...]:
+        """Return what usage costs under a version in a currency, in the order of their keys."""
+        prices = self.versions[version_id].prices
+        return tuple(price for price in prices if price.kind == "usage" and price.currency == currency)
+
+    def meter(self, meter_id: MeterId) -> Meter:
+        """Return a meter that is known to exist."""
+        return self.meters[meter_id]
+
+    def meters_for(self, event_type: str) -> tuple[Meter, ...]:
+        """Return the meters that an event of this type may feed; none where no product has the type."""
+        return self._meters_by_event_type.get(event_type, ())
+
+    def meters_of(self, product_id: ProductId) -> tuple[Meter, ...]:
+        """Return a product's meters in the order of their keys."""
+        return tuple(meter for meter in self.meters.values() if meter.product_id == product_id)
+
+
+def catalogue_of(
+    fingerprint: str,
+    products: Iterable[Product],
+    plans: Iterable[Plan],
+    versions: Iterable[PlanVersion],
+    meters: Iterable[Meter],
+) -> Catalogue:
+    """Build a snapshot from its parts, in the order in which they are listed."""
+    kept_products = tuple(sorted(products, key=lambda product: product.key))
+    kept_plans = tuple(sorted(plans, key=lambda plan: (plan.product_id, plan.rank, plan.key)))
+    numbered = sorted(versions, key=lambda version: version.number)
+    kept_meters = sorted(meters, key=lambda meter: (meter.product_id, meter.key))
+    by_event_type: dict[str, tuple[Meter, ...]] = {}
+    for meter in kept_meters:
+        by_event_type[meter.event_type] = (*by_event_type.get(meter.event_type, ()), meter)
+    return Catalogue(
+        fingerprint=fingerprint,
+        products=kept_products,
+        plans=kept_plans,
+        versions={version.id: version for version in numbered},
+        meters={meter.id: meter for meter in kept_meters},
+        _products_by_id={product.id: product for product in kept_products},
+        _plans_by_id={plan.id: plan for plan in kept_plans},
+        _current={version.plan_id: version for version in numbered},
+        _meters_by_event_type=by_event_type,
+    )

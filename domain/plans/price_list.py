@@ -1,0 +1,168 @@
+"""The provider price list as it is written and changed: the merchant's file, and what a new set of rows may replace."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+
+from domain.kernel.errors import DomainError, Kind
+from domain.kernel.ids import ProviderPriceId
+from domain.plans.exact import DefinitionRefused, decimal_at, malformed
+from domain.plans.provider_price import POOLS, ModelAlias, PriceSet, Provider, ProviderPrice
+
+NAME_LENGTH_MAX = 200
+_FULL_HOUR = (0, 0, 0)
+
+
+@dataclass(eq=False)
+class PriceInForce(DomainError):
+    """{provider} {model} has prices from {since} on, which calls of that time keep. Begin at a full hour after now."""
+
+    code = "price_in_force"
+    kind = Kind.CONFLICT
+    provider: str
+    model: str
+    since: datetime
+
+
+class RowDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A price of one pool: `amount` for every `per` units."""
+
+    pool: str
+    amount: str
+    per: str
+
+
+class ModelDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The prices of one model, or of any model of the provider (`*`)."""
+
+    provider: str
+    model: str
+    prices: tuple[RowDefinition, ...]
+    aliases: tuple[str, ...] = ()
+
+
+class ProviderDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """See `domain.plans.provider_price.Provider`."""
+
+    key: str
+    name: str
+    aliases: tuple[str, ...] = ()
+
+
+class PriceListDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A price list from one source, in force from one instant."""
+
+    source: str
+    valid_from: datetime
+    providers: tuple[ProviderDefinition, ...]
+    models: tuple[ModelDefinition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PriceList:
+    """A price list, read and checked."""
+
+    valid_from: datetime
+    providers: tuple[Provider, ...]
+    aliases: tuple[ModelAlias, ...]
+    sets: tuple[PriceSet, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What adding a set does to the rows there are."""
+
+    close: tuple[ProviderPriceId, ...]
+    insert: bool
+
+
+def read_price_list(text: bytes) -> PriceList:
+    """Read a price list file (JSON). Raises DefinitionRefused with the path to the first fault."""
+    try:
+        found = msgspec.json.decode(text, type=PriceListDefinition)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise malformed(error) from error
+    providers = tuple(Provider(each.key, each.name, each.aliases) for each in found.providers)
+    aliases = tuple(ModelAlias(each.provider, name, each.model) for each in found.models for name in each.aliases)
+    sets = tuple(_set(each, found, f"$.models[{index}]") for index, each in enumerate(found.models))
+    return PriceList(found.valid_from.astimezone(UTC), providers, aliases, sets)
+
+
+def _set(model: ModelDefinition, whole: PriceListDefinition, path: str) -> PriceSet:
+    rows = []
+    for index, row in enumerate(model.prices):
+        values, where = {"amount": row.amount, "per": row.per}, f"{path}.prices[{index}]"
+        rows.append((row.pool, decimal_at(values, "amount", where), decimal_at(values, "per", where)))
+    found = PriceSet(model.provider, model.model, whole.valid_from.astimezone(UTC), None, whole.source, tuple(rows))
+    check_set(found, frozenset(provider.key for provider in whole.providers), path)
+    return found
+
+
+def check_set(new: PriceSet, providers: frozenset[str], path: str) -> None:
+    """Refuse a set that could not price a call exactly. Raises DefinitionRefused with the path to the fault."""
+    if new.provider not in providers:
+        raise DefinitionRefused(f"{path}.provider", f"is not a provider of the list: {new.provider}")
+    if not 1 <= len(new.model) <= NAME_LENGTH_MAX or new.model != new.model.lower().strip():
+        raise DefinitionRefused(f"{path}.model", f"is not 1 to {NAME_LENGTH_MAX} characters in lower case")
+    _check_interval(new, path)
+    if not new.prices:
+        raise DefinitionRefused(f"{path}.prices", "is empty")
+    seen: set[str] = set()
+    for index, (pool, amount, per) in enumerate(new.prices):
+        _check_row(pool, amount, per, f"{path}.prices[{index}]")
+        if pool in seen:
+            raise DefinitionRefused(f"{path}.prices[{index}].pool", f"is there twice: {pool}")
+        seen.add(pool)
+
+
+def _check_interval(new: PriceSet, path: str) -> None:
+    for name, instant in (("valid_from", new.valid_from), ("valid_to", new.valid_to)):
+        if instant is not None and not _is_full_hour(instant):
+            raise DefinitionRefused(f"{path}.{name}", "is not a full hour in UTC")
+    if new.valid_to is not None and new.valid_to <= new.valid_from:
+        raise DefinitionRefused(f"{path}.valid_to", "is not after valid_from")
+
+
+def _is_full_hour(instant: datetime) -> bool:
+    return instant.tzinfo is UTC and (instant.minute, instant.second, instant.microsecond) == _FULL_HOUR
+
+
+def _check_row(pool: str, amount: Decimal, per: Decimal, path: str) -> None:
+    if pool not in POOLS:
+        raise DefinitionRefused(f"{path}.pool", f"is not one of {', '.join(POOLS)}")
+    decimal_at({"amount": format(amount, "f")}, "amount", path)
+    if per < 1 or per.normalize().as_tuple().digits != (1,):
+        raise DefinitionRefused(f"{path}.per", "is not 1, 10, 100 and so on: a cost would not end")
+
+
+def decide(new: PriceSet, existing: Sequence[ProviderPrice], at: datetime) -> Change:
+    """Say what adding a set to the rows of its model does: nothing, insert it, or close open rows and insert it.
+
+    A set may fill any interval in which no row of the model is in force. Where one is, it may only take over from now
+    (`at`) on, so that a call keeps the price of its day. Raises PriceInForce.
+    """
+    overlapping = [row for row in existing if _overlap(new, row)]
+    if not overlapping:
+        return Change((), insert=True)
+    if _same(new, overlapping):
+        return Change((), insert=False)
+    for row in overlapping:
+        if row.valid_to is not None or row.valid_from >= new.valid_from or new.valid_from < at:
+            raise PriceInForce(new.provider, new.model, row.valid_from)
+    return Change(tuple(row.id for row in overlapping), insert=True)
+
+
+def _overlap(new: PriceSet, row: ProviderPrice) -> bool:
+    return (new.valid_to is None or row.valid_from < new.valid_to) and (
+        row.valid_to is None or row.valid_to > new.valid_from
+    )
+
+
+def _same(new: PriceSet, rows: Sequence[ProviderPrice]) -> bool:
+    wanted: Mapping[str, tuple[Decimal, Decimal]] = {pool: (amount, per) for pool, amount, per in new.prices}
+    found = {row.pool: (row.amount, row.per) for row in rows}
+    interval = (new.valid_from, new.valid_to)
+    return wanted == found and all((row.valid_from, row.valid_to) == interval for row in rows)

@@ -1,0 +1,234 @@
+"""The provider price list: which row prices a call on its day, and what the call cost."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from domain.kernel.ids import ProviderPriceId
+from domain.plans.exact import EXACT
+
+# The currency of every provider's list. A plan in another one needs a conversion rate, which no plan has yet.
+LIST_CURRENCY: Final = "USD"
+# A row for this model prices every model of the provider that has no row of its own.
+ANY_MODEL: Final = "*"
+
+# Each pool with the pool as which it is charged where it has no row of its own.
+POOLS: Mapping[str, str | None] = {
+    "input": None,
+    "output": None,
+    "cache_read": "input",
+    "cache_write": "input",
+    "audio_in": "input",
+    "image_in": "input",
+    "reasoning": "output",
+    "audio_out": "output",
+    "image": None,
+    "request": None,
+    "page": None,
+}
+
+# The properties of an `llm.call` event that carry quantities, and their pools. Pools are mutually exclusive: cached
+# tokens are not counted as input again.
+POOL_OF_PROPERTY: Mapping[str, str] = {
+    "input_tokens": "input",
+    "output_tokens": "output",
+    "cache_read_tokens": "cache_read",
+    "cache_write_tokens": "cache_write",
+    "audio_input_tokens": "audio_in",
+    "image_input_tokens": "image_in",
+    "reasoning_tokens": "reasoning",
+    "audio_output_tokens": "audio_out",
+    "images": "image",
+    "requests": "request",
+    "pages": "page",
+}
+
+AppliedPrice = tuple[str, ProviderPriceId, Decimal, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderPrice:
+    """One dated row: `amount` of `currency` for every `per` units of a pool, in force in [valid_from, valid_to)."""
+
+    id: ProviderPriceId
+    provider: str
+    model: str
+    pool: str
+    amount: Decimal
+    per: Decimal
+    currency: str
+    valid_from: datetime
+    valid_to: datetime | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSet:
+    """All rows of one model for one interval, from one source: what is added to the list at a time.
+
+    `prices` are (pool, amount, per).
+    """
+
+    provider: str
+    model: str
+    valid_from: datetime
+    valid_to: datetime | None
+    source: str
+    prices: tuple[tuple[str, Decimal, Decimal], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A provider, with the other names under which calls to it are reported."""
+
+    key: str
+    name: str
+    aliases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAlias:
+    """Another name of a provider's model."""
+
+    provider: str
+    alias: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class PricedCost:
+    """The exact cost in LIST_CURRENCY, and for each pool charged (pool, row, amount, per)."""
+
+    cost: Decimal
+    rows: tuple[AppliedPrice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unpriced:
+    """No row was in force for these pools nor their parents; no pools: the call reports nothing that has a price."""
+
+    provider: str
+    model: str
+    pools: tuple[str, ...]
+
+
+_Row = tuple[datetime, datetime | None, Decimal, ProviderPriceId, Decimal, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class PriceBook:
+    """The whole list at one instant. Callers keep it while `catalogue_fingerprint` stays the same."""
+
+    fingerprint: str
+    providers: tuple[Provider, ...]
+    _provider_names: Mapping[str, str]
+    _aliases: Mapping[str, Mapping[str, str]]
+    _rows: Mapping[tuple[str, str, str], tuple[_Row, ...]]
+
+    def provider_of(self, name: str) -> str:
+        """Return the key of a provider reported under any of its names; an unknown one in lower case."""
+        plain = name.strip().lower()
+        return self._provider_names.get(plain, plain)
+
+    def model_of(self, provider: str, name: str) -> str:
+        """Return the model of a provider (by its key) that a reported name means; see `normalise_model`."""
+        return normalise_model(provider, name, self._aliases.get(provider, {}))
+
+    def cost_of(
+        self, provider: str, model: str, quantities: Mapping[str, Decimal], at: datetime
+    ) -> PricedCost | Unpriced:
+        """Price one call at the instant it occurred, from quantities >= 0 by pool.
+
+        Names need not be normalised. A pool without a row is charged as its parent. A call is one request: where the
+        model has a request row and no number of requests is given, one is charged.
+        """
+        provider = self.provider_of(provider)
+        model = self.model_of(provider, model)
+        if "request" not in quantities and self._in_force(provider, model, "request", at):
+            quantities = {**quantities, "request": Decimal(1)}
+        if not quantities:
+            return Unpriced(provider, model, ())
+        cost, applied, missing = Decimal(0), [], []
+        for pool, quantity in quantities.items():
+            if not quantity:
+                continue
+            row = self._row_for(provider, model, pool, at)
+            if row is None:
+                missing.append(pool)
+                continue
+            _, _, unit_amount, price_id, amount, per = row
+            cost = EXACT.fma(unit_amount, quantity, cost)
+            applied.append((pool, price_id, amount, per))
+        return Unpriced(provider, model, tuple(missing)) if missing else PricedCost(cost, tuple(applied))
+
+    def _row_for(self, provider: str, model: str, pool: str, at: datetime) -> _Row | None:
+        row = self._in_force(provider, model, pool, at)
+        parent = POOLS.get(pool)
+        return row if row or parent is None else self._in_force(provider, model, parent, at)
+
+    def _in_force(self, provider: str, model: str, pool: str, at: datetime) -> _Row | None:
+        known = model in self._aliases.get(provider, {})
+        for row in self._rows.get((provider, model if known else ANY_MODEL, pool), ()):
+            if row[0] <= at and (row[1] is None or at < row[1]):
+                return row
+        return None
+
+
+def price_book_of(
+    fingerprint: str, providers: Iterable[Provider], aliases: Iterable[ModelAlias], rows: Sequence[ProviderPrice]
+) -> PriceBook:
+    """Build a book from the rows of the list."""
+    kept = tuple(sorted(providers, key=lambda provider: provider.key))
+    names = {name: provider.key for provider in kept for name in (provider.key, *provider.aliases)}
+    models: dict[str, dict[str, str]] = {}
+    for alias in aliases:
+        models.setdefault(alias.provider, {})[alias.alias] = alias.model
+    by_pool: dict[tuple[str, str, str], list[_Row]] = {}
+    for row in rows:
+        models.setdefault(row.provider, {})[row.model] = row.model
+        unit_amount = EXACT.divide(row.amount, row.per)
+        entry = (row.valid_from, row.valid_to, unit_amount, row.id, row.amount, row.per)
+        by_pool.setdefault((row.provider, row.model, row.pool), []).append(entry)
+    newest_first = {
+        key: tuple(sorted(found, key=lambda entry: entry[0], reverse=True)) for key, found in by_pool.items()
+    }
+    return PriceBook(fingerprint, kept, names, models, newest_first)
+
+
+_PATH = re.compile(r"^.*/")
+_REGION = re.compile(r"^(?:global|us-gov|us|eu|apac|ap|au|ca|jp|sa|me|af)\.")
+_VENDOR = re.compile(r"^(?:anthropic|google|mistral|openai|stability)\.")
+# What providers append to a model's name without changing its price: a deployment version, `latest`, a day, a revision.
+_SUFFIXES = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"-v\d+(?::\d+)?$",
+        r"[-@]latest$",
+        r"[-@]20\d{2}-?[01]\d-?[0-3]\d$",
+        r"-[01]\d-20\d{2}$",
+        r"-[01]\d-[0-3]\d$",
+        r"-00\d$",
+    )
+)
+
+
+def normalise_model(provider: str, name: str, aliases: Mapping[str, str]) -> str:
+    """Return the model that a reported name means.
+
+    `aliases` maps every known name of the provider's models to the model. Path, region and vendor prefixes are taken
+    off, then one suffix after another until a known name is left, so that a dated name with a row of its own keeps it.
+    An unknown name comes back without prefixes and suffixes.
+    """
+    plain = name.strip().lower()
+    if plain in aliases:
+        return aliases[plain]
+    plain = _PATH.sub("", plain).removeprefix(f"{provider}.")
+    plain = _VENDOR.sub("", _REGION.sub("", plain))
+    for suffix in (None, *_SUFFIXES):
+        plain = suffix.sub("", plain) if suffix else plain
+        if plain in aliases:
+            return aliases[plain]
+    return plain

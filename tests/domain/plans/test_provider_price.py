@@ -1,0 +1,169 @@
+"""What a call cost on its day."""
+
+from decimal import Decimal
+
+import pytest
+
+from domain.kernel.ids import ProviderPriceId
+from domain.plans.provider_price import (
+    ModelAlias,
+    PriceBook,
+    PricedCost,
+    Provider,
+    ProviderPrice,
+    Unpriced,
+    normalise_model,
+    price_book_of,
+)
+from tests import make
+
+_AT = make.at("2026-01-15T12:00")
+_MILLION = "1000000"
+
+
+def _row(  # noqa: PLR0917 - a row of the list reads best as a row.
+    provider: str,
+    model: str,
+    pool: str,
+    amount: str,
+    per: str = _MILLION,
+    days: tuple[str, str | None] = ("2020-01-01", None),
+) -> ProviderPrice:
+    start, end = make.at(days[0]), make.at(days[1]) if days[1] else None
+    price_id = ProviderPriceId(make.new_id())
+    return ProviderPrice(
+        price_id, provider, model, pool, Decimal(amount), Decimal(per), "USD", start, end, "merchant's list"
+    )
+
+
+def _book(*rows: ProviderPrice) -> PriceBook:
+    providers = (Provider("gemini", "Google Gemini", ("google",)), Provider("exa", "Exa", ("metaphor",)))
+    aliases = (ModelAlias("gemini", "gemini-pro-latest", "gemini-2.5-pro"),)
+    return price_book_of("1", providers, aliases, rows)
+
+
+_LIST = (
+    _row("gemini", "gemini-2.5-pro", "input", "1.25"),
+    _row("gemini", "gemini-2.5-pro", "output", "10.00"),
+    _row("gemini", "gemini-2.5-flash", "input", "0.125"),
+    _row("gemini", "gemini-2.5-flash", "output", "0.375"),
+    _row("gemini", "gemini-2.5-flash", "cache_read", "0.03"),
+    _row("exa", "*", "request", "0.003", "1"),
+    _row("firecrawl", "*", "page", "0.002", "1"),
+    _row("stability", "*", "image", "0.04", "1"),
+)
+
+
+def _cost(book: PriceBook, provider: str, model: str, at: str = "2026-01-15", **quantities: int) -> Decimal:
+    found = book.cost_of(provider, model, {pool: Decimal(value) for pool, value in quantities.items()}, make.at(at))
+    assert isinstance(found, PricedCost)
+    return found.cost
+
+
+def test_a_call_costs_its_tokens_at_list_price_without_rounding() -> None:
+    book = _book(*_LIST)
+    # 1,234 x 1.25 / 1e6 = 0.0015425; 567 x 10 / 1e6 = 0.00567
+    assert _cost(book, "gemini", "gemini-2.5-pro", input=1_234, output=567) == Decimal("0.0072125")
+    # 123,456 x 0.125 / 1e6 = 0.015432; 65,432 x 0.375 / 1e6 = 0.024537
+    assert _cost(book, "gemini", "gemini-2.5-flash", input=123_456, output=65_432) == Decimal("0.039969")
+    assert _cost(book, "gemini", "gemini-2.5-pro", input=1_000_000, output=1_000_000) == Decimal("11.25")
+
+
+def test_a_priced_call_names_the_rows_that_priced_it() -> None:
+    found = _book(*_LIST).cost_of("gemini", "gemini-2.5-pro", {"input": Decimal(4), "cache_read": Decimal(4)}, _AT)
+    row = (_LIST[0].id, Decimal("1.25"), Decimal(1_000_000))
+    # Pro has no cache row: cached input is charged as input. 8 x 1.25 / 1e6 = 0.00001
+    assert found == PricedCost(Decimal("0.00001"), (("input", *row), ("cache_read", *row)))
+
+
+def test_a_pool_with_a_row_of_its_own_does_not_fall_back() -> None:
+    book = _book(*_LIST)
+    # 1e6 x 0.03 / 1e6 = 0.03; cache writes and audio as input at 0.125; reasoning as output at 0.375
+    assert _cost(book, "gemini", "gemini-2.5-flash", cache_read=1_000_000) == Decimal("0.03")
+    assert _cost(book, "gemini", "gemini-2.5-flash", cache_write=1_000_000) == Decimal("0.125")
+    assert _cost(book, "gemini", "gemini-2.5-flash", audio_in=1_000_000) == Decimal("0.125")
+    assert _cost(book, "gemini", "gemini-2.5-flash", reasoning=1_000_000) == Decimal("0.375")
+
+
+def test_what_has_no_row_is_unpriced_not_free() -> None:
+    book = _book(*_LIST)
+    one = {"input": Decimal(1)}
+    assert book.cost_of("gemini", "gemini-9", one, _AT) == Unpriced("gemini", "gemini-9", ("input",))
+    assert book.cost_of("nobody", "Nothing", one, _AT) == Unpriced("nobody", "nothing", ("input",))
+    mixed = {"input": Decimal(1), "image": Decimal(1)}
+    assert book.cost_of("gemini", "gemini-2.5-pro", mixed, _AT) == Unpriced("gemini", "gemini-2.5-pro", ("image",))
+    assert book.cost_of("gemini", "gemini-2.5-pro", {}, _AT) == Unpriced("gemini", "gemini-2.5-pro", ())
+    early = book.cost_of("gemini", "gemini-2.5-pro", one, make.at("2019-12-31T23:59"))
+    assert early == Unpriced("gemini", "gemini-2.5-pro", ("input",))
+
+
+def test_nothing_used_costs_nothing() -> None:
+    found = _book(*_LIST).cost_of("gemini", "gemini-2.5-pro", {"input": Decimal(0), "image": Decimal(0)}, _AT)
+    assert found == PricedCost(Decimal(0), ())
+
+
+def test_prices_of_a_provider_hold_for_any_of_its_models() -> None:
+    book = _book(*_LIST)
+    # A call is one request, unless it names more: 3 x 0.003 = 0.009
+    assert _cost(book, "exa", "search") == Decimal("0.003")
+    assert _cost(book, "Metaphor", "") == Decimal("0.003")
+    assert _cost(book, "exa", "search", request=3) == Decimal("0.009")
+    # 40 x 0.002 = 0.08; 3 x 0.04 = 0.12
+    assert _cost(book, "firecrawl", "scrape", page=40) == Decimal("0.08")
+    assert _cost(book, "stability", "sd3-large", image=3) == Decimal("0.12")
+
+
+def test_a_price_of_zero_is_a_price() -> None:
+    book = _book(_row("gemini", "gemini-free", "input", "0"))
+    assert _cost(book, "gemini", "gemini-free", input=5) == 0
+
+
+def test_a_call_keeps_the_price_of_its_day() -> None:
+    book = _book(
+        _row("gemini", "g", "input", "1", days=("2020-01-01", "2026-01-10")),
+        _row("gemini", "g", "input", "3", days=("2026-01-10", None)),
+    )
+    assert _cost(book, "gemini", "g", "2026-01-09T23:59:59", input=1_000_000) == 1
+    assert _cost(book, "gemini", "g", "2026-01-10", input=1_000_000) == 3
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "model"),
+    [
+        ("gemini", "gemini-2.5-pro", "gemini-2.5-pro"),
+        ("gemini", " Gemini-2.5-Pro ", "gemini-2.5-pro"),
+        ("gemini", "models/gemini-2.5-pro", "gemini-2.5-pro"),
+        ("gemini", "publishers/google/models/gemini-2.5-pro", "gemini-2.5-pro"),
+        ("gemini", "gemini-2.5-pro-latest", "gemini-2.5-pro"),
+        ("gemini", "gemini-2.5-pro-001", "gemini-2.5-pro"),
+        ("gemini", "gemini-2.5-pro-05-06", "gemini-2.5-pro"),
+        ("gemini", "gemini-2.5-pro-06-2025", "gemini-2.5-pro"),
+        ("openai", "gpt-4o-2025-02-27", "gpt-4o"),
+        ("openai", "gpt-4o-2024-05-13", "gpt-4o-2024-05-13"),
+        ("anthropic", "claude-sonnet-4-5-20250929", "claude-sonnet-4-5"),
+        ("anthropic", "claude-sonnet-4-5@20250929", "claude-sonnet-4-5"),
+        ("anthropic", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5"),
+        ("anthropic", "anthropic/claude-sonnet-4.5", "claude-sonnet-4-5"),
+        ("mistral", "eu.mistral.mistral-large-latest", "mistral-large"),
+        ("mistral", "mistral-large-2512", "mistral-large-2512"),
+        ("mistral", "unheard-of-2025-01-01", "unheard-of"),
+    ],
+)
+def test_model_names_are_brought_to_the_name_of_the_list(provider: str, name: str, model: str) -> None:
+    known = {
+        "gemini-2.5-pro": "gemini-2.5-pro",
+        "gpt-4o": "gpt-4o",
+        "gpt-4o-2024-05-13": "gpt-4o-2024-05-13",
+        "claude-sonnet-4-5": "claude-sonnet-4-5",
+        "claude-sonnet-4.5": "claude-sonnet-4-5",
+        "mistral-large": "mistral-large",
+        "mistral-large-2512": "mistral-large-2512",
+    }
+    assert normalise_model(provider, name, known) == model
+
+
+def test_the_book_knows_other_names_of_providers_and_models() -> None:
+    book = _book(*_LIST)
+    assert book.provider_of(" Google ") == "gemini"
+    assert book.model_of("gemini", "gemini-pro-latest") == "gemini-2.5-pro"
+    assert _cost(book, "google", "gemini-pro-latest", output=1) == Decimal("0.00001")
