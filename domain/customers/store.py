@@ -1,0 +1,287 @@
+"""Tables and statements of customers, data keys and test clocks; seals and opens personal values on the way."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from domain import db
+from domain.customers.clock import Clock, ClockState
+from domain.customers.customer import Customer, fold_email
+from domain.journal.store import outbox_job
+from domain.kernel.call import Environment
+from domain.kernel.ids import ClockId, CustomerId
+
+test_clock = sa.Table(
+    "test_clock",
+    db.metadata,
+    sa.Column("id", db.Id, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("now_at", db.Instant, nullable=False, comment="business time of the customers bound to it"),
+    sa.Column("target_at", db.Instant),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("created_at", db.Instant, nullable=False, comment="real time"),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.CheckConstraint("state IN ('ready', 'advancing', 'failed')", name="state"),
+    sa.CheckConstraint("(state = 'ready') = (target_at IS NULL)", name="target"),
+    sa.CheckConstraint("target_at >= now_at", name="forward"),
+    sa.CheckConstraint("(state = 'failed') = (reason IS NOT NULL)", name="reason"),
+    sa.Index("test_clock_advancing_idx", "id", postgresql_where=sa.text("state = 'advancing'")),
+)
+
+customer = sa.Table(
+    "customer",
+    db.metadata,
+    sa.Column("customer_id", db.Id, primary_key=True),
+    sa.Column("environment", sa.Text, nullable=False),
+    sa.Column("external_id", sa.Text, comment="the merchant's own id"),
+    sa.Column("name", db.Personal, nullable=False),
+    sa.Column("email", db.Personal, nullable=False),
+    sa.Column("email_hash", sa.LargeBinary, nullable=False, comment="keyed hash of the address in folded case"),
+    sa.Column("zone", sa.Text, nullable=False),
+    sa.Column("locale", sa.Text, nullable=False),
+    sa.Column("country", sa.Text),
+    sa.Column("clock_id", db.Id, sa.ForeignKey("test_clock.id", ondelete="RESTRICT")),
+    sa.Column("created_at", db.Instant, nullable=False, comment="real time"),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.UniqueConstraint("environment", "external_id"),
+    sa.CheckConstraint("environment IN ('live', 'test')", name="environment"),
+    sa.CheckConstraint("clock_id IS NULL OR environment = 'test'", name="clock"),
+    sa.Index("customer_email_hash_idx", "email_hash"),
+    sa.Index("customer_clock_id_idx", "clock_id", postgresql_where=sa.text("clock_id IS NOT NULL")),
+)
+
+data_key = sa.Table(
+    "data_key",
+    db.metadata,
+    sa.Column("customer_id", db.Id, sa.ForeignKey("customer.customer_id", ondelete="RESTRICT"), primary_key=True),
+    sa.Column("wrapped", sa.LargeBinary, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Which customers a reader may see: one or all (`scope` None), of one environment or of both (None)."""
+
+    scope: CustomerId | None
+    environment: Environment | None = None
+
+
+async def insert_customer(tx: db.Tx, new: Customer, wrapped: bytes) -> bool:
+    """Insert a customer, its values sealed, with its wrapped data key. False where the external id is taken."""
+    key = tx.vault.unwrap(str(new.id), wrapped)
+    values = {
+        "customer_id": new.id,
+        "environment": new.environment,
+        "external_id": new.external_id,
+        "name": tx.vault.seal(key, _where("name", new.id), new.name),
+        "email": tx.vault.seal(key, _where("email", new.id), new.email),
+        "email_hash": _email_hash(tx, new.email),
+        "zone": new.zone,
+        "locale": new.locale,
+        "country": new.country,
+        "clock_id": new.clock_id,
+        "created_at": new.created_at,
+        "version": new.version,
+    }
+    statement = (
+        pg.insert(customer)
+        .values(values)
+        .on_conflict_do_nothing(index_elements=["environment", "external_id"])
+        .returning(customer.c.customer_id)
+    )
+    if await tx.value(statement) is None:
+        return False
+    await tx.execute(sa.insert(data_key).values(customer_id=new.id, wrapped=wrapped))
+    return True
+
+
+async def customers_by_id(tx: db.Tx, ids: Collection[CustomerId], *, sight: Sight) -> dict[CustomerId, Customer]:
+    """Return the customers of these ids that may be seen."""
+    statement = _read(sight).where(customer.c.customer_id.in_(ids))
+    return {found.id: found for found in _customers(tx, await tx.rows(statement))}
+
+
+async def customers_by_external_id(
+    tx: db.Tx, external_ids: Collection[str], *, environment: Environment, sight: Sight
+) -> dict[str, Customer]:
+    """Return the customers of one environment by the merchant's own ids."""
+    statement = _read(sight).where(customer.c.environment == environment, customer.c.external_id.in_(external_ids))
+    return {found.external_id: found for found in _customers(tx, await tx.rows(statement)) if found.external_id}
+
+
+async def list_customers(
+    tx: db.Tx,
+    *,
+    sight: Sight,
+    environment: Environment | None,
+    email: str | None,
+    after: CustomerId | None,
+    limit: int,
+) -> Sequence[Customer]:
+    """Return customers newest first; `after` is the id of the last one seen."""
+    statement = _read(sight).order_by(customer.c.customer_id.desc()).limit(limit)
+    if environment is not None:
+        statement = statement.where(customer.c.environment == environment)
+    if email is not None:
+        statement = statement.where(customer.c.email_hash == _email_hash(tx, email))
+    if after is not None:
+        statement = statement.where(customer.c.customer_id < after)
+    return _customers(tx, await tx.rows(statement))
+
+
+async def count_customers(tx: db.Tx, *, sight: Sight, environment: Environment | None) -> int:
+    """Count the customers that may be seen, of one environment or of both."""
+    statement = sa.select(sa.func.count()).select_from(customer).where(*_seen(sight))
+    if environment is not None:
+        statement = statement.where(customer.c.environment == environment)
+    return int(await tx.value(statement) or 0)
+
+
+async def find_wrapped_key(tx: db.Tx, customer_id: CustomerId) -> bytes | None:
+    """Return a customer's wrapped data key, or None."""
+    found: bytes | None = await tx.value(sa.select(data_key.c.wrapped).where(data_key.c.customer_id == customer_id))
+    return found
+
+
+async def find_customer_now(tx: db.Tx, customer_id: CustomerId, *, sight: Sight) -> tuple[datetime | None] | None:
+    """Return what the customer's test clock shows (None without one); None for no such customer."""
+    statement = (
+        sa.select(test_clock.c.now_at)
+        .select_from(customer.outerjoin(test_clock, test_clock.c.id == customer.c.clock_id))
+        .where(customer.c.customer_id == customer_id, *_seen(sight))
+    )
+    row = await tx.row(statement)
+    return (row.now_at,) if row else None
+
+
+async def insert_clock(tx: db.Tx, new: Clock) -> None:
+    """Insert a test clock."""
+    await tx.execute(sa.insert(test_clock).values(_clock_values(new)))
+
+
+async def lock_clock(tx: db.Tx, clock_id: ClockId) -> Clock | None:
+    """Lock one clock until the transaction ends, or return None."""
+    row = await tx.row(sa.select(test_clock).where(test_clock.c.id == clock_id).with_for_update())
+    return _clock(row) if row else None
+
+
+async def clocks_by_id(tx: db.Tx, ids: Collection[ClockId]) -> dict[ClockId, Clock]:
+    """Return the clocks of these ids."""
+    rows = await tx.rows(sa.select(test_clock).where(test_clock.c.id.in_(ids)))
+    return {found.id: found for found in map(_clock, rows)}
+
+
+async def list_clocks(tx: db.Tx, *, after: ClockId | None, limit: int) -> Sequence[Clock]:
+    """Return clocks newest first; `after` is the id of the last one seen."""
+    statement = sa.select(test_clock).order_by(test_clock.c.id.desc()).limit(limit)
+    if after is not None:
+        statement = statement.where(test_clock.c.id < after)
+    return [_clock(row) for row in await tx.rows(statement)]
+
+
+async def list_advancing_clocks(tx: db.Tx, *, limit: int) -> Sequence[Clock]:
+    """Return the clocks on their way to a target, oldest first."""
+    statement = (
+        sa.select(test_clock).where(test_clock.c.state == ClockState.ADVANCING).order_by(test_clock.c.id).limit(limit)
+    )
+    return [_clock(row) for row in await tx.rows(statement)]
+
+
+async def list_clocks_with_due_jobs(tx: db.Tx, *, at: datetime, limit: int) -> Sequence[Clock]:
+    """Return the clocks on which a pending job is due, and not on offer at a real instant, oldest first."""
+    job = outbox_job.c
+    due = sa.exists().where(
+        job.clock_id == test_clock.c.id,
+        job.state == "pending",
+        job.run_at <= test_clock.c.now_at,
+        job.retry_at <= at,
+    )
+    statement = sa.select(test_clock).where(due).order_by(test_clock.c.id).limit(limit)
+    return [_clock(row) for row in await tx.rows(statement)]
+
+
+async def save_clock(tx: db.Tx, before: Clock, after: Clock) -> None:
+    """Write a changed clock that the caller holds locked."""
+    assert after.version == before.version + 1, "each change raises the version"
+    statement = (
+        sa.update(test_clock)
+        .where(test_clock.c.id == before.id, test_clock.c.version == before.version)
+        .values(_clock_values(after))
+    )
+    assert (await tx.execute(statement)).rowcount == 1, "a clock is locked before it is changed"
+
+
+def _where(column: str, customer_id: CustomerId) -> str:
+    """Name the place of a sealed value: moved to another row or column it does not open."""
+    return f"customer:{column}:{customer_id}"
+
+
+def _email_hash(tx: db.Tx, email: str) -> bytes:
+    return tx.vault.lookup_hash("customer:email", fold_email(email))
+
+
+def _seen(sight: Sight) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
+    if sight.scope is not None:
+        conditions.append(customer.c.customer_id == sight.scope)
+    if sight.environment is not None:
+        conditions.append(customer.c.environment == sight.environment)
+    return conditions
+
+
+def _read(sight: Sight) -> sa.Select[Any]:
+    """Select customers with their keys in one statement."""
+    joined = customer.join(data_key, data_key.c.customer_id == customer.c.customer_id)
+    return sa.select(customer, data_key.c.wrapped).select_from(joined).where(*_seen(sight))
+
+
+def _customers(tx: db.Tx, rows: Sequence[sa.Row[Any]]) -> list[Customer]:
+    return [_customer(tx.vault, row) for row in rows]
+
+
+def _customer(vault: db.Vault, row: sa.Row[Any]) -> Customer:
+    key = vault.unwrap(str(row.customer_id), row.wrapped)
+    return Customer(
+        id=row.customer_id,
+        environment=Environment(row.environment),
+        external_id=row.external_id,
+        name=vault.open(key, _where("name", row.customer_id), row.name).decode(),
+        email=vault.open(key, _where("email", row.customer_id), row.email).decode(),
+        zone=row.zone,
+        locale=row.locale,
+        country=row.country,
+        clock_id=row.clock_id,
+        created_at=row.created_at,
+        version=row.version,
+    )
+
+
+def _clock_values(clock: Clock) -> dict[str, Any]:
+    return {
+        "id": clock.id,
+        "name": clock.name,
+        "now_at": clock.now_at,
+        "target_at": clock.target_at,
+        "state": clock.state,
+        "reason": clock.reason,
+        "created_at": clock.created_at,
+        "version": clock.version,
+    }
+
+
+def _clock(row: sa.Row[Any]) -> Clock:
+    return Clock(
+        id=row.id,
+        name=row.name,
+        now_at=row.now_at,
+        target_at=row.target_at,
+        state=ClockState(row.state),
+        reason=row.reason,
+        created_at=row.created_at,
+        version=row.version,
+    )
