@@ -1,0 +1,325 @@
+"""Draft what is due, open a draft, mark an invoice paid, and read invoices."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from domain.access.roles import Permission
+from domain.customers.customer import Customer
+from domain.customers.service import load_customer
+from domain.customers.store import Sight
+from domain.db import Tx
+from domain.invoices import assembly, derivation, document, store, tax
+from domain.invoices import invoice as rules
+from domain.invoices.assembly import Obligation
+from domain.invoices.derivation import Changes
+from domain.invoices.invoice import Invoice, InvoiceKind, InvoiceNotFound, Line, Opening, State
+from domain.invoices.rating import Rates
+from domain.journal import jobs
+from domain.journal import service as journal
+from domain.kernel.call import Call
+from domain.kernel.ids import CustomerId, InvoiceId, LineId, SegmentId, encode
+from domain.kernel.money import Money
+from domain.kernel.period import Period
+from domain.ledger import account
+from domain.ledger import service as ledger
+from domain.plans.plan import Catalogue
+from domain.plans.provider_price import ANY_MODEL, ProviderPrice
+from domain.subscriptions import service as subscriptions_service
+from domain.subscriptions.subscription import Subscription
+from domain.usage import service as usage
+from domain.usage.reading import SegmentTotal
+
+PAGE_MAX = 100
+LOOKUP_MAX = 1_000
+SUBSCRIPTIONS_MAX = 100
+
+
+async def draft_due(
+    tx: Tx,
+    call: Call,
+    now: datetime,
+    *,
+    customer: Customer,
+    subscriptions: Sequence[Subscription],
+    catalogue: Catalogue,
+    grace_s: int = 0,
+) -> Invoice | None:
+    """Bring the customer's draft up to business time `now`: what should exist, less what stands on other invoices.
+
+    Fees of begun periods and usage of ended segments, within the bounds of `assembly.obligation_of`. `subscriptions`
+    are all of this customer and share one currency; lines of others stay as they are. A new draft, and one whose grace
+    is over and to which something was added, may be opened `grace_s` seconds after `now`. Returns the draft, or None
+    where there is none and nothing is due. Run twice, it adds nothing.
+    """
+    if not subscriptions:
+        return None
+    currency = _one_currency(customer, subscriptions)
+    await store.hold_derivation(tx, customer.id)
+    obligations = await _obligations(tx, now, customer.id, subscriptions)
+    draft = await store.lock_draft(tx, customer_id=customer.id, environment=customer.environment, currency=currency)
+    needed = await _changes(tx, customer.id, obligations, draft, catalogue)
+    if not needed:
+        return draft
+    grace_ends_at = now + timedelta(seconds=grace_s)
+    if draft is None:
+        draft = await _new_draft(tx, call, now, customer=customer, currency=currency, grace_ends_at=grace_ends_at)
+    elif needed.add and draft.grace_ends_at <= now:
+        draft = replace(draft, grace_ends_at=grace_ends_at)
+    return await _apply(tx, call, draft, needed)
+
+
+def _one_currency(customer: Customer, subscriptions: Sequence[Subscription]) -> str:
+    assert len(subscriptions) <= SUBSCRIPTIONS_MAX, "a derivation covers a bounded number of subscriptions"
+    assert all(each.customer_id == customer.id for each in subscriptions), "they are one customer's"
+    [currency] = {each.currency for each in subscriptions}
+    return currency
+
+
+async def _obligations(
+    tx: Tx, now: datetime, customer_id: CustomerId, subscriptions: Sequence[Subscription]
+) -> list[Obligation]:
+    """Load the segments at hand and choose which of them to derive."""
+    found = await subscriptions_service.segments_of(
+        tx, [each.id for each in subscriptions], ending_after=now - assembly.SEGMENTS_BACK
+    )
+    ids = [segment.id for segments in found.values() for segment in segments]
+    billed = await store.list_billed_segment_ids(tx, customer_id=customer_id, segment_ids=ids)
+    return [assembly.obligation_of(each, found[each.id], billed, now) for each in subscriptions]
+
+
+async def _changes(
+    tx: Tx, customer_id: CustomerId, obligations: Sequence[Obligation], draft: Invoice | None, catalogue: Catalogue
+) -> Changes:
+    """Compare what should exist with what stands."""
+    segments = [segment for due in obligations for segment in due.segments]
+    fees = [fee.service.start for due in obligations for fee in due.fees]
+    if not segments and not fees:
+        return Changes((), ())
+    totals: Mapping[SegmentId, Sequence[SegmentTotal]] = {}
+    rates: Rates = {}
+    if segments:
+        totals = await usage.usage_of_segments(tx, customer_id, [segment.id for segment in segments])
+        whole = Period(min(each.during.start for each in segments), max(each.during.end for each in segments))
+        rates = await _rates(tx, totals, whole)
+    wanted = assembly.lines_due(obligations, totals, rates, catalogue)
+    standing = await store.list_standing_lines(
+        tx,
+        customer_id=customer_id,
+        segment_ids=[segment.id for segment in segments],
+        subscription_ids=[due.subscription.id for due in obligations],
+        fees_since=min(fees, default=None),
+    )
+    considered = [line for line in standing if assembly.is_considered(line.identity, obligations)]
+    drafted = [line for line in considered if draft is not None and line.invoice_id == draft.id]
+    issued = [line for line in considered if draft is None or line.invoice_id != draft.id]
+    return derivation.changes(wanted, issued, drafted)
+
+
+async def _rates(tx: Tx, totals: Mapping[SegmentId, Sequence[SegmentTotal]], during: Period) -> Rates:
+    """Load the price list rows that explain what was counted."""
+    models = {
+        (total.dimensions["provider"], model)
+        for counted in totals.values()
+        for total in counted
+        if "provider" in total.dimensions
+        for model in (total.dimensions.get("model", ANY_MODEL), ANY_MODEL)
+    }
+    found: dict[tuple[str, str], list[ProviderPrice]] = {}
+    if models:
+        for row in await store.list_rates(tx, models=models, during=during):
+            found.setdefault((row.provider, row.model), []).append(row)
+    return found
+
+
+async def _new_draft(
+    tx: Tx, call: Call, now: datetime, *, customer: Customer, currency: str, grace_ends_at: datetime
+) -> Invoice:
+    draft = Invoice(
+        customer_id=customer.id,
+        id=InvoiceId(call.new_id()),
+        environment=customer.environment,
+        currency=currency,
+        kind=InvoiceKind.INVOICE,
+        state=State.DRAFT,
+        number=None,
+        created_at=now,
+        grace_ends_at=grace_ends_at,
+        issued_at=None,
+        due_at=None,
+        paid_at=None,
+        subtotal=Money(0, currency),
+        tax=Money(0, currency),
+        version=1,
+    )
+    await store.insert_invoice(tx, draft)
+    await journal.audit(tx, call, "draft_invoice", encode("invoice", draft.id), customer_id=customer.id)
+    return draft
+
+
+async def _apply(tx: Tx, call: Call, draft: Invoice, needed: Changes) -> Invoice:
+    """Take lines off the draft, put lines on it, and add it up. No customer has a tax rate yet, so no tax is taken."""
+    if needed.remove:
+        await store.delete_lines(tx, draft, needed.remove)
+    if needed.add:
+        await store.insert_lines(tx, draft, [(LineId(call.new_id()), line) for line in needed.add])
+    lines = await _lines_of(tx, draft)
+    taken = tax.taxes([tax.TaxableLine(line.amount.minor, None) for line in lines])
+    after = replace(
+        draft,
+        subtotal=Money(sum(line.amount.minor for line in lines), draft.currency),
+        tax=Money(sum(taken), draft.currency),
+    )
+    return await store.save_invoice(tx, draft, after)
+
+
+async def _lines_of(tx: Tx, invoice: Invoice) -> list[Line]:
+    found = await store.lines_by_invoice_ids(tx, [invoice.id], sight=Sight(invoice.customer_id))
+    return found[invoice.id]
+
+
+async def open_invoice(tx: Tx, call: Call, now: datetime, *, customer_id: CustomerId, invoice_id: InvoiceId) -> Invoice:
+    """Open a draft: post it, stage its collection and its e-mail, and take the next number last.
+
+    A draft whose lines are all zero is kept as a statement: paid, without number, posting, mail or collection. One
+    below the gateway's minimum, or below zero, stays a draft and waits for what falls due next. Safe to repeat: an
+    invoice that is no draft comes back as it is. Raises InvoiceNotFound.
+    """
+    draft = await _lock(tx, call, customer_id, invoice_id)
+    if draft.state is not State.DRAFT:
+        return draft
+    opening = rules.opening_of(draft, await _lines_of(tx, draft))
+    if opening is Opening.WAIT:
+        return draft
+    if opening is Opening.STATEMENT:
+        statement = await store.save_invoice(tx, draft, rules.stated(draft, now))
+        await _audit(tx, call, "state_invoice", statement)
+        return statement
+    await _post_and_stage(tx, call, now, draft)
+    year = rules.series_year(now)
+    number = await store.take_number(tx, environment=draft.environment, kind=draft.kind, year=year)
+    opened = rules.opened(draft, now, rules.number_text(draft.environment, year, number))
+    return await store.save_invoice(tx, draft, opened)
+
+
+async def _post_and_stage(tx: Tx, call: Call, now: datetime, draft: Invoice) -> None:
+    """Everything that opening causes, before the number series is locked."""
+    customer = await load_customer(tx, call, draft.customer_id)
+    await ledger.post(
+        tx,
+        call,
+        now,
+        customer_id=draft.customer_id,
+        environment=draft.environment,
+        reason="invoice_opened",
+        about=encode("invoice", draft.id),
+        lines=account.invoiced(draft.subtotal, draft.tax),
+    )
+    for job in (
+        jobs.CollectInvoice(draft.customer_id, draft.id),
+        jobs.SendNotice(draft.customer_id, "invoice_issued", str(draft.id)),
+    ):
+        await journal.stage(tx, call, job, customer_id=draft.customer_id, clock_id=customer.clock_id, run_at=now)
+    await journal.tell(
+        tx,
+        call,
+        now,
+        draft.customer_id,
+        "invoice_opened",
+        description=f"Invoice over {draft.total.major} {draft.currency} issued",
+        amount=draft.total,
+        metadata={"invoice_id": encode("invoice", draft.id)},
+    )
+    await _audit(tx, call, "open_invoice", draft)
+
+
+async def mark_paid(
+    tx: Tx, call: Call, now: datetime, *, customer_id: CustomerId, invoice_id: InvoiceId, amount: Money, about: str
+) -> Invoice:
+    """Mark an open invoice paid in full and post it. `about` names what paid it, such as an attempt's id.
+
+    Safe to repeat: one that is paid stays as it is, and nothing is posted again. Raises InvoiceNotFound,
+    InvoiceStateRefused for a draft or a void invoice, PaymentDiffers where the amount is not its total.
+    """
+    before = await _lock(tx, call, customer_id, invoice_id)
+    after = rules.paid(before, now, amount)
+    if after == before:
+        return before
+    saved = await store.save_invoice(tx, before, after)
+    await ledger.post(
+        tx,
+        call,
+        now,
+        customer_id=customer_id,
+        environment=before.environment,
+        reason="invoice_paid",
+        about=encode("invoice", invoice_id),
+        lines=account.collected(amount, written_off=before.state is State.UNCOLLECTIBLE),
+    )
+    await journal.tell(
+        tx,
+        call,
+        now,
+        customer_id,
+        "invoice_paid",
+        description=f"Invoice {before.number} paid",
+        amount=amount,
+        metadata={"invoice_id": encode("invoice", invoice_id), "paid_by": about},
+    )
+    await _audit(tx, call, "pay_invoice", saved, paid_by=about)
+    return saved
+
+
+async def find_invoice(tx: Tx, call: Call, invoice_id: InvoiceId) -> Invoice | None:
+    """Return an invoice, or None where there is none that the caller may see. Raises Forbidden."""
+    call.need(Permission.INVOICE_READ)
+    return await store.find_invoice(tx, invoice_id, sight=_sight(call))
+
+
+async def list_invoices(
+    tx: Tx, call: Call, *, customer_id: CustomerId, before: InvoiceId | None = None, limit: int = PAGE_MAX
+) -> Sequence[Invoice]:
+    """Return a customer's invoices newest first, at most PAGE_MAX; `before` is the id of the last one seen.
+
+    Drafts and statements are among them. Another customer's are not seen: the list is empty. Raises Forbidden.
+    """
+    call.need(Permission.INVOICE_READ)
+    page = max(0, min(limit, PAGE_MAX))
+    return await store.list_invoices(tx, sight=_sight(call), customer_id=customer_id, before=before, limit=page)
+
+
+async def invoices_by_id(tx: Tx, ids: Collection[InvoiceId], *, scope: CustomerId | None) -> dict[InvoiceId, Invoice]:
+    """Return those of at most LOOKUP_MAX invoices that exist in the scope: one statement, for loaders."""
+    assert len(ids) <= LOOKUP_MAX, "look-ups are bounded"
+    return await store.invoices_by_id(tx, ids, sight=Sight(scope))
+
+
+async def lines_by_invoice_ids(
+    tx: Tx, ids: Collection[InvoiceId], *, scope: CustomerId | None
+) -> dict[InvoiceId, list[Line]]:
+    """Return the lines of at most LOOKUP_MAX invoices in the scope, in the order in which they are shown.
+
+    One statement, for loaders; an invoice outside of the scope has none.
+    """
+    assert len(ids) <= LOOKUP_MAX, "look-ups are bounded"
+    found = await store.lines_by_invoice_ids(tx, ids, sight=Sight(scope))
+    return {invoice_id: document.in_order(lines) for invoice_id, lines in found.items()}
+
+
+async def _lock(tx: Tx, call: Call, customer_id: CustomerId, invoice_id: InvoiceId) -> Invoice:
+    """Lock an invoice that the caller may see, until the transaction ends. Raises InvoiceNotFound."""
+    found = await store.find_invoice(tx, invoice_id, sight=_sight(call), customer_id=customer_id, lock=True)
+    if found is None:
+        raise InvoiceNotFound
+    return found
+
+
+async def _audit(tx: Tx, call: Call, action: str, about: Invoice, **facts: str) -> None:
+    amounts = {"total_minor": about.total.minor, "currency": about.currency}
+    await journal.audit(
+        tx, call, action, encode("invoice", about.id), customer_id=about.customer_id, facts={**amounts, **facts}
+    )
+
+
+def _sight(call: Call) -> Sight:
+    return Sight(call.scope, call.principal.environment)

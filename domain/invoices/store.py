@@ -1,0 +1,396 @@
+"""Tables and statements of invoices, their lines and their number series."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from domain import db
+from domain.customers.store import Sight
+from domain.invoices.derivation import NewLine
+from domain.invoices.invoice import Identity, Invoice, InvoiceKind, Line, LineKind, State
+from domain.kernel.call import Environment
+from domain.kernel.ids import CustomerId, InvoiceId, LineId, SegmentId, SubscriptionId
+from domain.kernel.money import Money
+from domain.kernel.period import Period
+from domain.plans.provider_price import ProviderPrice
+from domain.plans.store import provider_price
+
+# An invoice's lines are read whole; a meter has at most a thousand combinations in a period.
+LINES_MAX = 20_000
+
+invoice = sa.Table(
+    "invoice",
+    db.metadata,
+    sa.Column("customer_id", db.Id, sa.ForeignKey("customer.customer_id", ondelete="RESTRICT"), primary_key=True),
+    sa.Column("id", db.Id, primary_key=True),
+    sa.Column("environment", sa.Text, nullable=False),
+    sa.Column("currency", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False, comment="a statement shows lines that are all zero"),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("number", sa.Text, comment="gap-free by environment, kind and year; given when it is opened"),
+    sa.Column("created_at", db.Instant, nullable=False, comment="business time, as all instants here"),
+    sa.Column("grace_ends_at", db.Instant, nullable=False, comment="when a draft may be opened"),
+    sa.Column("issued_at", db.Instant),
+    sa.Column("due_at", db.Instant),
+    sa.Column("paid_at", db.Instant),
+    sa.Column("subtotal_minor", sa.BigInteger, nullable=False, comment="sum of the lines"),
+    sa.Column("tax_minor", sa.BigInteger, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.CheckConstraint("environment IN ('live', 'test')", name="environment"),
+    sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
+    sa.CheckConstraint("kind IN ('invoice', 'statement')", name="kind"),
+    sa.CheckConstraint("state IN ('draft', 'open', 'paid', 'void', 'uncollectible')", name="state"),
+    sa.CheckConstraint("(number IS NOT NULL) = (kind = 'invoice' AND state <> 'draft')", name="number"),
+    sa.CheckConstraint("(issued_at IS NULL) = (state = 'draft')", name="issued_at"),
+    sa.CheckConstraint("(paid_at IS NOT NULL) = (state = 'paid')", name="paid_at"),
+    sa.CheckConstraint("kind = 'invoice' OR (state = 'paid' AND subtotal_minor = 0)", name="statement"),
+    sa.CheckConstraint("number IS NULL OR subtotal_minor + tax_minor > 0", name="total"),
+    sa.UniqueConstraint("customer_id", "number", name="invoice_number_key"),
+    sa.Index(
+        "invoice_draft_key",
+        "customer_id",
+        "environment",
+        "currency",
+        unique=True,
+        postgresql_where=sa.text("state = 'draft'"),
+    ),
+    sa.Index("invoice_id_idx", "id"),
+)
+
+invoice_line = sa.Table(
+    "invoice_line",
+    db.metadata,
+    sa.Column("customer_id", db.Id, primary_key=True),
+    sa.Column("id", db.Id, primary_key=True),
+    sa.Column("invoice_id", db.Id, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False, comment="derived, or the id of a one-off charge"),
+    sa.Column("subscription_id", db.Id, nullable=False),
+    sa.Column("price_id", db.Id, sa.ForeignKey("price.id", ondelete="RESTRICT"), comment="null: a cap"),
+    sa.Column("segment_id", db.Id, comment="null: a fee"),
+    sa.Column("service_start_at", db.Instant, nullable=False),
+    sa.Column("service_end_at", db.Instant, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("dimension_key", sa.Text, nullable=False, comment="digest of the dimensions, or a cap's key"),
+    sa.Column("revision", sa.Integer, nullable=False, comment="0: the first; each later difference takes the next"),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("quantity", sa.Numeric, nullable=False, comment="exact, however many digits a kept cost has"),
+    sa.Column("unit", sa.Text, nullable=False),
+    sa.Column("amount_minor", sa.BigInteger, nullable=False),
+    sa.Column("tax_minor", sa.BigInteger, nullable=False),
+    sa.Column("derivation", db.Json, nullable=False, comment="how the amount came about"),
+    sa.Column("void", sa.Boolean, nullable=False, comment="its invoice is void: the identity is free again"),
+    sa.ForeignKeyConstraint(
+        ["customer_id", "invoice_id"],
+        ["invoice.customer_id", "invoice.id"],
+        name="invoice_line_invoice_fkey",
+        ondelete="RESTRICT",
+    ),
+    sa.ForeignKeyConstraint(
+        ["customer_id", "subscription_id"],
+        ["subscription.customer_id", "subscription.id"],
+        name="invoice_line_subscription_fkey",
+        ondelete="RESTRICT",
+    ),
+    sa.CheckConstraint("kind IN ('fee', 'usage', 'cap')", name="kind"),
+    sa.CheckConstraint("service_start_at < service_end_at", name="service"),
+    sa.CheckConstraint("revision >= 0", name="revision"),
+    sa.Index(
+        "invoice_line_identity_key",
+        "customer_id",
+        "subscription_id",
+        "segment_id",
+        "kind",
+        "price_id",
+        "service_start_at",
+        "service_end_at",
+        "dimension_key",
+        "origin",
+        "revision",
+        unique=True,
+        postgresql_where=sa.text("NOT void"),
+        postgresql_nulls_not_distinct=True,
+    ),
+    sa.Index("invoice_line_invoice_id_idx", "invoice_id"),
+)
+
+number_series = sa.Table(
+    "number_series",
+    db.metadata,
+    sa.Column("environment", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True, comment="invoice; credit notes will have their own"),
+    sa.Column("year", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("last", sa.BigInteger, nullable=False),
+    sa.CheckConstraint("environment IN ('live', 'test')", name="environment"),
+    sa.CheckConstraint("last > 0", name="last"),
+)
+
+
+async def hold_derivation(tx: db.Tx, customer_id: CustomerId) -> None:
+    """Derive alone for a customer until the transaction ends: two at once would both see the same gap."""
+    key = customer_id.int % _LOCK_KEYS - _LOCK_KEYS // 2
+    await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_DERIVATION_LOCK, key)))
+
+
+async def insert_invoice(tx: db.Tx, new: Invoice) -> None:
+    """Insert a draft; the database refuses a second one of the customer, environment and currency."""
+    await tx.execute(sa.insert(invoice).values(_invoice_row(new)))
+
+
+async def save_invoice(tx: db.Tx, before: Invoice, after: Invoice) -> Invoice:
+    """Write a changed invoice and return it with its new version. The caller holds its lock."""
+    row = _invoice_row(after)
+    for column in ("customer_id", "id"):
+        del row[column]
+    own = invoice.c
+    statement = (
+        sa.update(invoice)
+        .where(own.customer_id == before.customer_id, own.id == before.id, own.version == before.version)
+        .values({**row, "version": before.version + 1})
+        .returning(*invoice.c)
+    )
+    saved = await tx.row(statement)
+    assert saved is not None, "invoices are changed under their lock"
+    return _invoice(saved)
+
+
+async def lock_draft(tx: db.Tx, *, customer_id: CustomerId, environment: Environment, currency: str) -> Invoice | None:
+    """Return the draft of a customer, environment and currency, locked, or None."""
+    own = invoice.c
+    statement = sa.select(invoice).where(
+        own.customer_id == customer_id,
+        own.environment == environment,
+        own.currency == currency,
+        own.state == State.DRAFT,
+    )
+    row = await tx.row(statement.with_for_update(key_share=True))
+    return _invoice(row) if row else None
+
+
+async def find_invoice(
+    tx: db.Tx, invoice_id: InvoiceId, *, sight: Sight, customer_id: CustomerId | None = None, lock: bool = False
+) -> Invoice | None:
+    """Return an invoice, or None where there is none in sight. `lock` keeps other changes out until the end."""
+    statement = _seen(sa.select(invoice).where(invoice.c.id == invoice_id), sight)
+    if customer_id is not None:
+        statement = statement.where(invoice.c.customer_id == customer_id)
+    row = await tx.row(statement.with_for_update(key_share=True) if lock else statement)
+    return _invoice(row) if row else None
+
+
+async def list_invoices(
+    tx: db.Tx, *, sight: Sight, customer_id: CustomerId, before: InvoiceId | None, limit: int
+) -> Sequence[Invoice]:
+    """Return a customer's invoices newest first; `before` is the id of the last one seen."""
+    statement = _seen(sa.select(invoice).where(invoice.c.customer_id == customer_id), sight)
+    if before is not None:
+        statement = statement.where(invoice.c.id < before)
+    return [_invoice(row) for row in await tx.rows(statement.order_by(invoice.c.id.desc()).limit(limit))]
+
+
+async def invoices_by_id(tx: db.Tx, ids: Collection[InvoiceId], *, sight: Sight) -> dict[InvoiceId, Invoice]:
+    """Return those of the invoices that are in sight."""
+    statement = _seen(sa.select(invoice).where(invoice.c.id.in_(ids)), sight)
+    found = (_invoice(row) for row in await tx.rows(statement))
+    return {each.id: each for each in found}
+
+
+async def insert_lines(tx: db.Tx, draft: Invoice, new: Sequence[tuple[LineId, NewLine]]) -> None:
+    """Put lines on a draft; the database refuses an identity and revision that stand already."""
+    rows = [_line_row(draft, line_id, line) for line_id, line in new]
+    await tx.execute(sa.insert(invoice_line), rows)
+
+
+async def delete_lines(tx: db.Tx, draft: Invoice, ids: Collection[LineId]) -> None:
+    """Take lines off a draft; the database refuses it once the invoice is opened."""
+    own = invoice_line.c
+    statement = sa.delete(invoice_line).where(
+        own.customer_id == draft.customer_id, own.invoice_id == draft.id, own.id.in_(ids)
+    )
+    assert (await tx.execute(statement)).rowcount == len(ids), "lines of a draft are changed under its lock"
+
+
+async def lines_by_invoice_ids(tx: db.Tx, ids: Collection[InvoiceId], *, sight: Sight) -> dict[InvoiceId, list[Line]]:
+    """Return the lines of invoices in sight, in no order; at most LINES_MAX."""
+    statement = _seen(_LINES.where(invoice_line.c.invoice_id.in_(ids)), sight)
+    found: dict[InvoiceId, list[Line]] = {invoice_id: [] for invoice_id in ids}
+    for line in await _lines(tx, statement):
+        found[line.invoice_id].append(line)
+    return found
+
+
+async def list_standing_lines(
+    tx: db.Tx,
+    *,
+    customer_id: CustomerId,
+    segment_ids: Collection[SegmentId],
+    subscription_ids: Collection[SubscriptionId],
+    fees_since: datetime | None,
+) -> list[Line]:
+    """Return the lines of these segments, and these subscriptions' fees from an instant on, of no void invoice.
+
+    Without the instant no fees are looked for.
+    """
+    own = invoice_line.c
+    fees: sa.ColumnElement[bool] = sa.false()
+    if fees_since is not None:
+        fees = sa.and_(
+            own.kind == LineKind.FEE, own.subscription_id.in_(subscription_ids), own.service_start_at >= fees_since
+        )
+    statement = _LINES.where(own.customer_id == customer_id, ~own.void, sa.or_(own.segment_id.in_(segment_ids), fees))
+    return await _lines(tx, statement)
+
+
+async def list_billed_segment_ids(
+    tx: db.Tx, *, customer_id: CustomerId, segment_ids: Collection[SegmentId]
+) -> frozenset[SegmentId]:
+    """Return which of the segments have a line on an opened invoice that is not void."""
+    own = invoice_line.c
+    statement = (
+        sa.select(own.segment_id)
+        .distinct()
+        .join(invoice, _SAME_INVOICE)
+        .where(
+            own.customer_id == customer_id,
+            own.segment_id.in_(segment_ids),
+            ~own.void,
+            invoice.c.state != State.DRAFT,
+        )
+    )
+    return frozenset(row.segment_id for row in await tx.rows(statement))
+
+
+async def list_rates(tx: db.Tx, *, models: Collection[tuple[str, str]], during: Period) -> Sequence[ProviderPrice]:
+    """Return the rows of the provider price list for these (provider, model), in force at some instant of a period."""
+    row = provider_price.c
+    statement = sa.select(provider_price).where(
+        sa.tuple_(row.provider, row.model).in_(models),
+        row.valid_from < during.end,
+        sa.or_(row.valid_to.is_(None), row.valid_to > during.start),
+    )
+    return [ProviderPrice(**found._asdict()) for found in await tx.rows(statement)]
+
+
+async def take_number(tx: db.Tx, *, environment: Environment, kind: str, year: int) -> int:
+    """Return the next number of a series. The series stays locked until the transaction ends, so take it last.
+
+    Where the transaction rolls back the number is given again: there are no gaps.
+    """
+    statement = (
+        pg.insert(number_series)
+        .values(environment=environment, kind=kind, year=year, last=1)
+        .on_conflict_do_update(index_elements=["environment", "kind", "year"], set_={"last": number_series.c.last + 1})
+        .returning(number_series.c.last)
+    )
+    return int(await tx.value(statement))
+
+
+_DERIVATION_LOCK = 0x1A701CE
+_LOCK_KEYS = 2**32  # the second key of an advisory lock is a signed integer of 32 bits
+_SAME_INVOICE = sa.and_(invoice.c.customer_id == invoice_line.c.customer_id, invoice.c.id == invoice_line.c.invoice_id)
+_LINES = sa.select(invoice_line, invoice.c.currency).join(invoice, _SAME_INVOICE)
+
+
+def _seen(statement: sa.Select[Any], sight: Sight) -> sa.Select[Any]:
+    if sight.scope is not None:
+        statement = statement.where(invoice.c.customer_id == sight.scope)
+    if sight.environment is not None:
+        statement = statement.where(invoice.c.environment == sight.environment)
+    return statement
+
+
+async def _lines(tx: db.Tx, statement: sa.Select[Any]) -> list[Line]:
+    rows = await tx.rows(statement.limit(LINES_MAX + 1))
+    assert len(rows) <= LINES_MAX, "an invoice's lines are bounded by its meters' combinations"
+    return [_line(row) for row in rows]
+
+
+def _invoice_row(value: Invoice) -> dict[str, Any]:
+    return {
+        "customer_id": value.customer_id,
+        "id": value.id,
+        "environment": value.environment,
+        "currency": value.currency,
+        "kind": value.kind,
+        "state": value.state,
+        "number": value.number,
+        "created_at": value.created_at,
+        "grace_ends_at": value.grace_ends_at,
+        "issued_at": value.issued_at,
+        "due_at": value.due_at,
+        "paid_at": value.paid_at,
+        "subtotal_minor": value.subtotal.minor,
+        "tax_minor": value.tax.minor,
+        "version": value.version,
+    }
+
+
+def _invoice(row: sa.Row[Any]) -> Invoice:
+    return Invoice(
+        customer_id=row.customer_id,
+        id=row.id,
+        environment=Environment(row.environment),
+        currency=row.currency,
+        kind=InvoiceKind(row.kind),
+        state=State(row.state),
+        number=row.number,
+        created_at=row.created_at,
+        grace_ends_at=row.grace_ends_at,
+        issued_at=row.issued_at,
+        due_at=row.due_at,
+        paid_at=row.paid_at,
+        subtotal=Money(row.subtotal_minor, row.currency),
+        tax=Money(row.tax_minor, row.currency),
+        version=row.version,
+    )
+
+
+def _line_row(draft: Invoice, line_id: LineId, line: NewLine) -> dict[str, Any]:
+    identity = line.identity
+    return {
+        "customer_id": draft.customer_id,
+        "id": line_id,
+        "invoice_id": draft.id,
+        "origin": identity.origin,
+        "subscription_id": identity.subscription_id,
+        "price_id": identity.price_id,
+        "segment_id": identity.segment_id,
+        "service_start_at": identity.period.start,
+        "service_end_at": identity.period.end,
+        "kind": identity.kind,
+        "dimension_key": identity.dimension_key,
+        "revision": line.revision,
+        "description": line.description,
+        "quantity": line.quantity,
+        "unit": line.unit,
+        "amount_minor": line.amount_minor,
+        "tax_minor": 0,
+        "derivation": line.derivation,
+        "void": False,
+    }
+
+
+def _line(row: sa.Row[Any]) -> Line:
+    return Line(
+        id=row.id,
+        invoice_id=row.invoice_id,
+        customer_id=row.customer_id,
+        identity=Identity(
+            kind=LineKind(row.kind),
+            subscription_id=row.subscription_id,
+            price_id=row.price_id,
+            segment_id=row.segment_id,
+            period=Period(row.service_start_at, row.service_end_at),
+            dimension_key=row.dimension_key,
+            origin=row.origin,
+        ),
+        revision=row.revision,
+        description=row.description,
+        quantity=row.quantity,
+        unit=row.unit,
+        amount=Money(row.amount_minor, row.currency),
+        tax=Money(row.tax_minor, row.currency),
+        derivation=row.derivation,
+    )

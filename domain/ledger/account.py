@@ -1,0 +1,60 @@
+"""The merchant's accounts, and which of them each cause moves."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from domain.kernel.errors import DomainError, Kind
+from domain.kernel.money import Money
+
+
+class Account(StrEnum):
+    """Where money stands. Receivable, cash and bad debt grow by debits, the others by credits."""
+
+    RECEIVABLE = "receivable"
+    REVENUE = "revenue"
+    TAX_PAYABLE = "tax_payable"
+    CASH = "cash"
+    CUSTOMER_CREDIT = "customer_credit"
+    BAD_DEBT = "bad_debt"
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One line of an entry: a positive amount is a debit, a negative one a credit. Never zero."""
+
+    account: Account
+    amount: Money
+
+
+@dataclass(eq=False)
+class EntryUnbalanced(DomainError):
+    """A ledger entry needs at least two lines that add up to zero in each currency; none of them may be zero."""
+
+    code = "entry_unbalanced"
+    kind = Kind.INVALID
+
+
+def check_balanced(postings: Sequence[Posting]) -> None:
+    """Refuse lines that make no entry; the database refuses them once more. Raises EntryUnbalanced."""
+    sums: dict[str, int] = defaultdict(int)
+    for posting in postings:
+        sums[posting.amount.currency] += posting.amount.minor
+    if len(postings) < 2 or any(sums.values()) or not all(posting.amount.minor for posting in postings):
+        raise EntryUnbalanced
+
+
+def invoiced(net: Money, tax: Money) -> list[Posting]:
+    """Post an opened invoice: the customer owes net and tax; the net is revenue, the tax is owed to the state."""
+    lines = (
+        Posting(Account.RECEIVABLE, net + tax),
+        Posting(Account.REVENUE, -net),
+        Posting(Account.TAX_PAYABLE, -tax),
+    )
+    return [line for line in lines if line.amount.minor]
+
+
+def collected(amount: Money, *, written_off: bool = False) -> list[Posting]:
+    """Post a payment of what was receivable, or had been written off as a bad debt."""
+    return [Posting(Account.CASH, amount), Posting(Account.BAD_DEBT if written_off else Account.RECEIVABLE, -amount)]

@@ -1,0 +1,65 @@
+"""Post entries in the transaction of their cause, and add them up."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from domain.db import Tx
+from domain.kernel.call import Call, Environment
+from domain.kernel.ids import CustomerId, EntryId
+from domain.kernel.money import Money
+from domain.ledger import store
+from domain.ledger.account import Account, Posting, check_balanced
+
+ENTRIES_MAX = 100
+
+
+async def post(
+    tx: Tx,
+    call: Call,
+    now: datetime,
+    *,
+    customer_id: CustomerId,
+    environment: Environment,
+    reason: str,
+    about: str,
+    lines: Sequence[Posting],
+) -> bool:
+    """Append a balanced entry at business time `now`. False where this reason is posted for this row already.
+
+    Raises EntryUnbalanced. The database checks the balance once more when the transaction commits.
+    """
+    check_balanced(lines)
+    values = {
+        "customer_id": customer_id,
+        "id": call.new_id(),
+        "environment": environment,
+        "at": now,
+        "posted_at": call.at,
+        "reason": reason,
+        "about": about,
+    }
+    return await store.insert_entry(tx, values, lines)
+
+
+async def balances(tx: Tx, customer_id: CustomerId) -> Sequence[tuple[Account, Money]]:
+    """Return what one customer's entries add up to, by currency and account: receivable is what they owe."""
+    return await store.sum_by_account(tx, scope=customer_id, environment=None)
+
+
+async def trial_balance(tx: Tx, environment: Environment) -> Sequence[tuple[Account, Money]]:
+    """Return what all entries of the live or the test books add up to; for each currency the sum is zero."""
+    return await store.sum_by_account(tx, scope=None, environment=environment)
+
+
+async def list_entries(
+    tx: Tx,
+    *,
+    scope: CustomerId | None,
+    environment: Environment,
+    before: EntryId | None = None,
+    limit: int = ENTRIES_MAX,
+) -> Sequence[store.Entry]:
+    """Return entries with their lines, newest first, at most ENTRIES_MAX; `before` is the id of the last one seen."""
+    return await store.list_entries(
+        tx, scope=scope, environment=environment, before=before, limit=min(limit, ENTRIES_MAX)
+    )

@@ -1,0 +1,188 @@
+"""Price times totals: what the lines of a segment come to, worked out by hand."""
+
+from decimal import Decimal
+
+from domain.invoices.derivation import WantedLine
+from domain.invoices.invoice import LineKind
+from domain.invoices.rating import FeePeriod, SegmentUsage, fee_line, usage_lines
+from domain.kernel.period import Period
+from domain.plans.plan import Catalogue, Price
+from domain.subscriptions.schedule import Interval
+from domain.usage.reading import SegmentTotal
+from tests import make
+from tests.domain.invoices import examples
+from tests.domain.invoices.examples import COST, DYNAMIC, GEMINI, INPUT, OUTPUT, PER_REQUEST, REQUESTS, TAVILY, total
+
+_SUBSCRIPTION = examples.subscription("2026-01-01")
+_JANUARY = examples.segment(_SUBSCRIPTION, "2026-01-01", "2026-02-01")
+
+
+def _rate(catalogue: Catalogue, *totals: SegmentTotal) -> list[WantedLine]:
+    return usage_lines(SegmentUsage(_SUBSCRIPTION, _JANUARY, totals, {}), catalogue)
+
+
+def _count(quantity: str, *prices: Price) -> list[WantedLine]:
+    return _rate(examples.catalogue(*prices), total(REQUESTS, quantity, {"region": "fra"}))
+
+
+def test_kept_cost_is_charged_once_rounded_with_everything_it_was_made_of() -> None:
+    # 18,059,974 x 1.25 / 1,000,000 + 245,896 x 10 / 1,000,000 = 22.5749675 + 2.45896 = 25.0339275
+    rows = [
+        examples.list_price("output", "10.00", valid_from=make.at("2025-01-01")),
+        examples.list_price("input", "1.25", valid_from=make.at("2025-01-01")),
+        examples.list_price("input", "9", valid_from=make.at("2024-01-01"), valid_to=make.at("2026-01-01")),
+        examples.list_price("input", "8", valid_from=make.at("2026-02-01")),
+    ]
+    usage = SegmentUsage(
+        _SUBSCRIPTION,
+        _JANUARY,
+        [
+            total(COST, "25.0339275", GEMINI, events=8819),
+            total(INPUT, "18059974", GEMINI, events=8819),
+            total(OUTPUT, "245896", GEMINI, events=8819),
+            total(INPUT, "5", TAVILY),
+        ],
+        {("gemini", "gemini-2.5-pro"): rows},
+    )
+    [line] = usage_lines(usage, examples.catalogue())
+    assert line.amount_minor == 2503
+    assert line.description == "LLM usage: gemini / gemini-2.5-pro, 1 Jan 2026 – 1 Feb 2026"  # noqa: RUF001 - a range
+    assert (line.quantity, line.unit) == (total(COST, "25.0339275").quantity, "USD")
+    facts = line.derivation
+    assert (facts["model"], facts["cost"], facts["multiplier"]) == ("dynamic", "25.0339275", "1.00")
+    assert (facts["exact_amount"], facts["amount_minor"]) == ("25.0339275", 2503)
+    assert (facts["rounding"], facts["plan_version"]) == ("half up to 2 digits", 3)
+    assert facts["counted"] == {"input_tokens": "18059974", "output_tokens": "245896"}
+    assert (facts["events"], facts["digest"]) == (8819, f"{8819:064x}")
+    assert facts["share_of_time"] == "1"
+    # The rows of before and after January are not shown.
+    assert [(row["pool"], row["amount"], row["per"]) for row in facts["rates"]] == [
+        ("input", "1.25", "1000000"),
+        ("output", "10", "1000000"),
+    ]
+
+
+def test_each_combination_of_dimensions_has_a_line_of_its_own() -> None:
+    lines = _rate(examples.catalogue(), total(COST, "1.004", GEMINI), total(COST, "0.005", TAVILY))
+    # 1.004 rounds to 1.00; 0.005 is half a cent and rounds up to 0.01.
+    assert [line.amount_minor for line in lines] == [100, 1]
+    assert len({line.identity for line in lines}) == 2
+
+
+def test_rows_for_any_model_explain_a_model_without_rows() -> None:
+    row = examples.list_price("request", "1000", valid_from=make.at("2025-01-01"), model="*")
+    usage = SegmentUsage(_SUBSCRIPTION, _JANUARY, [total(COST, "0.001", GEMINI)], {("gemini", "*"): [row]})
+    [line] = usage_lines(usage, examples.catalogue())
+    assert [shown["pool"] for shown in line.derivation["rates"]] == ["request"]
+
+
+def test_a_million_calls_at_a_fraction_of_a_cent_are_not_rounded_one_by_one() -> None:
+    [line] = _count("1000000", PER_REQUEST)
+    assert line.amount_minor == 30_000  # 1,000,000 x 0.0003 = 300.00
+
+
+def test_a_line_is_rounded_half_up() -> None:
+    [up] = _count("50", PER_REQUEST)  # 50 x 0.0003 = 0.015 -> 0.02
+    [down] = _count("49", PER_REQUEST)  # 49 x 0.0003 = 0.0147 -> 0.01
+    assert (up.amount_minor, down.amount_minor) == (2, 1)
+    assert up.derivation["exact_amount"] == "0.015"
+
+
+def test_a_count_is_one_line_summed_over_its_dimensions() -> None:
+    [line] = _rate(
+        examples.catalogue(PER_REQUEST),
+        total(REQUESTS, "600000", {"region": "fra"}, events=3),
+        total(REQUESTS, "400000", {"region": "iad"}, events=4),
+    )
+    assert (line.amount_minor, line.identity.dimension_key) == (30_000, "")
+    assert (line.derivation["events"], line.derivation["digest"]) == (7, f"{7:064x}")
+
+
+def test_a_graduated_price_walks_its_tiers() -> None:
+    tiers = [{"up_to": "100", "unit_amount": "0.05"}, {"up_to": None, "unit_amount": "0.03"}]
+    price = examples._price("requests", "graduated", {"tiers": tiers}, REQUESTS)
+    [line] = _count("150", price)
+    assert line.amount_minor == 650  # 100 x 0.05 + 50 x 0.03 = 5.00 + 1.50
+    assert [tier["amount"] for tier in line.derivation["tiers"]] == ["5", "1.5"]
+
+
+def test_nothing_counted_gives_no_line_unless_something_is_due_for_it() -> None:
+    assert _rate(examples.catalogue(PER_REQUEST)) == []
+    assert _rate(examples.catalogue()) == []
+    tiers = [{"up_to": None, "unit_amount": "0.03", "flat_amount": "2"}]
+    [line] = _rate(examples.catalogue(examples._price("requests", "graduated", {"tiers": tiers}, REQUESTS)))
+    assert (line.amount_minor, line.quantity) == (200, Decimal(0))
+
+
+def test_usage_that_costs_nothing_keeps_its_line_with_the_quantity() -> None:
+    free = examples._price("usage", "dynamic", {"multiplier": "0"}, COST)
+    [line] = _rate(examples.catalogue(free), total(COST, "25.0339275", GEMINI))
+    assert (line.amount_minor, line.quantity) == (0, total(COST, "25.0339275").quantity)
+
+
+def test_what_lies_above_the_monthly_cost_cap_is_taken_off_by_one_line() -> None:
+    lines = _rate(examples.catalogue(cap="150"), total(COST, "120.456", GEMINI), total(COST, "50.111", TAVILY))
+    # 120.46 + 50.11 = 170.57; 170.57 - 150.00 = 20.57 is not charged.
+    assert [(line.identity.kind, line.amount_minor) for line in lines] == [
+        (LineKind.USAGE, 12_046),
+        (LineKind.USAGE, 5_011),
+        (LineKind.CAP, -2_057),
+    ]
+    assert sum(line.amount_minor for line in lines) == 15_000
+    assert lines[2].derivation["cap"] == "150"
+    assert lines[2].derivation["charged_minor"] == 17_057
+    assert "above the monthly cost cap, not charged" in lines[2].description
+
+
+def test_usage_that_reaches_the_cap_exactly_is_charged_whole() -> None:
+    lines = _rate(examples.catalogue(cap="150"), total(COST, "150", GEMINI))
+    assert [line.amount_minor for line in lines] == [15_000]
+
+
+def test_the_cap_of_a_part_of_the_period_is_that_share_of_it() -> None:
+    # 1 to 11 January of 1 January to 1 February: 10 of 31 days. 150 x 10/31 = 48.387..., so 100.00 - 48.39 = 51.61.
+    part = examples.segment(_SUBSCRIPTION, "2026-01-01", "2026-01-11", period=("2026-01-01", "2026-02-01"))
+    usage = SegmentUsage(_SUBSCRIPTION, part, [total(COST, "100", GEMINI)], {})
+    lines = usage_lines(usage, examples.catalogue(cap="150"))
+    assert [line.amount_minor for line in lines] == [10_000, -5_161]
+    assert lines[1].derivation["share_of_time"] == "10/31"
+    assert lines[1].derivation["cap_of_segment"] == "1500/31"
+
+
+def test_a_cap_of_nothing_charges_nothing() -> None:
+    lines = _rate(examples.catalogue(cap="0"), total(COST, "3.21", GEMINI))
+    assert [line.amount_minor for line in lines] == [321, -321]
+
+
+def test_a_fee_is_one_line_for_its_period() -> None:
+    january = Period(make.at("2026-01-01"), make.at("2026-02-01"))
+    line = fee_line(_SUBSCRIPTION, FeePeriod(january, january, examples.VERSION), examples.catalogue())
+    assert (line.amount_minor, line.quantity, line.unit) == (7_900, Decimal(1), "month")
+    assert line.description == "LLM Pro, monthly fee, 1 Jan 2026 – 1 Feb 2026"  # noqa: RUF001 - a range
+    assert (line.derivation["exact_amount"], line.derivation["share_of_time"]) == ("79", "1")
+
+
+def test_a_yearly_fee_is_the_price_of_the_year() -> None:
+    yearly = examples.subscription("2026-01-01", interval=Interval.YEAR)
+    year = Period(make.at("2026-01-01"), make.at("2027-01-01"))
+    line = fee_line(yearly, FeePeriod(year, year, examples.VERSION), examples.catalogue())
+    assert (line.amount_minor, line.unit) == (94_800, "year")
+    assert "yearly fee" in line.description
+
+
+def test_a_short_first_fee_period_costs_its_share_of_time_rounded_once() -> None:
+    # 15 of 30 days of April would be half; 17 of 30 days: 79.00 x 17/30 = 44.7666..., so 44.77.
+    whole = Period(make.at("2026-04-01"), make.at("2026-05-01"))
+    service = Period(make.at("2026-04-14"), make.at("2026-05-01"))
+    line = fee_line(_SUBSCRIPTION, FeePeriod(service, whole, examples.VERSION), examples.catalogue())
+    assert line.amount_minor == 4_477
+    assert line.derivation["share_of_time"] == "17/30"
+    assert line.derivation["exact_amount"] == "1343/30"  # 79 x 17 = 1343
+
+
+def test_days_on_a_line_are_the_customers_own() -> None:
+    vienna = examples.subscription("2026-01-01", zone="Europe/Vienna")
+    segment = examples.segment(vienna, "2026-01-31T23:00", "2026-02-28T23:00")
+    usage = SegmentUsage(vienna, segment, [total(COST, "1", GEMINI)], {})
+    [line] = usage_lines(usage, examples.catalogue(DYNAMIC))
+    assert line.description.endswith("1 Feb 2026 – 1 Mar 2026")  # noqa: RUF001 - a range
