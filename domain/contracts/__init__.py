@@ -1,0 +1,5 @@
+"""The use cases that move a subscription, its usage and its invoice in one transaction: subscribe, cancel, close.
+
+Does not own any table: it calls the slices below it. Words: closing a period drafts what is due at its end; finalising
+opens the draft after its grace; a mirror is a subscription that Stripe bills and only metering follows.
+"""

@@ -1,0 +1,133 @@
+"""Hold a customer's subscriptions, draft and open what is due for them, and note what was changed."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from domain.customers import service as customers
+from domain.customers.customer import Customer
+from domain.db import Tx
+from domain.invoices import service as invoices
+from domain.invoices import store as invoice_store
+from domain.invoices.invoice import Invoice
+from domain.journal import jobs
+from domain.journal import service as journal
+from domain.kernel.call import Call
+from domain.kernel.ids import CustomerId, InvoiceId, SubscriptionId, encode
+from domain.plans import service as plans
+from domain.plans.plan import Catalogue
+from domain.subscriptions import service as subscriptions
+from domain.subscriptions.subscription import Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One customer at business time `now`. Subscriptions that can still bill something are held: `held` names them."""
+
+    customer: Customer
+    now: datetime
+    catalogue: Catalogue
+    held: frozenset[SubscriptionId]
+
+
+async def open_desk(tx: Tx, call: Call, customer_id: CustomerId) -> Desk:
+    """Load a customer that the caller may see, and hold its subscriptions until the transaction ends.
+
+    Nothing is counted for them meanwhile, and two use cases about one customer run one after the other. Raises
+    CustomerNotFound.
+    """
+    customer = await customers.load_customer(tx, call, customer_id)
+    held = await subscriptions.lock_unsettled(tx, customer_id)
+    now = await customers.business_now(tx, call, customer_id)
+    return Desk(customer, now, await plans.load_catalogue(tx), frozenset(each.id for each in held))
+
+
+async def draft_at_boundary(
+    tx: Tx, call: Call, desk: Desk, *, subscription: Subscription, boundary: datetime, grace_s: int
+) -> None:
+    """Draft what fell due at a boundary and have it opened after its grace, in the order of time.
+
+    A draft whose grace was over before is opened first, and the new one at once where its grace is over too: catching
+    up late makes the same invoices as being in time.
+    """
+    earlier = await invoice_store.lock_draft(
+        tx, customer_id=desk.customer.id, environment=desk.customer.environment, currency=subscription.currency
+    )
+    if earlier is not None and earlier.grace_ends_at <= boundary:
+        await finalise_draft(tx, call, desk, earlier)
+    draft = await _draft(tx, call, desk, boundary, [subscription], grace_s=grace_s)
+    if draft is None:
+        await _make_final(tx, [subscription], boundary)
+    elif draft.grace_ends_at <= desk.now:
+        await finalise_draft(tx, call, desk, draft)
+    else:
+        await journal.stage(
+            tx,
+            call,
+            jobs.FinaliseInvoice(desk.customer.id, draft.id),
+            customer_id=desk.customer.id,
+            clock_id=desk.customer.clock_id,
+            run_at=draft.grace_ends_at,
+        )
+
+
+async def finalise_draft(tx: Tx, call: Call, desk: Desk, draft: Invoice) -> Invoice:
+    """Derive a draft once more, up to the end of its grace, make that final and open it."""
+    on_it = await held_on(tx, desk, draft.id)
+    await _draft(tx, call, desk, draft.grace_ends_at, on_it)
+    await _make_final(tx, on_it, draft.grace_ends_at)
+    return await _open(tx, call, desk, draft)
+
+
+async def invoice_at_once(tx: Tx, call: Call, desk: Desk, due: Sequence[Subscription], at: datetime) -> None:
+    """Draft what is due by an instant and open it without grace; what is on the draft already goes with it."""
+    draft = await _draft(tx, call, desk, at, due)
+    also = await held_on(tx, desk, draft.id) if draft else []
+    await _make_final(tx, [*due, *also], at)
+    if draft is not None:
+        await _open(tx, call, desk, draft)
+
+
+async def held_on(tx: Tx, desk: Desk, invoice_id: InvoiceId) -> list[Subscription]:
+    """Return the held subscriptions that have a line on an invoice, as they now are."""
+    lines = await invoices.lines_by_invoice_ids(tx, [invoice_id], scope=desk.customer.id)
+    on_it = desk.held & {line.identity.subscription_id for line in lines[invoice_id]}
+    found = await subscriptions.subscriptions_by_id(tx, on_it, scope=desk.customer.id)
+    return [found[each] for each in sorted(found)]
+
+
+async def note(tx: Tx, call: Call, desk: Desk, about: Subscription, *, event_type: str, text: str) -> None:
+    """Append the audit entry and the billing event of a change; `text` may name {plan} and {end}.
+
+    Neither holds what the customer wrote.
+    """
+    plan = desk.catalogue.plan_of_version(about.plan_version_id)
+    end = about.ends_at
+    facts = {
+        "subscription_id": encode("subscription", about.id),
+        "plan": plan.key,
+        "status": about.status,
+        "end": end.isoformat() if end else None,
+    }
+    await journal.audit(
+        tx, call, event_type, encode("subscription", about.id), customer_id=about.customer_id, facts=facts
+    )
+    description = text.format(plan=plan.name, end=f"{end:%Y-%m-%d %H:%M} UTC" if end else "")
+    await journal.tell(tx, call, desk.now, about.customer_id, event_type, description=description, metadata=facts)
+
+
+async def _draft(
+    tx: Tx, call: Call, desk: Desk, at: datetime, due: Sequence[Subscription], *, grace_s: int = 0
+) -> Invoice | None:
+    return await invoices.draft_due(
+        tx, call, at, customer=desk.customer, subscriptions=due, catalogue=desk.catalogue, grace_s=grace_s
+    )
+
+
+async def _make_final(tx: Tx, which: Collection[Subscription], at: datetime) -> None:
+    for subscription in {each.id: each for each in which}.values():
+        await subscriptions.make_final(tx, await subscriptions.segments_ending_by(tx, subscription, at))
+
+
+async def _open(tx: Tx, call: Call, desk: Desk, draft: Invoice) -> Invoice:
+    return await invoices.open_invoice(tx, call, desk.now, customer_id=draft.customer_id, invoice_id=draft.id)

@@ -1,0 +1,337 @@
+"""Subscribe, cancel, close a period, finalise an invoice, follow a payment, follow Stripe.
+
+Every use case about a customer first holds all of the customer's subscriptions that are not settled: nothing is
+counted for them until the transaction ends, and two use cases about one customer run one after the other.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from domain.access.roles import Permission
+from domain.contracts.desk.service import (
+    Desk,
+    draft_at_boundary,
+    finalise_draft,
+    held_on,
+    invoice_at_once,
+    note,
+    open_desk,
+)
+from domain.db import Tx
+from domain.invoices import service as invoices
+from domain.invoices.invoice import Invoice, State
+from domain.journal import store as journal_store
+from domain.kernel.call import Call
+from domain.kernel.ids import ClockId, CustomerId, InvoiceId, PlanVersionId, SegmentId, SubscriptionId
+from domain.kernel.period import Period
+from domain.plans.plan import Catalogue, PriceNotFound
+from domain.subscriptions import lifecycle
+from domain.subscriptions import service as subscriptions
+from domain.subscriptions.lifecycle import CancelReason, TransitionRefused
+from domain.subscriptions.mirror import Mirrored
+from domain.subscriptions.schedule import Interval
+from domain.subscriptions.service import SubscriptionNotFound
+from domain.subscriptions.subscription import Source, Status, Subscription
+from domain.usage import service as usage
+
+# Boundaries that one job or one request catches up with: three years of months.
+STEPS_MAX = 36
+DUE_MAX = 1_000
+
+
+async def subscribe(
+    tx: Tx,
+    call: Call,
+    *,
+    customer_id: CustomerId,
+    product_key: str,
+    plan_key: str,
+    interval: Interval,
+    currency: str = "USD",
+) -> Subscription:
+    """Start a subscription now, on the newest version of a plan, and issue the invoice of its first fee.
+
+    Raises Forbidden, CustomerNotFound, ProductNotFound, PlanNotFound, PriceNotFound where the plan is not sold by this
+    interval in this currency, and AlreadySubscribed where the customer has a live subscription of the product.
+    """
+    call.need(Permission.SUBSCRIPTION_WRITE)
+    desk = await open_desk(tx, call, customer_id)
+    version = desk.catalogue.current_version(product_key, plan_key)
+    desk.catalogue.fee_price(version.id, interval, currency)
+    new = await subscriptions.open_subscription(
+        tx,
+        call,
+        desk.now,
+        customer=desk.customer,
+        product_id=desk.catalogue.product(product_key).id,
+        plan_version_id=version.id,
+        interval=interval,
+        currency=currency,
+    )
+    await note(tx, call, desk, new, event_type="subscription_started", text="Subscribed to {plan}")
+    await invoice_at_once(tx, call, desk, [new], desk.now)
+    return new
+
+
+async def cancel(
+    tx: Tx,
+    call: Call,
+    *,
+    subscription_id: SubscriptionId,
+    at_period_end: bool = True,
+    reason: CancelReason | None = None,
+    feedback: str | None = None,
+) -> Subscription:
+    """Stop renewing at the end of the paid fee period, or end now and issue the invoice of what was used.
+
+    A yearly subscription runs to the end of its year. `feedback` is the customer's own text and is kept sealed. Safe
+    to repeat: what is pending or has ended changes no more, but a pending end can be brought forward to now. Raises
+    Forbidden, SubscriptionNotFound, TransitionRefused, FeedbackMalformed.
+    """
+    desk, before = await _open_desk_of(tx, call, subscription_id)
+    sealed = await subscriptions.seal_feedback(tx, before, feedback) if feedback else None
+    after = lifecycle.cancel(before, desk.now, at_period_end=at_period_end, reason=reason, feedback=sealed)
+    if after == before:
+        return before
+    if after.ended_at is None:
+        saved = await subscriptions.save(tx, before, after)
+        await note(tx, call, desk, saved, event_type="cancel_scheduled", text="{plan} will end at {end}")
+        return saved
+    ended = await _end(tx, call, desk, before, after)
+    await invoice_at_once(tx, call, desk, [ended], desk.now)
+    return ended
+
+
+async def undo_cancel(tx: Tx, call: Call, *, subscription_id: SubscriptionId) -> Subscription:
+    """Renew again: forget a cancel that is still pending. Safe to repeat; without one nothing changes.
+
+    Raises Forbidden, SubscriptionNotFound, and TransitionRefused for what has ended.
+    """
+    desk, before = await _open_desk_of(tx, call, subscription_id)
+    after = lifecycle.undo_cancel(before, desk.now)
+    if after == before:
+        return before
+    saved = await subscriptions.save(tx, before, after)
+    await note(tx, call, desk, saved, event_type="cancel_undone", text="{plan} will renew")
+    return saved
+
+
+async def close_period(tx: Tx, call: Call, customer_id: CustomerId, subscription_id: SubscriptionId) -> bool:
+    """Carry a subscription over every boundary that has passed, oldest first, and draft what fell due at each.
+
+    A draft is opened after its plan's grace, by `finalise`, or here where that is over too: catching up late makes the
+    same invoices as being in time. Run twice, nothing is added. True where more than STEPS_MAX boundaries were due:
+    the rest is found again by `find_due`.
+    """
+    desk = await open_desk(tx, call, customer_id)
+    before = await subscriptions.find_subscription(tx, subscription_id, scope=customer_id)
+    if before is None or before.id not in desk.held:
+        return False
+    after = await _catch_up(tx, call, desk, before)
+    if after.settles_at is not None and after.settles_at <= desk.now:
+        await invoice_at_once(tx, call, desk, [after], after.settles_at)
+        await subscriptions.save(tx, after, lifecycle.settle(after))
+    return _is_behind(after, desk.now)
+
+
+async def finalise(tx: Tx, call: Call, customer_id: CustomerId, invoice_id: InvoiceId) -> Invoice | None:
+    """Make the usage on a draft final, derive it once more and open it. None where it is no draft any more.
+
+    A draft below the gateway's minimum stays one and waits for what falls due next. Safe to repeat.
+    """
+    desk = await open_desk(tx, call, customer_id)
+    draft = await invoices.find_invoice(tx, call, invoice_id)
+    if draft is None or draft.customer_id != customer_id or draft.state is not State.DRAFT:
+        return None
+    return await finalise_draft(tx, call, desk, draft)
+
+
+async def find_due(
+    tx: Tx, *, clock_id: ClockId | None, now: datetime, limit: int = DUE_MAX
+) -> Sequence[tuple[CustomerId, SubscriptionId]]:
+    """Return the subscriptions of a clock's customers for which ClosePeriod is to be staged, oldest boundary first."""
+    return await subscriptions.list_due(tx, clock_id=clock_id, now=now, limit=min(limit, DUE_MAX))
+
+
+async def next_due_at(tx: Tx, clock_id: ClockId) -> datetime | None:
+    """Return the earliest business instant at which something is due on a test clock, or None.
+
+    That is the end of a period, or a staged job such as the opening of a draft after its grace. It may be past.
+    """
+    period_end = await subscriptions.find_next_due_at(tx, clock_id=clock_id)
+    job_due = await journal_store.find_next_run_at(tx, clock_id=clock_id)
+    return min((each for each in (period_end, job_due) if each is not None), default=None)
+
+
+async def note_payment(
+    tx: Tx, call: Call, customer_id: CustomerId, invoice_id: InvoiceId, *, succeeded: bool
+) -> Sequence[Subscription]:
+    """Carry the end of a payment attempt to every subscription with a line on the invoice; return those.
+
+    A failure makes an active one past due; the last success makes it active again. Late news of a failure, when the
+    invoice is no longer open, count as none. Safe to repeat.
+    """
+    desk = await open_desk(tx, call, customer_id)
+    invoice = await invoices.find_invoice(tx, call, invoice_id)
+    if invoice is None or invoice.customer_id != customer_id:
+        return []
+    failed = not succeeded and invoice.state is State.OPEN
+    saved = []
+    for before in await held_on(tx, desk, invoice_id):
+        after = (lifecycle.payment_failed if failed else lifecycle.payment_cleared)(before, invoice_id)
+        saved.append(await subscriptions.save(tx, before, after))
+        if after.status is not before.status:
+            text = "{plan} is past due" if after.status is Status.PAST_DUE else "{plan} is active again"
+            await note(tx, call, desk, after, event_type=f"subscription_{after.status}", text=text)
+    return saved
+
+
+async def mirror_subscription(
+    tx: Tx,
+    call: Call,
+    now: datetime,
+    *,
+    customer_id: CustomerId,
+    gateway_id: str,
+    product_key: str,
+    plan_key: str,
+    interval: Interval,
+    currency: str,
+    status: Status,
+    period: Period,
+    anchor_at: datetime | None = None,
+    cancel_at: datetime | None = None,
+    ended_at: datetime | None = None,
+) -> Subscription:
+    """Follow a subscription that Stripe bills: it is counted and limited here, never rated or invoiced.
+
+    `period` is Stripe's present one, `anchor_at` its billing anchor. The same news twice change nothing; what was
+    canceled never revives, and one first heard of as canceled is kept as canceled. Raises CustomerNotFound,
+    ProductNotFound, PlanNotFound, AlreadySubscribed.
+    """
+    desk = await open_desk(tx, call, customer_id)
+    before = await subscriptions.find_mirror(tx, customer_id, gateway_id)
+    news = Mirrored(
+        gateway_id=gateway_id,
+        plan_version_id=_mirrored_version(desk.catalogue, before, product_key, plan_key),
+        status=status,
+        interval=interval,
+        currency=currency,
+        anchor_at=anchor_at or period.start,
+        fee_period=period,
+        cancel_at=cancel_at,
+        ended_at=(ended_at or now) if status is Status.CANCELED else None,
+    )
+    if before is not None:
+        counted = await _counted_from(tx, before, news.ended_at) if news.ended_at else frozenset[SegmentId]()
+        after = await subscriptions.follow(tx, call, now, before, news, counted=counted)
+    else:
+        product_id = desk.catalogue.product(product_key).id
+        after = await subscriptions.open_mirror(tx, call, now, customer=desk.customer, product_id=product_id, news=news)
+    if before is None or _told(before) != _told(after):
+        text = f"{{plan}}, billed by Stripe, is {after.status.replace('_', ' ')}"
+        await note(tx, call, desk, after, event_type=f"subscription_{after.status}", text=text)
+    return after
+
+
+async def end_mirrored(
+    tx: Tx, call: Call, now: datetime, *, customer_id: CustomerId, gateway_id: str, ended_at: datetime | None = None
+) -> Subscription | None:
+    """End what follows a subscription of Stripe. Safe to repeat.
+
+    None where it is not known: mirror it as canceled then, so that later news of its creation change nothing.
+    """
+    desk = await open_desk(tx, call, customer_id)
+    before = await subscriptions.find_mirror(tx, customer_id, gateway_id)
+    if before is None or before.status is Status.CANCELED:
+        return before
+    return await _end(tx, call, desk, before, lifecycle.end(before, ended_at or now))
+
+
+async def _open_desk_of(tx: Tx, call: Call, subscription_id: SubscriptionId) -> tuple[Desk, Subscription]:
+    """Hold a subscription that the caller may change, brought up to now. Raises Forbidden, SubscriptionNotFound."""
+    call.need(Permission.SUBSCRIPTION_WRITE)
+    own = call.principal.environment
+    found = await subscriptions.find_subscription(tx, subscription_id, scope=call.scope, environment=own)
+    if found is None:
+        raise SubscriptionNotFound
+    desk = await open_desk(tx, call, found.customer_id)
+    found = await subscriptions.find_subscription(tx, subscription_id, scope=found.customer_id)
+    assert found is not None, "subscriptions are never deleted"
+    before = await _catch_up(tx, call, desk, found)
+    if _is_behind(before, desk.now):
+        raise TransitionRefused("its past periods are still being closed; try again in a minute")
+    return desk, before
+
+
+def _is_behind(subscription: Subscription, now: datetime) -> bool:
+    return subscription.is_live and subscription.period.end <= now
+
+
+async def _catch_up(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
+    """Carry a subscription over the boundaries that have passed, at most STEPS_MAX."""
+    for _ in range(STEPS_MAX):
+        if not _is_behind(before, desk.now):
+            break
+        before = await _close_one(tx, call, desk, before)
+    return before
+
+
+async def _close_one(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
+    """Carry a subscription over the end of its usage period: into the next one, or to its end."""
+    boundary, grace_s = before.period.end, desk.catalogue.version(before.plan_version_id).invoice_grace_s
+    if before.source is Source.TOLLGATE and before.cancel_at is not None and before.cancel_at <= boundary:
+        after = await _end(tx, call, desk, before, lifecycle.end(before, before.cancel_at))
+    else:
+        after = await subscriptions.save(tx, before, lifecycle.advance(before))
+        after = await _move_version(tx, call, desk, before, after)
+        await subscriptions.ensure_segment(tx, call, after, boundary)
+    if after.source is Source.TOLLGATE:
+        await draft_at_boundary(tx, call, desk, subscription=after, boundary=boundary, grace_s=grace_s)
+    return after
+
+
+async def _move_version(tx: Tx, call: Call, desk: Desk, before: Subscription, after: Subscription) -> Subscription:
+    """Move to the plan's newest version at a renewal, where that version moves what exists and is sold to it."""
+    pinned = desk.catalogue.version(before.plan_version_id)
+    newest = desk.catalogue.current_version_of(pinned.plan_id)
+    is_renewal = after.source is Source.TOLLGATE and after.fee_period != before.fee_period
+    if not is_renewal or newest.number <= pinned.number or newest.existing != "move_at_renewal":
+        return after
+    try:
+        desk.catalogue.fee_price(newest.id, after.interval, after.currency)
+    except PriceNotFound:
+        return after
+    return await subscriptions.switch_version(tx, call, after, newest.id, after.period.start)
+
+
+async def _end(tx: Tx, call: Call, desk: Desk, before: Subscription, after: Subscription) -> Subscription:
+    """Write an end, take the segments back to it, and say so."""
+    assert after.ended_at is not None, "what ends has an end"
+    counted = await _counted_from(tx, before, after.ended_at)
+    ended = await subscriptions.end(tx, before, after, counted=counted)
+    await note(tx, call, desk, ended, event_type="subscription_ended", text="{plan} ended")
+    return ended
+
+
+async def _counted_from(tx: Tx, subscription: Subscription, at: datetime) -> frozenset[SegmentId]:
+    """Return the segments that start at an instant or later and in which something was counted already."""
+    segments = (await subscriptions.segments_of(tx, [subscription.id], ending_after=at))[subscription.id]
+    ahead = [segment.id for segment in segments if segment.during.start >= at]
+    totals = await usage.usage_of_segments(tx, subscription.customer_id, ahead) if ahead else {}
+    return frozenset(segment_id for segment_id in ahead if totals.get(segment_id))
+
+
+def _told(subscription: Subscription) -> tuple[object, ...]:
+    """Return what of a mirror is told when it changes."""
+    return subscription.status, subscription.plan_version_id, subscription.cancel_at
+
+
+def _mirrored_version(
+    catalogue: Catalogue, before: Subscription | None, product_key: str, plan_key: str
+) -> PlanVersionId:
+    """Return the pinned version while the plan stays the same, else the newest of the other plan."""
+    plan = catalogue.plan(product_key, plan_key)
+    if before is not None and catalogue.plan_of_version(before.plan_version_id).id == plan.id:
+        return before.plan_version_id
+    return catalogue.current_version(product_key, plan_key).id

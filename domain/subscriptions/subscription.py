@@ -1,0 +1,103 @@
+"""What a subscription and a segment are."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from domain.kernel.call import Environment
+from domain.kernel.ids import CustomerId, InvoiceId, PlanVersionId, ProductId, SegmentId, SubscriptionId
+from domain.kernel.period import Period
+from domain.subscriptions.schedule import Interval
+
+# Advisory locks are taken per bucket, so that a flush over many subscriptions takes a bounded number of them.
+BUCKETS = 1024
+
+
+class Status(StrEnum):
+    """Where a subscription stands. Live is everything but incomplete and canceled."""
+
+    INCOMPLETE = "incomplete"
+    TRIALING = "trialing"
+    ACTIVE = "active"
+    PAST_DUE = "past_due"
+    PAUSED = "paused"
+    UNPAID = "unpaid"
+    CANCELED = "canceled"
+
+
+class Source(StrEnum):
+    """Who bills it. What Stripe bills is counted and limited here, and never rated or invoiced."""
+
+    TOLLGATE = "tollgate"
+    STRIPE = "stripe"
+
+
+LIVE = frozenset(Status) - {Status.INCOMPLETE, Status.CANCELED}
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A customer's contract for one plan version of one product.
+
+    `period` is the present usage period and `fee_period` the one its fee pays for; both are counted from `anchor_at`
+    in `zone`. `cancel_at` is where it ends or ended, `canceled_at` when that was asked for. `cancel_feedback` is the
+    customer's own text, sealed. `settles_at` is when, after its end, what arrived late is billed for the last time.
+    `failed_invoice_ids` are open invoices whose last attempt failed: past due while any.
+    """
+
+    customer_id: CustomerId
+    id: SubscriptionId
+    product_id: ProductId
+    plan_version_id: PlanVersionId
+    environment: Environment
+    status: Status
+    source: Source
+    gateway_id: str | None
+    anchor_at: datetime
+    zone: str
+    interval: Interval
+    currency: str
+    quantity: int
+    started_at: datetime
+    period: Period
+    fee_period: Period
+    cancel_at: datetime | None
+    canceled_at: datetime | None
+    ended_at: datetime | None
+    settles_at: datetime | None
+    cancel_reason: str | None
+    cancel_feedback: bytes | None = field(repr=False)
+    failed_invoice_ids: tuple[InvoiceId, ...]
+    epoch: int
+    version: int
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it grants what its plan promises and occupies its product."""
+        return self.status in LIVE
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """The first instant that is no longer part of it, as far as known."""
+        return self.ended_at or self.cancel_at
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a usage period under one plan version: `during` is the stretch, `period` the whole usage period.
+
+    Once final, what arrives late is not part of its first lines but a difference on the next invoice.
+    """
+
+    customer_id: CustomerId
+    id: SegmentId
+    subscription_id: SubscriptionId
+    plan_version_id: PlanVersionId
+    during: Period
+    period: Period
+    final: bool
+
+
+def bucket_of(subscription_id: SubscriptionId) -> int:
+    """Return the advisory lock's number of a subscription, 0 to BUCKETS - 1."""
+    return subscription_id.int % BUCKETS
