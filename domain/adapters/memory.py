@@ -1,0 +1,356 @@
+"""Outside parties in memory, for tests: a payment gateway that keeps the port's promises, and a mailer.
+
+The gateway's methods behave by the name of the token they were attached from, as Stripe's test tokens do.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+from domain.alerts.port import MailPolicy, OutgoingMail
+from domain.kernel.call import Environment
+from domain.kernel.errors import DomainError
+from domain.kernel.ids import CustomerId, InvoiceId
+from domain.payments.declines import classify
+from domain.payments.port import (
+    GatewayEnvironmentDiffers,
+    GatewayEvent,
+    GatewayInvoice,
+    GatewayInvoiceState,
+    GatewayMethod,
+    GatewayRefused,
+    GatewaySubscription,
+    GatewayUnavailable,
+    PayOutcome,
+    PayState,
+    PushedInvoice,
+    PushedLine,
+)
+
+Result = TypeVar("Result")
+When = Literal["before", "after"]
+
+_DECLINES = {
+    "pm_card_chargeDeclined": ("card_declined", "generic_decline"),
+    "pm_card_chargeDeclinedInsufficientFunds": ("card_declined", "insufficient_funds"),
+    "pm_card_chargeDeclinedLostCard": ("card_declined", "lost_card"),
+    "pm_usBankAccount_insufficientFunds": ("insufficient_funds", None),
+}
+_CONFIRMED_BY_CUSTOMER = "pm_card_authenticationRequired"
+
+
+@dataclass(slots=True)
+class _Copy:
+    """An invoice at the gateway."""
+
+    id: str
+    pushed: PushedInvoice
+    lines: list[PushedLine] = field(default_factory=list)
+    state: GatewayInvoiceState = GatewayInvoiceState.DRAFT
+    outcome: PayOutcome | None = None
+    token: str = ""
+
+
+class MemoryGateway:
+    """A gateway whose replies can be lost: `lose("pay", "after")` acts and then raises GatewayUnavailable."""
+
+    def __init__(self, environment: Environment = Environment.TEST) -> None:
+        """Know nobody yet.
+
+        For tests: `skew_minor` is added to every total, `refusals` are raised by operations of that name, and
+        `before_pay` is called with the invoice's id once, just before the next charge.
+        """
+        self._environment = environment
+        self._lock = asyncio.Lock()
+        self._replies: dict[str, tuple[Any, Any]] = {}
+        self._faults: list[tuple[str, When]] = []
+        self._tokens: dict[str, str] = {}
+        self._made = 0
+        self.methods: dict[str, GatewayMethod] = {}
+        self.copies: dict[str, _Copy] = {}
+        self.customers: dict[str, CustomerId] = {}
+        self.subscriptions: dict[str, GatewaySubscription] = {}
+        self.events: list[GatewayEvent] = []
+        self.charges: list[tuple[str, int]] = []
+        self.skew_minor = 0
+        self.refusals: dict[str, GatewayRefused] = {}
+        self.before_pay: Callable[[str], None] | None = None
+
+    @property
+    def environment(self) -> Environment:
+        """The kind of customers it collects from."""
+        return self._environment
+
+    def lose(self, operation: str, when: When, times: int = 1) -> None:
+        """Order failures of the next calls of an operation, before or after it acts."""
+        self._faults += [(operation, when)] * times
+
+    async def ensure_customer(self, customer_id: CustomerId, environment: Environment, *, key: str) -> str:
+        """Make a customer."""
+        self._check(environment)
+
+        def act() -> str:
+            made = self._new_id("cus")
+            self.customers[made] = customer_id
+            return made
+
+        return await self._write("ensure_customer", key, customer_id, act)
+
+    async def attach_method(self, gateway_customer_id: str, gateway_method_id: str, *, key: str) -> GatewayMethod:
+        """Attach a method; a test token becomes a new one first."""
+        known = self.methods.get(gateway_method_id)
+        if known is not None and known.gateway_customer_id == gateway_customer_id:
+            return known
+
+        def act() -> GatewayMethod:
+            if known is not None:
+                raise GatewayRefused("payment_method_unexpected_state")
+            kind = "us_bank_account" if gateway_method_id.startswith("pm_usBank") else "card"
+            is_card = kind == "card"
+            method = GatewayMethod(
+                id=self._new_id("pm"),
+                kind=kind,
+                brand="visa" if is_card else "STRIPE TEST BANK",
+                last4="4242" if is_card else "6789",
+                exp_month=12 if is_card else None,
+                exp_year=2030 if is_card else None,
+                fingerprint=gateway_method_id,
+                gateway_customer_id=gateway_customer_id,
+            )
+            self.methods[method.id], self._tokens[method.id] = method, gateway_method_id
+            return method
+
+        return await self._write("attach_method", key, (gateway_customer_id, gateway_method_id), act)
+
+    def detach(self, gateway_method_id: str) -> None:
+        """Detach a method, as its owner does in the gateway's own pages."""
+        self.methods[gateway_method_id] = dataclasses.replace(self.methods[gateway_method_id], gateway_customer_id=None)
+
+    async def create_invoice(self, pushed: PushedInvoice, *, key: str) -> str:
+        """Make an empty draft; its number may be taken once."""
+        self._check(pushed.environment)
+
+        def act() -> str:
+            if any(copy.pushed.number == pushed.number for copy in self.copies.values()):
+                raise GatewayRefused("number_taken")
+            copy = _Copy(self._new_id("in"), pushed)
+            self.copies[copy.id] = copy
+            return copy.id
+
+        return await self._write("create_invoice", key, pushed.invoice_id, act)
+
+    async def add_lines(self, gateway_invoice_id: str, lines: Sequence[PushedLine], *, key: str) -> None:
+        """Add lines to a draft."""
+
+        def act() -> None:
+            self._draft(gateway_invoice_id).lines.extend(lines)
+
+        await self._write("add_lines", key, (gateway_invoice_id, tuple(lines)), act)
+
+    async def finalise_invoice(self, gateway_invoice_id: str, *, key: str) -> GatewayInvoice:
+        """Open a draft."""
+
+        def act() -> GatewayInvoice:
+            copy = self._draft(gateway_invoice_id)
+            copy.state = GatewayInvoiceState.OPEN
+            return self._seen(copy)
+
+        return await self._write("finalise_invoice", key, gateway_invoice_id, act)
+
+    async def delete_draft(self, gateway_invoice_id: str) -> None:
+        """Delete a draft."""
+        self._fail("delete_draft", "before")
+        if gateway_invoice_id in self.copies:
+            self._draft(gateway_invoice_id)
+            del self.copies[gateway_invoice_id]
+
+    async def pay(self, gateway_invoice_id: str, gateway_method_id: str, *, key: str) -> PayOutcome:
+        """Charge an open invoice; a bank debit stays processing until `settle`."""
+
+        def act() -> PayOutcome:
+            copy = self.copies[gateway_invoice_id]
+            if self.before_pay is not None:
+                step, self.before_pay = self.before_pay, None
+                step(gateway_invoice_id)
+            is_processing = copy.outcome is not None and copy.outcome.state is PayState.PROCESSING
+            if copy.state is not GatewayInvoiceState.OPEN or is_processing:
+                raise GatewayRefused("invoice_not_payable")
+            copy.token = self._tokens[gateway_method_id]
+            copy.outcome = self._attempt(copy)
+            return copy.outcome
+
+        return await self._write("pay", key, (gateway_invoice_id, gateway_method_id), act)
+
+    def settle(self, gateway_invoice_id: str, *, succeeds: bool) -> None:
+        """End a payment that is processing or waits for its customer."""
+        copy = self.copies[gateway_invoice_id]
+        copy.outcome = self._charged(copy) if succeeds else self._declined("insufficient_funds", None)
+
+    def pay_outside(self, gateway_invoice_id: str) -> None:
+        """Mark an invoice paid by money that came another way."""
+        self._charged(self.copies[gateway_invoice_id])
+
+    async def fetch_invoice(self, gateway_invoice_id: str) -> GatewayInvoice | None:
+        """Return an invoice as it is."""
+        await self._read("fetch_invoice")
+        copy = self.copies.get(gateway_invoice_id)
+        return self._seen(copy) if copy else None
+
+    async def find_draft(self, gateway_customer_id: str, invoice_id: InvoiceId) -> GatewayInvoice | None:
+        """Return a draft by our invoice's id."""
+        await self._read("find_draft")
+        drafts = [
+            self._seen(copy)
+            for copy in self.copies.values()
+            if copy.state is GatewayInvoiceState.DRAFT and copy.pushed.gateway_customer_id == gateway_customer_id
+        ]
+        return next((draft for draft in drafts if draft.invoice_id == invoice_id), None)
+
+    async def fetch_method(self, gateway_method_id: str) -> GatewayMethod | None:
+        """Return a method as it is."""
+        await self._read("fetch_method")
+        return self.methods.get(gateway_method_id)
+
+    async def fetch_subscription(self, gateway_subscription_id: str) -> GatewaySubscription | None:
+        """Return a subscription that a test has put there."""
+        await self._read("fetch_subscription")
+        return self.subscriptions.get(gateway_subscription_id)
+
+    async def list_events(self, created_from: datetime, types: Sequence[str]) -> Sequence[GatewayEvent]:
+        """Return the events that a test has put there."""
+        await self._read("list_events")
+        return [event for event in self.events if event.created_at >= created_from and event.type in types]
+
+    async def pending_deliveries(self) -> int | None:
+        """Return None: it delivers nothing by itself."""
+        return None
+
+    async def close(self) -> None:
+        """Forget nothing: tests look at it afterwards."""
+
+    async def _write(self, operation: str, key: str, given: object, act: Callable[[], Result]) -> Result:
+        """Act once for a key; the same key with other input is refused. A refusal is not kept, a decline is."""
+        async with self._lock:
+            await asyncio.sleep(0)
+            self._fail(operation, "before")
+            if operation in self.refusals:
+                raise self.refusals[operation]
+            if key in self._replies and self._replies[key][0] != given:
+                raise GatewayRefused("idempotency_error")
+            if key not in self._replies:
+                self._replies[key] = (given, act())
+            self._fail(operation, "after")
+            result: Result = self._replies[key][1]
+            return result
+
+    async def _read(self, operation: str) -> None:
+        await asyncio.sleep(0)
+        self._fail(operation, "before")
+
+    def _fail(self, operation: str, when: When) -> None:
+        if (operation, when) in self._faults:
+            self._faults.remove((operation, when))
+            raise GatewayUnavailable(f"lost {when} {operation}")
+
+    def _attempt(self, copy: _Copy) -> PayOutcome:
+        if copy.token in _DECLINES and not copy.token.startswith("pm_usBank"):
+            return self._declined(*_DECLINES[copy.token])
+        if copy.token == _CONFIRMED_BY_CUSTOMER:
+            decline = classify("authentication_required", decline_code="authentication_required")
+            return PayOutcome(PayState.ACTION_REQUIRED, decline, self._new_id("pi"))
+        if copy.token.startswith("pm_usBank"):
+            return PayOutcome(PayState.PROCESSING, gateway_payment_id=self._new_id("pi"))
+        return self._charged(copy)
+
+    def _charged(self, copy: _Copy) -> PayOutcome:
+        copy.state = GatewayInvoiceState.PAID
+        self.charges.append((copy.id, self._total(copy)))
+        copy.outcome = PayOutcome(PayState.PAID, gateway_payment_id=self._new_id("pi"))
+        return copy.outcome
+
+    def _declined(self, code: str, decline_code: str | None) -> PayOutcome:
+        return PayOutcome(PayState.DECLINED, classify(code, decline_code=decline_code), self._new_id("pi"))
+
+    def _seen(self, copy: _Copy) -> GatewayInvoice:
+        total = self._total(copy)
+        return GatewayInvoice(
+            id=copy.id,
+            state=copy.state,
+            currency=copy.pushed.currency,
+            total_minor=total,
+            tax_minor=sum(line.tax_minor for line in copy.lines),
+            remaining_minor=0 if copy.state is GatewayInvoiceState.PAID else total,
+            outcome=copy.outcome,
+            gateway_customer_id=copy.pushed.gateway_customer_id,
+            customer_id=copy.pushed.customer_id,
+            invoice_id=copy.pushed.invoice_id,
+        )
+
+    def _total(self, copy: _Copy) -> int:
+        return sum(line.amount_minor + line.tax_minor for line in copy.lines) + self.skew_minor
+
+    def _draft(self, gateway_invoice_id: str) -> _Copy:
+        copy = self.copies.get(gateway_invoice_id)
+        if copy is None or copy.state is not GatewayInvoiceState.DRAFT:
+            raise GatewayRefused("invoice_not_editable")
+        return copy
+
+    def _check(self, environment: Environment) -> None:
+        if environment is not self._environment:
+            raise GatewayEnvironmentDiffers(environment)
+
+    def _new_id(self, prefix: str) -> str:
+        self._made += 1
+        return f"{prefix}_memory{self._made}"
+
+
+class MemoryMailer:
+    """Keeps what it is given; `failures` are raised first, one a mail."""
+
+    def __init__(self, policy: MailPolicy) -> None:
+        """Start with an empty box."""
+        self._policy = policy
+        self.sent: list[OutgoingMail] = []
+        self.failures: list[DomainError] = []
+
+    @property
+    def policy(self) -> MailPolicy:
+        """Who mail is from, and who may get it."""
+        return self._policy
+
+    async def send(self, mail: OutgoingMail) -> None:
+        """Keep a mail, or fail as ordered."""
+        if self.failures:
+            raise self.failures.pop(0)
+        self.sent.append(mail)
+
+
+class MemoryWakeups:
+    """Wake-ups within one process."""
+
+    def __init__(self) -> None:
+        self._watchers: dict[CustomerId, set[asyncio.Event]] = {}
+
+    async def publish(self, customers: Sequence[CustomerId]) -> None:
+        """Set the events of everyone who watches one of these customers."""
+        for customer_id in customers:
+            for event in self._watchers.get(customer_id, ()):
+                event.set()
+
+    @asynccontextmanager
+    async def watch(self, customer_id: CustomerId) -> AsyncIterator[asyncio.Event]:
+        """Yield an event that is set whenever the customer's rows may have moved."""
+        event = asyncio.Event()
+        self._watchers.setdefault(customer_id, set()).add(event)
+        try:
+            yield event
+        finally:
+            self._watchers[customer_id].discard(event)
+
+    async def close(self) -> None:
+        """Forget the watchers."""
+        self._watchers.clear()

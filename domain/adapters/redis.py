@@ -1,0 +1,85 @@
+"""Wake-ups through Redis: hints that a customer's usage or invoices moved. Losing one loses nothing but time."""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from domain.kernel.ids import CustomerId
+
+_CHANNEL = "tollgate:moved"
+_RECONNECT_S = 1.0
+_READ_TIMEOUT_S = 5.0
+_log = structlog.get_logger()
+
+
+class RedisWakeups:
+    """One publishing connection and one subscription per process, shared by all watchers.
+
+    Every process listens to one channel and passes a wake-up on to the watchers of that customer: subscribing to a
+    customer costs no round trip, and a lost connection is one connection to mend.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._redis = Redis.from_url(url, socket_timeout=_READ_TIMEOUT_S, socket_connect_timeout=_READ_TIMEOUT_S)
+        self._watchers: dict[CustomerId, set[asyncio.Event]] = defaultdict(set)
+        self._task: asyncio.Task[None] | None = None
+
+    async def publish(self, customers: Sequence[CustomerId]) -> None:
+        """Tell every process that these customers' rows moved. Never raises: the facts are in Postgres."""
+        if not customers:
+            return
+        try:
+            await self._redis.publish(_CHANNEL, b"".join(customer.bytes for customer in customers))
+        except (RedisError, OSError) as error:
+            _log.warning("wakeup_lost", error=type(error).__name__)
+
+    @asynccontextmanager
+    async def watch(self, customer_id: CustomerId) -> AsyncIterator[asyncio.Event]:
+        """Yield an event that is set whenever the customer's rows may have moved; the watcher clears it."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._listen())
+        event = asyncio.Event()
+        self._watchers[customer_id].add(event)
+        try:
+            yield event
+        finally:
+            self._watchers[customer_id].discard(event)
+            if not self._watchers[customer_id]:
+                del self._watchers[customer_id]
+
+    async def close(self) -> None:
+        """Stop listening and close the connections."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await self._redis.aclose()
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
+                    await channel.subscribe(_CHANNEL)
+                    await self._pass_on(channel)
+            except (RedisError, OSError) as error:
+                _log.warning("wakeups_disconnected", error=type(error).__name__)
+                await asyncio.sleep(_RECONNECT_S)
+
+    async def _pass_on(self, channel: PubSub) -> None:
+        while True:
+            message = await channel.get_message(timeout=_READ_TIMEOUT_S)
+            if message is None:
+                continue
+            data: bytes = message["data"]
+            for start in range(0, len(data), 16):
+                customer_id = CustomerId(UUID(bytes=data[start : start + 16]))
+                for event in self._watchers.get(customer_id, ()):
+                    event.set()

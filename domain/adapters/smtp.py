@@ -1,0 +1,103 @@
+"""Mail over SMTP. Headers are built by the standard library, which refuses line breaks in them."""
+
+import ipaddress
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+
+from domain.alerts.port import MailPolicy, MailRefused, MailUnavailable, OutgoingMail
+from domain.kernel.errors import DomainError, Kind
+
+TIMEOUT_S = 20
+_PORTS = {"smtp": 25, "smtps": 465}
+_PERMANENT = range(500, 600)
+
+
+class SmtpUrlMalformed(DomainError):
+    """The mail server's URL looks like smtp://user:password@host:587 or smtps://host:465. Check SMTP_URL."""
+
+    code = "smtp_url_malformed"
+    kind = Kind.UNAVAILABLE
+
+
+class SmtpMailer:
+    """Sends through one server, a connection a mail.
+
+    `smtps://` speaks TLS from the start. `smtp://` turns to TLS where the server offers it; with a password and a
+    server on another machine it insists on it.
+    """
+
+    def __init__(self, url: str, policy: MailPolicy) -> None:
+        """Open no connection yet. Raises SmtpUrlMalformed."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise SmtpUrlMalformed from error
+        if parts.scheme not in _PORTS or not parts.hostname:
+            raise SmtpUrlMalformed
+        self._policy = policy
+        self._host = parts.hostname
+        self._port = port or _PORTS[parts.scheme]
+        self._user = unquote(parts.username) if parts.username else None
+        self._password = unquote(parts.password) if parts.password else None
+        self._is_tls = parts.scheme == "smtps"
+        self._start_tls = True if self._user and not self._is_tls and not _is_loopback(self._host) else None
+
+    @property
+    def policy(self) -> MailPolicy:
+        """Who mail is from, and who may get it."""
+        return self._policy
+
+    async def send(self, mail: OutgoingMail) -> None:
+        """Hand a mail over. Raises MailRefused for an answer of the 500s, MailUnavailable for all else."""
+        try:
+            await aiosmtplib.send(
+                _message(mail),
+                sender=mail.sender,
+                recipients=[mail.recipient],
+                hostname=self._host,
+                port=self._port,
+                username=self._user,
+                password=self._password,
+                timeout=TIMEOUT_S,
+                use_tls=self._is_tls,
+                start_tls=False if self._is_tls else self._start_tls,
+            )
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            if all(refused.code in _PERMANENT for refused in error.recipients):
+                raise MailRefused("recipient") from error
+            raise MailUnavailable("recipient") from error
+        except aiosmtplib.SMTPDataError as error:
+            if error.code in _PERMANENT:
+                raise MailRefused(f"data {error.code}") from error
+            raise MailUnavailable(f"data {error.code}") from error
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise MailUnavailable(type(error).__name__) from error
+
+
+def _message(mail: OutgoingMail) -> EmailMessage:
+    """Build the message. Raises MailRefused for an address or a text that no header can hold."""
+    message = EmailMessage(policy=SMTP)
+    try:
+        message["From"] = Address(mail.sender_name, addr_spec=mail.sender)
+        message["To"] = Address(addr_spec=mail.recipient)
+        message["Subject"] = mail.subject
+        message["Date"] = mail.written_at
+        message["Message-ID"] = mail.message_id
+        message["Auto-Submitted"] = "auto-generated"
+    except (ValueError, IndexError) as error:
+        raise MailRefused("header") from error
+    message.set_content(mail.text)
+    message.add_alternative(mail.html, subtype="html")
+    return message
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,285 @@
+"""Stripe as the payment gateway, and the sandbox, which speaks the same.
+
+The `stripe` package is imported at the first request: a process that only serves reads never pays for it. Its client
+pools connections and is bound to one event loop, so it is made inside of it.
+"""
+
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from domain.adapters import stripe_objects
+from domain.kernel.call import Environment
+from domain.kernel.errors import DomainError, Kind
+from domain.kernel.ids import CustomerId, InvoiceId, encode
+from domain.payments.port import (
+    GatewayEnvironmentDiffers,
+    GatewayEvent,
+    GatewayInvoice,
+    GatewayMethod,
+    GatewayRefused,
+    GatewaySubscription,
+    GatewayUnavailable,
+    PayOutcome,
+    PushedInvoice,
+    PushedLine,
+)
+
+if TYPE_CHECKING:
+    import stripe
+
+TIMEOUT_S = 10
+CONNECT_TIMEOUT_S = 3
+RETRIES = 2
+PAGE = 100
+EVENTS_MAX = 10_000
+TYPES_MAX = 20
+_WITH_PAYMENT = {"expand": ["payments.data.payment.payment_intent"]}
+_ENVIRONMENTS = {"sk_test": Environment.TEST, "rk_test": Environment.TEST, "sk_live": Environment.LIVE}
+_ENVIRONMENTS["rk_live"] = Environment.LIVE
+_BUSY_STATUSES = frozenset((409, 429))
+_PERCENT_DIGITS = Decimal("0.0001")
+
+
+@dataclass(eq=False)
+class StripeKeyMalformed(DomainError):
+    """The secret key of Stripe begins with sk_test_, sk_live_, rk_test_ or rk_live_. Check STRIPE_SECRET_KEY."""
+
+    code = "stripe_key_malformed"
+    kind = Kind.UNAVAILABLE
+
+
+class StripeGateway:
+    """Collects through Stripe. Make it anywhere, use it in one event loop, close it at the end."""
+
+    def __init__(self, secret_key: str, api_base: str | None = None) -> None:
+        """Open no connection yet. `api_base` is the sandbox's address, or another stand-in's; None is Stripe."""
+        if secret_key[:7] not in _ENVIRONMENTS:
+            raise StripeKeyMalformed
+        self._environment = _ENVIRONMENTS[secret_key[:7]]
+        self._secret_key = secret_key
+        self._api_base = api_base.rstrip("/") if api_base else None
+        self._made: stripe.StripeClient | None = None
+        self._http: stripe.HTTPXClient | None = None
+        self._control: httpx.AsyncClient | None = None
+
+    @property
+    def environment(self) -> Environment:
+        """Whether the key moves real money."""
+        return self._environment
+
+    @property
+    def _api(self) -> "stripe.StripeClient":
+        if self._made is None:
+            import stripe  # noqa: PLC0415 -- a third of a second and 40 MB, which most processes never need
+
+            stripe.enable_telemetry = False
+            self._http = stripe.HTTPXClient(timeout=httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S))
+            bases: Any = dict.fromkeys(("api", "files", "connect", "meter_events"), self._api_base)
+            self._made = stripe.StripeClient(
+                self._secret_key,
+                http_client=self._http,
+                max_network_retries=RETRIES,
+                base_addresses=bases if self._api_base else None,
+            )
+        return self._made
+
+    async def ensure_customer(self, customer_id: CustomerId, environment: Environment, *, key: str) -> str:
+        """Make the customer with our id in its metadata and nothing personal."""
+        self._check(environment)
+        metadata = {"customer_id": encode("customer", customer_id), "environment": str(environment)}
+        with _errors():
+            made = await self._api.v1.customers.create_async({"metadata": metadata}, {"idempotency_key": key})
+        return made.id
+
+    async def attach_method(self, gateway_customer_id: str, gateway_method_id: str, *, key: str) -> GatewayMethod:
+        """Attach a method, unless a SetupIntent has done so."""
+        known = await self.fetch_method(gateway_method_id)
+        if known is not None and known.gateway_customer_id == gateway_customer_id:
+            return known
+        with _errors():
+            attached = await self._api.v1.payment_methods.attach_async(
+                gateway_method_id, {"customer": gateway_customer_id}, {"idempotency_key": key}
+            )
+        return stripe_objects.method(attached.to_dict())
+
+    async def create_invoice(self, pushed: PushedInvoice, *, key: str) -> str:
+        """Make an empty draft that Stripe neither advances nor charges by itself."""
+        self._check(pushed.environment)
+        with _errors():
+            made = await self._api.v1.invoices.create_async(
+                {
+                    "customer": pushed.gateway_customer_id,
+                    "currency": pushed.currency.lower(),
+                    "auto_advance": False,
+                    "collection_method": "charge_automatically",
+                    "pending_invoice_items_behavior": "exclude",
+                    "number": pushed.number,
+                    "metadata": {
+                        "invoice_id": encode("invoice", pushed.invoice_id),
+                        "customer_id": encode("customer", pushed.customer_id),
+                        "environment": str(pushed.environment),
+                    },
+                },
+                {"idempotency_key": key},
+            )
+        return made.id
+
+    async def add_lines(self, gateway_invoice_id: str, lines: Sequence[PushedLine], *, key: str) -> None:
+        """Add lines with the taxes that we have computed."""
+        given: Any = {"lines": [_line(line) for line in lines]}
+        with _errors():
+            await self._api.v1.invoices.add_lines_async(gateway_invoice_id, given, {"idempotency_key": key})
+
+    async def finalise_invoice(self, gateway_invoice_id: str, *, key: str) -> GatewayInvoice:
+        """Open a draft; Stripe does not go on by itself."""
+        params: Any = {"auto_advance": False} | _WITH_PAYMENT
+        with _errors():
+            opened = await self._api.v1.invoices.finalize_invoice_async(
+                gateway_invoice_id, params, {"idempotency_key": key}
+            )
+        return stripe_objects.invoice(opened.to_dict())
+
+    async def delete_draft(self, gateway_invoice_id: str) -> None:
+        """Delete a draft; one that is gone is as wanted."""
+        with _errors():
+            await _or_none(self._api.v1.invoices.delete_async(gateway_invoice_id))
+
+    async def pay(self, gateway_invoice_id: str, gateway_method_id: str, *, key: str) -> PayOutcome:
+        """Charge an open invoice; a decline is an outcome, not an error."""
+        import stripe  # noqa: PLC0415 -- see the module's docstring
+
+        params: Any = {"payment_method": gateway_method_id, "off_session": True} | _WITH_PAYMENT
+        try:
+            with _errors(declines=True):
+                paid = await self._api.v1.invoices.pay_async(gateway_invoice_id, params, {"idempotency_key": key})
+        except stripe.CardError as declined:
+            error: dict[str, Any] = declined.error.to_dict() if declined.error else {"code": declined.code}
+            intent = error.get("payment_intent")
+            return stripe_objects.refusal(error, intent["id"] if intent else None)
+        outcome = stripe_objects.outcome_of(paid.to_dict())
+        if outcome is None:
+            raise GatewayUnavailable("no_outcome")
+        return outcome
+
+    async def fetch_invoice(self, gateway_invoice_id: str) -> GatewayInvoice | None:
+        """Return the invoice with its payment; a deleted draft is None."""
+        params: Any = _WITH_PAYMENT
+        with _errors():
+            found = await _or_none(self._api.v1.invoices.retrieve_async(gateway_invoice_id, params))
+        return stripe_objects.invoice(found) if found and not found.get("deleted") else None
+
+    async def find_draft(self, gateway_customer_id: str, invoice_id: InvoiceId) -> GatewayInvoice | None:
+        """Look through the newest drafts of the customer for our invoice's id."""
+        with _errors():
+            page = await self._api.v1.invoices.list_async(
+                {"customer": gateway_customer_id, "status": "draft", "limit": PAGE}
+            )
+        drafts = [stripe_objects.invoice(found.to_dict()) for found in page.data]
+        return next((draft for draft in drafts if draft.invoice_id == invoice_id), None)
+
+    async def fetch_method(self, gateway_method_id: str) -> GatewayMethod | None:
+        """Return the method, or None."""
+        with _errors():
+            found = await _or_none(self._api.v1.payment_methods.retrieve_async(gateway_method_id))
+        return stripe_objects.method(found) if found else None
+
+    async def fetch_subscription(self, gateway_subscription_id: str) -> GatewaySubscription | None:
+        """Return the subscription, ended ones too, or None."""
+        with _errors():
+            found = await _or_none(self._api.v1.subscriptions.retrieve_async(gateway_subscription_id))
+        return stripe_objects.subscription(found) if found else None
+
+    async def list_events(self, created_from: datetime, types: Sequence[str]) -> Sequence[GatewayEvent]:
+        """Return the events of these types, at most TYPES_MAX of them, since an instant; at most EVENTS_MAX events."""
+        assert len(types) <= TYPES_MAX, "Stripe filters by a bounded number of types"
+        params: Any = {"created": {"gte": int(created_from.timestamp())}, "types": list(types), "limit": PAGE}
+        found: list[GatewayEvent] = []
+        with _errors():
+            page = await self._api.v1.events.list_async(params)
+            async for each in page.auto_paging_iter():
+                if len(found) == EVENTS_MAX:
+                    break
+                found.append(stripe_objects.event(each.to_dict(), str(each).encode()))
+        return found
+
+    async def pending_deliveries(self) -> int | None:
+        """Ask the sandbox; Stripe itself does not tell, nor do other stand-ins."""
+        if self._api_base is None:
+            return None
+        if self._control is None:
+            headers = {"Authorization": f"Bearer {self._secret_key}"}
+            self._control = httpx.AsyncClient(base_url=self._api_base, timeout=TIMEOUT_S, headers=headers)
+        try:
+            answer = await self._control.get("/_sandbox/deliveries/pending")
+            if answer.status_code == httpx.codes.NOT_FOUND:
+                return None
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise GatewayUnavailable("sandbox") from error
+        return int(answer.json()["pending"])
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._http is not None:
+            await self._http.close_async()  # type: ignore[no-untyped-call]
+        if self._control is not None:
+            await self._control.aclose()
+        self._made = self._http = self._control = None
+
+    def _check(self, environment: Environment) -> None:
+        if environment is not self._environment:
+            raise GatewayEnvironmentDiffers(environment)
+
+
+def _line(line: PushedLine) -> dict[str, Any]:
+    sent: dict[str, Any] = {"description": line.description, "amount": line.amount_minor}
+    if line.period:
+        sent["period"] = {
+            "start": int(line.period.start.timestamp()),
+            "end": int(line.period.end.timestamp()),
+        }
+    if line.tax_minor:
+        # The amount is ours to the cent; the rate beside it is only shown.
+        percent = abs(Decimal(line.tax_minor) * 100 / line.amount_minor).quantize(_PERCENT_DIGITS)
+        rate = {"display_name": "Tax", "inclusive": False, "percentage": str(percent.normalize())}
+        tax = {"amount": line.tax_minor, "taxable_amount": line.amount_minor, "tax_rate_data": rate}
+        sent["tax_amounts"] = [tax]
+    return sent
+
+
+@contextmanager
+def _errors(*, declines: bool = False) -> Iterator[None]:
+    """Turn Stripe's errors into the port's; `declines` lets a CardError through. Only codes are kept."""
+    import stripe  # noqa: PLC0415 -- see the module's docstring
+
+    try:
+        yield
+    except stripe.CardError as error:
+        if declines:
+            raise
+        raise GatewayRefused(error.code or "card_error") from error
+    except (stripe.InvalidRequestError, stripe.IdempotencyError) as error:
+        if error.http_status in _BUSY_STATUSES:
+            raise GatewayUnavailable(error.code or "busy") from error
+        raise GatewayRefused(error.code or "invalid_request") from error
+    except stripe.StripeError as error:
+        raise GatewayUnavailable(f"{type(error).__name__} {error.http_status or ''}".strip()) from error
+
+
+async def _or_none(request: Awaitable[Any]) -> dict[str, Any] | None:
+    """Await a request; None where the object does not exist."""
+    import stripe  # noqa: PLC0415 -- see the module's docstring
+
+    try:
+        found: dict[str, Any] = (await request).to_dict()
+    except stripe.InvalidRequestError as error:
+        if error.code == "resource_missing":
+            return None
+        raise
+    return found

@@ -1,0 +1,132 @@
+"""Send notices: rendered once, stored sealed, handed over at least once, and never to a test customer by mistake."""
+
+from datetime import datetime
+from uuid import UUID
+
+from domain.alerts import store
+from domain.alerts.email import Facts, Notice, ShownLine, message_id, render
+from domain.alerts.port import Mailer, MailPolicy, MailRefused, OutgoingMail
+from domain.alerts.store import Mail, MailState
+from domain.customers import service as customers
+from domain.customers.customer import Customer
+from domain.db import Database, Tx
+from domain.invoices import service as invoices
+from domain.invoices.document import day_text
+from domain.invoices.invoice import Invoice, InvoiceNotFound
+from domain.kernel.call import Call
+from domain.kernel.ids import AttemptId, CustomerId, InvoiceId
+from domain.payments import store as payments
+from domain.payments.attempt import Attempt
+from domain.payments.declines import advice
+from domain.payments.method import label
+
+
+async def send_notice(
+    db: Database, mailer: Mailer, call: Call, *, customer_id: CustomerId, notice: str, about: str
+) -> MailState:
+    """Send one notice about one row: an invoice's id for `invoice_issued`, an attempt's id for the payment notices.
+
+    Safe to repeat: what was sent is not sent again, and a mail that may have been sent keeps its Message-ID. Raises
+    MailUnavailable (try again later), CustomerNotFound, InvoiceNotFound.
+    """
+    async with db.transaction() as tx:
+        mail = await _written(tx, call, mailer.policy, customer_id=customer_id, notice=notice, about=about)
+    if mail.state is not MailState.QUEUED:
+        return mail.state
+    outgoing = OutgoingMail(
+        message_id=mail.message_id,
+        written_at=mail.created_at,
+        sender=mailer.policy.sender,
+        sender_name=mailer.policy.merchant,
+        recipient=mail.content.recipient,
+        subject=mail.content.subject,
+        text=mail.content.text,
+        html=mail.content.html,
+    )
+    state = MailState.SENT
+    try:
+        await mailer.send(outgoing)
+    except MailRefused:
+        state = MailState.FAILED
+    async with db.transaction() as tx:
+        sent_at = call.at if state is MailState.SENT else None
+        await store.save_mail_end(tx, mail, state=state, sent_at=sent_at)
+    return state
+
+
+async def _written(tx: Tx, call: Call, policy: MailPolicy, *, customer_id: CustomerId, notice: str, about: str) -> Mail:
+    """Return the stored mail, rendering and storing it first where there is none."""
+    key = await customers.data_key(tx, customer_id)
+    found = await store.find_mail(tx, customer_id, notice, about, key=key)
+    if found is not None:
+        return found
+    customer = await customers.load_customer(tx, call, customer_id)
+    facts = await _facts(tx, call, policy, customer=customer, notice=Notice(notice), about=about)
+    is_allowed = policy.allows(customer.environment, customer.email)
+    new = Mail(
+        customer_id=customer_id,
+        id=call.new_id(),
+        notice=notice,
+        about=about,
+        state=MailState.QUEUED if is_allowed else MailState.WITHHELD,
+        content=render(Notice(notice), facts, customer.email),
+        message_id=message_id(customer_id, notice, about, policy.sender),
+        created_at=call.at,
+        sent_at=None,
+    )
+    await store.insert_mail(tx, new, key)
+    return await store.find_mail(tx, customer_id, notice, about, key=key) or new
+
+
+async def _facts(tx: Tx, call: Call, policy: MailPolicy, *, customer: Customer, notice: Notice, about: str) -> Facts:
+    if notice is Notice.INVOICE_ISSUED:
+        return await _invoice_facts(tx, policy, customer, InvoiceId(UUID(about)))
+    attempt = await payments.find_attempt(tx, customer.id, AttemptId(UUID(about)))
+    assert attempt is not None, "a payment notice names an attempt"
+    return await _payment_facts(tx, call, policy, customer, attempt)
+
+
+async def _invoice_facts(tx: Tx, policy: MailPolicy, customer: Customer, invoice_id: InvoiceId) -> Facts:
+    invoice = await _invoice(tx, customer.id, invoice_id)
+    lines = (await invoices.lines_by_invoice_ids(tx, [invoice.id], scope=customer.id))[invoice.id]
+    methods = await payments.list_methods(tx, customer.id, limit=1)
+    assert invoice.issued_at is not None, "an invoice is told of once it is issued"
+    return Facts(
+        merchant=policy.merchant,
+        name=customer.name,
+        number=invoice.number or "",
+        total=f"{invoice.total.major} {invoice.currency}",
+        day=_day(customer, invoice.issued_at),
+        lines=tuple(
+            ShownLine(line.description, f"{line.amount.major} {line.amount.currency}")
+            for line in lines
+            if line.amount.minor
+        ),
+        method=", ".join(label(method) for method in methods if method.is_default),
+    )
+
+
+async def _payment_facts(tx: Tx, call: Call, policy: MailPolicy, customer: Customer, attempt: Attempt) -> Facts:
+    invoice = await _invoice(tx, customer.id, attempt.invoice_id)
+    methods = await payments.methods_by_id(tx, [attempt.method_id], scope=customer.id) if attempt.method_id else {}
+    now = invoice.paid_at or await customers.business_now(tx, call, customer.id)
+    return Facts(
+        merchant=policy.merchant,
+        name=customer.name,
+        number=invoice.number or "",
+        total=f"{attempt.amount.major} {attempt.amount.currency}",
+        day=_day(customer, now),
+        method=", ".join(label(method) for method in methods.values()),
+        advice=advice(attempt.decline) if attempt.decline else "",
+    )
+
+
+async def _invoice(tx: Tx, customer_id: CustomerId, invoice_id: InvoiceId) -> Invoice:
+    found = await invoices.invoices_by_id(tx, [invoice_id], scope=customer_id)
+    if invoice_id not in found:
+        raise InvoiceNotFound
+    return found[invoice_id]
+
+
+def _day(customer: Customer, at: datetime) -> str:
+    return day_text(at, customer.zone)

@@ -1,0 +1,108 @@
+"""Table and statements of mail."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from domain import db
+from domain.alerts.email import Content
+from domain.kernel.ids import CustomerId
+
+mail = sa.Table(
+    "mail",
+    db.metadata,
+    sa.Column("customer_id", db.Id, sa.ForeignKey("customer.customer_id", ondelete="RESTRICT"), primary_key=True),
+    sa.Column("id", db.Id, primary_key=True),
+    sa.Column("notice", sa.Text, nullable=False),
+    sa.Column("about", sa.Text, nullable=False, comment="the row that the mail tells of"),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("content", db.Personal, nullable=False, comment="recipient, subject, text and HTML"),
+    sa.Column("message_id", sa.Text, nullable=False),
+    sa.Column("created_at", db.Instant, nullable=False, comment="real time"),
+    sa.Column("sent_at", db.Instant, comment="real time; the mail server took it"),
+    sa.UniqueConstraint("customer_id", "notice", "about"),
+    sa.CheckConstraint("state IN ('queued', 'sent', 'failed', 'withheld')", name="state"),
+    sa.CheckConstraint("(state = 'sent') = (sent_at IS NOT NULL)", name="sent"),
+)
+
+
+class MailState(StrEnum):
+    """Where a mail stands."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    FAILED = "failed"
+    WITHHELD = "withheld"
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A rendered mail."""
+
+    customer_id: CustomerId
+    id: UUID
+    notice: str
+    about: str
+    state: MailState
+    content: Content
+    message_id: str
+    created_at: datetime
+    sent_at: datetime | None
+
+
+async def insert_mail(tx: db.Tx, new: Mail, key: db.DataKey) -> bool:
+    """Store a mail, sealed whole. False where this notice about this row is stored."""
+    values = {
+        "customer_id": new.customer_id,
+        "id": new.id,
+        "notice": new.notice,
+        "about": new.about,
+        "state": new.state,
+        "content": tx.vault.seal(key, _where(new.id), new.content.to_bytes()),
+        "message_id": new.message_id,
+        "created_at": new.created_at,
+        "sent_at": new.sent_at,
+    }
+    statement = (
+        pg.insert(mail)
+        .values(values)
+        .on_conflict_do_nothing(index_elements=["customer_id", "notice", "about"])
+        .returning(mail.c.id)
+    )
+    return await tx.value(statement) is not None
+
+
+async def find_mail(tx: db.Tx, customer_id: CustomerId, notice: str, about: str, *, key: db.DataKey) -> Mail | None:
+    """Return a mail, opened, or None."""
+    statement = sa.select(mail).where(mail.c.customer_id == customer_id, mail.c.notice == notice, mail.c.about == about)
+    row = await tx.row(statement)
+    if row is None:
+        return None
+    return Mail(
+        customer_id=row.customer_id,
+        id=row.id,
+        notice=row.notice,
+        about=row.about,
+        state=MailState(row.state),
+        content=Content.from_bytes(tx.vault.open(key, _where(row.id), row.content)),
+        message_id=row.message_id,
+        created_at=row.created_at,
+        sent_at=row.sent_at,
+    )
+
+
+async def save_mail_end(tx: db.Tx, sent: Mail, *, state: MailState, sent_at: datetime | None) -> None:
+    """End a queued mail; one that has ended stays as it is."""
+    await tx.execute(
+        sa.update(mail)
+        .where(mail.c.customer_id == sent.customer_id, mail.c.id == sent.id, mail.c.state == MailState.QUEUED)
+        .values(state=state, sent_at=sent_at)
+    )
+
+
+def _where(mail_id: UUID) -> str:
+    return f"mail:content:{mail_id}"

@@ -1,0 +1,1 @@
+"""The words of every mail: one text and one HTML template a notice."""

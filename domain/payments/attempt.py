@@ -1,0 +1,121 @@
+"""A payment attempt and its states. One function settles it; what has ended absorbs late and repeated news."""
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from domain.kernel.ids import AttemptId, CustomerId, InvoiceId, MethodId
+from domain.kernel.money import Money
+from domain.payments.declines import OUTCOME_LOST, Decline, DeclineClass
+from domain.payments.port import KEY_HOURS_MAX, PayOutcome, PayState
+
+
+class AttemptState(StrEnum):
+    """Where an attempt stands."""
+
+    PLANNED = "planned"
+    SENT = "sent"
+    PROCESSING = "processing"
+    ACTION_REQUIRED = "action_required"
+    UNKNOWN = "unknown"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+
+
+ENDED = frozenset((AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.SUPERSEDED))
+# At most one attempt of an invoice is in one of these: the next one waits for its end.
+LIVE = frozenset(AttemptState) - ENDED
+# Sent, and nothing certain is known: the gateway is asked, or the same key is sent again.
+UNRESOLVED = frozenset((AttemptState.SENT, AttemptState.UNKNOWN))
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to collect an invoice.
+
+    `key` is the idempotency key of the charge. `method_id` is None for money that came without a try of ours (a hosted
+    page, a transfer). `sent_at` and `settled_at` are real time.
+    """
+
+    customer_id: CustomerId
+    id: AttemptId
+    invoice_id: InvoiceId
+    number: int
+    method_id: MethodId | None
+    amount: Money
+    key: str
+    state: AttemptState
+    decline: Decline | None
+    gateway_payment_id: str | None
+    created_at: datetime
+    sent_at: datetime | None
+    settled_at: datetime | None
+    version: int = 1
+
+
+_NEXT = {
+    PayState.PAID: AttemptState.SUCCEEDED,
+    PayState.PROCESSING: AttemptState.PROCESSING,
+    PayState.ACTION_REQUIRED: AttemptState.ACTION_REQUIRED,
+    PayState.DECLINED: AttemptState.FAILED,
+    PayState.UNKNOWN: AttemptState.UNKNOWN,
+}
+
+
+def send(before: Attempt, at: datetime) -> Attempt:
+    """Mark a planned attempt as sent; it is committed before the gateway is called."""
+    assert before.state is AttemptState.PLANNED, "an attempt is sent once"
+    return dataclasses.replace(before, state=AttemptState.SENT, sent_at=at)
+
+
+def settle(before: Attempt, outcome: PayOutcome, at: datetime) -> Attempt:
+    """Apply what is known about the payment. Safe to repeat.
+
+    An ended attempt never changes again. Not knowing never undoes what was known.
+    """
+    if before.state in ENDED:
+        return before
+    if outcome.state is PayState.UNKNOWN and before.state not in {AttemptState.PLANNED, AttemptState.SENT}:
+        return before
+    state = _NEXT[outcome.state]
+    return dataclasses.replace(
+        before,
+        state=state,
+        decline=outcome.decline or before.decline,
+        gateway_payment_id=outcome.gateway_payment_id or before.gateway_payment_id,
+        settled_at=at if state in ENDED else None,
+    )
+
+
+def supersede(before: Attempt, at: datetime) -> Attempt:
+    """Close an attempt that waits for the customer because a new payment method takes over."""
+    if before.state is not AttemptState.ACTION_REQUIRED:
+        return before
+    return dataclasses.replace(before, state=AttemptState.SUPERSEDED, settled_at=at)
+
+
+def key_expired(sent_at: datetime, at: datetime) -> bool:
+    """Whether a key is too old to be repeated safely."""
+    return at - sent_at >= timedelta(hours=KEY_HOURS_MAX)
+
+
+def lost() -> PayOutcome:
+    """Return the outcome of an attempt that left no trace at the gateway before its key expired."""
+    return PayOutcome(PayState.DECLINED, Decline(DeclineClass.SOFT, OUTCOME_LOST))
+
+
+def news_of(attempt: Attempt, seen: PayOutcome | None) -> PayOutcome | None:
+    """Return what a freshly fetched gateway invoice proves about a live attempt, or None where it proves nothing.
+
+    Paid and processing speak for themselves. A decline is this attempt's own only where the payment was seen running
+    before: otherwise it may be the trace of the attempt before, and the reply to this one's key decides.
+    """
+    if seen is None:
+        return None
+    if seen.state in {PayState.PAID, PayState.PROCESSING}:
+        return seen
+    if seen.state is PayState.DECLINED and attempt.state is AttemptState.PROCESSING:
+        return seen
+    return None

@@ -1,0 +1,121 @@
+"""Make the gateway's copy of an opened invoice. What is half done is finished; what differs is refused."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from domain.customers import service as customers
+from domain.customers.customer import Customer
+from domain.db import Database, Tx
+from domain.invoices import service as invoices
+from domain.invoices.invoice import Invoice
+from domain.journal import service as journal
+from domain.kernel.call import Call
+from domain.kernel.ids import encode
+from domain.payments import push as copies
+from domain.payments import store
+from domain.payments.methods.service import ensure_gateway_customer
+from domain.payments.port import GatewayInvoice, GatewayInvoiceState, PaymentGateway, PushedInvoice
+from domain.payments.push import GatewayCopyDiffers, Push, PushState
+
+
+async def begin(tx: Tx, call: Call, invoice: Invoice, before: Push | None) -> Push:
+    """Write that a copy is begun, with the age of its keys, before the gateway is called."""
+    if before is None:
+        new = Push(invoice.customer_id, invoice.id, 1, PushState.PUSHING, None, call.at)
+        await store.insert_push(tx, new)
+        return new
+    after = copies.begin(before, call.at)
+    if after != before:
+        await store.save_push(tx, before, after)
+    return await store.find_push(tx, invoice.customer_id, invoice.id) or after
+
+
+async def wait(tx: Tx, call: Call, invoice: Invoice) -> None:
+    """Tell once that an open invoice has nothing to be charged to."""
+    if not await store.insert_push(tx, Push(invoice.customer_id, invoice.id, 1, PushState.WAITING, None, call.at)):
+        return
+    await journal.tell(
+        tx,
+        call,
+        await customers.business_now(tx, call, invoice.customer_id),
+        invoice.customer_id,
+        "payment_method_missing",
+        description="There is no payment method to collect the invoice from",
+        amount=invoice.total,
+        metadata={"invoice_id": encode("invoice", invoice.id)},
+    )
+
+
+async def push(
+    db: Database, gateway: PaymentGateway, call: Call, *, customer: Customer, invoice: Invoice, begun: Push
+) -> None:
+    """Make the copy, or finish one under way, and open it once its sums are ours.
+
+    The draft's id is committed before it has lines, so an unknown draft is always empty. Raises GatewayCopyDiffers,
+    GatewayRefused, GatewayUnavailable.
+    """
+    gateway_customer_id = await ensure_gateway_customer(db, gateway, call, customer)
+    async with db.transaction() as tx:
+        lines = await invoices.lines_by_invoice_ids(tx, [invoice.id], scope=invoice.customer_id)
+    wanted = copies.pushed_invoice(invoice, lines[invoice.id], gateway_customer_id)
+    record, seen = await _resume(db, gateway, call, begun, gateway_customer_id)
+    record = await _create(db, gateway, record, wanted)
+    copy_id = record.gateway_invoice_id
+    assert copy_id is not None, "the gateway names what it makes"
+    if seen is None or seen.state is GatewayInvoiceState.DRAFT:
+        for number, batch in enumerate(copies.batches(wanted.lines)):
+            await gateway.add_lines(copy_id, batch, key=copies.key(wanted.environment, record, f"lines:{number}"))
+        seen = await gateway.fetch_invoice(copy_id)
+    wrong = copies.differences(invoice, seen) if seen else ["existence"]
+    if wrong:
+        await refuse(db, gateway, call, invoice=invoice, record=record, wrong=wrong)
+    if seen and seen.state is GatewayInvoiceState.DRAFT:
+        await gateway.finalise_invoice(copy_id, key=copies.key(wanted.environment, record, "finalise"))
+    await _save(db, record, dataclasses.replace(record, state=PushState.PUSHED))
+
+
+async def refuse(
+    db: Database, gateway: PaymentGateway, call: Call, *, invoice: Invoice, record: Push, wrong: Sequence[str]
+) -> None:
+    """Delete a draft that is not our invoice, tell the operator, and raise GatewayCopyDiffers."""
+    if record.state is PushState.PUSHING and record.gateway_invoice_id is not None:
+        await gateway.delete_draft(record.gateway_invoice_id)
+        await _save(db, record, copies.begin_anew(record, call.at))
+    fields = ", ".join(wrong)
+    facts = {"fields": fields, "gateway_invoice_id": record.gateway_invoice_id}
+    async with db.transaction() as tx:
+        about = encode("invoice", invoice.id)
+        await journal.audit(tx, call, "gateway_copy_differs", about, customer_id=invoice.customer_id, facts=facts)
+    raise GatewayCopyDiffers(fields)
+
+
+async def _create(db: Database, gateway: PaymentGateway, record: Push, wanted: PushedInvoice) -> Push:
+    if record.gateway_invoice_id is not None:
+        return record
+    made = await gateway.create_invoice(wanted, key=copies.key(wanted.environment, record, "create"))
+    return await _save(db, record, dataclasses.replace(record, gateway_invoice_id=made))
+
+
+async def _resume(
+    db: Database, gateway: PaymentGateway, call: Call, record: Push, gateway_customer_id: str
+) -> tuple[Push, GatewayInvoice | None]:
+    """Return how far an earlier run came. A draft whose keys are too old to be repeated is deleted and begun anew."""
+    is_stale = copies.is_stale(record, call.at)
+    seen = await gateway.fetch_invoice(record.gateway_invoice_id) if record.gateway_invoice_id else None
+    if seen is None and record.gateway_invoice_id is None and is_stale:
+        seen = await gateway.find_draft(gateway_customer_id, record.invoice_id)
+    if seen is not None and is_stale and seen.state is GatewayInvoiceState.DRAFT:
+        await gateway.delete_draft(seen.id)
+        seen = None
+    if seen is None and (is_stale or record.gateway_invoice_id is not None):
+        record = await _save(db, record, copies.begin_anew(record, call.at))
+    return record, seen
+
+
+async def _save(db: Database, before: Push, after: Push) -> Push:
+    """Write the record, or return what another run has written: both send the same keys and get the same copy."""
+    async with db.transaction() as tx:
+        await store.save_push(tx, before, after)
+        found = await store.find_push(tx, before.customer_id, before.invoice_id)
+    assert found is not None, "the record is never deleted"
+    return found

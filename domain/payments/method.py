@@ -1,0 +1,72 @@
+"""A payment method and the choice of the one to charge."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from domain.kernel.ids import CustomerId, MethodId
+from domain.payments.attempt import Attempt
+from domain.payments.declines import OUTCOME_LOST
+from domain.payments.port import GatewayMethod
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentMethod:
+    """What a customer pays with. `kind` is the gateway's word: card, us_bank_account, customer_balance."""
+
+    customer_id: CustomerId
+    id: MethodId
+    gateway_method_id: str
+    kind: str
+    brand: str | None
+    last4: str | None
+    exp_month: int | None
+    exp_year: int | None
+    fingerprint: str | None
+    is_default: bool
+    created_at: datetime
+    detached_at: datetime | None
+    version: int = 1
+
+
+def attached(
+    customer_id: CustomerId, method_id: MethodId, seen: GatewayMethod, *, is_default: bool, at: datetime
+) -> PaymentMethod:
+    """Return our row of a method that the gateway has attached: nothing of a card but what names it to its owner."""
+    return PaymentMethod(
+        customer_id=customer_id,
+        id=method_id,
+        gateway_method_id=seen.id,
+        kind=seen.kind,
+        brand=seen.brand,
+        last4=seen.last4,
+        exp_month=seen.exp_month,
+        exp_year=seen.exp_year,
+        fingerprint=seen.fingerprint,
+        is_default=is_default,
+        created_at=at,
+        detached_at=None,
+    )
+
+
+def method_to_charge(methods: Sequence[PaymentMethod], last: Attempt | None) -> PaymentMethod | None:
+    """Return the method of the next attempt, or None where nothing is left to try without being asked.
+
+    The default one first. After an attempt on it, only a method that was attached since: no method is tried twice by
+    itself, and no older one without the customer's wish. An attempt that left no trace counts for none. `methods` are
+    the attached ones.
+    """
+    default = next((method for method in methods if method.is_default), None)
+    untried = last is None or last.method_id is None or (last.decline is not None and last.decline.code == OUTCOME_LOST)
+    if last is None or untried or default is None:
+        return default
+    if default.id != last.method_id and default.created_at > last.created_at:
+        return default
+    newer = [method for method in methods if method.created_at > last.created_at and method.id != last.method_id]
+    return max(newer, key=lambda method: method.created_at, default=None)
+
+
+def label(method: PaymentMethod) -> str:
+    """Name a method for its owner: "Visa ending in 4242"."""
+    name = (method.brand or method.kind).replace("_", " ").strip().capitalize()
+    return f"{name} ending in {method.last4}" if method.last4 else name

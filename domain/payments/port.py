@@ -1,0 +1,248 @@
+"""The payment gateway as the domain sees it: values of our own, one Protocol, two errors.
+
+Every write takes an idempotency key: repeated with the same key and input within KEY_HOURS_MAX, it acts once and gives
+the same answer, whatever became of the first reply.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from domain.kernel.call import Environment
+from domain.kernel.errors import DomainError, Kind
+from domain.kernel.ids import CustomerId, InvoiceId
+from domain.kernel.period import Period
+from domain.payments.declines import Decline
+
+# The gateway may forget a key after 24 hours, and would then act again.
+KEY_HOURS_MAX = 23
+LINES_MAX = 250
+
+
+@dataclass(eq=False)
+class GatewayUnavailable(DomainError):
+    """The payment provider gave no clear answer ({reason}). It is asked again in a moment."""
+
+    code = "gateway_unavailable"
+    kind = Kind.UNAVAILABLE
+    reason: str
+
+
+@dataclass(eq=False)
+class GatewayRefused(DomainError):
+    """The payment provider refused this ({reason}). Check what was sent, or use another payment method."""
+
+    code = "gateway_refused"
+    kind = Kind.PAYMENT_FAILED
+    reason: str
+
+
+@dataclass(eq=False)
+class GatewayEnvironmentDiffers(DomainError):
+    """A {environment} customer is collected only with a {environment} key of the payment provider."""
+
+    code = "gateway_environment_differs"
+    kind = Kind.CONFLICT
+    environment: str
+
+
+@dataclass(eq=False)
+class GatewayIdMalformed(DomainError):
+    """That is not an id of a payment method of the payment provider: one looks like pm_ followed by letters."""
+
+    code = "gateway_id_malformed"
+    kind = Kind.INVALID
+
+
+@dataclass(frozen=True, slots=True)
+class PushedLine:
+    """One line of a gateway invoice, net of its tax; negative is a credit."""
+
+    description: str
+    amount_minor: int
+    tax_minor: int = 0
+    period: Period | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PushedInvoice:
+    """What the gateway is to collect: our number, our lines, our total."""
+
+    customer_id: CustomerId
+    invoice_id: InvoiceId
+    environment: Environment
+    gateway_customer_id: str
+    number: str
+    currency: str
+    total_minor: int
+    tax_minor: int
+    lines: tuple[PushedLine, ...]
+
+
+class PayState(StrEnum):
+    """What is known about a payment."""
+
+    PAID = "paid"
+    PROCESSING = "processing"
+    ACTION_REQUIRED = "action_required"
+    DECLINED = "declined"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class PayOutcome:
+    """What became of a payment. Unknown is not declined: it may have gone through."""
+
+    state: PayState
+    decline: Decline | None = None
+    gateway_payment_id: str | None = None
+
+    def __post_init__(self) -> None:
+        assert self.state is not PayState.DECLINED or self.decline is not None, "a decline says why"
+
+
+class GatewayInvoiceState(StrEnum):
+    """The gateway's own states of an invoice."""
+
+    DRAFT = "draft"
+    OPEN = "open"
+    PAID = "paid"
+    VOID = "void"
+    UNCOLLECTIBLE = "uncollectible"
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayInvoice:
+    """An invoice as the gateway has it now.
+
+    `outcome` is the state of its payment, None where none was tried. `invoice_id` is ours, from the metadata: None
+    marks an invoice that we did not make, `gateway_subscription_id` one of a subscription billed by the gateway.
+    """
+
+    id: str
+    state: GatewayInvoiceState
+    currency: str
+    total_minor: int
+    tax_minor: int
+    remaining_minor: int
+    outcome: PayOutcome | None
+    gateway_customer_id: str | None
+    customer_id: CustomerId | None
+    invoice_id: InvoiceId | None
+    gateway_subscription_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayMethod:
+    """A payment method as the gateway has it now. Without a gateway customer it is not attached."""
+
+    id: str
+    kind: str
+    brand: str | None
+    last4: str | None
+    exp_month: int | None
+    exp_year: int | None
+    fingerprint: str | None
+    gateway_customer_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySubscription:
+    """A subscription that the gateway bills.
+
+    `plan` is "product:plan:interval", from the subscription's metadata or the lookup key of its only price.
+    """
+
+    id: str
+    status: str
+    gateway_customer_id: str
+    customer_id: CustomerId | None
+    plan: str | None
+    currency: str
+    started_at: datetime
+    anchor_at: datetime
+    period: Period | None
+    cancel_at: datetime | None
+    canceled_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayEvent:
+    """News from the gateway: only a hint which object to fetch. `object_id` is empty where the object has none."""
+
+    id: str
+    type: str
+    api_version: str | None
+    created_at: datetime
+    environment: Environment
+    object_kind: str
+    object_id: str
+    payload: bytes = field(repr=False)
+
+
+class PaymentGateway(Protocol):
+    """Collects money. Every call may raise GatewayUnavailable (it may have acted) or GatewayRefused (it has not)."""
+
+    @property
+    def environment(self) -> Environment:
+        """Whether its key moves real money (live) or not (test). It refuses customers of the other kind."""
+        ...
+
+    async def ensure_customer(self, customer_id: CustomerId, environment: Environment, *, key: str) -> str:
+        """Make the gateway's customer and return its id. Nothing personal is sent: ids suffice."""
+        ...
+
+    async def attach_method(self, gateway_customer_id: str, gateway_method_id: str, *, key: str) -> GatewayMethod:
+        """Attach a method that the customer's browser made with the gateway. The returned id is the one to keep."""
+        ...
+
+    async def create_invoice(self, pushed: PushedInvoice, *, key: str) -> str:
+        """Make an empty draft and return its id: nothing is charged by it, whatever happens next."""
+        ...
+
+    async def add_lines(self, gateway_invoice_id: str, lines: Sequence[PushedLine], *, key: str) -> None:
+        """Add lines to a draft, at most LINES_MAX in all."""
+        ...
+
+    async def finalise_invoice(self, gateway_invoice_id: str, *, key: str) -> GatewayInvoice:
+        """Open a draft for payment without charging it."""
+        ...
+
+    async def delete_draft(self, gateway_invoice_id: str) -> None:
+        """Delete a draft; nothing happens where it is gone."""
+        ...
+
+    async def pay(self, gateway_invoice_id: str, gateway_method_id: str, *, key: str) -> PayOutcome:
+        """Charge an open invoice to a method while the customer is away."""
+        ...
+
+    async def fetch_invoice(self, gateway_invoice_id: str) -> GatewayInvoice | None:
+        """Return the invoice as it is now, or None."""
+        ...
+
+    async def find_draft(self, gateway_customer_id: str, invoice_id: InvoiceId) -> GatewayInvoice | None:
+        """Return a draft made for an invoice of ours whose id was lost, or None."""
+        ...
+
+    async def fetch_method(self, gateway_method_id: str) -> GatewayMethod | None:
+        """Return the method as it is now, or None."""
+        ...
+
+    async def fetch_subscription(self, gateway_subscription_id: str) -> GatewaySubscription | None:
+        """Return the subscription as it is now, or None."""
+        ...
+
+    async def list_events(self, created_from: datetime, types: Sequence[str]) -> Sequence[GatewayEvent]:
+        """Return the events of some types created since an instant, in any order."""
+        ...
+
+    async def pending_deliveries(self) -> int | None:
+        """Return how many webhook deliveries the sandbox still has to make; None where there is no sandbox."""
+        ...
+
+    async def close(self) -> None:
+        """Give connections back."""
+        ...

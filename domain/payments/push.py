@@ -1,0 +1,137 @@
+"""The gateway's copy of an invoice: its lines, its keys, and whether the gateway's sums are ours."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from domain.invoices.invoice import Invoice, Line
+from domain.kernel.call import Environment
+from domain.kernel.errors import DomainError, Kind
+from domain.kernel.ids import CustomerId, InvoiceId, encode
+from domain.payments.attempt import key_expired
+from domain.payments.port import LINES_MAX, GatewayInvoice, GatewayInvoiceState, PushedInvoice, PushedLine
+
+DESCRIPTION_LENGTH_MAX = 300
+LINES_BATCH = 100
+NO_LINE = "Usage"
+
+
+@dataclass(eq=False)
+class GatewayCopyDiffers(DomainError):
+    """The payment provider's copy of the invoice differs from ours ({fields}). Nothing was charged; staff are told."""
+
+    code = "gateway_copy_differs"
+    kind = Kind.CONFLICT
+    fields: str
+
+
+class PushState(StrEnum):
+    """How far the gateway's copy is."""
+
+    WAITING = "waiting"  # for a payment method; nothing was sent
+    PUSHING = "pushing"
+    PUSHED = "pushed"
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Our record of the gateway's copy. `number` counts the copies begun; `keyed_at` (real) is the age of its keys."""
+
+    customer_id: CustomerId
+    invoice_id: InvoiceId
+    number: int
+    state: PushState
+    gateway_invoice_id: str | None
+    keyed_at: datetime
+    version: int = 1
+
+
+def begin(before: Push, at: datetime) -> Push:
+    """Start or resume a copy. A waiting one gets its keys' age now; one under way keeps them."""
+    if before.state is not PushState.WAITING:
+        return before
+    return dataclasses.replace(before, state=PushState.PUSHING, keyed_at=at)
+
+
+def begin_anew(before: Push, at: datetime) -> Push:
+    """Start over with new keys; the copy before was deleted."""
+    return dataclasses.replace(
+        before, number=before.number + 1, state=PushState.PUSHING, gateway_invoice_id=None, keyed_at=at
+    )
+
+
+def is_stale(push: Push, at: datetime) -> bool:
+    """Whether the keys of an unfinished copy are too old to be repeated."""
+    return push.state is PushState.PUSHING and key_expired(push.keyed_at, at)
+
+
+def key(environment: Environment, push: Push, step: str) -> str:
+    """Return the idempotency key of one write of a copy: the same after a crash."""
+    return f"{environment}:inv:{encode('invoice', push.invoice_id)}:{push.number}:{step}"
+
+
+def pay_key(environment: Environment, invoice_id: InvoiceId, attempt_number: int) -> str:
+    """Return the idempotency key of a charge: one for each attempt."""
+    return f"{environment}:pay:{encode('invoice', invoice_id)}:{attempt_number}"
+
+
+def fitted(lines: Sequence[PushedLine]) -> tuple[PushedLine, ...]:
+    """Return what is sent of our lines: none of zero, texts cut, and at most LINES_MAX.
+
+    Where there are more, the last ones are added up into one charge and one credit: the total stays the same, and our
+    own invoice keeps them apart.
+    """
+    sent = [
+        dataclasses.replace(line, description=line.description[:DESCRIPTION_LENGTH_MAX] or NO_LINE)
+        for line in lines
+        if line.amount_minor
+    ]
+    if len(sent) <= LINES_MAX:
+        return tuple(sent)
+    kept, rest = sent[: LINES_MAX - 2], sent[LINES_MAX - 2 :]
+    charges = [line for line in rest if line.amount_minor > 0]
+    credited = [line for line in rest if line.amount_minor < 0]
+    for name, added in (("charges", charges), ("credits", credited)):
+        if added:
+            amount, tax = sum(line.amount_minor for line in added), sum(line.tax_minor for line in added)
+            kept.append(PushedLine(f"{len(added)} more {name}, see the invoice", amount, tax))
+    return tuple(kept)
+
+
+def batches(lines: Sequence[PushedLine]) -> list[Sequence[PushedLine]]:
+    """Cut the lines into the writes that carry them."""
+    return [lines[start : start + LINES_BATCH] for start in range(0, len(lines), LINES_BATCH)]
+
+
+def pushed_invoice(invoice: Invoice, lines: Sequence[Line], gateway_customer_id: str) -> PushedInvoice:
+    """Return what the gateway is to collect for an opened invoice."""
+    assert invoice.number is not None, "an opened invoice has a number"
+    return PushedInvoice(
+        customer_id=invoice.customer_id,
+        invoice_id=invoice.id,
+        environment=invoice.environment,
+        gateway_customer_id=gateway_customer_id,
+        number=invoice.number,
+        currency=invoice.currency,
+        total_minor=invoice.total.minor,
+        tax_minor=invoice.tax.minor,
+        lines=fitted([PushedLine(line.description, line.amount.minor, line.tax.minor, line.period) for line in lines]),
+    )
+
+
+def differences(invoice: Invoice, seen: GatewayInvoice, *, before_pay: bool = False) -> list[str]:
+    """Name the sums on which the gateway's copy differs from our invoice.
+
+    `before_pay` also asks for an open copy on which all of it is still due.
+    """
+    pairs: dict[str, tuple[object, object]] = {
+        "currency": (invoice.currency, seen.currency),
+        "total": (invoice.total.minor, seen.total_minor),
+        "tax": (invoice.tax.minor, seen.tax_minor),
+    }
+    if before_pay:
+        pairs["remaining"] = (invoice.amount_due.minor, seen.remaining_minor)
+        pairs["state"] = (GatewayInvoiceState.OPEN, seen.state)
+    return [name for name, (ours, theirs) in pairs.items() if ours != theirs]

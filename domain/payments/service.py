@@ -1,0 +1,384 @@
+"""Attach payment methods, collect invoices, and settle attempts: exactly one charge, whatever crashes or is lost.
+
+Every attempt is committed with its idempotency key before the gateway is called. Whatever is known of its outcome, by
+the reply, a webhook or a later look, goes through `settle_attempt`.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from domain.contracts import service as contracts
+from domain.customers import service as customers
+from domain.customers.customer import Customer
+from domain.db import Database, Tx
+from domain.invoices import service as invoices
+from domain.invoices.invoice import Invoice, InvoiceStateRefused, State
+from domain.journal import jobs
+from domain.journal import service as journal
+from domain.journal.jobs import Job
+from domain.kernel.call import Call
+from domain.kernel.errors import DomainError
+from domain.kernel.ids import AttemptId, CustomerId, InvoiceId, MethodId, encode
+from domain.payments import store
+from domain.payments.attempt import (
+    ENDED,
+    LIVE,
+    Attempt,
+    AttemptState,
+    key_expired,
+    lost,
+    news_of,
+    send,
+    settle,
+    supersede,
+)
+from domain.payments.collection import Step, next_step
+from domain.payments.copies import service as copies
+from domain.payments.declines import classify
+from domain.payments.methods.service import (
+    METHODS_MAX,
+    attach_method,
+    check_environment,
+    list_methods,
+    record_from_gateway,
+    record_method,
+)
+from domain.payments.port import (
+    GatewayInvoice,
+    GatewayInvoiceState,
+    GatewayRefused,
+    GatewayUnavailable,
+    PaymentGateway,
+    PayOutcome,
+    PayState,
+)
+from domain.payments.push import Push, differences, pay_key
+
+__all__ = [
+    "attach_method",
+    "collect",
+    "follow_up",
+    "list_methods",
+    "reconcile_stale",
+    "record_from_gateway",
+    "record_method",
+    "settle_attempt",
+    "settle_from_gateway",
+]
+
+# Recover, push, pay and a look at the end, with room for two runs that meet.
+STEPS_MAX = 8
+STALE_AFTER = timedelta(minutes=2)
+FAILURES_MAX = 5
+_PAID = PayOutcome(PayState.PAID)
+
+End = Callable[[Tx], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What one look at the rows has found: the next step of an invoice and what it needs."""
+
+    step: Step
+    customer: Customer
+    invoice: Invoice
+    push: Push | None
+    last: Attempt | None
+
+    @property
+    def pushed(self) -> Push:
+        """The record of the copy, which stands before any attempt."""
+        assert self.push is not None, "an attempt follows its push"
+        return self.push
+
+    @property
+    def gateway_invoice_id(self) -> str:
+        """The copy's id, known before any attempt."""
+        assert self.pushed.gateway_invoice_id is not None, "a pushed copy has an id"
+        return self.pushed.gateway_invoice_id
+
+
+async def collect(
+    db: Database,
+    gateway: PaymentGateway,
+    call: Call,
+    *,
+    customer_id: CustomerId,
+    invoice_id: InvoiceId,
+    end: End | None = None,
+) -> Attempt | None:
+    """Bring an open invoice as far as it goes: push its copy, charge it, or find out what became of a charge.
+
+    Returns the newest attempt. Safe to repeat, to run twice at once, and to be killed anywhere: the invoice is charged
+    once. `end` is called in the transaction that found nothing more to do, under the invoice's lock: a job that is
+    marked done there misses no payment method attached meanwhile.
+
+    Raises GatewayUnavailable where the outcome is unknown (try again later), GatewayRefused, GatewayCopyDiffers,
+    GatewayEnvironmentDiffers, InvoiceNotFound.
+    """
+    for _ in range(STEPS_MAX):
+        work = await _look(db, gateway, call, customer_id=customer_id, invoice_id=invoice_id, end=end)
+        act = _ACTIONS.get(work.step)
+        if act is None:
+            return work.last
+        await act(db, gateway, call, work)
+    raise GatewayUnavailable("unsettled")
+
+
+async def settle_attempt(tx: Tx, call: Call, now: datetime, attempt: Attempt, outcome: PayOutcome) -> Attempt:
+    """Apply an outcome to an attempt, and its effects: the only place where a payment has any.
+
+    Safe to repeat: an ended attempt absorbs late news. Success marks the invoice paid at business time `now`; either
+    end stages PaymentSettled.
+    """
+    await store.lock_invoice(tx, attempt.customer_id, attempt.invoice_id)
+    before = await store.find_attempt(tx, attempt.customer_id, attempt.id)
+    assert before is not None, "an attempt is never deleted"
+    after = settle(before, outcome, call.at)
+    if after == before:
+        return before
+    await store.save_attempt(tx, before, after)
+    if after.state in ENDED:
+        await _follow_end(tx, call, now, after)
+    return after
+
+
+async def follow_up(tx: Tx, call: Call, *, customer_id: CustomerId, attempt_id: AttemptId) -> None:
+    """Carry the end of an attempt to the subscriptions on its invoice, and stage the customer's mail."""
+    attempt = await store.find_attempt(tx, customer_id, attempt_id)
+    assert attempt is not None, "a settled attempt is kept"
+    succeeded = attempt.state is AttemptState.SUCCEEDED
+    await contracts.note_payment(tx, call, customer_id, attempt.invoice_id, succeeded=succeeded)
+    notice = "payment_received" if succeeded else "payment_failed"
+    await _stage(tx, call, jobs.SendNotice(customer_id, notice, str(attempt_id)), customer_id)
+
+
+async def settle_from_gateway(
+    db: Database, gateway: PaymentGateway, call: Call, gateway_invoice_id: str
+) -> CustomerId | None:
+    """Fetch an invoice from the gateway and converge on it; None where it is not a copy of ours. Safe to repeat."""
+    seen = await gateway.fetch_invoice(gateway_invoice_id)
+    async with db.transaction() as tx:
+        push = await store.find_push_of(tx, gateway_invoice_id)
+        if seen is not None and push is not None:
+            await _converge(tx, call, push.customer_id, push.invoice_id, seen)
+        return push.customer_id if push else None
+
+
+async def reconcile_stale(db: Database, gateway: PaymentGateway, call: Call, *, limit: int) -> int:
+    """Find out what became of attempts whose answer is overdue (real time); return how many have an end."""
+    async with db.transaction() as tx:
+        stale = await store.list_stale_attempts(tx, sent_before=call.at - STALE_AFTER, limit=limit)
+    resolved, failures = 0, 0
+    for attempt in stale:
+        try:
+            await collect(db, gateway, call, customer_id=attempt.customer_id, invoice_id=attempt.invoice_id)
+            resolved += 1
+        except DomainError:
+            failures += 1
+        if failures == FAILURES_MAX:
+            break
+    return resolved
+
+
+async def _look(
+    db: Database,
+    gateway: PaymentGateway,
+    call: Call,
+    *,
+    customer_id: CustomerId,
+    invoice_id: InvoiceId,
+    end: End | None,
+) -> _Work:
+    """Decide the next step in one transaction, and write what has to stand before it."""
+    async with db.transaction() as tx:
+        invoice = await store.lock_invoice(tx, customer_id, invoice_id)
+        customer = await customers.load_customer(tx, call, customer_id)
+        check_environment(gateway, customer)
+        push = await store.find_push(tx, customer_id, invoice_id)
+        last = await _last_attempt(tx, invoice)
+        methods = await store.list_methods(tx, customer_id, limit=METHODS_MAX)
+        step, _ = next_step(is_open=invoice.state is State.OPEN, push=push, last=last, methods=methods)
+        if step is Step.NO_METHOD:
+            await copies.wait(tx, call, invoice)
+        if step is Step.PUSH:
+            push = await copies.begin(tx, call, invoice, push)
+        if step not in _ACTIONS and end is not None:
+            await end(tx)
+        return _Work(step, customer, invoice, push, last)
+
+
+async def _push(db: Database, gateway: PaymentGateway, call: Call, work: _Work) -> None:
+    assert work.push is not None, "a push is begun before it is made"
+    await copies.push(db, gateway, call, customer=work.customer, invoice=work.invoice, begun=work.push)
+
+
+async def _pay(db: Database, gateway: PaymentGateway, call: Call, work: _Work) -> None:
+    """Begin an attempt, after a last look that the copy is open and all of it is due."""
+    seen = await gateway.fetch_invoice(work.gateway_invoice_id)
+    if seen is not None and seen.state is GatewayInvoiceState.PAID:
+        async with db.transaction() as tx:
+            await _converge(tx, call, work.invoice.customer_id, work.invoice.id, seen)
+        return
+    wrong = differences(work.invoice, seen, before_pay=True) if seen else ["existence"]
+    if wrong:
+        await copies.refuse(db, gateway, call, invoice=work.invoice, record=work.pushed, wrong=wrong)
+    async with db.transaction() as tx:
+        attempt = await _begin_attempt(tx, call, work)
+    if attempt is not None:
+        await _charge(db, gateway, call, work, attempt)
+
+
+async def _begin_attempt(tx: Tx, call: Call, work: _Work) -> Attempt | None:
+    """Write the attempt as sent, unless another run was first. It is committed before the gateway is called."""
+    invoice = await store.lock_invoice(tx, work.invoice.customer_id, work.invoice.id)
+    last = await _last_attempt(tx, invoice)
+    methods = await store.list_methods(tx, invoice.customer_id, limit=METHODS_MAX)
+    step, method = next_step(is_open=invoice.state is State.OPEN, push=work.push, last=last, methods=methods)
+    if step is not Step.PAY or method is None:
+        return None
+    attempt = send(_planned(call, invoice, last, method.id), call.at)
+    await store.insert_attempt(tx, attempt)
+    return attempt
+
+
+async def _charge(db: Database, gateway: PaymentGateway, call: Call, work: _Work, attempt: Attempt) -> None:
+    """Send an attempt under its key, for the first time or again, and settle it. Raises GatewayUnavailable."""
+    assert attempt.method_id is not None, "an attempt of ours has a method"
+    async with db.transaction() as tx:
+        methods = await store.methods_by_id(tx, [attempt.method_id], scope=attempt.customer_id)
+    try:
+        method_id = methods[attempt.method_id].gateway_method_id
+        outcome = await gateway.pay(work.gateway_invoice_id, method_id, key=attempt.key)
+    except GatewayUnavailable:
+        await _settle(db, call, attempt, PayOutcome(PayState.UNKNOWN))
+        raise
+    except GatewayRefused as refusal:
+        # The gateway refuses to pay what is paid already, and has no code for it: the invoice itself decides.
+        seen = await gateway.fetch_invoice(work.gateway_invoice_id)
+        news = news_of(attempt, seen.outcome if seen else None)
+        outcome = news or PayOutcome(PayState.DECLINED, classify(refusal.reason))
+    await _settle(db, call, attempt, outcome)
+
+
+async def _recover(db: Database, gateway: PaymentGateway, call: Call, work: _Work) -> None:
+    """Find out what became of an attempt: look, else send the same key again, else close it once the key is old."""
+    attempt = work.last
+    assert attempt is not None, "there is an attempt to recover"
+    assert attempt.sent_at is not None, "it was sent"
+    seen = await gateway.fetch_invoice(work.gateway_invoice_id)
+    trace = seen.outcome if seen else None
+    news = news_of(attempt, trace)
+    if news is None and not key_expired(attempt.sent_at, call.at):
+        await _charge(db, gateway, call, work, attempt)
+        return
+    await _settle(db, call, attempt, news or trace or lost())
+
+
+async def _supersede(db: Database, gateway: PaymentGateway, call: Call, work: _Work) -> None:
+    """Close an attempt that waits for the customer, after a look whether it was confirmed meanwhile."""
+    assert work.last is not None, "there is an attempt that waits"
+    seen = await gateway.fetch_invoice(work.gateway_invoice_id)
+    news = news_of(work.last, seen.outcome if seen else None)
+    if news is not None:
+        await _settle(db, call, work.last, news)
+        return
+    async with db.transaction() as tx:
+        await store.lock_invoice(tx, work.invoice.customer_id, work.invoice.id)
+        before = await store.find_attempt(tx, work.last.customer_id, work.last.id)
+        assert before is not None, "an attempt is never deleted"
+        after = supersede(before, call.at)
+        if after != before:
+            await store.save_attempt(tx, before, after)
+
+
+_Action = Callable[[Database, PaymentGateway, Call, _Work], Awaitable[None]]
+_ACTIONS: dict[Step, _Action] = {
+    Step.PUSH: _push,
+    Step.PAY: _pay,
+    Step.RECOVER: _recover,
+    Step.SUPERSEDE: _supersede,
+}
+
+
+async def _converge(tx: Tx, call: Call, customer_id: CustomerId, invoice_id: InvoiceId, seen: GatewayInvoice) -> None:
+    """Apply what a fetched copy proves. Money that no attempt of ours brought gets an attempt of its own."""
+    invoice = await store.lock_invoice(tx, customer_id, invoice_id)
+    now = await customers.business_now(tx, call, customer_id)
+    last = await _last_attempt(tx, invoice)
+    if last is not None and last.state in LIVE:
+        news = news_of(last, seen.outcome)
+        if news is not None:
+            await settle_attempt(tx, call, now, last, news)
+    elif seen.state is GatewayInvoiceState.PAID and (last is None or last.state is not AttemptState.SUCCEEDED):
+        external = _planned(call, invoice, last, None)
+        await store.insert_attempt(tx, external)
+        await settle_attempt(tx, call, now, external, seen.outcome or _PAID)
+
+
+async def _settle(db: Database, call: Call, attempt: Attempt, outcome: PayOutcome) -> None:
+    async with db.transaction() as tx:
+        now = await customers.business_now(tx, call, attempt.customer_id)
+        await settle_attempt(tx, call, now, attempt, outcome)
+
+
+async def _follow_end(tx: Tx, call: Call, now: datetime, attempt: Attempt) -> None:
+    succeeded = attempt.state is AttemptState.SUCCEEDED
+    about = encode("invoice", attempt.invoice_id)
+    facts = {"invoice_id": about, "attempt_id": encode("attempt", attempt.id)}
+    if succeeded:
+        try:
+            await invoices.mark_paid(
+                tx,
+                call,
+                now,
+                customer_id=attempt.customer_id,
+                invoice_id=attempt.invoice_id,
+                amount=attempt.amount,
+                about=facts["attempt_id"],
+            )
+        except InvoiceStateRefused:
+            # The money came for an invoice that is void: staff have to send it back.
+            await journal.audit(tx, call, "paid_though_closed", about, customer_id=attempt.customer_id, facts=facts)
+    await journal.tell(
+        tx,
+        call,
+        now,
+        attempt.customer_id,
+        "payment_succeeded" if succeeded else "payment_failed",
+        description="Payment received" if succeeded else "Payment failed",
+        amount=attempt.amount,
+        metadata=facts | ({"decline_class": attempt.decline.kind} if attempt.decline else {}),
+    )
+    await _stage(tx, call, jobs.PaymentSettled(attempt.customer_id, attempt.id), attempt.customer_id)
+
+
+def _planned(call: Call, invoice: Invoice, last: Attempt | None, method_id: MethodId | None) -> Attempt:
+    number = last.number + 1 if last else 1
+    return Attempt(
+        customer_id=invoice.customer_id,
+        id=AttemptId(call.new_id()),
+        invoice_id=invoice.id,
+        number=number,
+        method_id=method_id,
+        amount=invoice.total,
+        key=pay_key(invoice.environment, invoice.id, number),
+        state=AttemptState.PLANNED,
+        decline=None,
+        gateway_payment_id=None,
+        created_at=call.at,
+        sent_at=None,
+        settled_at=None,
+    )
+
+
+async def _last_attempt(tx: Tx, invoice: Invoice) -> Attempt | None:
+    attempts = await store.list_attempts(tx, invoice.customer_id, invoice.id, limit=1)
+    return attempts[0] if attempts else None
+
+
+async def _stage(tx: Tx, call: Call, job: Job, customer_id: CustomerId) -> None:
+    customer = await customers.load_customer(tx, call, customer_id)
+    now = await customers.business_now(tx, call, customer_id)
+    await journal.stage(tx, call, job, customer_id=customer_id, clock_id=customer.clock_id, run_at=now)

@@ -1,0 +1,169 @@
+"""Store inbound events once, and converge on what they are about: any order, any repetition, the same end."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from domain.access.roles import Permission
+from domain.contracts import service as contracts
+from domain.customers import service as customers
+from domain.db import Database, Tx
+from domain.journal import jobs
+from domain.journal import service as journal
+from domain.kernel.call import Call
+from domain.kernel.errors import DomainError, Kind
+from domain.kernel.ids import CustomerId
+from domain.payments import service as payments
+from domain.payments import store as payments_store
+from domain.payments.port import GatewayEvent, GatewaySubscription, PaymentGateway
+from domain.subscriptions.subscription import Status
+from domain.webhooks import store
+from domain.webhooks.inbox import TOPICS, InboxEvent, InboxState, Topic, plan_of, status_of
+
+PROVIDER = "stripe"
+QUARANTINE_MAX = 100
+NOTE_LENGTH_MAX = 200
+SWEEP_OVERLAP = timedelta(hours=1)
+SWEEP_BACK_MAX = timedelta(days=30)
+SWEEP_BATCH = 100
+# What these say will not change by itself: staff look at it. Everything else is tried again.
+_FOR_STAFF = frozenset((Kind.NOT_FOUND, Kind.CONFLICT, Kind.INVALID))
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    state: InboxState
+    note: str | None = None
+    customer_id: CustomerId | None = None
+
+
+async def receive(tx: Tx, call: Call, event: GatewayEvent, *, provider: str = PROVIDER) -> bool:
+    """Store a verified event and stage its processing. False where it was received before. Safe to repeat."""
+    if not await store.insert_event(tx, provider, event, at=call.at):
+        return False
+    await journal.stage(tx, call, jobs.ProcessInboxEvent(provider, event.id))
+    return True
+
+
+async def process(db: Database, gateway: PaymentGateway, call: Call, provider: str, event_id: str) -> CustomerId | None:
+    """Fetch what an event is about and bring our rows to it; return whose they are.
+
+    Safe to repeat. Events of no interest are ignored; those about something that we cannot place are quarantined.
+    Raises GatewayUnavailable: try again later.
+    """
+    async with db.transaction() as tx:
+        event = await store.find_event(tx, provider, event_id)
+        if event is None or event.state is not InboxState.RECEIVED:
+            return None
+        await store.save_attempt(tx, event)
+    try:
+        verdict = await _judge(db, gateway, call, event)
+    except DomainError as refusal:
+        if refusal.kind not in _FOR_STAFF:
+            raise
+        verdict = _Verdict(InboxState.QUARANTINED, refusal.code)
+    async with db.transaction() as tx:
+        note = verdict.note[:NOTE_LENGTH_MAX] if verdict.note else None
+        await store.save_end(tx, event, state=verdict.state, note=note, at=call.at)
+    return verdict.customer_id
+
+
+async def sweep(db: Database, gateway: PaymentGateway, call: Call) -> int:
+    """Ask the gateway for events that never arrived and store them; return how many were new. Safe to repeat."""
+    async with db.transaction() as tx:
+        swept_to = await store.find_swept_to(tx, PROVIDER)
+    since = max(swept_to or call.at, call.at - SWEEP_BACK_MAX) - SWEEP_OVERLAP
+    events = await gateway.list_events(since, list(TOPICS))
+    new = 0
+    for start in range(0, len(events), SWEEP_BATCH):
+        async with db.transaction() as tx:
+            for event in events[start : start + SWEEP_BATCH]:
+                new += await receive(tx, call, event)
+    async with db.transaction() as tx:
+        await store.save_swept_to(tx, PROVIDER, call.at)
+    return new
+
+
+async def list_quarantined(tx: Tx, call: Call, *, limit: int = QUARANTINE_MAX) -> Sequence[InboxEvent]:
+    """Return the events that wait for staff, newest first, at most QUARANTINE_MAX. Raises Forbidden."""
+    call.need(Permission.JOB_READ)
+    return await store.list_quarantined(tx, limit=min(limit, QUARANTINE_MAX))
+
+
+async def _judge(db: Database, gateway: PaymentGateway, call: Call, event: InboxEvent) -> _Verdict:
+    if event.environment is not gateway.environment:
+        return _Verdict(InboxState.IGNORED, "another environment")
+    topic = TOPICS.get(event.type)
+    if topic is None:
+        return _Verdict(InboxState.IGNORED, "a type of no interest")
+    return await _FOLLOW[topic](db, gateway, call, event.object_id)
+
+
+async def _follow_invoice(db: Database, gateway: PaymentGateway, call: Call, object_id: str) -> _Verdict:
+    customer_id = await payments.settle_from_gateway(db, gateway, call, object_id)
+    return _processed(customer_id, "not an invoice of ours")
+
+
+async def _follow_method(db: Database, gateway: PaymentGateway, call: Call, object_id: str) -> _Verdict:
+    customer_id = await payments.record_from_gateway(db, gateway, call, object_id)
+    return _processed(customer_id, "not a payment method of a customer of ours")
+
+
+async def _follow_subscription(db: Database, gateway: PaymentGateway, call: Call, object_id: str) -> _Verdict:
+    seen = await gateway.fetch_subscription(object_id)
+    if seen is None:
+        return _Verdict(InboxState.IGNORED, "the subscription does not exist")
+    async with db.transaction() as tx:
+        customer_id = await payments_store.find_customer_id(tx, seen.gateway_customer_id) or seen.customer_id
+        if customer_id is None:
+            return _Verdict(InboxState.QUARANTINED, "customer_unknown")
+        customer = await customers.load_customer(tx, call, customer_id)
+        if customer.environment is not gateway.environment:
+            return _Verdict(InboxState.QUARANTINED, "customer_of_another_environment")
+        return await _mirror(tx, call, customer_id, seen)
+
+
+async def _mirror(tx: Tx, call: Call, customer_id: CustomerId, seen: GatewaySubscription) -> _Verdict:
+    now = await customers.business_now(tx, call, customer_id)
+    status = status_of(seen)
+    if status is Status.CANCELED:
+        ended = await contracts.end_mirrored(
+            tx, call, now, customer_id=customer_id, gateway_id=seen.id, ended_at=seen.ended_at
+        )
+        if ended is not None:
+            return _Verdict(InboxState.PROCESSED, customer_id=customer_id)
+    plan = plan_of(seen.plan)
+    if plan is None or status is None or seen.period is None:
+        missing = "plan_unknown" if plan is None else "status_unknown" if status is None else "period_missing"
+        return _Verdict(InboxState.QUARANTINED, missing, customer_id)
+    await contracts.mirror_subscription(
+        tx,
+        call,
+        now,
+        customer_id=customer_id,
+        gateway_id=seen.id,
+        product_key=plan.product_key,
+        plan_key=plan.plan_key,
+        interval=plan.interval,
+        currency=seen.currency,
+        status=status,
+        period=seen.period,
+        anchor_at=seen.anchor_at,
+        cancel_at=seen.cancel_at,
+        ended_at=seen.ended_at,
+    )
+    return _Verdict(InboxState.PROCESSED, customer_id=customer_id)
+
+
+def _processed(customer_id: CustomerId | None, otherwise: str) -> _Verdict:
+    if customer_id is None:
+        return _Verdict(InboxState.IGNORED, otherwise)
+    return _Verdict(InboxState.PROCESSED, customer_id=customer_id)
+
+
+_Follow = Callable[[Database, PaymentGateway, Call, str], Awaitable[_Verdict]]
+_FOLLOW: dict[Topic, _Follow] = {
+    Topic.INVOICE: _follow_invoice,
+    Topic.METHOD: _follow_method,
+    Topic.SUBSCRIPTION: _follow_subscription,
+}

@@ -1,0 +1,51 @@
+"""Values for the pure tests of collection."""
+
+import dataclasses
+from datetime import datetime
+from typing import Any
+
+from domain.kernel.ids import AttemptId, CustomerId, InvoiceId, MethodId
+from domain.kernel.money import Money
+from domain.payments.attempt import ENDED, Attempt, AttemptState
+from domain.payments.declines import Decline, DeclineClass
+from domain.payments.method import PaymentMethod
+from domain.payments.push import Push, PushState
+from tests import make
+
+CUSTOMER = CustomerId(make.new_id())
+INVOICE = InvoiceId(make.new_id())
+NOON = make.at("2026-01-15T12:00")
+
+
+def method(created_at: datetime = NOON, *, is_default: bool = False, **more: Any) -> PaymentMethod:
+    """Make a card."""
+    made = PaymentMethod(
+        CUSTOMER, MethodId(make.new_id()), "pm_1", "card", "visa", "4242", 12, 2030, "f", is_default, created_at, None
+    )
+    return dataclasses.replace(made, **more)
+
+
+def attempt(state: AttemptState, method_id: MethodId | None = None, **more: Any) -> Attempt:
+    """Make an attempt that was sent at noon."""
+    failed = Decline(DeclineClass.SOFT, "card_declined")
+    made = Attempt(
+        customer_id=CUSTOMER,
+        id=AttemptId(make.new_id()),
+        invoice_id=INVOICE,
+        number=1,
+        method_id=method_id,
+        amount=Money(2900, "USD"),
+        key="test:pay:inv:1",
+        state=state,
+        decline=failed if state is AttemptState.FAILED else None,
+        gateway_payment_id=None,
+        created_at=NOON,
+        sent_at=NOON,
+        settled_at=NOON if state in ENDED else None,
+    )
+    return dataclasses.replace(made, **more)
+
+
+def push(state: PushState, number: int = 1) -> Push:
+    """Make the record of a copy that was begun at noon."""
+    return Push(CUSTOMER, INVOICE, number, state, "in_1" if state is PushState.PUSHED else None, NOON)

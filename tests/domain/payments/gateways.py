@@ -1,0 +1,189 @@
+"""The same questions to two gateways: the one in memory, and the Stripe adapter against a sandbox process."""
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+import pytest
+
+from domain.adapters.memory import MemoryGateway, When
+from domain.adapters.stripe import StripeGateway
+from domain.payments.port import PaymentGateway
+
+API_KEY = "sk_test_of_the_tests"
+ROOT = Path(__file__).resolve().parents[3]
+# The SDK sends a request at most three times under one key: losing all of them loses the call.
+TRIES = 3
+_OPERATIONS = {
+    "ensure_customer": "POST /v1/customers",
+    "create_invoice": "POST /v1/invoices",
+    "add_lines": "POST /v1/invoices/{invoice}/add_lines",
+    "finalise_invoice": "POST /v1/invoices/{invoice}/finalize",
+    "pay": "POST /v1/invoices/{invoice}/pay",
+    "fetch_invoice": "GET /v1/invoices/{invoice}",
+}
+
+
+class Probe(Protocol):
+    """What a test does to a gateway from outside, and what it counts there."""
+
+    async def lose(self, operation: str, when: When) -> None:
+        """Lose the next call of an operation, before or after it acts."""
+        ...
+
+    async def charges(self) -> list[int]:
+        """Return the amounts that were taken from anybody."""
+        ...
+
+    async def invoices(self) -> list[str]:
+        """Return the states of all invoices."""
+        ...
+
+    async def settle(self, gateway_invoice_id: str, *, succeeds: bool) -> None:
+        """End a bank debit."""
+        ...
+
+    async def pay_outside(self, gateway_invoice_id: str) -> None:
+        """Pay an invoice by other means."""
+        ...
+
+
+class MemoryProbe:
+    """Looks into the gateway in memory."""
+
+    def __init__(self, gateway: MemoryGateway) -> None:
+        self.gateway = gateway
+
+    async def lose(self, operation: str, when: When) -> None:
+        """See Probe."""
+        self.gateway.lose(operation, when)
+
+    async def charges(self) -> list[int]:
+        """See Probe."""
+        return [amount for _, amount in self.gateway.charges]
+
+    async def invoices(self) -> list[str]:
+        """See Probe."""
+        return [str(copy.state) for copy in self.gateway.copies.values()]
+
+    async def settle(self, gateway_invoice_id: str, *, succeeds: bool) -> None:
+        """See Probe."""
+        self.gateway.settle(gateway_invoice_id, succeeds=succeeds)
+
+    async def pay_outside(self, gateway_invoice_id: str) -> None:
+        """See Probe."""
+        self.gateway.pay_outside(gateway_invoice_id)
+
+
+class SandboxProbe:
+    """Speaks to the sandbox as Stripe's dashboard and its control endpoints would."""
+
+    def __init__(self, url: str) -> None:
+        self.http = httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {API_KEY}"}, timeout=10)
+
+    async def ask(self, verb: str, path: str, **given: Any) -> Any:
+        """Send one request and return its JSON."""
+        answer = await self.http.request(verb, path, **given)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    async def lose(self, operation: str, when: When) -> None:
+        """See Probe."""
+        fault = {"kind": "drop", "operation": _OPERATIONS[operation], "when": when, "times": TRIES}
+        await self.ask("POST", "/_sandbox/faults", content=json.dumps(fault))
+
+    async def charges(self) -> list[int]:
+        """See Probe."""
+        events = await self.ask("GET", "/v1/events", params={"type": "charge.succeeded", "limit": 100})
+        return [event["data"]["object"]["amount"] for event in events["data"]]
+
+    async def invoices(self) -> list[str]:
+        """See Probe."""
+        found = await self.ask("GET", "/v1/invoices", params={"limit": 100})
+        return [invoice["status"] for invoice in found["data"]]
+
+    async def settle(self, gateway_invoice_id: str, *, succeeds: bool) -> None:
+        """See Probe."""
+        payments = await self.ask("GET", "/v1/invoice_payments", params={"invoice": gateway_invoice_id})
+        intent = payments["data"][0]["payment"]["payment_intent"]
+        result = {"result": "succeed" if succeeds else "fail"}
+        await self.ask("POST", f"/_sandbox/ach/{intent}", content=json.dumps(result))
+
+    async def pay_outside(self, gateway_invoice_id: str) -> None:
+        """See Probe."""
+        await self.ask("POST", f"/v1/invoices/{gateway_invoice_id}/pay", data={"paid_out_of_band": "true"})
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def sandbox_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a sandbox of this run's own."""
+    port = _free_port()
+    data = tmp_path_factory.mktemp("sandbox")
+    command = [sys.executable, "-m", "sandbox", "--port", str(port), "--data", str(data), "--api-key", API_KEY]
+    process = subprocess.Popen(command, cwd=ROOT)  # noqa: S603 -- the repository's own module
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(timeout=10)
+
+
+@pytest.fixture
+async def sandbox(sandbox_url: str) -> AsyncIterator[SandboxProbe]:
+    """Give the sandbox, empty."""
+    probe = SandboxProbe(sandbox_url)
+    for _ in range(100):
+        try:
+            await probe.ask("POST", "/_sandbox/reset")
+            break
+        except httpx.TransportError:
+            await asyncio.sleep(0.1)
+    await probe.ask("POST", "/_sandbox/ach", content='{"settle_after_s": null}')
+    yield probe
+    await probe.http.aclose()
+
+
+@pytest.fixture
+async def stripe_gateway(sandbox: SandboxProbe) -> AsyncIterator[StripeGateway]:
+    """Give the Stripe adapter on an empty sandbox."""
+    gateway = StripeGateway(API_KEY, str(sandbox.http.base_url))
+    yield gateway
+    await gateway.close()
+
+
+@pytest.fixture
+def memory_gateway() -> MemoryGateway:
+    """Give a gateway in memory."""
+    return MemoryGateway()
+
+
+@pytest.fixture(params=["memory", "sandbox"])
+def both(request: pytest.FixtureRequest) -> tuple[PaymentGateway, Probe]:
+    """Give one gateway after the other, with its probe."""
+    if request.param == "memory":
+        memory: MemoryGateway = request.getfixturevalue("memory_gateway")
+        return memory, MemoryProbe(memory)
+    return request.getfixturevalue("stripe_gateway"), request.getfixturevalue("sandbox")
+
+
+@pytest.fixture
+def gateway(both: tuple[PaymentGateway, Probe]) -> PaymentGateway:
+    """Give the gateway."""
+    return both[0]
+
+
+@pytest.fixture
+def probe(both: tuple[PaymentGateway, Probe]) -> Probe:
+    """Give its probe."""
+    return both[1]

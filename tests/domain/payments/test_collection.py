@@ -1,0 +1,66 @@
+"""The next step of collecting an invoice."""
+
+from datetime import timedelta
+
+import pytest
+
+from domain.payments.attempt import AttemptState
+from domain.payments.collection import Step, next_step
+from domain.payments.push import PushState
+from tests.domain.payments.examples import NOON, attempt, method, push
+
+_DEFAULT = method(is_default=True)
+_NEWER = method(NOON + timedelta(hours=1))
+_PUSHED = push(PushState.PUSHED)
+
+
+@pytest.mark.parametrize("record", [None, push(PushState.WAITING), push(PushState.PUSHING)])
+def test_the_copy_comes_before_the_charge(record: object) -> None:
+    assert next_step(is_open=True, push=record, last=None, methods=[_DEFAULT]) == (Step.PUSH, _DEFAULT)  # type: ignore[arg-type]
+    assert next_step(is_open=True, push=_PUSHED, last=None, methods=[_DEFAULT]) == (Step.PAY, _DEFAULT)
+
+
+def test_without_a_method_there_is_nothing_to_push() -> None:
+    assert next_step(is_open=True, push=None, last=None, methods=[])[0] is Step.NO_METHOD
+
+
+@pytest.mark.parametrize(
+    ("state", "step"),
+    [
+        (AttemptState.SENT, Step.RECOVER),
+        (AttemptState.UNKNOWN, Step.RECOVER),
+        (AttemptState.PROCESSING, Step.WAIT),
+        (AttemptState.ACTION_REQUIRED, Step.WAIT),
+        (AttemptState.FAILED, Step.NOTHING),
+        (AttemptState.SUCCEEDED, Step.NOTHING),
+    ],
+)
+def test_an_attempt_decides_what_follows_it(state: AttemptState, step: Step) -> None:
+    last = attempt(state, _DEFAULT.id)
+    assert next_step(is_open=True, push=_PUSHED, last=last, methods=[_DEFAULT])[0] is step
+
+
+@pytest.mark.parametrize(
+    ("state", "step"),
+    [
+        (AttemptState.UNKNOWN, Step.RECOVER),
+        (AttemptState.PROCESSING, Step.WAIT),
+        (AttemptState.ACTION_REQUIRED, Step.SUPERSEDE),
+        (AttemptState.FAILED, Step.PAY),
+        (AttemptState.SUPERSEDED, Step.PAY),
+    ],
+)
+def test_a_new_method_waits_for_money_on_its_way_and_for_nothing_else(state: AttemptState, step: Step) -> None:
+    last = attempt(state, _DEFAULT.id)
+    assert next_step(is_open=True, push=_PUSHED, last=last, methods=[_DEFAULT, _NEWER])[0] is step
+
+
+@pytest.mark.parametrize("state", [None, AttemptState.FAILED, AttemptState.ACTION_REQUIRED, AttemptState.PROCESSING])
+def test_a_closed_invoice_is_never_charged(state: AttemptState | None) -> None:
+    last = attempt(state, _DEFAULT.id) if state else None
+    assert next_step(is_open=False, push=_PUSHED, last=last, methods=[_DEFAULT, _NEWER])[0] is Step.NOTHING
+
+
+def test_an_unknown_attempt_of_a_closed_invoice_is_still_found_out() -> None:
+    last = attempt(AttemptState.UNKNOWN, _DEFAULT.id)
+    assert next_step(is_open=False, push=_PUSHED, last=last, methods=[_DEFAULT])[0] is Step.RECOVER

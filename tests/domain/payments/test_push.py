@@ -1,0 +1,108 @@
+"""The gateway's copy of an invoice, without a gateway."""
+
+import dataclasses
+from datetime import timedelta
+
+import pytest
+
+from domain.invoices.invoice import Invoice, InvoiceKind, State
+from domain.kernel.call import Environment
+from domain.kernel.ids import InvoiceId, encode
+from domain.kernel.money import Money
+from domain.payments.port import GatewayInvoice, GatewayInvoiceState, PushedLine
+from domain.payments.push import (
+    PushState,
+    batches,
+    begin,
+    begin_anew,
+    differences,
+    fitted,
+    is_stale,
+    key,
+    pay_key,
+)
+from tests.domain.payments.examples import CUSTOMER, INVOICE, NOON, push
+
+_NAME = encode("invoice", INVOICE)
+_LATER = NOON + timedelta(hours=23)
+_OURS = Invoice(
+    customer_id=CUSTOMER,
+    id=InvoiceId(INVOICE),
+    environment=Environment.TEST,
+    currency="USD",
+    kind=InvoiceKind.INVOICE,
+    state=State.OPEN,
+    number="TEST-2026-000001",
+    created_at=NOON,
+    grace_ends_at=NOON,
+    issued_at=NOON,
+    due_at=NOON,
+    paid_at=None,
+    subtotal=Money(2900, "USD"),
+    tax=Money(551, "USD"),
+    version=1,
+)
+# 29.00 net and 5.51 tax (19 %) are 34.51.
+_THEIRS = GatewayInvoice(
+    "in_1", GatewayInvoiceState.OPEN, "USD", 3451, 551, 3451, None, "cus_1", CUSTOMER, InvoiceId(INVOICE)
+)
+
+
+def test_keys_are_the_same_after_a_crash_and_others_for_another_copy() -> None:
+    first = push(PushState.PUSHING)
+    assert key(Environment.TEST, first, "lines:0") == f"test:inv:{_NAME}:1:lines:0"
+    assert key(Environment.LIVE, begin_anew(first, NOON), "create") == f"live:inv:{_NAME}:2:create"
+    assert pay_key(Environment.TEST, InvoiceId(INVOICE), 3) == f"test:pay:{_NAME}:3"
+
+
+def test_the_age_of_keys_counts_from_the_first_write() -> None:
+    waiting = push(PushState.WAITING)
+    begun = begin(waiting, _LATER)
+    assert (begun.state, begun.keyed_at) == (PushState.PUSHING, _LATER)
+    assert begin(begun, _LATER + timedelta(hours=1)) == begun
+    assert not is_stale(waiting, _LATER)
+    assert is_stale(push(PushState.PUSHING), _LATER)
+    assert not is_stale(push(PushState.PUSHING), _LATER - timedelta(microseconds=1))
+    assert not is_stale(push(PushState.PUSHED), _LATER)
+
+
+def test_lines_of_zero_are_not_sent_and_long_texts_are_cut() -> None:
+    lines = fitted([PushedLine("nothing", 0), PushedLine("x" * 500, 5), PushedLine("", 7)])
+    assert [(len(line.description), line.amount_minor) for line in lines] == [(300, 5), (5, 7)]
+
+
+def test_250_lines_are_sent_as_they_are() -> None:
+    lines = [PushedLine(f"line {number}", number + 1) for number in range(250)]
+    assert fitted(lines) == tuple(lines)
+    assert [len(batch) for batch in batches(lines)] == [100, 100, 50]
+
+
+def test_more_than_250_lines_keep_their_total_in_two_more() -> None:
+    # 300 charges of 1.00 with 0.10 tax and 10 credits of 0.50: 300.00 - 5.00 = 295.00, and 30.00 tax.
+    lines = [PushedLine("charge", 100, 10)] * 300 + [PushedLine("credit", -50)] * 10
+    sent = fitted(lines)
+    assert len(sent) == 250
+    assert sum(line.amount_minor for line in sent) == 29_500
+    assert sum(line.tax_minor for line in sent) == 3_000
+    # 248 are kept; of the other 62, 52 are charges (52.00) and 10 are credits (-5.00).
+    assert [(line.description, line.amount_minor, line.tax_minor) for line in sent[248:]] == [
+        ("52 more charges, see the invoice", 5_200, 520),
+        ("10 more credits, see the invoice", -500, 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({}, []),
+        ({"currency": "EUR"}, ["currency"]),
+        ({"total_minor": 3450}, ["total"]),
+        ({"tax_minor": 550}, ["tax"]),
+        ({"remaining_minor": 0}, ["remaining"]),
+        ({"state": GatewayInvoiceState.VOID}, ["state"]),
+    ],
+)
+def test_a_copy_that_differs_is_told_apart(changed: dict[str, object], named: list[str]) -> None:
+    seen = dataclasses.replace(_THEIRS, **changed)  # type: ignore[arg-type]
+    assert differences(_OURS, seen, before_pay=True) == named
+    assert differences(_OURS, seen) == [name for name in named if name not in {"remaining", "state"}]
