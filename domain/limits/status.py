@@ -1,0 +1,75 @@
+"""Where usage stands against one limit."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+
+from domain.plans.plan import Entitlement, Policy
+
+# Percentages are cut after this many digits, never rounded up: 100 means that the limit is reached.
+_PERCENT_DIGITS = 6
+
+
+class LimitState(StrEnum):
+    """`at_limit`: used equals the limit. `over_soft_limit`: above it and tolerated. `blocked`: above the bound."""
+
+    OK = "ok"
+    AT_LIMIT = "at_limit"
+    OVER_SOFT_LIMIT = "over_soft_limit"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitStatus:
+    """A limit beside what counts against it, both in `unit`; `limit` None is unlimited.
+
+    `percent` is None without a limit and with a limit of 0. `resets_at` is None for a level, which carries over.
+    """
+
+    key: str
+    description: str
+    policy: Policy
+    limit: Decimal | None
+    used: Decimal
+    percent: Decimal | None
+    state: LimitState
+    unit: str
+    resets_at: datetime | None
+
+
+def status_of(entitlement: Entitlement, used: Decimal, *, unit: str, resets_at: datetime | None) -> LimitStatus:
+    """Compare what was used with an entitlement of the kind limit."""
+    assert entitlement.policy is not None, "a limit has a policy"
+    return LimitStatus(
+        entitlement.key,
+        entitlement.description,
+        entitlement.policy,
+        entitlement.amount,
+        used,
+        percent_of(used, entitlement.amount),
+        _state(entitlement, Fraction(used)),
+        unit,
+        resets_at,
+    )
+
+
+def percent_of(used: Decimal, limit: Decimal | None) -> Decimal | None:
+    """Return used in percent of the limit: 800 of 5,000 is 16. None where there is nothing to compare with."""
+    if not limit:
+        return None
+    cut = Fraction(used) * 100 * 10**_PERCENT_DIGITS / Fraction(limit)
+    return Decimal(cut.numerator // cut.denominator).scaleb(-_PERCENT_DIGITS)
+
+
+def _state(entitlement: Entitlement, used: Fraction) -> LimitState:
+    if entitlement.amount is None or used < Fraction(entitlement.amount):
+        return LimitState.OK
+    limit = Fraction(entitlement.amount)
+    if used == limit:
+        return LimitState.AT_LIMIT
+    if entitlement.policy == "observe":
+        return LimitState.OVER_SOFT_LIMIT
+    bound = limit * (entitlement.soft_percent or 100) / 100
+    return LimitState.OVER_SOFT_LIMIT if used <= bound else LimitState.BLOCKED

@@ -1,0 +1,215 @@
+"""The envelope of a usage event: what is accepted, how it is identified, and when it is too old or too early.
+
+Identity is (customer, source, id). The payload digest covers everything else that was sent, in a canonical form: the
+order of properties does not matter, 1.50 and 1.5 are the same number, and two ways to write an instant are the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import MAX_PREC, Context, Decimal
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from domain.usage.verdict import Reason, Verdict, rejected
+
+BATCH_MAX = 1_000
+PROPERTIES_MAX = 32
+ID_LENGTH_MAX = 255
+TYPE_LENGTH_MAX = 100
+NAME_LENGTH_MAX = 64
+TEXT_LENGTH_MAX = 1_000
+WHOLE_DIGITS_MAX = 20
+FRACTION_DIGITS_MAX = 18
+WINDOW_BACK = timedelta(days=35)
+WINDOW_AHEAD = timedelta(minutes=5)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_SECONDS_DIGITS_MAX = 12
+_WHOLE_BOUND = 10**WHOLE_DIGITS_MAX
+_UNROUNDED = Context(prec=MAX_PREC)
+_CANONICAL = msgspec.json.Encoder(order="sorted", decimal_format="number")
+_ESCAPED_NUL = b"\\u0000"
+
+Scalar = str | int | Decimal | bool | None
+
+
+class UsageEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """An event as it was sent. Decode it with `float_hook=Decimal`: a float is refused, its digits are lost."""
+
+    id: str
+    type: str
+    customer: str
+    subscription: str | None = None
+    occurred_at: Any = None
+    properties: dict[str, Any] = {}
+    corrects: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A well-formed event. `occurred_at` None means: when it is received. `canonical` is the JSON of its properties."""
+
+    event: UsageEvent
+    occurred_at: datetime | None
+    properties: Mapping[str, Scalar]
+    canonical: bytes
+    payload_digest: bytes
+
+
+def read_event(event: UsageEvent) -> Envelope | Verdict:
+    """Check an event and give it its payload digest; answers `rejected` where it is not well formed."""
+    fault = _fault_of_head(event)
+    if fault is not None:
+        return fault
+    occurred_at = None
+    if event.occurred_at is not None:
+        occurred_at = read_instant(event.occurred_at)
+        if occurred_at is None:
+            return rejected(Reason.TIMESTAMP_UNREADABLE)
+    properties = _read_properties(event.properties)
+    if isinstance(properties, Verdict):
+        return properties
+    canonical = _encode(properties)
+    if canonical is None:
+        return rejected(Reason.TEXT_MALFORMED, "properties")
+    return Envelope(event, occurred_at, properties, canonical, _payload_digest(event, occurred_at, canonical))
+
+
+def _fault_of_head(event: UsageEvent) -> Verdict | None:
+    if not (_is_text(event.id, ID_LENGTH_MAX) and _is_text(event.type, TYPE_LENGTH_MAX)):
+        return rejected(Reason.TEXT_MALFORMED, "id or type")
+    if not _is_text(event.customer, ID_LENGTH_MAX):
+        return rejected(Reason.CUSTOMER_MALFORMED)
+    if event.subscription is not None and not _is_text(event.subscription, ID_LENGTH_MAX):
+        return rejected(Reason.SUBSCRIPTION_MALFORMED)
+    if event.corrects is not None:
+        return rejected(Reason.CORRECTS_NOT_ALLOWED)
+    return None
+
+
+def read_instant(value: object) -> datetime | None:
+    """Read ISO 8601 with a zone, or seconds since 1970 as an exact number; None where it is neither.
+
+    Digits beyond the microsecond are cut off.
+    """
+    try:
+        if isinstance(value, str):
+            instant = datetime.fromisoformat(value)
+            return instant.astimezone(UTC) if instant.tzinfo is not None else None
+        if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
+            return _from_seconds(Decimal(value))
+    except (ValueError, OverflowError):
+        return None
+    return None
+
+
+def _from_seconds(seconds: Decimal) -> datetime | None:
+    if not seconds.is_finite() or seconds.adjusted() >= _SECONDS_DIGITS_MAX:
+        return None
+    whole = seconds.scaleb(6, _UNROUNDED).to_integral_value("ROUND_FLOOR", _UNROUNDED)
+    return _EPOCH + timedelta(microseconds=int(whole))
+
+
+def in_window(occurred_at: datetime, now: datetime) -> bool:
+    """Whether an instant lies 35 days back to 5 minutes ahead of business time; both ends belong to it."""
+    return now - WINDOW_BACK <= occurred_at <= now + WINDOW_AHEAD
+
+
+def identity_of(customer: str, source: str, event_id: str) -> bytes:
+    """Digest an event's identity to 16 bytes. None of the three holds a NUL."""
+    return blake2b(f"{customer}\0{source}\0{event_id}".encode(), digest_size=16).digest()
+
+
+def row_id(received_at: datetime, identity: bytes) -> bytes:
+    """Make the uuidv7 of an event's row: the time it came in, then bits of its identity, so no randomness is needed."""
+    milliseconds = (received_at - _EPOCH) // timedelta(milliseconds=1)
+    head = milliseconds.to_bytes(6, "big") + bytes((0x70 | identity[0] & 0x0F, identity[1], 0x80 | identity[2] & 0x3F))
+    return head + identity[3:10]
+
+
+def event_digest(identity: bytes, occurred_at: datetime, canonical: bytes, cost: Decimal | None) -> int:
+    """Digest what was counted to a 256-bit number; `canonical` is the JSON of the properties that were kept.
+
+    The digests of an hour's events are added modulo 2^256, so their order does not matter.
+    """
+    micros = (occurred_at - _EPOCH) // _MICROSECOND
+    price = "" if cost is None else format(cost.normalize(_UNROUNDED), "f")
+    whole = b"%b%d\0%b\0%b" % (identity, micros, price.encode(), canonical)
+    return int.from_bytes(blake2b(whole, digest_size=32).digest(), "big")
+
+
+def canonical_json(properties: Mapping[str, Scalar]) -> bytes:
+    """Write properties in the one form that is digested and stored: sorted names, numbers without needless digits."""
+    return _CANONICAL.encode(properties)
+
+
+def _is_text(text: str, length_max: int) -> bool:
+    """Whether a text is there, fits, and can be stored. Lone surrogates cannot be encoded."""
+    if not 0 < len(text) <= length_max or "\0" in text:
+        return False
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _read_properties(sent: Mapping[str, Any]) -> dict[str, Scalar] | Verdict:
+    if len(sent) > PROPERTIES_MAX:
+        return rejected(Reason.TOO_MANY_PROPERTIES)
+    read: dict[str, Scalar] = {}
+    for name, value in sent.items():
+        if not 0 < len(name) <= NAME_LENGTH_MAX:
+            return rejected(Reason.TEXT_MALFORMED, "the name of a property")
+        plain = _read_value(value)
+        if isinstance(plain, Verdict):
+            return plain
+        read[name] = plain
+    return read
+
+
+def _read_value(value: object) -> Scalar | Verdict:
+    if isinstance(value, str):
+        return value if len(value) <= TEXT_LENGTH_MAX else rejected(Reason.TEXT_MALFORMED, "properties")
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, (int, Decimal)):
+        number = read_number(value)
+        return number if number is not None else rejected(Reason.NUMBER_OUT_OF_RANGE)
+    return rejected(Reason.PROPERTY_NOT_SCALAR)
+
+
+def read_number(value: int | Decimal) -> int | Decimal | None:
+    """Return a number in its plain form, a whole one as int; None where it does not fit into 20.18 digits."""
+    if type(value) is int:
+        return value if -_WHOLE_BOUND < value < _WHOLE_BOUND else None
+    assert isinstance(value, Decimal), "a number is an int or a Decimal"
+    if not value.is_finite() or value.adjusted() >= WHOLE_DIGITS_MAX:
+        return None
+    if not value:
+        return 0
+    plain = value.normalize(_UNROUNDED)
+    exponent = plain.as_tuple().exponent
+    assert isinstance(exponent, int), "finite"
+    if exponent >= 0:
+        return int(plain)
+    return plain if -exponent <= FRACTION_DIGITS_MAX else None
+
+
+def _encode(properties: Mapping[str, Scalar]) -> bytes | None:
+    """Write properties canonically; None where a text holds a NUL or half a surrogate pair."""
+    try:
+        canonical = canonical_json(properties)
+    except UnicodeEncodeError:
+        return None
+    if _ESCAPED_NUL in canonical and any(
+        "\0" in name or (isinstance(value, str) and "\0" in value) for name, value in properties.items()
+    ):
+        return None
+    return canonical
+
+
+def _payload_digest(event: UsageEvent, occurred_at: datetime | None, canonical: bytes) -> bytes:
+    moment = "" if occurred_at is None else str((occurred_at - _EPOCH) // _MICROSECOND)
+    head = f"{event.type}\0{event.subscription or ''}\0{moment}\0".encode()
+    return blake2b(head + canonical, digest_size=16).digest()

@@ -1,0 +1,119 @@
+"""What a process remembers of customers and of the catalogue, to resolve events without a look-up each.
+
+Facts may be stale; a count never is: a flush compares the epoch of each subscription before it writes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from domain.kernel.call import Environment, Principal
+from domain.kernel.ids import ClockId, CustomerId, MeterId, ProductId, SegmentId, SubscriptionId
+from domain.plans.meter import Meter
+from domain.plans.plan import Catalogue
+from domain.plans.provider_price import POOL_OF_PROPERTY, PriceBook
+from domain.usage.verdict import KeyRecordsNothing
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFacts:
+    """A stretch [start_at, end_at) of a usage period. `key` starts the keys of all its totals."""
+
+    id: SegmentId
+    start_at: datetime
+    end_at: datetime
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionFacts:
+    """A subscription with its newest segments, latest first. `name` is its id as senders write it."""
+
+    id: SubscriptionId
+    name: str
+    product_id: ProductId
+    epoch: int
+    segments: tuple[SegmentFacts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerFacts:
+    """A customer with its subscriptions, newest first."""
+
+    id: CustomerId
+    environment: Environment
+    zone: ZoneInfo
+    clock_id: ClockId | None
+    subscriptions: tuple[SubscriptionFacts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TypeRules:
+    """How events of one type are counted. `kept` names the properties that are stored, all others are dropped.
+
+    Beside a meter stand the properties of which an event must have one to be of interest to it; empty: none.
+    """
+
+    product_id: ProductId
+    meters: tuple[tuple[Meter, frozenset[str]], ...]
+    kept: frozenset[str]
+    is_priced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The catalogue and the price list as events need them, until the fingerprint changes."""
+
+    fingerprint: str
+    products: Mapping[str, ProductId]
+    types: Mapping[str, TypeRules]
+    meters: Mapping[MeterId, Meter]
+    book: PriceBook
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """The key that sent events: the source of their identity, and what it may report on."""
+
+    source: str
+    product_id: ProductId
+    product_key: str
+    environment: Environment
+    customer_id: CustomerId | None
+
+    def sees(self, customer: CustomerFacts) -> bool:
+        """Whether the customer exists for this key."""
+        own = self.customer_id is None or self.customer_id == customer.id
+        return own and customer.environment is self.environment
+
+
+def sender_of(principal: Principal, products: Mapping[str, ProductId]) -> Sender:
+    """Return what a key may report as. Raises KeyRecordsNothing for people, and for keys without a product."""
+    if principal.source is None or principal.environment is None or principal.product is None:
+        raise KeyRecordsNothing
+    product_id = products.get(principal.product)
+    if product_id is None:
+        raise KeyRecordsNothing
+    return Sender(principal.source, product_id, principal.product, principal.environment, principal.customer_id)
+
+
+def rules_of(catalogue: Catalogue, book: PriceBook, fingerprint: str) -> Rules:
+    """Arrange the catalogue by type of event."""
+    types = {meter.event_type for meter in catalogue.meters.values()}
+    return Rules(
+        fingerprint,
+        {product.key: product.id for product in catalogue.products},
+        {name: _type_rules(catalogue.meters_for(name)) for name in types},
+        catalogue.meters,
+        book,
+    )
+
+
+def _type_rules(meters: tuple[Meter, ...]) -> TypeRules:
+    is_priced = any(meter.aggregation == "cost" for meter in meters)
+    kept = frozenset[str]().union(*(meter.properties for meter in meters))
+    if is_priced:
+        kept |= {"provider", "model", *POOL_OF_PROPERTY}
+    asked = tuple((each, frozenset(each.value_properties if each.when_missing == "skip" else ())) for each in meters)
+    return TypeRules(meters[0].product_id, asked, kept, is_priced)

@@ -1,0 +1,21 @@
+"""What usage needs from outside: a way to say that a customer's rows moved."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from domain.kernel.ids import CustomerId
+
+
+class Wakeups(Protocol):
+    """Hints between processes, sent after the commit. One may be lost: whoever waits also reads again by the clock."""
+
+    async def publish(self, customers: Sequence[CustomerId]) -> None:
+        """Tell every process that these customers' usage or invoices moved. Never raises."""
+
+    def watch(self, customer_id: CustomerId) -> AbstractAsyncContextManager[asyncio.Event]:
+        """Yield an event that is set whenever the customer's rows may have moved; the watcher clears it."""
+
+    async def close(self) -> None:
+        """Let go of connections."""

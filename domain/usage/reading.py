@@ -1,0 +1,123 @@
+"""What is read back of usage: totals, events and quarantine, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, localcontext
+from typing import Any
+
+from domain.kernel.ids import CustomerId, EventId, MeterId, SegmentId, SubscriptionId
+from domain.kernel.period import Period
+from domain.plans.exact import EXACT
+from domain.usage.verdict import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentTotal:
+    """What one meter counted in a segment for one combination of its dimensions.
+
+    `digest` is the sum of its events' digests modulo 2^256. A dimension that events left out has the empty text.
+    """
+
+    meter_id: MeterId
+    dimensions: dict[str, str]
+    quantity: Decimal
+    events: int
+    digest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """What one meter counted in one hour of the customer's zone; the hour begins at `at`."""
+
+    at: datetime
+    meter_id: MeterId
+    dimensions: dict[str, str]
+    quantity: Decimal
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """What one meter shows for one combination of its dimensions' values, by their names."""
+
+    dimensions: dict[str, str]
+    quantity: Decimal
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeterUsage:
+    """What one meter shows in a usage period: a counter's sum, or a level as it stands now (then without events).
+
+    `combinations` splits the quantity; it is empty for a meter without dimensions.
+    """
+
+    meter_id: MeterId
+    quantity: Decimal
+    events: int
+    combinations: tuple[Combination, ...]
+
+    def quantity_where(self, wanted: Mapping[str, str] | None) -> Decimal:
+        """Return the quantity of the combinations that have these values; all of it without a wish."""
+        if not wanted:
+            return self.quantity
+        with localcontext(EXACT):
+            return sum(
+                (each.quantity for each in self.combinations if wanted.items() <= each.dimensions.items()), Decimal(0)
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """A customer's usage of one subscription in one usage period, as of a usage version.
+
+    Meters that counted nothing are not among `meters`. A cost meter's quantity is the exact cost in USD.
+    """
+
+    customer_id: CustomerId
+    subscription_id: SubscriptionId
+    period: Period
+    version: int
+    meters: Mapping[MeterId, MeterUsage]
+
+    def quantity(self, meter_id: MeterId, wanted: Mapping[str, str] | None = None) -> Decimal:
+        """Return what a meter shows, for all or for some values of its dimensions; nothing counted is 0."""
+        found = self.meters.get(meter_id)
+        return found.quantity_where(wanted) if found else Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """A counted event. `cost` is exact, in USD; None where the type has no cost or no price was in force."""
+
+    customer_id: CustomerId
+    id: EventId
+    received_at: datetime
+    source: str
+    event_id: str
+    type: str
+    subscription_id: SubscriptionId
+    segment_id: SegmentId
+    occurred_at: datetime
+    properties: dict[str, Any]
+    cost: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedEvent:
+    """An event that could not be counted, or not priced, as it was sent. Unknown customers' belong to nobody."""
+
+    customer_id: CustomerId
+    id: EventId
+    received_at: datetime
+    source: str
+    event_id: str
+    type: str
+    customer: str
+    subscription: str | None
+    occurred_at: datetime
+    properties: dict[str, Any]
+    reason: Reason
+    detail: str | None
+    resolved_at: datetime | None

@@ -1,0 +1,386 @@
+"""Record events: the one function through which usage comes in, and the committer that counts them in groups.
+
+One flusher a process and no timer: what arrives while a flush runs is the next flush. A caller is answered after the
+commit that holds its rows. See docs/decisions/0004-group-commit.md.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from domain.access.roles import Permission
+from domain.db import DATABASE_ERRORS, Database, Tx
+from domain.kernel.call import Call
+from domain.kernel.ids import CustomerId, SubscriptionId
+from domain.subscriptions.store import share_buckets
+from domain.usage.event import BATCH_MAX, Envelope, UsageEvent, read_event
+from domain.usage.facts import CustomerFacts, sender_of
+from domain.usage.port import Wakeups
+from domain.usage.recording import store
+from domain.usage.resolve import Request, Row, resolve
+from domain.usage.snapshots.service import Loaders, Snapshots
+from domain.usage.store import UNREACHABLE
+from domain.usage.tally import (
+    GROUP_BYTES,
+    Full,
+    Tally,
+    holders_of,
+    judge_combinations,
+    judge_levels,
+    level_steps,
+    quarantine_of,
+    tally,
+    verdicts_of,
+)
+from domain.usage.verdict import (
+    BatchEmpty,
+    BatchRefused,
+    BatchTooLarge,
+    Reason,
+    Status,
+    UsageBusy,
+    UsageUnavailable,
+    Verdict,
+)
+
+# Rows accepted and not yet committed; above it callers are sent away before memory grows.
+WAITING_MAX = 20_000
+# Statements of 500 to 2,000 rows are the fastest; a request is never split.
+FLUSH_MAX = 2_000
+FLUSH_TIMEOUT_S = 30
+# A flush starts anew when a border moved or a meter became full under it.
+STARTS_MAX = 5
+# Combinations this process knows to be stored; beyond it the memory starts anew, at the cost of writing some again.
+COMBINATIONS_MAX = 100_000
+
+
+class _MovedError(Exception):
+    """Borders of these customers' subscriptions moved since their rows were resolved."""
+
+    def __init__(self, customers: set[CustomerId]) -> None:
+        self.customers = customers
+
+
+class _FullError(Exception):
+    """These meters would get more combinations than they may have; the values are what they had before."""
+
+    def __init__(self, groups: Full) -> None:
+        self.groups = groups
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A request on its way through the queue. `verdicts` has a place for every event, None where a row decides."""
+
+    call: Call
+    rows: list[Row]
+    verdicts: list[Verdict | None]
+    atomic: bool
+    answer: asyncio.Future[list[Verdict]]
+
+
+class Recorder:
+    """One per process: start it before the first event, stop it after the last."""
+
+    def __init__(self, db: Database, wakeups: Wakeups, loaders: Loaders | None = None) -> None:
+        self._db = db
+        self._wakeups = wakeups
+        self._snapshots = Snapshots(db, loaders)
+        self._queue: deque[_Waiting] = deque()
+        self._waiting = 0
+        self._arrived = asyncio.Event()
+        self._moved: set[CustomerId] = set()
+        self._committed = asyncio.Event()
+        self._known: set[bytes] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._open = False
+
+    def start(self) -> None:
+        """Begin to accept events."""
+        assert not self._tasks, "a recorder is started once"
+        self._open = True
+        self._tasks = [asyncio.create_task(self._flush_all()), asyncio.create_task(self._tell_all())]
+
+    async def stop(self) -> None:
+        """Accept no more, commit what was accepted, and return."""
+        self._open = False
+        self._arrived.set()
+        self._committed.set()
+        await asyncio.gather(*self._tasks)
+
+    async def record(
+        self, call: Call, events: Sequence[UsageEvent | Verdict], *, atomic: bool = False
+    ) -> list[Verdict]:
+        """Count events once each and answer them in order, after the commit.
+
+        An event that could not even be read comes as the verdict on it, and takes its place in the answer.
+        `atomic` records all or nothing. Whoever stops waiting changes nothing: accepted rows are committed. Repeating
+        a call is safe: what was counted is answered `duplicate`. Raises Forbidden, KeyRecordsNothing, BatchEmpty,
+        BatchTooLarge, BatchRefused, UsageBusy, UsageUnavailable.
+        """
+        call.need(Permission.USAGE_WRITE)
+        self._admit(len(events))
+        queued = False
+        try:
+            waiting = await self._prepare(call, events, atomic=atomic)
+            if not self._open:
+                raise UsageUnavailable
+            if waiting.rows:
+                self._queue.append(waiting)
+                queued = True
+                self._arrived.set()
+                return await waiting.answer
+        except DATABASE_ERRORS as fault:
+            raise UsageUnavailable from fault
+        finally:
+            if not queued:
+                self._waiting -= len(events)
+        return _answer(waiting, [])
+
+    def _admit(self, events: int) -> None:
+        """Make room for a batch, or send it away before any work is done for it."""
+        if not events:
+            raise BatchEmpty(BATCH_MAX)
+        if events > BATCH_MAX:
+            raise BatchTooLarge(events, BATCH_MAX)
+        if not self._open:
+            raise UsageUnavailable
+        if self._waiting + events > WAITING_MAX:
+            raise UsageBusy
+        self._waiting += events
+
+    async def _prepare(self, call: Call, events: Sequence[UsageEvent | Verdict], *, atomic: bool) -> _Waiting:
+        """Read and resolve events from facts that may be old; only a flush knows better."""
+        envelopes = [event if isinstance(event, Verdict) else read_event(event) for event in events]
+        rules = await self._snapshots.rules(call.at)
+        request = Request(sender_of(call.principal, rules.products), rules, call.at, call.at.isoformat())
+        readable = [each for each in envelopes if isinstance(each, Envelope)]
+        resolved = await self._resolve(call, request, readable)
+        found = iter(resolved)
+        answers = [each if isinstance(each, Verdict) else next(found) for each in envelopes]
+        rows = [each for each in answers if isinstance(each, Row)]
+        verdicts = [each if isinstance(each, Verdict) else None for each in answers]
+        return _Waiting(call, rows, verdicts, atomic, asyncio.get_running_loop().create_future())
+
+    async def _resolve(self, call: Call, request: Request, envelopes: Sequence[Envelope]) -> list[Row | Verdict]:
+        facts = await self._snapshots.customers({each.event.customer for each in envelopes})
+        clocks = await self._snapshots.clocks(facts.values())
+
+        def one(envelope: Envelope) -> Row | Verdict:
+            customer = facts.get(envelope.event.customer)
+            clock_id = customer.clock_id if customer else None
+            return resolve(envelope, request, customer, clocks[clock_id] if clock_id else call.at)
+
+        resolved = [one(each) for each in envelopes]
+        homeless = [each for each in resolved if isinstance(each, Row) and each.verdict.reason in _HOMELESS]
+        if homeless:
+            await self._snapshots.extend(call, _ends(homeless, facts))
+            facts |= await self._snapshots.reload({row.customer_id for row in homeless})
+            resolved = [
+                one(row.envelope) if isinstance(row, Row) and row.verdict.reason in _HOMELESS else row
+                for row in resolved
+            ]
+        return resolved
+
+    async def _flush_all(self) -> None:
+        while self._open or self._queue:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._queue:
+                await self._flush(self._take())
+
+    def _take(self) -> list[_Waiting]:
+        """Take whole requests of up to FLUSH_MAX rows; an atomic one is a flush of its own."""
+        taken = [self._queue.popleft()]
+        rows = len(taken[0].rows)
+        while self._queue and not (taken[0].atomic or self._queue[0].atomic):
+            rows += len(self._queue[0].rows)
+            if rows > FLUSH_MAX:
+                break
+            taken.append(self._queue.popleft())
+        return taken
+
+    async def _flush(self, requests: list[_Waiting]) -> None:
+        try:
+            await self._commit(requests)
+        except Exception as fault:  # noqa: BLE001 -- whatever went wrong must reach its sender, and no other
+            await self._flush_apart(requests, fault)
+        finally:
+            self._waiting -= sum(len(request.verdicts) for request in requests)
+
+    async def _flush_apart(self, requests: list[_Waiting], fault: Exception) -> None:
+        """Try each request once more on its own; when the database cannot be reached, the rest need not try."""
+        for request in requests:
+            if isinstance(fault, BatchRefused) or (request is not requests[0] and isinstance(fault, UNREACHABLE)):
+                _fail(request, fault)
+                continue
+            try:
+                await self._commit([request])
+            except Exception as again:  # noqa: BLE001 -- as above
+                fault = again
+                _fail(request, fault)
+
+    async def _commit(self, requests: list[_Waiting]) -> None:
+        """Write requests in one transaction and answer them. Starts anew where facts turned out to be old."""
+        rows = [row for request in requests for row in request.rows]
+        full: dict[bytes, frozenset[bytes]] = {}
+        for _ in range(STARTS_MAX):
+            try:
+                async with asyncio.timeout(FLUSH_TIMEOUT_S), self._db.transaction() as tx:
+                    verdicts, sums = await self._write(tx, rows, full)
+                    answers = _answers(requests, verdicts)
+            except _MovedError as moved:
+                rows = await self._resolve_moved(requests, rows, moved.customers)
+                continue
+            except _FullError as reached:
+                full |= reached.groups
+                continue
+            self._remember(sums)
+            for request, answer in zip(requests, answers, strict=True):
+                if not request.answer.done():
+                    request.answer.set_result(answer)
+            return
+        raise UsageUnavailable
+
+    async def _resolve_moved(
+        self, requests: list[_Waiting], rows: Sequence[Row], customers: set[CustomerId]
+    ) -> list[Row]:
+        await self._snapshots.reload(customers)
+        fresh: list[Row] = []
+        start = 0
+        for request in requests:
+            own = rows[start : start + len(request.rows)]
+            start += len(own)
+            moved = [row for row in own if row.customer_id in customers]
+            again = iter(await self._resolve(request.call, own[0].request, [row.envelope for row in moved]))
+            fresh += [_same(row, next(again)) if row.customer_id in customers else row for row in own]
+        return fresh
+
+    async def _write(self, tx: Tx, rows: Sequence[Row], full: Full) -> tuple[list[Verdict], Tally]:
+        """Insert identities first: whoever holds one is the only writer of that event, in this process or another."""
+        await share_buckets(tx, {row.place.subscription.id for row in rows if row.place})
+        driver = await tx.raw()
+        await _check_epochs(driver, rows)
+        holders = holders_of(rows)
+        new = await store.insert_identities(driver, holders.values())
+        known = await store.find_identities(driver, [row for row in rows if row.identity not in new])
+        kept = [row for identity, row in holders.items() if identity in new]
+        fresh = {row.identity: row.verdict for row in kept}
+        counted = await _judge(driver, kept, full, fresh)
+        await store.insert_events(driver, counted)
+        await store.insert_quarantined(driver, quarantine_of(kept, fresh))
+        sums = tally(counted)
+        if counted:
+            await self._add(driver, sums)
+        return verdicts_of(rows, holders, fresh, known), sums
+
+    async def _add(self, driver: store.Driver, sums: Tally) -> None:
+        added = await store.add_totals(driver, sums.totals)
+        await _check_room(driver, added, sums.maxima)
+        await store.add_hours(driver, sums.hours)
+        unknown = {key: each for key, each in sums.combinations.items() if key not in self._known}
+        await store.insert_dimension_sets(driver, unknown)
+        await store.raise_versions(driver, sums.customers)
+
+    def _remember(self, sums: Tally) -> None:
+        """Note what a commit has stored, and whom to wake."""
+        if len(self._known) + len(sums.combinations) > COMBINATIONS_MAX:
+            self._known.clear()
+        self._known.update(sums.combinations)
+        if sums.customers:
+            self._moved |= sums.customers
+            self._committed.set()
+
+    async def _tell_all(self) -> None:
+        """Send wake-ups for what was committed; what comes while one is sent goes with the next."""
+        while self._open or self._moved:
+            await self._committed.wait()
+            self._committed.clear()
+            if self._moved:
+                moved, self._moved = self._moved, set()
+                await self._wakeups.publish(sorted(moved))
+
+
+def _ends(rows: Iterable[Row], facts: Mapping[str, CustomerFacts]) -> set[tuple[CustomerId, SubscriptionId, datetime]]:
+    """Return how far the segments of each subscription of the sender's product would have to reach."""
+    wanted: dict[tuple[CustomerId, SubscriptionId], datetime] = {}
+    for row in rows:
+        for subscription in facts[row.envelope.event.customer].subscriptions:
+            key = (row.customer_id, subscription.id)
+            if subscription.product_id == row.request.sender.product_id:
+                wanted[key] = max(row.occurred_at, wanted.get(key, row.occurred_at))
+    return {(*key, at) for key, at in wanted.items()}
+
+
+async def _check_epochs(driver: store.Driver, rows: Iterable[Row]) -> None:
+    """Refuse rows that were resolved before a border moved. The buckets are held, so none moves any more."""
+    placed = [(row.customer_id, row.place.subscription) for row in rows if row.place]
+    epochs = await store.load_epochs(driver, {(customer_id, each.id) for customer_id, each in placed})
+    moved = {customer_id for customer_id, each in placed if epochs.get(each.id) != each.epoch}
+    if moved:
+        raise _MovedError(moved)
+
+
+async def _judge(driver: store.Driver, kept: Iterable[Row], full: Full, fresh: dict[bytes, Verdict]) -> list[Row]:
+    """Return the new rows that count; those that a full meter or a level refuses get another verdict in `fresh`."""
+    counted = [row for row in kept if row.verdict.status is Status.COUNTED]
+    refused = judge_combinations(counted, full)
+    await store.save_identities_quarantined(driver, [row for row in counted if row.identity in refused])
+    counted = [row for row in counted if row.identity not in refused]
+    keys = {key for row in counted for key, _ in level_steps(row)}
+    if keys:
+        below, levels = judge_levels(counted, await store.lock_levels(driver, keys))
+        await store.save_levels(driver, levels)
+        await store.delete_identities(driver, [row for row in counted if row.identity in below])
+        counted = [row for row in counted if row.identity not in below]
+        refused |= below
+    fresh |= refused
+    return counted
+
+
+async def _check_room(driver: store.Driver, added: set[bytes], maxima: Mapping[bytes, int]) -> None:
+    """Start anew where a meter got more combinations than it may have; the first writer of a total holds it."""
+    groups = {key[:GROUP_BYTES] for key in added}
+    if not groups:
+        return
+    found = await store.list_combinations(driver, groups)
+    before = {
+        group: frozenset(each for each in ids if group + each not in added)
+        for group, ids in found.items()
+        if len(ids) > maxima[group]
+    }
+    if before:
+        raise _FullError(before)
+
+
+def _answers(requests: Sequence[_Waiting], verdicts: Iterable[Verdict]) -> list[list[Verdict]]:
+    """Deal the verdicts of a flush out to its requests. Raises BatchRefused for an atomic one that has a bad row."""
+    rest = iter(verdicts)
+    return [_answer(request, [next(rest) for _ in request.rows]) for request in requests]
+
+
+def _answer(request: _Waiting, decided: Iterable[Verdict]) -> list[Verdict]:
+    """Put the verdicts of a request's rows between those of events that never became rows."""
+    rest = iter(decided)
+    answer = [verdict if verdict is not None else next(rest) for verdict in request.verdicts]
+    bad = sum(verdict.is_bad for verdict in answer)
+    if request.atomic and bad:
+        raise BatchRefused(bad, tuple(answer))
+    return answer
+
+
+def _same(row: Row, again: Row | Verdict) -> Row:
+    """Return a row as it was resolved anew; one that is rejected now is still looked up."""
+    return again if isinstance(again, Row) else msgspec.structs.replace(row, verdict=again, place=None, counts=())
+
+
+def _fail(request: _Waiting, fault: Exception) -> None:
+    if not request.answer.done():
+        request.answer.set_exception(fault)
+
+
+_HOMELESS = frozenset((Reason.OUTSIDE_SUBSCRIPTION, Reason.UNKNOWN_SUBSCRIPTION))

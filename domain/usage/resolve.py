@@ -1,0 +1,251 @@
+"""From an envelope to the row that will be written: which segment, which meters, how much, at what cost."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from hashlib import blake2b
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from domain.kernel.ids import NOBODY, CustomerId, IdMalformed, MeterId, ProviderPriceId, decode
+from domain.plans.meter import Meter, WrongValue, contribution
+from domain.plans.provider_price import POOL_OF_PROPERTY, PricedCost
+from domain.usage.event import Envelope, Scalar, canonical_json, event_digest, identity_of, in_window
+from domain.usage.facts import CustomerFacts, Rules, SegmentFacts, Sender, SubscriptionFacts, TypeRules
+from domain.usage.verdict import COUNTED, Reason, Status, Verdict, quarantined, rejected
+
+# The combination that stands for the sum over all: also that of a meter without dimensions.
+ALL = bytes(16)
+_COMBINATIONS_MAX = 65_536
+
+
+class Place(NamedTuple):
+    """Where a row is counted. `hour_at` is a full hour of the customer's zone, cut at the segment's start."""
+
+    subscription: SubscriptionFacts
+    segment: SegmentFacts
+    hour_at: datetime
+
+
+class Combination(NamedTuple):
+    """One combination of a meter's dimensions. `key` is the meter's id and the combination's, 32 bytes."""
+
+    id: bytes
+    key: bytes
+    names: tuple[str, ...]
+    values: tuple[str, ...]
+
+
+class Count(NamedTuple):
+    """What a row adds to one meter."""
+
+    meter: Meter
+    combination: Combination
+    quantity: Decimal
+
+
+class Request(NamedTuple):
+    """What all rows of one request share."""
+
+    sender: Sender
+    rules: Rules
+    received_at: datetime
+    received_text: str
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """An event with everything that will be written about it, and the verdict if its identity is new.
+
+    A row whose verdict is `rejected` writes nothing and is only looked up, in case it was counted before. `kept` is the
+    JSON of the properties that are stored. `unpriced`: counted, and in quarantine for its cost.
+    """
+
+    request: Request
+    envelope: Envelope
+    customer_id: CustomerId
+    identity: bytes
+    verdict: Verdict
+    occurred_at: datetime
+    now: datetime
+    kept: bytes = b""
+    place: Place | None = None
+    counts: tuple[Count, ...] = ()
+    cost: Decimal | None = None
+    price_ids: tuple[ProviderPriceId, ...] = ()
+    digest: int = 0
+    unpriced: bool = False
+
+
+class _Counted(NamedTuple):
+    counts: tuple[Count, ...]
+    cost: Decimal | None
+    price_ids: tuple[ProviderPriceId, ...]
+    unpriced: bool
+
+
+def resolve(envelope: Envelope, request: Request, customer: CustomerFacts | None, now: datetime) -> Row | Verdict:
+    """Decide what an event counts for, at business time `now`; a Verdict alone where it is rejected for good.
+
+    A customer whom the sender may not see is unknown, and the event is kept apart from that customer's own.
+    """
+    if customer is None or not request.sender.sees(customer):
+        return _of_nobody(envelope, request, now)
+    occurred_at = envelope.occurred_at or now
+    identity = identity_of(envelope.event.customer, request.sender.source, envelope.event.id)
+
+    def row(verdict: Verdict) -> Row:
+        return Row(request, envelope, customer.id, identity, verdict, occurred_at, now, kept=envelope.canonical)
+
+    if not in_window(occurred_at, now):
+        return row(rejected(Reason.OUTSIDE_WINDOW))
+    rules = request.rules.types.get(envelope.event.type)
+    if rules is None:
+        return row(quarantined(Reason.UNKNOWN_METER))
+    if rules.product_id != request.sender.product_id:
+        return rejected(Reason.WRONG_PRODUCT)
+    place = place_of(customer, request.sender, envelope.event.subscription, occurred_at)
+    counted = _count(rules, request.rules, envelope.properties, occurred_at)
+    for fault in (counted, place):
+        if isinstance(fault, Verdict):
+            return row(fault) if fault.status is Status.QUARANTINED else fault
+    assert isinstance(place, Place), "faults have returned"
+    assert isinstance(counted, _Counted), "faults have returned"
+    kept = _kept(rules, envelope)
+    return Row(
+        request,
+        envelope,
+        customer.id,
+        identity,
+        COUNTED,
+        occurred_at,
+        now,
+        kept,
+        place,
+        counted.counts,
+        counted.cost,
+        counted.price_ids,
+        event_digest(identity, occurred_at, kept, counted.cost),
+        counted.unpriced,
+    )
+
+
+def place_of(customer: CustomerFacts, sender: Sender, name: str | None, at: datetime) -> Place | Verdict:
+    """Find the segment that contains an instant, of the named subscription or of any of the sender's product."""
+    own = [each for each in customer.subscriptions if each.product_id == sender.product_id]
+    if name is not None:
+        own = [each for each in own if each.name == name]
+        if not own:
+            return _unknown_subscription(name)
+    for subscription in own:
+        for segment in subscription.segments:
+            if segment.start_at <= at < segment.end_at:
+                return Place(subscription, segment, hour_of(at, customer.zone, segment.start_at))
+    return quarantined(Reason.OUTSIDE_SUBSCRIPTION)
+
+
+def hour_of(at: datetime, zone: ZoneInfo, segment_start_at: datetime) -> datetime:
+    """Return the start of the full hour in the customer's zone, or of the segment where that is later."""
+    local = at.astimezone(zone)
+    past = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+    return max(at - past, segment_start_at)
+
+
+@lru_cache(maxsize=_COMBINATIONS_MAX)
+def combination_of(meter_id: MeterId, names: tuple[str, ...], values: tuple[str, ...]) -> Combination:
+    """Name a combination by a digest of its dimensions' names and values; ALL where the meter has none."""
+    written = msgspec.json.encode(dict(zip(names, values, strict=True)), order="sorted")
+    found = blake2b(written, digest_size=16).digest() if names else ALL
+    return Combination(found, meter_id.bytes + found, names, values)
+
+
+def _of_nobody(envelope: Envelope, request: Request, now: datetime) -> Row | Verdict:
+    """Keep an event of an unknown customer among nobody's rows, where it holds no identity of anybody's."""
+    event = envelope.event
+    try:
+        decode("customer", event.customer)
+    except IdMalformed:
+        return rejected(Reason.CUSTOMER_MALFORMED)
+    identity = identity_of(f"{request.sender.environment}:{event.customer}", request.sender.source, event.id)
+    occurred_at = envelope.occurred_at or now
+    verdict = quarantined(Reason.UNKNOWN_CUSTOMER)
+    if not in_window(occurred_at, now):
+        verdict = rejected(Reason.OUTSIDE_WINDOW)
+    return Row(request, envelope, NOBODY, identity, verdict, occurred_at, now, kept=envelope.canonical)
+
+
+def _unknown_subscription(name: str) -> Verdict:
+    try:
+        decode("subscription", name)
+    except IdMalformed:
+        return rejected(Reason.SUBSCRIPTION_MALFORMED)
+    return quarantined(Reason.UNKNOWN_SUBSCRIPTION)
+
+
+def _count(rules: TypeRules, all_rules: Rules, properties: Mapping[str, Scalar], at: datetime) -> _Counted | Verdict:
+    """Price an event and ask each meter what it adds."""
+    cost: Decimal | None = None
+    price_ids: tuple[ProviderPriceId, ...] = ()
+    unpriced = False
+    if rules.is_priced:
+        quantities = _quantities(properties)
+        if isinstance(quantities, Verdict):
+            return quantities
+        properties = _normalised(all_rules, properties)
+        priced = all_rules.book.cost_of(str(properties["provider"]), str(properties["model"]), quantities, at)
+        if isinstance(priced, PricedCost):
+            cost, price_ids = priced.cost, tuple(row[1] for row in priced.rows)
+        unpriced = cost is None
+    counts = []
+    for meter, needs in rules.meters:
+        if needs and needs.isdisjoint(properties):
+            continue
+        added = contribution(meter, properties, cost)
+        if added is None:
+            continue
+        if isinstance(added, WrongValue):
+            return _wrong_value(meter, added, properties)
+        counts.append(Count(meter, combination_of(meter.id, meter.dimensions, added.dimensions), added.quantity))
+    return _Counted(tuple(counts), cost, price_ids, unpriced)
+
+
+def _quantities(properties: Mapping[str, Scalar]) -> dict[str, Decimal] | Verdict:
+    """Read the quantities by pool. Pools are mutually exclusive, and each is a number of at least 0."""
+    quantities = {}
+    for name, pool in POOL_OF_PROPERTY.items():
+        if name in properties:
+            value = properties[name]
+            if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
+                return quarantined(Reason.WRONG_TYPE, name)
+            if value < 0:
+                return rejected(Reason.NEGATIVE_VALUE, name)
+            quantities[pool] = Decimal(value)
+    return quantities
+
+
+def _normalised(rules: Rules, properties: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Replace the reported names of provider and model by those of the price list."""
+    provider = rules.book.provider_of(_text(properties.get("provider")))
+    model = rules.book.model_of(provider, _text(properties.get("model")))
+    return {**properties, "provider": provider, "model": model}
+
+
+def _text(value: Scalar) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _wrong_value(meter: Meter, fault: WrongValue, properties: Mapping[str, Scalar]) -> Verdict:
+    value = properties.get(fault.property)
+    if meter.aggregation != "level" and isinstance(value, (int, Decimal)) and value < 0:
+        return rejected(Reason.NEGATIVE_VALUE, fault.property)
+    return quarantined(Reason.WRONG_TYPE, f"{fault.property} {fault.reason}")
+
+
+def _kept(rules: TypeRules, envelope: Envelope) -> bytes:
+    """Return the JSON of the properties that some meter reads; nothing else is stored."""
+    properties = envelope.properties
+    if properties.keys() <= rules.kept:
+        return envelope.canonical
+    return canonical_json({name: value for name, value in properties.items() if name in rules.kept})

@@ -1,0 +1,322 @@
+"""Tables of usage, and what is read from them. The statements of a flush are in `recording/store.py`."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+from domain import db
+from domain.kernel.call import Environment
+from domain.kernel.ids import CustomerId, EventId, MeterId, SegmentId, SubscriptionId
+from domain.usage.reading import Combination, Hour, MeterUsage, QuarantinedEvent, SegmentTotal, StoredEvent
+from domain.usage.tally import DIGEST_MODULUS
+from domain.usage.verdict import Reason
+
+# What the driver or the server says when the database cannot be reached: no other statement would fare better.
+UNREACHABLE = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InterfaceError,
+    sa.exc.InterfaceError,
+    sa.exc.TimeoutError,
+)
+
+
+def _key(*names: str) -> list[sa.Column[Any]]:
+    return [sa.Column(name, db.Instant if name.endswith("_at") else db.Id, primary_key=True) for name in names]
+
+
+def _need(kind: Any, *names: str) -> list[sa.Column[Any]]:
+    return [sa.Column(name, kind, nullable=False) for name in names]
+
+
+event_identity = sa.Table(
+    "event_identity",
+    db.metadata,
+    sa.Column("customer_id", db.Id, primary_key=True),
+    sa.Column("identity", db.Id, primary_key=True, comment="digest of customer, source and id"),
+    *_need(db.Id, "payload_digest"),
+    sa.Column("verdict", sa.SmallInteger, nullable=False, comment="1 counted, 2 quarantined"),
+    *_need(db.Instant, "received_at"),
+    sa.CheckConstraint("verdict IN (1, 2)", name="verdict"),
+    postgresql_partition_by="HASH (customer_id)",
+)
+
+usage_event = sa.Table(
+    "usage_event",
+    db.metadata,
+    *_key("customer_id", "id", "received_at"),
+    *_need(sa.Text, "source", "event_id", "type"),
+    *_need(db.Id, "subscription_id", "segment_id"),
+    *_need(db.Instant, "occurred_at"),
+    *_need(db.Json, "properties"),
+    sa.Column("cost", sa.Numeric, comment="exact, at the provider price list of its instant"),
+    sa.Column("price_ids", pg.ARRAY(db.Id)),
+    sa.Column("corrects", sa.Text, comment="the id of the event that this one voids or replaces"),
+    sa.Index("usage_event_segment_idx", "customer_id", "segment_id", "occurred_at"),
+    postgresql_partition_by="RANGE (received_at)",
+)
+
+quarantined_event = sa.Table(
+    "quarantined_event",
+    db.metadata,
+    *_key("customer_id", "id"),
+    *_need(db.Instant, "received_at"),
+    *_need(sa.Text, "environment", "product", "source", "event_id", "type"),
+    sa.Column("customer", sa.Text, nullable=False, comment="as sent; the row of an unknown customer belongs to nobody"),
+    sa.Column("subscription", sa.Text),
+    *_need(db.Instant, "occurred_at"),
+    sa.Column("properties", db.Json, nullable=False, comment="as sent, so that it can be re-driven"),
+    *_need(sa.Text, "reason"),
+    sa.Column("detail", sa.Text),
+    sa.Column("resolved_at", db.Instant),
+    sa.CheckConstraint("environment IN ('live', 'test')", name="environment"),
+    sa.Index("quarantined_event_open_idx", "id", postgresql_where=sa.text("resolved_at IS NULL")),
+)
+
+usage_hour = sa.Table(
+    "usage_hour",
+    db.metadata,
+    *_key("customer_id", "segment_id", "meter_id", "dimensions", "hour_at"),
+    *_need(sa.Numeric, "quantity"),
+    *_need(sa.BigInteger, "events"),
+    sa.Column("digest", sa.Numeric(78, 0), nullable=False, comment="sum of the digests of its events modulo 2^256"),
+    sa.CheckConstraint("events >= 0", name="events"),
+)
+
+usage_total = sa.Table(
+    "usage_total",
+    db.metadata,
+    *_key("customer_id", "segment_id", "meter_id"),
+    sa.Column("dimensions", db.Id, primary_key=True, comment="all zero: the sum over all combinations"),
+    *_need(sa.Numeric, "quantity"),
+    *_need(sa.BigInteger, "events"),
+    sa.CheckConstraint("events >= 0", name="events"),
+)
+
+usage_level = sa.Table(
+    "usage_level",
+    db.metadata,
+    *_key("customer_id", "subscription_id", "meter_id"),
+    sa.Column("dimensions", db.Id, primary_key=True, comment="all zero: the sum over all combinations"),
+    *_need(sa.Numeric, "quantity"),
+    sa.CheckConstraint("quantity >= 0", name="quantity"),
+)
+
+dimension_set = sa.Table(
+    "dimension_set",
+    db.metadata,
+    sa.Column("customer_id", db.Id, primary_key=True),
+    sa.Column("id", db.Id, primary_key=True, comment="digest of names and values"),
+    *_need(db.Json, "values"),
+)
+
+usage_version = sa.Table("usage_version", db.metadata, *_key("customer_id"), *_need(sa.BigInteger, "version"))
+
+# Numbers come back as they were stored: a float would lose digits.
+_EXACT_JSON = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+# The combination that stands for the sum over all.
+_ALL = UUID(int=0)
+
+
+async def find_version(tx: db.Tx, customer_id: CustomerId) -> int:
+    """Return how many commits have moved the customer's totals."""
+    statement = sa.select(usage_version.c.version).where(usage_version.c.customer_id == customer_id)
+    return await tx.value(statement) or 0
+
+
+async def list_totals(
+    tx: db.Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId]
+) -> dict[MeterId, MeterUsage]:
+    """Return the running totals of segments, added up by meter and combination."""
+    own = usage_total.c
+    statement = (
+        sa.select(
+            own.meter_id,
+            own.dimensions,
+            sa.func.sum(own.quantity).label("quantity"),
+            sa.func.sum(own.events).label("events"),
+            _values_of(own),
+        )
+        .where(own.customer_id == customer_id, own.segment_id.in_(segment_ids))
+        .group_by(own.customer_id, own.meter_id, own.dimensions)
+    )
+    return _meters(await tx.rows(statement))
+
+
+async def list_levels(tx: db.Tx, customer_id: CustomerId, subscription_id: SubscriptionId) -> dict[MeterId, MeterUsage]:
+    """Return where the levels of a subscription stand, by meter and combination."""
+    own = usage_level.c
+    statement = sa.select(
+        own.meter_id, own.dimensions, own.quantity, sa.literal(0).label("events"), _values_of(own)
+    ).where(own.customer_id == customer_id, own.subscription_id == subscription_id)
+    return _meters(await tx.rows(statement))
+
+
+async def list_segment_totals(
+    tx: db.Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId]
+) -> dict[SegmentId, list[SegmentTotal]]:
+    """Return what each segment counted, summed from its hours, by meter and combination."""
+    own = usage_hour.c
+    columns = (own.segment_id, own.meter_id, own.dimensions)
+    statement = (
+        sa.select(
+            *columns,
+            sa.func.sum(own.quantity).label("quantity"),
+            sa.func.sum(own.events).label("events"),
+            sa.func.mod(sa.func.sum(own.digest), sa.literal(DIGEST_MODULUS, sa.Numeric)).label("digest"),
+            _values_of(own),
+        )
+        .where(own.customer_id == customer_id, own.segment_id.in_(segment_ids))
+        .group_by(own.customer_id, *columns)
+        .order_by(*columns)
+    )
+    found: dict[SegmentId, list[SegmentTotal]] = {segment_id: [] for segment_id in segment_ids}
+    for row in await tx.rows(statement):
+        total = SegmentTotal(row.meter_id, row.values or {}, row.quantity, int(row.events), int(row.digest))
+        found[row.segment_id].append(total)
+    return found
+
+
+async def list_hours(
+    tx: db.Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId], *, meter_id: MeterId | None, limit: int
+) -> Sequence[Hour]:
+    """Return the hours of segments in order of time, of all meters or of one."""
+    own = usage_hour.c
+    statement = (
+        sa.select(own.hour_at, own.meter_id, own.quantity, own.events, _values_of(own))
+        .where(own.customer_id == customer_id, own.segment_id.in_(segment_ids))
+        .order_by(own.hour_at, own.meter_id, own.dimensions)
+        .limit(limit)
+    )
+    if meter_id is not None:
+        statement = statement.where(own.meter_id == meter_id)
+    return [
+        Hour(row.hour_at, row.meter_id, row.values or {}, row.quantity, row.events) for row in await tx.rows(statement)
+    ]
+
+
+async def list_events(
+    tx: db.Tx, customer_id: CustomerId, *, subscription_id: SubscriptionId | None, before: EventId | None, limit: int
+) -> Sequence[StoredEvent]:
+    """Return counted events, the last received first; `before` is the id of the last one seen."""
+    own = usage_event.c
+    statement = (
+        sa.select(usage_event, sa.cast(own.properties, sa.Text).label("kept"))
+        .where(own.customer_id == customer_id)
+        .order_by(own.id.desc())
+        .limit(limit)
+    )
+    if subscription_id is not None:
+        statement = statement.where(own.subscription_id == subscription_id)
+    if before is not None:
+        statement = statement.where(own.id < before)
+    return [
+        StoredEvent(
+            row.customer_id,
+            row.id,
+            row.received_at,
+            row.source,
+            row.event_id,
+            row.type,
+            row.subscription_id,
+            row.segment_id,
+            row.occurred_at,
+            _EXACT_JSON.decode(row.kept),
+            row.cost,
+        )
+        for row in await tx.rows(statement)
+    ]
+
+
+async def list_quarantined(
+    tx: db.Tx,
+    *,
+    scope: CustomerId | None,
+    environment: Environment | None,
+    open_only: bool,
+    before: EventId | None,
+    limit: int,
+) -> Sequence[QuarantinedEvent]:
+    """Return events in quarantine, the last received first; `before` is the id of the last one seen."""
+    own = quarantined_event.c
+    statement = (
+        sa.select(quarantined_event, sa.cast(own.properties, sa.Text).label("kept"))
+        .order_by(own.id.desc())
+        .limit(limit)
+    )
+    if scope is not None:
+        statement = statement.where(own.customer_id == scope)
+    if environment is not None:
+        statement = statement.where(own.environment == environment)
+    if open_only:
+        statement = statement.where(own.resolved_at.is_(None))
+    if before is not None:
+        statement = statement.where(own.id < before)
+    return [
+        QuarantinedEvent(
+            row.customer_id,
+            row.id,
+            row.received_at,
+            row.source,
+            row.event_id,
+            row.type,
+            row.customer,
+            row.subscription,
+            row.occurred_at,
+            _EXACT_JSON.decode(row.kept),
+            Reason(row.reason),
+            row.detail,
+            row.resolved_at,
+        )
+        for row in await tx.rows(statement)
+    ]
+
+
+async def list_event_partitions(tx: db.Tx, *, lock: bool = False) -> set[str]:
+    """Return the names of the tables that hold events; `lock` keeps others from adding one until the end."""
+    if lock:
+        await tx.execute(sa.text("LOCK TABLE usage_event IN SHARE UPDATE EXCLUSIVE MODE"))
+    statement = sa.text("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'usage_event'::regclass")
+    return {str(row[0]) for row in await tx.rows(statement)}
+
+
+async def create_event_partition(tx: db.Tx, name: str, start_at: datetime, end_at: datetime) -> None:
+    """Create the table of one month, with what the default one had to hold of it meanwhile."""
+    start, end = start_at.isoformat(), end_at.isoformat()
+    month = f"received_at >= '{start}' AND received_at < '{end}'"
+    for statement in (
+        "LOCK TABLE usage_event_default IN ACCESS EXCLUSIVE MODE",
+        f"CREATE TABLE {name} (LIKE usage_event INCLUDING ALL)",
+        f"INSERT INTO {name} SELECT * FROM usage_event_default WHERE {month}",  # noqa: S608 -- made from a month
+        f"DELETE FROM usage_event_default WHERE {month}",  # noqa: S608 -- the same
+        f"ALTER TABLE usage_event ATTACH PARTITION {name} FOR VALUES FROM ('{start}') TO ('{end}')",
+    ):
+        await tx.execute(sa.text(statement.replace(":", "\\:")))
+
+
+def _values_of(own: Any) -> sa.ColumnElement[Any]:
+    """Select the values of a row's combination; null for the sum over all."""
+    found = sa.select(dimension_set.c["values"]).where(
+        dimension_set.c.customer_id == own.customer_id, dimension_set.c.id == own.dimensions
+    )
+    return found.scalar_subquery().label("values")
+
+
+def _meters(rows: Sequence[sa.Row[Any]]) -> dict[MeterId, MeterUsage]:
+    combinations: dict[MeterId, list[Combination]] = {}
+    for row in rows:
+        if row.dimensions != _ALL:
+            combinations.setdefault(row.meter_id, []).append(Combination(row.values, row.quantity, int(row.events)))
+    return {
+        row.meter_id: MeterUsage(row.meter_id, row.quantity, int(row.events), tuple(combinations.get(row.meter_id, ())))
+        for row in rows
+        if row.dimensions == _ALL
+    }

@@ -1,0 +1,192 @@
+"""What one flush adds: rows judged against what is known of their identities, then summed per total.
+
+Keys are the bytes of the ids that make a total's primary key, in its order, so sorting them is the order in which the
+database is written: two processes that write the same totals never wait for each other in a ring.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from domain.kernel.ids import CustomerId
+from domain.plans.exact import EXACT
+from domain.plans.meter import Meter
+from domain.usage.resolve import ALL, Combination, Count, Row
+from domain.usage.verdict import CONFLICT, DUPLICATE, Reason, Status, Verdict, quarantined, rejected
+
+DIGEST_MODULUS = 1 << 256
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+GROUP_BYTES = 48  # customer, segment, meter
+_TOTAL_BYTES = 64  # and combination
+
+# The combinations a meter has in a segment, by the first 48 bytes of their keys, where it can take no others freely.
+Full = Mapping[bytes, frozenset[bytes]]
+
+
+@dataclass(slots=True)
+class Total:
+    """A sum that grows while a flush is tallied; `digest` is of an hour only, and not reduced yet."""
+
+    quantity: Decimal
+    events: int
+    digest: int = 0
+
+    def add(self, quantity: Decimal, events: int, digest: int = 0) -> None:
+        """Count more."""
+        self.quantity = EXACT.add(self.quantity, quantity)
+        self.events += events
+        self.digest += digest
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Sums by key: 72 bytes for an hour (total's key, hour), 64 for a total (customer, segment, meter, combination).
+
+    `combinations` holds the new dimension sets by customer and id, `maxima` each meter's bound by its group's key.
+    """
+
+    hours: dict[bytes, Total] = field(default_factory=dict)
+    totals: dict[bytes, Total] = field(default_factory=dict)
+    combinations: dict[bytes, Combination] = field(default_factory=dict)
+    maxima: dict[bytes, int] = field(default_factory=dict)
+    customers: set[CustomerId] = field(default_factory=set)
+
+
+def holders_of(rows: Iterable[Row]) -> dict[bytes, Row]:
+    """Choose for each identity the row that will hold it if it is new: the first one that would be kept."""
+    holders: dict[bytes, Row] = {}
+    for row in rows:
+        if row.verdict.status is not Status.REJECTED:
+            holders.setdefault(row.identity, row)
+    return holders
+
+
+def verdicts_of(
+    rows: Sequence[Row], holders: Mapping[bytes, Row], fresh: Mapping[bytes, Verdict], known: Mapping[bytes, bytes]
+) -> list[Verdict]:
+    """Answer every row. `fresh` are the verdicts of new identities, `known` the payload digests of all others stored.
+
+    Of rows with one identity in a flush the first decides; the same payload again is a duplicate, or refused likewise.
+    """
+    return [_verdict(row, holders.get(row.identity), fresh.get(row.identity), known.get(row.identity)) for row in rows]
+
+
+def _verdict(row: Row, holder: Row | None, fresh: Verdict | None, known: bytes | None) -> Verdict:
+    if known is not None:
+        return DUPLICATE if known == row.envelope.payload_digest else CONFLICT
+    if holder is None or fresh is None:
+        return row.verdict
+    if holder is row:
+        return fresh
+    if holder.envelope.payload_digest != row.envelope.payload_digest:
+        return CONFLICT
+    return fresh if fresh.status is Status.REJECTED else DUPLICATE
+
+
+def judge_combinations(rows: Iterable[Row], full: Full) -> dict[bytes, Verdict]:
+    """Quarantine rows that would give a full meter a combination more, in the order in which they came."""
+    known = {group: set(ids) for group, ids in full.items()}
+    refused: dict[bytes, Verdict] = {}
+    for row in rows if full else ():
+        wanted = [(group_of(row, count), count) for count in row.counts]
+        if any(
+            group in known and count.combination.id not in known[group] and len(known[group]) >= _maximum(count)
+            for group, count in wanted
+        ):
+            refused[row.identity] = quarantined(Reason.TOO_MANY_COMBINATIONS)
+            continue
+        for group, count in wanted:
+            if group in known:
+                known[group].add(count.combination.id)
+    return refused
+
+
+def group_of(row: Row, count: Count) -> bytes:
+    """Return the key of a meter within a segment."""
+    assert row.place is not None, "a row that counts has a place"
+    return row.place.segment.key + count.meter.id.bytes
+
+
+def judge_levels(
+    rows: Iterable[Row], levels: Mapping[bytes, Decimal]
+) -> tuple[dict[bytes, Verdict], dict[bytes, Decimal]]:
+    """Reject rows that would take a level below zero, in the order in which they came; return the levels after."""
+    now = dict(levels)
+    refused: dict[bytes, Verdict] = {}
+    for row in rows:
+        after = {key: EXACT.add(now.get(key, Decimal(0)), delta) for key, delta in level_steps(row)}
+        if any(level < 0 for level in after.values()):
+            refused[row.identity] = rejected(Reason.LEVEL_BELOW_ZERO)
+        else:
+            now |= after
+    return refused, now
+
+
+def level_steps(row: Row) -> Iterable[tuple[bytes, Decimal]]:
+    """Return what a row adds to which level, by customer, subscription, meter and combination."""
+    for count in row.counts:
+        if count.meter.aggregation == "level" and row.place is not None:
+            key = row.customer_id.bytes + row.place.subscription.id.bytes
+            yield key + count.combination.key, count.quantity
+            if count.combination.id != ALL:
+                yield key + count.meter.id.bytes + ALL, count.quantity
+
+
+def quarantine_of(kept: Iterable[Row], fresh: Mapping[bytes, Verdict]) -> list[tuple[Row, Reason, str | None]]:
+    """Return the new rows that stand in quarantine, with their reasons: not counted, or counted without a price."""
+    found = []
+    for row in kept:
+        verdict = fresh[row.identity]
+        if verdict.status is Status.QUARANTINED and verdict.reason is not None:
+            found.append((row, verdict.reason, verdict.detail))
+        elif verdict.status is Status.COUNTED and row.unpriced:
+            found.append((row, Reason.UNPRICED, None))
+    return found
+
+
+def tally(rows: Iterable[Row]) -> Tally:
+    """Sum up what counted rows add to hours and, from those, to running totals."""
+    sums = Tally()
+    for row in rows:
+        place = row.place
+        assert place is not None, "a counted row has a place"
+        sums.customers.add(row.customer_id)
+        hour = ((place.hour_at - _EPOCH) // _MICROSECOND).to_bytes(8, "big")
+        for meter, combination, quantity in row.counts:
+            key = place.segment.key + combination.key + hour
+            total = sums.hours.get(key)
+            if total is None:
+                sums.hours[key] = Total(quantity, 1, row.digest)
+                _note(sums, key, meter, combination)
+            else:
+                total.add(quantity, 1, row.digest)
+    for key, total in sums.hours.items():
+        _add(sums.totals, key[:_TOTAL_BYTES], total)
+        if key[GROUP_BYTES:_TOTAL_BYTES] != ALL:
+            _add(sums.totals, key[:GROUP_BYTES] + ALL, total)
+    return sums
+
+
+def hour_text(key: bytes) -> str:
+    """Read the hour back from the last 8 bytes of its key, in microseconds since 1970."""
+    return str(int.from_bytes(key[_TOTAL_BYTES:], "big"))
+
+
+def _note(sums: Tally, key: bytes, meter: Meter, combination: Combination) -> None:
+    if combination.id != ALL:
+        sums.combinations[key[:16] + combination.id] = combination
+        sums.maxima[key[:GROUP_BYTES]] = meter.dimension_combinations_max
+
+
+def _add(totals: dict[bytes, Total], key: bytes, more: Total) -> None:
+    found = totals.get(key)
+    if found is None:
+        totals[key] = Total(more.quantity, more.events)
+    else:
+        found.add(more.quantity, more.events)
+
+
+def _maximum(count: Count) -> int:
+    return count.meter.dimension_combinations_max

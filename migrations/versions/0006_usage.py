@@ -1,0 +1,140 @@
+"""Usage: identity, events, quarantine, totals.
+
+Revision ID: 0006
+"""
+
+from migrations import statements
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+IDENTITY_PARTS = 16
+
+_IDENTITY = """
+CREATE TABLE event_identity (
+    customer_id uuid NOT NULL,
+    identity uuid NOT NULL,
+    payload_digest uuid NOT NULL,
+    verdict smallint NOT NULL,
+    received_at timestamptz NOT NULL,
+    CONSTRAINT event_identity_pkey PRIMARY KEY (customer_id, identity),
+    CONSTRAINT event_identity_verdict_check CHECK (verdict IN (1, 2))
+) PARTITION BY HASH (customer_id);
+COMMENT ON COLUMN event_identity.identity IS 'digest of customer, source and id';
+COMMENT ON COLUMN event_identity.verdict IS '1 counted, 2 quarantined';
+"""
+
+_EVENT = """
+CREATE TABLE usage_event (
+    customer_id uuid NOT NULL,
+    id uuid NOT NULL,
+    received_at timestamptz NOT NULL,
+    source text NOT NULL,
+    event_id text NOT NULL,
+    type text NOT NULL,
+    subscription_id uuid NOT NULL,
+    segment_id uuid NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    properties jsonb NOT NULL,
+    cost numeric,
+    price_ids uuid[],
+    corrects text,
+    CONSTRAINT usage_event_pkey PRIMARY KEY (customer_id, id, received_at)
+) PARTITION BY RANGE (received_at);
+COMMENT ON COLUMN usage_event.cost IS 'exact, at the provider price list of its instant';
+COMMENT ON COLUMN usage_event.corrects IS 'the id of the event that this one voids or replaces';
+CREATE INDEX usage_event_segment_idx ON usage_event (customer_id, segment_id, occurred_at);
+CREATE TABLE usage_event_default PARTITION OF usage_event DEFAULT;
+"""
+
+_QUARANTINE = """
+CREATE TABLE quarantined_event (
+    customer_id uuid NOT NULL,
+    id uuid NOT NULL,
+    received_at timestamptz NOT NULL,
+    environment text NOT NULL,
+    product text NOT NULL,
+    source text NOT NULL,
+    event_id text NOT NULL,
+    type text NOT NULL,
+    customer text NOT NULL,
+    subscription text,
+    occurred_at timestamptz NOT NULL,
+    properties jsonb NOT NULL,
+    reason text NOT NULL,
+    detail text,
+    resolved_at timestamptz,
+    CONSTRAINT quarantined_event_pkey PRIMARY KEY (customer_id, id),
+    CONSTRAINT quarantined_event_environment_check CHECK (environment IN ('live', 'test'))
+);
+COMMENT ON COLUMN quarantined_event.customer IS 'as sent; the row of an unknown customer belongs to nobody';
+COMMENT ON COLUMN quarantined_event.properties IS 'as sent, so that it can be re-driven';
+CREATE INDEX quarantined_event_open_idx ON quarantined_event (id) WHERE resolved_at IS NULL;
+"""
+
+# Totals are updated in place over and over: the free space keeps those updates on their pages and out of the indexes.
+_TOTALS = """
+CREATE TABLE usage_hour (
+    customer_id uuid NOT NULL,
+    segment_id uuid NOT NULL,
+    meter_id uuid NOT NULL,
+    dimensions uuid NOT NULL,
+    hour_at timestamptz NOT NULL,
+    quantity numeric NOT NULL,
+    events bigint NOT NULL,
+    digest numeric(78, 0) NOT NULL,
+    CONSTRAINT usage_hour_pkey PRIMARY KEY (customer_id, segment_id, meter_id, dimensions, hour_at),
+    CONSTRAINT usage_hour_events_check CHECK (events >= 0)
+) WITH (fillfactor = 80);
+COMMENT ON COLUMN usage_hour.digest IS 'sum of the digests of its events modulo 2^256';
+
+CREATE TABLE usage_total (
+    customer_id uuid NOT NULL,
+    segment_id uuid NOT NULL,
+    meter_id uuid NOT NULL,
+    dimensions uuid NOT NULL,
+    quantity numeric NOT NULL,
+    events bigint NOT NULL,
+    CONSTRAINT usage_total_pkey PRIMARY KEY (customer_id, segment_id, meter_id, dimensions),
+    CONSTRAINT usage_total_events_check CHECK (events >= 0)
+) WITH (fillfactor = 70);
+COMMENT ON COLUMN usage_total.dimensions IS 'all zero: the sum over all combinations';
+
+CREATE TABLE usage_level (
+    customer_id uuid NOT NULL,
+    subscription_id uuid NOT NULL,
+    meter_id uuid NOT NULL,
+    dimensions uuid NOT NULL,
+    quantity numeric NOT NULL,
+    CONSTRAINT usage_level_pkey PRIMARY KEY (customer_id, subscription_id, meter_id, dimensions),
+    CONSTRAINT usage_level_quantity_check CHECK (quantity >= 0)
+) WITH (fillfactor = 70);
+COMMENT ON COLUMN usage_level.dimensions IS 'all zero: the sum over all combinations';
+
+CREATE TABLE dimension_set (
+    customer_id uuid NOT NULL,
+    id uuid NOT NULL,
+    "values" jsonb NOT NULL,
+    CONSTRAINT dimension_set_pkey PRIMARY KEY (customer_id, id)
+);
+COMMENT ON COLUMN dimension_set.id IS 'digest of names and values';
+
+CREATE TABLE usage_version (
+    customer_id uuid NOT NULL,
+    version bigint NOT NULL,
+    CONSTRAINT usage_version_pkey PRIMARY KEY (customer_id)
+) WITH (fillfactor = 70);
+"""
+
+
+def upgrade() -> None:
+    """Create identity, events, quarantine and totals."""
+    for block in (_IDENTITY, _EVENT, _QUARANTINE, _TOTALS):
+        statements.run(block)
+    for part in range(IDENTITY_PARTS):
+        statements.run(
+            f"CREATE TABLE event_identity_{part} PARTITION OF event_identity "
+            f"FOR VALUES WITH (MODULUS {IDENTITY_PARTS}, REMAINDER {part});"
+        )
