@@ -1,0 +1,110 @@
+"""What a process holds while it lives: the database, the outside parties, and what it remembers of the catalogue."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+from domain.access.port import TokenVerifier
+from domain.access.service import Hs256Verifier
+from domain.adapters import clock
+from domain.adapters.jwks import JwksVerifier, fetch_over_http
+from domain.adapters.redis import RedisWakeups
+from domain.adapters.smtp import SmtpMailer
+from domain.adapters.stripe import StripeGateway
+from domain.alerts.port import Mailer, MailPolicy
+from domain.config import Settings, check_serving
+from domain.db import Database, Vault
+from domain.kernel.call import Call, Principal
+from domain.payments.port import PaymentGateway
+from domain.plans import service as plans
+from domain.plans.plan import Catalogue
+from domain.plans.provider_price import PriceBook
+from domain.usage.port import Wakeups
+
+# How long a process sells from the catalogue it has read before it asks whether it changed.
+CATALOGUE_CHECKED_EVERY = timedelta(seconds=1)
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+@dataclass(slots=True)
+class Runtime:
+    """One per process; opened at its start and closed at its end."""
+
+    settings: Settings
+    db: Database
+    gateway: PaymentGateway
+    mailer: Mailer
+    wakeups: Wakeups
+    verifier: TokenVerifier
+    _catalogue: Catalogue | None = None
+    _price_book: PriceBook | None = None
+    _checked_at: datetime | None = None
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def now(self) -> datetime:
+        """Return the present real instant."""
+        return clock.now()
+
+    def call(self, principal: Principal) -> Call:
+        """Start a call now."""
+        return Call(clock.new_id(), clock.now(), principal, clock.new_id)
+
+    @property
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """The secrets that inbound events may be signed with: the present one and, while it rolls, the one before."""
+        return self.settings.stripe_webhook_secret
+
+    async def catalogue(self) -> Catalogue:
+        """Return what is sold, at most CATALOGUE_CHECKED_EVERY old."""
+        async with self._reading:
+            now = self.now()
+            if self._catalogue is None or self._checked_at is None or now - self._checked_at > CATALOGUE_CHECKED_EVERY:
+                await self._read(now)
+            assert self._catalogue is not None, "it was just read"
+            return self._catalogue
+
+    async def _read(self, now: datetime) -> None:
+        async with self.db.transaction() as tx:
+            if self._catalogue is None or await plans.catalogue_fingerprint(tx) != self._catalogue.fingerprint:
+                self._catalogue = await plans.load_catalogue(tx)
+        self._checked_at = now
+
+    async def close(self) -> None:
+        """Let go of everything that was opened."""
+        await self.wakeups.close()
+        await self.gateway.close()
+        await self.db.close()
+
+
+async def open_runtime(settings: Settings) -> Runtime:
+    """Open what a process needs; nothing is connected before it is used. Raises SettingMissing, SettingRefused."""
+    check_serving(settings)
+    verifier: TokenVerifier = (
+        Hs256Verifier(settings.hs256_secret, settings.token_issuer)
+        if settings.hs256_secret
+        else JwksVerifier(fetch_over_http(settings.jwks_url), settings.token_issuer)
+    )
+    return Runtime(
+        settings=settings,
+        db=Database(
+            settings.database_url,
+            Vault(settings.master_key_bytes()),
+            pool_size=settings.pool_size,
+            pooled=settings.pooled,
+        ),
+        gateway=StripeGateway(settings.stripe_secret_key, api_base=settings.stripe_api_base or None),
+        mailer=SmtpMailer(settings.smtp_url, _mail_policy(settings)),
+        wakeups=RedisWakeups(settings.live_redis_url or settings.redis_url),
+        verifier=verifier,
+    )
+
+
+def _mail_policy(settings: Settings) -> MailPolicy:
+    """In development a server on this machine is the catcher; elsewhere test customers are mailed by an allow-list."""
+    return MailPolicy(
+        sender=settings.mail_from,
+        merchant=settings.merchant_name,
+        is_catcher=settings.dev and urlsplit(settings.smtp_url).hostname in _LOOPBACK,
+        test_allowed=frozenset(part.strip().casefold() for part in settings.mail_test_allow.split(",")),
+    )

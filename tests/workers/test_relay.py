@@ -1,0 +1,57 @@
+"""Offering due rows to ARQ: what is lost in Redis is offered again, and nothing is offered before it is due."""
+
+from datetime import timedelta
+
+from arq.connections import ArqRedis
+
+from domain.journal import jobs, store
+from domain.journal import service as journal
+from domain.kernel.ids import NOBODY, CustomerId, InvoiceId
+from tests import make
+from tests.world import World
+from workers import relay
+from workers.runner import OFFER_S
+
+
+async def _stage(world: World, *, later: timedelta = timedelta()) -> None:
+    job = jobs.CollectInvoice(CustomerId(make.new_id()), InvoiceId(make.new_id()))
+    async with world.runtime.db.transaction() as tx:
+        await journal.stage(tx, world.call, job, run_at=world.call.at + later)
+
+
+async def test_a_due_job_is_offered_once_and_one_that_is_not_due_is_left(world: World, queue: ArqRedis) -> None:
+    await _stage(world)
+    await _stage(world, later=timedelta(hours=1))
+    assert await relay.relay_once(world.runtime, queue) == 1
+    assert await relay.relay_once(world.runtime, queue) == 0
+    assert await queue.zcard(queue.default_queue_name) == 1
+
+
+async def test_a_job_lost_with_redis_is_offered_again_when_its_offer_ends(world: World, queue: ArqRedis) -> None:
+    await _stage(world)
+    assert await relay.relay_once(world.runtime, queue) == 1
+    await queue.flushall()
+    at = world.runtime.now()
+    async with world.runtime.db.transaction() as tx:
+        for after_s, offered in ((OFFER_S - 5, 0), (OFFER_S + 1, 1)):
+            later = at + timedelta(seconds=after_s)
+            found = await store.claim_due_jobs(tx, clock_id=None, now=later, at=later, until=later, limit=10)
+            assert len(found) == offered
+
+
+async def test_a_full_queue_gets_no_more(world: World, queue: ArqRedis) -> None:
+    await _stage(world)
+    await queue.zadd(queue.default_queue_name, {f"job{number}": number for number in range(relay.QUEUE_MAX)})
+    assert await relay.relay_once(world.runtime, queue) == 0
+    async with world.runtime.db.transaction() as tx:
+        later = world.runtime.now()
+        assert await store.count_pending_jobs(tx, clock_id=None, now=later) == 1
+
+
+async def test_jobs_of_a_clock_wait_for_its_time(world: World, queue: ArqRedis) -> None:
+    await world.customer(on="2026-01-31", card=None)
+    assert world.clock_id is not None
+    job = jobs.CollectInvoice(NOBODY, InvoiceId(make.new_id()))
+    async with world.runtime.db.transaction() as tx:
+        await journal.stage(tx, world.call, job, clock_id=world.clock_id, run_at=make.at("2026-02-01"))
+    assert await relay.relay_once(world.runtime, queue) == 0

@@ -1,0 +1,47 @@
+"""Carrying out one job."""
+
+from domain.journal import jobs, store
+from domain.journal import service as journal
+from domain.journal.store import StoredJob
+from domain.kernel.ids import CustomerId, InvoiceId, JobId
+from tests import make
+from tests.world import World
+from workers import runner
+
+
+async def _offered(world: World, job: jobs.Job) -> StoredJob:
+    async with world.runtime.db.transaction() as tx:
+        await journal.stage(tx, world.call, job)
+        at = world.runtime.now()
+        [offered] = await journal.offer_due(tx, [(None, at)], at=at, until=at, limit=1)
+    return offered
+
+
+async def _find(world: World, job_id: JobId) -> StoredJob:
+    async with world.runtime.db.transaction() as tx:
+        found = await store.find_job(tx, job_id)
+    assert found is not None
+    return found
+
+
+async def test_a_job_that_raises_is_put_off_with_the_errors_code(world: World) -> None:
+    # There is no such invoice: the handler refuses.
+    offered = await _offered(world, jobs.CollectInvoice(CustomerId(make.new_id()), InvoiceId(make.new_id())))
+    await runner.run(world.runtime, offered.id)
+    after = await _find(world, offered.id)
+    assert (after.state, after.attempts) == ("pending", 1)
+    assert after.last_error == "invoice_not_found"
+
+
+async def test_a_job_that_has_ended_is_not_run_again(world: World) -> None:
+    ada = await world.customer(on="2026-01-31")
+    started = await world.subscribe(ada, "basic")
+    offered = await _offered(world, jobs.ClosePeriod(ada.id, started.id))
+    await runner.run(world.runtime, offered.id)
+    assert (await _find(world, offered.id)).state == "done"
+    await runner.run(world.runtime, offered.id)
+    assert (await _find(world, offered.id)).attempts == 0
+
+
+async def test_an_unknown_job_is_nothing_to_do(world: World) -> None:
+    await runner.run(world.runtime, JobId(make.new_id()))

@@ -1,0 +1,29 @@
+"""Jobs that collect money and follow it up."""
+
+from domain.db import Tx
+from domain.journal import jobs
+from domain.journal import service as journal
+from domain.journal.store import StoredJob
+from domain.kernel.call import Call
+from domain.payments import service as payments
+from domain.runtime import Runtime
+
+
+async def collect_invoice(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.CollectInvoice) -> None:
+    """Push and charge one invoice; what was begun before a crash is found out first."""
+
+    async def end(tx: Tx) -> None:
+        await journal.finish(tx, call, stored)
+
+    await payments.collect(
+        runtime.db, runtime.gateway, call, customer_id=job.customer_id, invoice_id=job.invoice_id, end=end
+    )
+    await runtime.wakeups.publish([job.customer_id])
+
+
+async def payment_settled(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.PaymentSettled) -> None:
+    """Move the subscriptions on the invoice and tell the customer."""
+    async with runtime.db.transaction() as tx:
+        await payments.follow_up(tx, call, customer_id=job.customer_id, attempt_id=job.attempt_id)
+        await journal.finish(tx, call, stored)
+    await runtime.wakeups.publish([job.customer_id])

@@ -1,0 +1,17 @@
+"""Jobs that send mail."""
+
+from domain.alerts import service as alerts
+from domain.journal import jobs
+from domain.journal import service as journal
+from domain.journal.store import StoredJob
+from domain.kernel.call import Call
+from domain.runtime import Runtime
+
+
+async def send_notice(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.SendNotice) -> None:
+    """Send one notice, once."""
+    await alerts.send_notice(
+        runtime.db, runtime.mailer, call, customer_id=job.customer_id, notice=job.notice, about=job.about
+    )
+    async with runtime.db.transaction() as tx:
+        await journal.finish(tx, call, stored)

@@ -1,0 +1,23 @@
+"""Which function carries out which job."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from domain.journal import jobs
+from domain.journal.jobs import Job
+from domain.journal.store import StoredJob
+from domain.kernel.call import Call
+from domain.runtime import Runtime
+from workers import billing, collection, messages, webhooks
+
+# A handler may run twice for one job. It marks the job done in the transaction of its last effect.
+Handler = Callable[[Runtime, Call, StoredJob, Any], Awaitable[None]]
+
+HANDLERS: Mapping[type[Job], Handler] = {
+    jobs.ClosePeriod: billing.close_period,
+    jobs.FinaliseInvoice: billing.finalise_invoice,
+    jobs.CollectInvoice: collection.collect_invoice,
+    jobs.PaymentSettled: collection.payment_settled,
+    jobs.ProcessInboxEvent: webhooks.process_inbox_event,
+    jobs.SendNotice: messages.send_notice,
+}

@@ -1,0 +1,76 @@
+"""Carry out one offered job: at least once, with its lease kept alive, its failures counted and put off.
+
+An offered job waits in the queue for OFFER_S before it is offered again; a running one is leased for LEASE_S at a time.
+So the jobs of a worker that was killed come back within LEASE_S, and those it had not begun as soon as anyone works.
+"""
+
+import asyncio
+import contextlib
+from datetime import timedelta
+
+import structlog
+
+from domain.access.roles import system_principal
+from domain.db import DATABASE_ERRORS
+from domain.journal import service as journal
+from domain.journal import store
+from domain.journal.store import StoredJob
+from domain.kernel.errors import DomainError
+from domain.kernel.ids import JobId
+from domain.runtime import Runtime
+from workers.registry import HANDLERS
+
+OFFER_S = 10
+LEASE_S = 5
+HEARTBEAT_S = 1.5
+JOB_TIMEOUT_S = 120
+_log = structlog.get_logger()
+
+
+async def run(runtime: Runtime, job_id: JobId) -> None:
+    """Run a job unless it has ended. An error puts it off; after the last attempt it is failed and staff see it."""
+    stored = await _begin(runtime, job_id)
+    if stored is None:
+        return
+    call = runtime.call(system_principal(stored.kind))
+    heartbeat = asyncio.create_task(_keep(runtime, stored))
+    try:
+        job = journal.read_job(stored)
+        async with asyncio.timeout(JOB_TIMEOUT_S):
+            await HANDLERS[type(job)](runtime, call, stored, job)
+    except Exception as error:  # noqa: BLE001 -- whatever a handler raises is written on its row, never lost
+        await _put_off(runtime, stored, error)
+    finally:
+        heartbeat.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await heartbeat
+
+
+async def _begin(runtime: Runtime, job_id: JobId) -> StoredJob | None:
+    """Lease a job that has not ended. The time that it has waited in the queue is not taken from the lease."""
+    async with runtime.db.transaction() as tx:
+        stored = await store.find_job(tx, job_id)
+        if stored is None or stored.state != "pending":
+            return None
+        await journal.keep_offer(tx, stored, until=runtime.now() + timedelta(seconds=LEASE_S))
+    return stored
+
+
+async def _keep(runtime: Runtime, stored: StoredJob) -> None:
+    """Renew the lease while the handler runs, so that no other worker is offered the job meanwhile."""
+    while True:
+        await asyncio.sleep(HEARTBEAT_S)
+        try:
+            async with runtime.db.transaction() as tx:
+                await journal.keep_offer(tx, stored, until=runtime.now() + timedelta(seconds=LEASE_S))
+        except DATABASE_ERRORS as error:
+            _log.warning("lease_not_renewed", job=str(stored.id), error=type(error).__name__)
+
+
+async def _put_off(runtime: Runtime, stored: StoredJob, error: Exception) -> None:
+    name = error.code if isinstance(error, DomainError) else type(error).__name__
+    call = runtime.call(system_principal(stored.kind))
+    async with runtime.db.transaction() as tx:
+        failed = await journal.put_off(tx, call, stored, error=name)
+    log = _log.error if failed else _log.warning
+    log("job_failed" if failed else "job_put_off", job=str(stored.id), kind=stored.kind, error=name, exc_info=error)

@@ -1,0 +1,117 @@
+"""Recurring tasks. A task is a row with the instant it runs next; whoever locks the row runs it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from domain.access.roles import system_principal
+from domain.contracts import service as contracts
+from domain.customers import service as customers
+from domain.db import DATABASE_ERRORS
+from domain.journal import jobs
+from domain.journal import service as journal
+from domain.kernel.call import Call
+from domain.kernel.ids import ClockId
+from domain.payments import service as payments
+from domain.runtime import Runtime
+from domain.usage import service as usage
+from domain.webhooks import service as webhooks
+
+TICK_S = 1.0
+DUE_BATCH = 500
+RECONCILE_BATCH = 50
+FORGET_BATCH = 5_000
+DONE_JOBS_DAYS = 7
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What runs, and how often in seconds."""
+
+    every_s: int
+    run: Callable[[Runtime, Call], Awaitable[None]]
+
+
+async def close_due_periods(runtime: Runtime, call: Call) -> None:
+    """Stage the closing of every subscription whose period has ended in real time."""
+    await stage_due_periods(runtime, call, clock_id=None)
+
+
+async def stage_due_periods(runtime: Runtime, call: Call, *, clock_id: ClockId | None) -> None:
+    """Stage the closing of what is due on one clock. Safe to repeat: one job is pending for a subscription."""
+    async with runtime.db.transaction() as tx:
+        now = await customers.clock_now(tx, call, clock_id)
+        for customer_id, subscription_id in await contracts.find_due(tx, clock_id=clock_id, now=now, limit=DUE_BATCH):
+            job = jobs.ClosePeriod(customer_id, subscription_id)
+            await journal.stage(tx, call, job, customer_id=customer_id, clock_id=clock_id, run_at=now)
+
+
+async def seal_audit(runtime: Runtime, _: Call) -> None:
+    """Give committed audit entries their numbers."""
+    async with runtime.db.transaction() as tx:
+        await journal.seal_audit(tx)
+
+
+async def reconcile_attempts(runtime: Runtime, call: Call) -> None:
+    """Find out what became of payment attempts whose answer was lost."""
+    await payments.reconcile_stale(runtime.db, runtime.gateway, call, limit=RECONCILE_BATCH)
+
+
+async def sweep_events(runtime: Runtime, call: Call) -> None:
+    """Ask the gateway for events whose webhook never arrived."""
+    await webhooks.sweep(runtime.db, runtime.gateway, call)
+
+
+async def forget(runtime: Runtime, call: Call) -> None:
+    """Delete jobs done a week ago and idempotency rows past their promise."""
+    async with runtime.db.transaction() as tx:
+        await journal.forget(tx, call, done_jobs_days=DONE_JOBS_DAYS, limit=FORGET_BATCH)
+
+
+async def make_partitions(runtime: Runtime, call: Call) -> None:
+    """Make the partitions that coming events need."""
+    async with runtime.db.transaction() as tx:
+        await usage.ensure_partitions(tx, call.at)
+
+
+TASKS: Mapping[str, Task] = {
+    "close_due_periods": Task(2, close_due_periods),
+    "seal_audit": Task(5, seal_audit),
+    "reconcile_attempts": Task(30, reconcile_attempts),
+    "sweep_events": Task(15 * 60, sweep_events),
+    "forget": Task(3600, forget),
+    "make_partitions": Task(6 * 3600, make_partitions),
+}
+
+
+async def tick_forever(runtime: Runtime) -> None:
+    """Run what is due, then wait, until cancelled. A task that fails is logged and comes again at its next time."""
+    await announce(runtime)
+    while True:
+        try:
+            await tick(runtime)
+        except DATABASE_ERRORS as error:
+            _log.warning("schedule_waits", error=type(error).__name__)
+        await asyncio.sleep(TICK_S)
+
+
+async def tick(runtime: Runtime, tasks: Mapping[str, Task] = TASKS) -> None:
+    """Run every task that is due once, each in units of work of its own."""
+    call = runtime.call(system_principal("schedule"))
+    async with runtime.db.transaction() as tx:
+        due = await journal.take_due_tasks(tx, call)
+    for name in due:
+        try:
+            await tasks[name].run(runtime, call)
+        except Exception:  # noqa: BLE001 -- one task's fault must not stop the others
+            _log.exception("task_failed", task=name)
+
+
+async def announce(runtime: Runtime, tasks: Mapping[str, Task] = TASKS) -> None:
+    """Make the recurring tasks known. Safe to repeat."""
+    call = runtime.call(system_principal("schedule"))
+    async with runtime.db.transaction() as tx:
+        await journal.announce(tx, call, {name: task.every_s for name, task in tasks.items()})

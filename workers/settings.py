@@ -1,0 +1,118 @@
+"""The worker process: ARQ as executor, with the relay, the schedule and the clock driver beside it."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Callable, Coroutine
+from datetime import UTC
+from typing import Any
+from uuid import UUID
+
+import structlog
+from arq.connections import ArqRedis, RedisSettings, create_pool
+from arq.worker import Worker, func
+from redis.exceptions import RedisError
+
+from domain.config import Settings
+from domain.kernel.ids import JobId
+from domain.runtime import Runtime, open_runtime
+from workers import runner
+from workers.clock import drive_forever
+from workers.relay import QUEUE_MAX, relay_forever
+from workers.schedule import tick_forever
+
+JOBS_MAX = 32
+ARQ_POLL_S = 0.02
+STOP_MAX_S = 20
+_RECONNECT_S = 1.0
+_ARQ_TIMEOUT_S = runner.JOB_TIMEOUT_S + 10
+_log = structlog.get_logger()
+
+
+def _dump(value: dict[str, Any]) -> bytes:
+    return json.dumps(value).encode()
+
+
+async def connect(url: str) -> ArqRedis:
+    """Open ARQ's pool with JSON instead of pickle: what lies in Redis must not be able to run code."""
+    return await create_pool(RedisSettings.from_dsn(url), job_serializer=_dump, job_deserializer=json.loads)
+
+
+async def run_job(ctx: dict[str, Any], job_id: str) -> None:
+    """Carry out one offered job (ARQ's only function)."""
+    await runner.run(ctx["runtime"], JobId(UUID(job_id)))
+
+
+async def _execute_forever(runtime: Runtime, settings: Settings) -> None:
+    """Run ARQ until cancelled, and start it anew when Redis went away: the rows outlive it."""
+    while True:
+        worker: Worker | None = None
+        try:
+            worker = Worker(
+                functions=[func(run_job, name="run_job", timeout=_ARQ_TIMEOUT_S, keep_result=0, max_tries=1)],
+                redis_pool=await connect(settings.redis_url),
+                handle_signals=False,
+                max_jobs=JOBS_MAX,
+                # The jobs that are running stay at the head of the queue: a shorter look would see only those.
+                queue_read_limit=QUEUE_MAX,
+                poll_delay=ARQ_POLL_S,
+                job_serializer=_dump,
+                job_deserializer=json.loads,
+                timezone=UTC,
+                log_results=False,
+                ctx={"runtime": runtime},
+            )
+            await worker.async_run()
+        except (RedisError, OSError) as error:
+            _log.warning("executor_waits", error=type(error).__name__)
+            await asyncio.sleep(_RECONNECT_S)
+        finally:
+            if worker is not None:
+                await _close(worker)
+
+
+async def _close(worker: Worker) -> None:
+    try:
+        await asyncio.wait_for(worker.close(), STOP_MAX_S)
+    except (RedisError, OSError, asyncio.CancelledError, TimeoutError) as error:
+        _log.info("executor_closed", error=type(error).__name__)
+
+
+async def _relay(runtime: Runtime, settings: Settings) -> None:
+    while True:
+        try:
+            queue = await connect(settings.redis_url)
+        except (RedisError, OSError):
+            await asyncio.sleep(_RECONNECT_S)
+            continue
+        try:
+            await relay_forever(runtime, queue)
+        finally:
+            await queue.aclose()
+
+
+async def work(settings: Settings) -> None:
+    """Work until SIGINT or SIGTERM. Jobs under way are cancelled and offered again by whoever works next."""
+    runtime = await open_runtime(settings)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signal_number, stop.set)
+    parts: list[Callable[[], Coroutine[Any, Any, None]]] = [
+        lambda: _execute_forever(runtime, settings),
+        lambda: _relay(runtime, settings),
+        lambda: tick_forever(runtime),
+        lambda: drive_forever(runtime),
+    ]
+    tasks = [asyncio.create_task(part()) for part in parts]
+    waiter = asyncio.create_task(stop.wait())
+    try:
+        _log.info("worker_started")
+        done, _ = await asyncio.wait([*tasks, waiter], return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {waiter}:
+            task.result()
+    finally:
+        for task in [*tasks, waiter]:
+            task.cancel()
+        await asyncio.gather(*tasks, waiter, return_exceptions=True)
+        await runtime.close()
