@@ -14,7 +14,8 @@ from domain.kernel.call import Call, Environment, Principal
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import NOBODY, CustomerId, KeyId, encode
 
-PAGE_MAX = 100
+# A page of 100, and the row that tells whether another follows.
+PAGE_MAX = 101
 
 
 @dataclass(eq=False)

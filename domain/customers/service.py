@@ -16,7 +16,8 @@ from domain.kernel.call import Call, Environment, Forbidden
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import ClockId, CustomerId, encode
 
-PAGE_MAX = 100
+# A page of 100, and the row that tells whether another follows.
+PAGE_MAX = 101
 LOOKUP_MAX = 1_000
 ADVANCING_MAX = 100
 

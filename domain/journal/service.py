@@ -257,18 +257,28 @@ async def remember(
 
     False where a concurrent call with the same key was first: the caller rolls back and recalls.
     """
-    return await store.insert_idempotency(
-        tx,
-        {
-            "customer_id": customer_id,
-            "principal_id": call.principal.id,
-            "mutation": mutation,
-            "key": key,
-            "input_digest": digest,
-            "outcome": dict(outcome),
-            "created_at": call.at,
-        },
-    )
+    return await store.insert_idempotency(tx, _remembered(call, mutation, key, customer_id, digest, outcome))
+
+
+async def keep(
+    tx: Tx, call: Call, mutation: str, key: str, *, customer_id: CustomerId, digest: bytes, outcome: Mapping[str, Any]
+) -> None:
+    """Keep an outcome in place of what stands for the key, which the caller holds in this transaction."""
+    await store.save_idempotency(tx, _remembered(call, mutation, key, customer_id, digest, outcome))
+
+
+def _remembered(
+    call: Call, mutation: str, key: str, customer_id: CustomerId, digest: bytes, outcome: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "customer_id": customer_id,
+        "principal_id": call.principal.id,
+        "mutation": mutation,
+        "key": key,
+        "input_digest": digest,
+        "outcome": dict(outcome),
+        "created_at": call.at,
+    }
 
 
 async def forget(tx: Tx, call: Call, *, done_jobs_days: int, limit: int) -> None:

@@ -1,7 +1,7 @@
 """Tables and statements of the journal."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -269,9 +269,7 @@ async def list_audit_entries(
 ) -> Sequence[AuditEntry]:
     """Return entries newest first; `before` is the id of the last one seen."""
     entry = audit_entry.c
-    columns = (entry.customer_id, entry.id, entry.at, entry.principal_kind, entry.principal_id, entry.action)
-    rest = (entry.about, entry.facts, entry.number)
-    statement = sa.select(*columns, *rest).order_by(entry.id.desc()).limit(limit)
+    statement = sa.select(*(entry[field.name] for field in fields(AuditEntry))).order_by(entry.id.desc()).limit(limit)
     if scope is not None:
         statement = statement.where(entry.customer_id == scope)
     if before is not None:
@@ -318,15 +316,14 @@ async def insert_billing_event(tx: db.Tx, values: dict[str, Any]) -> None:
     await tx.execute(sa.insert(billing_event).values(values))
 
 
-async def list_billing_events(
-    tx: db.Tx, *, customer_id: CustomerId, before: UUID | None, limit: int
-) -> Sequence[BillingEvent]:
-    """Return one customer's events, newest first; `before` is the id of the last one seen."""
-    event = billing_event.c
-    statement = sa.select(billing_event).where(event.customer_id == customer_id).order_by(event.id.desc()).limit(limit)
-    if before is not None:
-        statement = statement.where(event.id < before)
-    return [BillingEvent(*tuple(row)) for row in await tx.rows(statement)]
+async def list_billing_events_of(
+    tx: db.Tx, ids: Collection[CustomerId], *, before: UUID | None, limit: int
+) -> dict[CustomerId, list[BillingEvent]]:
+    """Return the newest events of each customer, at most `limit`; `before` is the id of the last one seen."""
+    found: dict[CustomerId, list[BillingEvent]] = {each: [] for each in ids}
+    for row in await tx.rows(db.newest_of_each(billing_event, ids, before=before, limit=limit)):
+        found[row.customer_id].append(BillingEvent(*tuple(row)))
+    return found
 
 
 async def try_lock(tx: db.Tx, number: int) -> bool:
@@ -338,6 +335,13 @@ async def insert_idempotency(tx: db.Tx, values: dict[str, Any]) -> bool:
     """Remember an outcome. False where the key was used before; waits for one that is still running."""
     statement = pg.insert(idempotency).values(values).on_conflict_do_nothing().returning(idempotency.c.key)
     return await tx.value(statement) is not None
+
+
+async def save_idempotency(tx: db.Tx, values: dict[str, Any]) -> None:
+    """Remember an outcome in place of what stands; the caller holds the key."""
+    statement = pg.insert(idempotency).values(values)
+    key = ["customer_id", "principal_id", "mutation", "key"]
+    await tx.execute(statement.on_conflict_do_update(index_elements=key, set_={"outcome": values["outcome"]}))
 
 
 async def find_idempotency(
@@ -383,17 +387,7 @@ async def save_schedule(tx: db.Tx, *, name: str, next_run_at: datetime) -> None:
 
 
 _SEALER_LOCK = 0x5EA1
-_JOB_COLUMNS = (
-    outbox_job.c.customer_id,
-    outbox_job.c.id,
-    outbox_job.c.kind,
-    outbox_job.c.payload,
-    outbox_job.c.clock_id,
-    outbox_job.c.run_at,
-    outbox_job.c.attempts,
-    outbox_job.c.state,
-    outbox_job.c.last_error,
-)
+_JOB_COLUMNS = [outbox_job.c[field.name] for field in fields(StoredJob)]
 
 
 def _job(row: sa.Row[Any]) -> StoredJob:

@@ -10,7 +10,8 @@ from domain.kernel.money import Money
 from domain.ledger import store
 from domain.ledger.account import Account, Posting, check_balanced
 
-ENTRIES_MAX = 100
+# A page of 100, and the row that tells whether another follows.
+ENTRIES_MAX = 101
 
 
 async def post(

@@ -166,7 +166,7 @@ async def test_keys_are_listed_newest_first_in_pages_of_one_environment(db: Data
         assert [key.name for key in await service.list_keys(tx, _call(), after=page[-1].id)] == ["first"]
         assert await service.list_keys(tx, live) == []
         with pytest.raises(Forbidden):
-            await service.list_keys(tx, make.call())
+            await service.list_keys(tx, make.call(by=make.principal()))
 
 
 async def test_the_database_itself_refuses_a_usage_key_without_a_product(db: Database) -> None:

@@ -202,7 +202,7 @@ async def test_a_key_of_one_environment_never_sees_the_other(
 
 
 async def test_reading_customers_needs_the_permission(db: Database) -> None:
-    nobody = make.call()
+    nobody = make.call(by=make.principal())
     async with db.transaction() as tx:
         ada = await _create(tx)
         for refused in (

@@ -1,0 +1,93 @@
+"""The API process: every URL, the order of the middleware, and what is opened at its start. Read this file first.
+
+POST /graphql               queries and mutations          api/graphql
+WS   /graphql               live data                      api/graphql (graphql-transport-ws)
+POST /v1/events             usage, in bulk                 api/rest/events.py
+POST /api/webhooks/stripe   what Stripe tells              api/stripe_webhook.py
+GET  /healthz               the process answers
+GET  /readyz                so does Postgres
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+
+from api.auth import Authenticator
+from api.context import Serving
+from api.graphql.schema import schema
+from api.graphql.view import HttpEndpoint, SocketView
+from api.hosts import HostCheck
+from api.problems import PASSING_FAULTS, on_crash, on_passing_fault, on_refusal
+from api.rest.events import post_events
+from api.stripe_webhook import post_stripe_event
+from domain.config import Settings
+from domain.db import DATABASE_ERRORS
+from domain.kernel.errors import DomainError
+from domain.runtime import Runtime, open_runtime
+from domain.usage.recording.service import Recorder
+
+READY_WITHIN_S = 5.0
+
+
+async def healthz(_: Request) -> Response:
+    """Answer that the process runs."""
+    return JSONResponse({"status": "ok"})
+
+
+async def readyz(request: Request) -> Response:
+    """Answer whether requests can be served: 200, or 503 while Postgres is out of reach."""
+    try:
+        async with asyncio.timeout(READY_WITHIN_S), request.app.state.runtime.db.transaction() as tx:
+            await tx.ping()
+    except DATABASE_ERRORS:
+        return JSONResponse({"status": "unavailable", "reason": "Postgres does not answer"}, 503)
+    return JSONResponse({"status": "ok"})
+
+
+def serving_of(runtime: Runtime) -> Serving:
+    """Make what one API process holds beside its runtime."""
+    authenticator = Authenticator(runtime.db, runtime.settings.key_pepper.encode(), runtime.verifier)
+    return Serving(runtime, authenticator, Recorder(runtime.db, runtime.wakeups))
+
+
+def create_app(settings: Settings, opened: Callable[[Settings], Awaitable[Runtime]] = open_runtime) -> Starlette:
+    """Build the application; nothing is opened before the server starts its lifespan, and then by `opened`."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        runtime = await opened(settings)
+        serving = serving_of(runtime)
+        app.state.runtime, app.state.serving = runtime, serving
+        endpoint.serve(serving)
+        sockets.serve(serving)
+        serving.recorder.start()
+        try:
+            yield
+        finally:
+            await serving.recorder.stop()
+            await runtime.close()
+
+    endpoint, sockets = HttpEndpoint(schema), SocketView(schema)
+    return Starlette(
+        lifespan=lifespan,
+        routes=[
+            Route("/graphql", endpoint.post, methods=["POST"]),
+            WebSocketRoute("/graphql", sockets),
+            Route("/v1/events", post_events, methods=["POST"]),
+            Route("/api/webhooks/stripe", post_stripe_event, methods=["POST"]),
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+        ],
+        middleware=[Middleware(HostCheck, settings=settings)],
+        exception_handlers={
+            DomainError: on_refusal,
+            **dict.fromkeys(PASSING_FAULTS, on_passing_fault),
+            Exception: on_crash,
+        },
+    )

@@ -1,0 +1,26 @@
+"""Read a request's body, no further than its bound."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from domain.kernel.errors import DomainError, Kind
+
+
+@dataclass(eq=False)
+class BodyTooLarge(DomainError):
+    """The body of this request has at most {bytes_max} bytes. Send less at once."""
+
+    code = "body_too_large"
+    kind = Kind.TOO_LARGE
+    bytes_max: int
+
+
+async def read_body(request: Request, bytes_max: int) -> bytes:
+    """Return the whole body. Raises BodyTooLarge as soon as it is longer than `bytes_max`."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > bytes_max:
+            raise BodyTooLarge(bytes_max)
+    return bytes(body)

@@ -1,0 +1,361 @@
+"""What is sold: products, plans, published versions, prices, meters, entitlements; and the provider price list."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+import strawberry
+from strawberry.types import Info
+
+from api.graphql import ids
+from api.graphql.context import Context
+from api.graphql.enums import name_enum
+from api.graphql.fields import reading
+from api.graphql.paging import PAGE_DEFAULT, After, Connection, First, page
+from api.graphql.permissions import guarded_type
+from api.graphql.scalars import Json, exact
+from domain.access.roles import Permission
+from domain.kernel.ids import PlanVersionId, ProviderPriceId
+from domain.plans import meter as meters
+from domain.plans import plan as plans
+from domain.plans import provider_price, service
+from domain.plans.plan import Catalogue
+from domain.subscriptions.schedule import Interval
+
+
+class Aggregation(StrEnum):
+    """How a meter counts."""
+
+    COUNT = "count"
+    SUM = "sum"
+    COST = "cost"
+    LEVEL = "level"
+
+
+class PriceKind(StrEnum):
+    """What a price is for."""
+
+    FEE = "fee"
+    USAGE = "usage"
+
+
+class ChargeModel(StrEnum):
+    """How a price becomes an amount."""
+
+    FLAT = "flat"
+    PER_UNIT = "per_unit"
+    GRADUATED = "graduated"
+    DYNAMIC = "dynamic"
+
+
+class EntitlementKind(StrEnum):
+    """What an entitlement grants."""
+
+    LIMIT = "limit"
+    FEATURE = "feature"
+
+
+class LimitPolicy(StrEnum):
+    """What happens above a limit."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    OBSERVE = "observe"
+
+
+name_enum(
+    Aggregation,
+    "Aggregation",
+    "How a meter counts.",
+    COUNT="One for each event.",
+    SUM="The sum of its value properties.",
+    COST="The exact cost by the provider price list, in USD.",
+    LEVEL="What is there now, such as stored bytes; carried over from period to period.",
+)
+name_enum(
+    PriceKind,
+    "PriceKind",
+    "What a price is for.",
+    FEE="Due for each interval, in advance.",
+    USAGE="Due for each usage period, in arrears.",
+)
+name_enum(
+    ChargeModel,
+    "ChargeModel",
+    "How a price becomes an amount.",
+    FLAT="One amount, whatever the quantity.",
+    PER_UNIT="An amount for each unit.",
+    GRADUATED="Each tier's amount for the units that fall into the tier.",
+    DYNAMIC="The cost that the events carry, times a multiplier.",
+)
+name_enum(
+    EntitlementKind,
+    "EntitlementKind",
+    "What an entitlement grants.",
+    LIMIT="A quantity in each usage period.",
+    FEATURE="Something that is there or not.",
+)
+name_enum(
+    LimitPolicy,
+    "LimitPolicy",
+    "What happens above a limit.",
+    HARD="Nothing more is allowed.",
+    SOFT="More is tolerated, up to a percentage and for some hours.",
+    OBSERVE="It is only shown.",
+)
+name_enum(Interval, "Interval", "How often a fee is due.", MONTH="Every month.", YEAR="Every year.")
+
+
+@guarded_type(Permission.CATALOGUE_READ, "What one event type is counted into.")
+class Meter:
+    """A meter."""
+
+    id: strawberry.ID = strawberry.field(description="`mtr_…`")
+    key: str = strawberry.field(description="Stable name, unique in its product.")
+    name: str = strawberry.field(description="For people.")
+    event_type: str = strawberry.field(description="The `type` of the usage events it selects.")
+    aggregation: Aggregation = strawberry.field(description="How it counts.")
+    value_properties: list[str] = strawberry.field(description="Event properties whose numbers are added up.")
+    dimensions: list[str] = strawberry.field(description="Event properties by which totals are kept, at most 5.")
+    unit: str = strawberry.field(description="What its quantity counts.")
+
+
+@guarded_type(Permission.CATALOGUE_READ, "One price of a plan version.")
+class Price:
+    """A price."""
+
+    id: strawberry.ID = strawberry.field(description="`price_…`")
+    key: str = strawberry.field(description="Stable name, unique in its version.")
+    kind: PriceKind = strawberry.field(description="What it is for.")
+    currency: str = strawberry.field(description="ISO 4217.")
+    interval: Interval | None = strawberry.field(description="How often it is due, for fees.")
+    meter: Meter | None = strawberry.field(description="Whose quantity is charged, for usage.")
+    model: ChargeModel = strawberry.field(description="How the quantity becomes an amount.")
+    definition: Json = strawberry.field(
+        description="The charge model's figures: exact decimals in major units of `currency`."
+    )
+    description: str = strawberry.field(description="For people.")
+
+
+@guarded_type(Permission.CATALOGUE_READ, "A limit or a feature of a plan version.")
+class Entitlement:
+    """An entitlement."""
+
+    key: str = strawberry.field(description="Stable name, unique in its version.")
+    kind: EntitlementKind = strawberry.field(description="What it grants.")
+    meter: Meter | None = strawberry.field(description="Whose quantity is limited in each usage period.")
+    dimensions: Json | None = strawberry.field(description="Dimension values that the limit is narrowed to, if any.")
+    amount: Decimal | None = strawberry.field(
+        description="In the meter's unit, or major units for a cost cap. Null is unlimited, 0 is nothing."
+    )
+    currency: str | None = strawberry.field(description="ISO 4217, for a cost cap.")
+    policy: LimitPolicy | None = strawberry.field(description="What happens above it, for a limit.")
+    soft_percent: int | None = strawberry.field(
+        description="What a soft limit lets through, in percent of the amount: at least 100."
+    )
+    grace_hours: int | None = strawberry.field(description="How long a soft limit does so, in hours.")
+    description: str = strawberry.field(description="For people.")
+
+
+@guarded_type(Permission.CATALOGUE_READ, "A published version of a plan; never edited.")
+class PlanVersion:
+    """A plan version."""
+
+    id: strawberry.ID = strawberry.field(description="`plv_…`")
+    number: int = strawberry.field(description="1, 2, 3 … within its plan.")
+    published_at: datetime = strawberry.field(description="When it was published.")
+    features: list[str] = strawberry.field(description="What it includes, for people.")
+    support: str = strawberry.field(description="How its customers reach the merchant.")
+    prices: list[Price] = strawberry.field(description="Fees and usage prices.")
+    entitlements: list[Entitlement] = strawberry.field(description="Limits and features.")
+
+
+@guarded_type(Permission.CATALOGUE_READ, "One way to buy a product.")
+class Plan:
+    """A plan."""
+
+    id: strawberry.ID = strawberry.field(description="`plan_…`")
+    key: str = strawberry.field(description="Stable name, unique in its product.")
+    name: str = strawberry.field(description="For people.")
+    rank: int = strawberry.field(description="A higher rank is an upgrade.")
+    version: PlanVersion = strawberry.field(
+        description="In a product the newest version, which a new subscription gets; in a subscription the one it pins."
+    )
+
+
+@guarded_type(Permission.CATALOGUE_READ, "What the merchant sells.")
+class Product:
+    """A product."""
+
+    id: strawberry.ID = strawberry.field(description="`prod_…`")
+    key: str = strawberry.field(description="Stable name.")
+    name: str = strawberry.field(description="For people.")
+    plans: list[Plan] = strawberry.field(description="All plans, lowest rank first.")
+    meters: list[Meter] = strawberry.field(description="What its usage events are counted into.")
+
+
+@guarded_type(Permission.PRICE_READ, "What a provider charges for one token pool of a model, from an instant on.")
+class ProviderPrice:
+    """A row of the provider price list."""
+
+    id: strawberry.ID = strawberry.field(description="`pp_…`")
+    provider: str = strawberry.field(description="Such as gemini.")
+    model: str = strawberry.field(description="Normalised model name; * for every model of the provider.")
+    pool: str = strawberry.field(description="What is counted: input, output, cache_read, request, page, image …")
+    amount: Decimal = strawberry.field(description="Major units of `currency` for `per` units, exact.")
+    per: Decimal = strawberry.field(description="How many units the amount buys.")
+    currency: str = strawberry.field(description="ISO 4217.")
+    valid_from: datetime = strawberry.field(description="First instant at which it is in force.")
+    valid_to: datetime | None = strawberry.field(description="First instant at which it no longer is; null is open.")
+    source: str = strawberry.field(description="Where the figure comes from.")
+
+
+def meter_of(value: meters.Meter) -> Meter:
+    """Wrap a meter."""
+    return Meter(
+        id=ids.id_of("meter", value.id),
+        key=value.key,
+        name=value.name,
+        event_type=value.event_type,
+        aggregation=Aggregation(value.aggregation),
+        value_properties=list(value.value_properties),
+        dimensions=list(value.dimensions),
+        unit=value.unit,
+    )
+
+
+def _price_of(catalogue: Catalogue, value: plans.Price) -> Price:
+    return Price(
+        id=ids.id_of("price", value.id),
+        key=value.key,
+        kind=PriceKind(value.kind),
+        currency=value.currency,
+        interval=Interval(value.interval) if value.interval else None,
+        meter=meter_of(catalogue.meter(value.meter_id)) if value.meter_id else None,
+        model=ChargeModel(value.model),
+        definition=Json(value.definition),
+        description=value.description,
+    )
+
+
+def _entitlement_of(catalogue: Catalogue, value: plans.Entitlement) -> Entitlement:
+    return Entitlement(
+        key=value.key,
+        kind=EntitlementKind(value.kind),
+        meter=meter_of(catalogue.meter(value.meter_id)) if value.meter_id else None,
+        dimensions=Json(value.dimension_filter) if value.dimension_filter else None,
+        amount=exact(value.amount) if value.amount is not None else None,
+        currency=value.currency,
+        policy=LimitPolicy(value.policy) if value.policy else None,
+        soft_percent=value.soft_percent,
+        grace_hours=value.grace_hours,
+        description=value.description,
+    )
+
+
+def version_of(catalogue: Catalogue, version_id: PlanVersionId) -> PlanVersion:
+    """Wrap a plan version with its prices and entitlements."""
+    value = catalogue.version(version_id)
+    return PlanVersion(
+        id=ids.id_of("plan_version", value.id),
+        number=value.number,
+        published_at=value.published_at,
+        features=list(value.features),
+        support=value.support,
+        prices=[_price_of(catalogue, price) for price in value.prices],
+        entitlements=[_entitlement_of(catalogue, entitlement) for entitlement in value.entitlements],
+    )
+
+
+def plan_of(catalogue: Catalogue, value: plans.Plan, version_id: PlanVersionId) -> Plan:
+    """Wrap a plan as it is sold in one version."""
+    return Plan(
+        id=ids.id_of("plan", value.id),
+        key=value.key,
+        name=value.name,
+        rank=value.rank,
+        version=version_of(catalogue, version_id),
+    )
+
+
+def product_of(catalogue: Catalogue, value: plans.Product) -> Product:
+    """Wrap a product with all it sells."""
+    return Product(
+        id=ids.id_of("product", value.id),
+        key=value.key,
+        name=value.name,
+        plans=[
+            plan_of(catalogue, plan, catalogue.current_version_of(plan.id).id) for plan in catalogue.plans_of(value.id)
+        ],
+        meters=[meter_of(meter) for meter in catalogue.meters_of(value.id)],
+    )
+
+
+def _provider_price_of(value: provider_price.ProviderPrice) -> ProviderPrice:
+    return ProviderPrice(
+        id=ids.id_of("provider_price", value.id),
+        provider=value.provider,
+        model=value.model,
+        pool=value.pool,
+        amount=exact(value.amount),
+        per=exact(value.per),
+        currency=value.currency,
+        valid_from=value.valid_from,
+        valid_to=value.valid_to,
+        source=value.source,
+    )
+
+
+@strawberry.type
+class CatalogueQuery:
+    """Queries about what is sold."""
+
+    @reading(Permission.CATALOGUE_READ, "All products with their plans, by key.")
+    async def products(self, info: Info[Context, None]) -> list[Product]:
+        """List them; there are few."""
+        catalogue = await info.context.loaders.catalogue()
+        return [product_of(catalogue, product) for product in catalogue.products]
+
+    @reading(Permission.CATALOGUE_READ, "The plan of a product by its key, or null.")
+    async def plan(
+        self,
+        info: Info[Context, None],
+        product: Annotated[str, strawberry.argument(description="The product's key, such as llm.")],
+        key: Annotated[str, strawberry.argument(description="The plan's key, such as pro.")],
+    ) -> Plan | None:
+        """Look one up."""
+        catalogue = await info.context.loaders.catalogue()
+        try:
+            found = catalogue.plan(product, key)
+            return plan_of(catalogue, found, catalogue.current_version(product, key).id)
+        except (plans.ProductNotFound, plans.PlanNotFound):
+            return None
+
+    @reading(Permission.PRICE_READ, "The provider price list, by provider, model, pool and date.")
+    async def provider_prices(
+        self,
+        info: Info[Context, None],
+        provider: Annotated[
+            str | None, strawberry.argument(description="Rows of this provider, such as gemini.")
+        ] = None,
+        at: Annotated[datetime | None, strawberry.argument(description="Rows in force at this instant.")] = None,
+        first: First = PAGE_DEFAULT,
+        after: After = None,
+    ) -> Connection[ProviderPrice]:
+        """List a page."""
+
+        async def load(last: UUID | None, limit: int) -> list[tuple[UUID, ProviderPrice]]:
+            async with info.context.runtime.db.transaction() as tx:
+                found = await service.list_provider_prices(
+                    tx,
+                    info.context.call,
+                    provider=provider,
+                    at=at,
+                    after=ProviderPriceId(last) if last else None,
+                    limit=limit,
+                )
+            return [(row.id, _provider_price_of(row)) for row in found]
+
+        return await page(info.context, first, after, load)

@@ -1,0 +1,78 @@
+"""What one GraphQL request or one socket carries."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from api.context import Serving
+from api.graphql.loaders import Loaders
+from domain.kernel.call import Call, Principal
+from domain.kernel.errors import DomainError, Kind
+from domain.runtime import Runtime
+
+# Nodes of connections, and lines of invoices, that one operation may load in all.
+NODES_MAX = 10_000
+
+
+@dataclass(eq=False)
+class QueryTooLarge(DomainError):
+    """The query asks for more than {nodes_max} nodes in all. Ask for shorter pages, or for fewer lists in lists."""
+
+    code = "query_too_large"
+    kind = Kind.TOO_LARGE
+    nodes_max: int
+
+
+@dataclass(slots=True)
+class Context:
+    """One GraphQL request, or one socket: then the credential comes with the connection's first message."""
+
+    serving: Serving
+    principal: Principal | None = None
+    connection_params: dict[str, Any] | None = None
+    nodes: int = 0
+    _credential: str | None = field(default=None, repr=False)
+    _call: Call | None = field(default=None, repr=False)
+    _loaders: Loaders | None = field(default=None, repr=False)
+
+    @property
+    def runtime(self) -> Runtime:
+        """The process's runtime."""
+        return self.serving.runtime
+
+    @property
+    def is_socket(self) -> bool:
+        """Whether it outlives one operation."""
+        return self.connection_params is not None
+
+    @property
+    def call(self) -> Call:
+        """The call of this request; on a socket, which lives long, a new one each time it is asked for."""
+        assert self.principal is not None, "the view signs the caller in before anything resolves"
+        if self.is_socket:
+            return self.runtime.call(self.principal)
+        if self._call is None:
+            self._call = self.runtime.call(self.principal)
+        return self._call
+
+    @property
+    def loaders(self) -> Loaders:
+        """Batching look-ups: a request remembers what it has loaded, a socket does not."""
+        if self._loaders is None:
+            self._loaders = Loaders(self.runtime, self.call, cache=not self.is_socket)
+        return self._loaders
+
+    async def sign_in(self, credential: str | None) -> None:
+        """Find out who asks. Raises CredentialsMissing, CredentialsRejected, TokensUnverifiable."""
+        self._credential = credential
+        await self.check_credential()
+
+    async def check_credential(self) -> None:
+        """Look at the credential again: one that is expired or revoked by now is refused. Raises as `sign_in`."""
+        authenticator = self.serving.authenticator
+        self.principal = await authenticator.authenticate(self._credential, self.runtime.now())
+
+    def spend(self, nodes: int) -> None:
+        """Count nodes that the present operation loads. Raises QueryTooLarge."""
+        self.nodes += nodes
+        if self.nodes > NODES_MAX:
+            raise QueryTooLarge(NODES_MAX)

@@ -1,0 +1,201 @@
+"""Customers, and all that belongs to one."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import strawberry
+from strawberry.types import Info
+
+from api.graphql import ids
+from api.graphql.clocks import TestClock, clock_of
+from api.graphql.context import Context
+from api.graphql.fields import changing, reading
+from api.graphql.invoices import Invoice, invoices_of
+from api.graphql.journal import BillingEvent, billing_events_of
+from api.graphql.paging import PAGE_DEFAULT, After, Connection, First, page
+from api.graphql.payments import PaymentMethod, method_of
+from api.graphql.permissions import guarded_type
+from api.graphql.problems import AnyProblem
+from api.graphql.subscriptions import Subscription, subscription_of
+from domain.access.roles import Permission
+from domain.customers import customer as customers
+from domain.customers import service
+from domain.db import Tx
+from domain.kernel.call import Call, Environment
+from domain.kernel.ids import ClockId, CustomerId
+
+
+@guarded_type(Permission.CUSTOMER_READ, "Who buys from the merchant.")
+class Customer:
+    """A customer."""
+
+    key: strawberry.Private[CustomerId]
+    clock_key: strawberry.Private[ClockId | None]
+    id: strawberry.ID = strawberry.field(description="`cus_…`")
+    environment: Environment = strawberry.field(description="Live or test, for life.")
+    external_id: str | None = strawberry.field(description="The merchant's own id, unique in its environment.")
+    name: str = strawberry.field(description="Who it is; stored encrypted.")
+    email: str = strawberry.field(description="Where notices go; stored encrypted.")
+    zone: str = strawberry.field(description="IANA time zone of its calendar, such as Europe/Berlin.")
+    locale: str = strawberry.field(description="Language of its notices, such as en or de-CH.")
+    country: str | None = strawberry.field(description="ISO 3166 country, two letters.")
+    created_at: datetime = strawberry.field(description="When it was created, in real time.")
+
+    @reading(Permission.CLOCK_READ, "The test clock it is bound to, if any.")
+    async def clock(self, info: Info[Context, None]) -> TestClock | None:
+        """Load the clock with others of the same request."""
+        found = await info.context.loaders.clocks.load(self.clock_key) if self.clock_key else None
+        return clock_of(found) if found else None
+
+    @reading(Permission.SUBSCRIPTION_READ, "Its subscriptions, ended ones too, newest first, at most 100.")
+    async def subscriptions(self, info: Info[Context, None]) -> list[Subscription]:
+        """Load them with those of other customers of the request."""
+        return [subscription_of(each) for each in await info.context.loaders.subscriptions.load(self.key) or ()]
+
+    @reading(Permission.INVOICE_READ, "Its invoices and statements, newest first.")
+    async def invoices(
+        self, info: Info[Context, None], first: First = PAGE_DEFAULT, after: After = None
+    ) -> Connection[Invoice]:
+        """Load a page."""
+        return await invoices_of(info.context, self.key, first, after)
+
+    @reading(Permission.PAYMENT_READ, "What it pays with, the default one first, at most 50.")
+    async def payment_methods(self, info: Info[Context, None]) -> list[PaymentMethod]:
+        """Load them with those of other customers of the request."""
+        return [method_of(each) for each in await info.context.loaders.methods.load(self.key) or ()]
+
+    @reading(Permission.INVOICE_READ, "What happened to its money and subscriptions, newest first.")
+    async def billing_events(
+        self, info: Info[Context, None], first: First = PAGE_DEFAULT, after: After = None
+    ) -> Connection[BillingEvent]:
+        """Load a page."""
+        return await billing_events_of(info.context, self.key, first, after)
+
+
+def customer_of(value: customers.Customer) -> Customer:
+    """Wrap a customer."""
+    return Customer(
+        key=value.id,
+        clock_key=value.clock_id,
+        id=ids.id_of("customer", value.id),
+        environment=value.environment,
+        external_id=value.external_id,
+        name=value.name,
+        email=value.email,
+        zone=value.zone,
+        locale=value.locale,
+        country=value.country,
+        created_at=value.created_at,
+    )
+
+
+@guarded_type(Permission.CUSTOMER_WRITE, "The customer was created.")
+class CustomerCreated:
+    """Success of createCustomer."""
+
+    customer: Customer = strawberry.field(description="The new customer.")
+
+
+@strawberry.input(description="A new customer.")
+class CreateCustomerInput:
+    """Input of createCustomer."""
+
+    environment: Environment = strawberry.field(description="Live or test, for life.")
+    name: str = strawberry.field(description="1 to 200 characters; stored encrypted.")
+    email: str = strawberry.field(description="Where notices go; stored encrypted.")
+    zone: str = strawberry.field(description="IANA time zone, such as Europe/Berlin.", default="UTC")
+    locale: str = strawberry.field(description="Language tag, such as en or de-CH.", default="en")
+    country: str | None = strawberry.field(description="ISO 3166, two capital letters.", default=None)
+    external_id: str | None = strawberry.field(
+        description="The merchant's own id, unique in the environment: creating it again is refused.", default=None
+    )
+    clock_id: strawberry.ID | None = strawberry.field(
+        description="A test clock to bind to, for test customers.", default=None
+    )
+
+
+CreateCustomerResult = Annotated[
+    CustomerCreated | AnyProblem, strawberry.union("CreateCustomerResult", description="What became of createCustomer.")
+]
+
+
+async def _named(tx: Tx, call: Call, external_id: str, environment: Environment | None) -> Sequence[customers.Customer]:
+    """Find the customers with an external id: one in each environment that is looked at."""
+    found: list[customers.Customer] = []
+    for each in [environment] if environment else Environment:
+        found += (await service.customers_by_external_id(tx, call, [external_id], environment=each)).values()
+    return found
+
+
+@strawberry.type
+class CustomerQuery:
+    """Queries about customers."""
+
+    @reading(Permission.CUSTOMER_READ, "A customer, or null.")
+    async def customer(
+        self, info: Info[Context, None], id: Annotated[strawberry.ID, strawberry.argument(description="`cus_…`")]
+    ) -> Customer | None:
+        """Look one up."""
+        async with info.context.runtime.db.transaction() as tx:
+            found = await service.find_customer(tx, info.context.call, ids.customer_id(id))
+        return customer_of(found) if found else None
+
+    @reading(Permission.CUSTOMER_READ, "Customers that the caller may see, newest first.")
+    async def customers(
+        self,
+        info: Info[Context, None],
+        environment: Annotated[
+            Environment | None, strawberry.argument(description="Those of one environment only.")
+        ] = None,
+        external_id: Annotated[
+            str | None, strawberry.argument(description="The one with this id of the merchant's own.")
+        ] = None,
+        first: First = PAGE_DEFAULT,
+        after: After = None,
+    ) -> Connection[Customer]:
+        """List a page."""
+        call = info.context.call
+
+        async def load(last: UUID | None, limit: int) -> list[tuple[UUID, Customer]]:
+            async with info.context.runtime.db.transaction() as tx:
+                if external_id is not None:
+                    listed = await _named(tx, call, external_id, environment) if last is None else []
+                else:
+                    listed = await service.list_customers(
+                        tx, call, environment=environment, after=CustomerId(last) if last else None, limit=limit
+                    )
+            return [(each.id, customer_of(each)) for each in listed]
+
+        return await page(info.context, first, after, load)
+
+
+@strawberry.type
+class CustomerMutation:
+    """Changes of customers."""
+
+    @changing(
+        Permission.CUSTOMER_WRITE,
+        "Create a customer. Give an external id to have a repetition refused.",
+    )
+    async def create_customer(
+        self,
+        info: Info[Context, None],
+        input: Annotated[CreateCustomerInput, strawberry.argument(description="The new customer.")],
+    ) -> CreateCustomerResult:
+        """Create it."""
+        async with info.context.runtime.db.transaction() as tx:
+            created = await service.create_customer(
+                tx,
+                info.context.call,
+                environment=input.environment,
+                name=input.name,
+                email=input.email,
+                zone=input.zone,
+                locale=input.locale,
+                country=input.country,
+                external_id=input.external_id,
+                clock_id=ids.clock_id(input.clock_id) if input.clock_id else None,
+            )
+        return CustomerCreated(customer=customer_of(created))

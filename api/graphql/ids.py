@@ -1,0 +1,53 @@
+"""Ids at this edge: `cus_…` text in, typed UUIDs inside."""
+
+from uuid import UUID
+
+import strawberry
+
+from domain.kernel import ids
+from domain.kernel.ids import ClockId, CustomerId, InvoiceId, JobId, KeyId, SubscriptionId
+
+
+def id_of(noun: str, value: UUID) -> strawberry.ID:
+    """Write an id for a client."""
+    return strawberry.ID(ids.encode(noun, value))
+
+
+def customer_id(text: str) -> CustomerId:
+    """Read a customer's id. Raises IdMalformed."""
+    return CustomerId(ids.decode("customer", text))
+
+
+def clock_id(text: str) -> ClockId:
+    """Read a test clock's id. Raises IdMalformed."""
+    return ClockId(ids.decode("clock", text))
+
+
+def subscription_id(text: str) -> SubscriptionId:
+    """Read a subscription's id. Raises IdMalformed."""
+    return SubscriptionId(ids.decode("subscription", text))
+
+
+def invoice_id(text: str) -> InvoiceId:
+    """Read an invoice's id. Raises IdMalformed."""
+    return InvoiceId(ids.decode("invoice", text))
+
+
+def key_id(text: str) -> KeyId:
+    """Read an API key's id. Raises IdMalformed."""
+    return KeyId(ids.decode("key", text))
+
+
+def find_subscription_id(text: str | None) -> SubscriptionId | None:
+    """Read a subscription's id where one is given. Raises IdMalformed."""
+    return subscription_id(text) if text is not None else None
+
+
+def uuid_of(text: str) -> UUID:
+    """Read an id as idempotency rows keep it."""
+    return UUID(text)
+
+
+def job_id(text: str) -> JobId:
+    """Read a job's id. Raises IdMalformed."""
+    return JobId(ids.decode("job", text))

@@ -1,0 +1,212 @@
+"""Invoices and the lines that explain them."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+from uuid import UUID
+
+import strawberry
+from strawberry.types import Info
+
+from api.graphql import ids
+from api.graphql.context import Context
+from api.graphql.enums import name_enum
+from api.graphql.fields import reading
+from api.graphql.loaders import PageOf
+from api.graphql.paging import Connection, page
+from api.graphql.permissions import guarded_type
+from api.graphql.scalars import Json, Money, exact, money_of
+from api.graphql.subscriptions import Period
+from domain.access.roles import Permission
+from domain.invoices import invoice as invoices
+from domain.invoices import service
+from domain.kernel.ids import CustomerId, InvoiceId
+from domain.payments import attempt as attempts
+from domain.payments.declines import advice
+
+name_enum(
+    invoices.State,
+    "InvoiceState",
+    "Where an invoice stands.",
+    DRAFT="It still grows.",
+    OPEN="It is issued and owed.",
+    PAID="It is paid in full, for ever.",
+    VOID="It was taken back, for ever.",
+    UNCOLLECTIBLE="It is owed, and written off.",
+)
+name_enum(
+    invoices.InvoiceKind,
+    "InvoiceKind",
+    "What a list of lines is.",
+    INVOICE="It is owed, and has a number once it is issued.",
+    STATEMENT="Its lines are all zero: nothing is owed, and it has no number.",
+)
+name_enum(
+    invoices.LineKind,
+    "LineKind",
+    "What a line charges.",
+    FEE="A fee period, in advance.",
+    USAGE="Usage, in arrears.",
+    CAP="It takes off what lies above a monthly cost cap.",
+)
+name_enum(
+    attempts.AttemptState,
+    "PaymentAttemptState",
+    "Where a payment attempt stands.",
+    PLANNED="It is written down and not sent yet.",
+    SENT="It is sent; there is no answer yet.",
+    PROCESSING="The bank works on it.",
+    ACTION_REQUIRED="The customer has to confirm it at the bank.",
+    UNKNOWN="The answer was lost; it is found out.",
+    SUCCEEDED="The money came.",
+    FAILED="It was declined.",
+    SUPERSEDED="Another payment method has taken over.",
+)
+
+
+@guarded_type(Permission.INVOICE_READ, "One amount on an invoice, and how it came about.")
+class InvoiceLine:
+    """A line."""
+
+    id: strawberry.ID = strawberry.field(description="`line_…`")
+    subscription_id: strawberry.ID = strawberry.field(description="`sub_…`")
+    kind: invoices.LineKind = strawberry.field(description="What it charges.")
+    description: str = strawberry.field(description="For people.")
+    period: Period = strawberry.field(description="The time that it charges.")
+    quantity: Decimal = strawberry.field(description="In `unit`, exact.")
+    unit: str = strawberry.field(description="What the quantity counts.")
+    amount: Money = strawberry.field(description="Net, rounded once.")
+    tax: Money = strawberry.field(description="This line's part of the invoice's tax.")
+    revision: int = strawberry.field(description="0 is the first; each later difference takes the next.")
+    derivation: Json = strawberry.field(
+        description="How the amount came about: price, quantities, tiers or rates, exact amount, events counted."
+    )
+
+
+@guarded_type(Permission.PAYMENT_READ, "One try to collect an invoice.")
+class PaymentAttempt:
+    """A payment attempt."""
+
+    id: strawberry.ID = strawberry.field(description="`att_…`")
+    number: int = strawberry.field(description="1, 2, 3 … for its invoice.")
+    state: attempts.AttemptState = strawberry.field(description="Where it stands.")
+    amount: Money = strawberry.field(description="What was to be collected, tax included.")
+    method_id: strawberry.ID | None = strawberry.field(
+        description="`pm_…` of Tollgate; null for money that came without a try of ours, such as a transfer."
+    )
+    advice: str | None = strawberry.field(description="What the customer can do, where it was declined.")
+    created_at: datetime = strawberry.field(description="When it was planned, in real time.")
+    settled_at: datetime | None = strawberry.field(description="When it came to its end, in real time.")
+
+
+@guarded_type(Permission.INVOICE_READ, "What one customer owes in one currency. Once opened only its state changes.")
+class Invoice:
+    """An invoice."""
+
+    key: strawberry.Private[InvoiceId]
+    customer_key: strawberry.Private[CustomerId]
+    id: strawberry.ID = strawberry.field(description="`inv_…`")
+    customer_id: strawberry.ID = strawberry.field(description="`cus_…`")
+    kind: invoices.InvoiceKind = strawberry.field(description="Invoice or statement.")
+    state: invoices.State = strawberry.field(description="Where it stands.")
+    number: str | None = strawberry.field(description="Gap-free per year; null for drafts and statements.")
+    currency: str = strawberry.field(description="ISO 4217.")
+    created_at: datetime = strawberry.field(description="When it was drafted, in business time.")
+    issued_at: datetime | None = strawberry.field(description="When it was opened, in business time.")
+    due_at: datetime | None = strawberry.field(description="When it is to be paid, in business time.")
+    paid_at: datetime | None = strawberry.field(description="When it was paid, in business time.")
+    subtotal: Money = strawberry.field(description="Sum of the lines, net.")
+    tax: Money = strawberry.field(description="Sum of the taxes.")
+    total: Money = strawberry.field(description="What is to be paid in all.")
+    amount_due: Money = strawberry.field(description="What is still to be paid.")
+    amount_paid: Money = strawberry.field(description="What was paid.")
+
+    @reading(Permission.INVOICE_READ, "Its lines, in the order in which they are printed.")
+    async def lines(self, info: Info[Context, None]) -> list[InvoiceLine]:
+        """Load them with those of the other invoices of the request."""
+        found = await info.context.loaders.lines.load(self.key) or []
+        info.context.spend(len(found))
+        return [line_of(line) for line in found]
+
+    @reading(Permission.PAYMENT_READ, "The tries to collect it, newest first.")
+    async def attempts(self, info: Info[Context, None]) -> list[PaymentAttempt]:
+        """Load them with those of the other invoices of the request."""
+        found = await info.context.loaders.attempts.load((self.customer_key, self.key)) or []
+        return [_attempt_of(attempt) for attempt in found]
+
+
+def _attempt_of(value: attempts.Attempt) -> PaymentAttempt:
+    return PaymentAttempt(
+        id=ids.id_of("attempt", value.id),
+        number=value.number,
+        state=value.state,
+        amount=money_of(value.amount),
+        method_id=ids.id_of("method", value.method_id) if value.method_id else None,
+        advice=advice(value.decline) if value.decline else None,
+        created_at=value.created_at,
+        settled_at=value.settled_at,
+    )
+
+
+def line_of(value: invoices.Line) -> InvoiceLine:
+    """Wrap a line."""
+    return InvoiceLine(
+        id=ids.id_of("line", value.id),
+        subscription_id=ids.id_of("subscription", value.identity.subscription_id),
+        kind=value.identity.kind,
+        description=value.description,
+        period=Period(start=value.period.start, end=value.period.end),
+        quantity=exact(value.quantity),
+        unit=value.unit,
+        amount=money_of(value.amount),
+        tax=money_of(value.tax),
+        revision=value.revision,
+        derivation=Json(value.derivation),
+    )
+
+
+def invoice_of(value: invoices.Invoice) -> Invoice:
+    """Wrap an invoice."""
+    return Invoice(
+        key=value.id,
+        customer_key=value.customer_id,
+        id=ids.id_of("invoice", value.id),
+        customer_id=ids.id_of("customer", value.customer_id),
+        kind=value.kind,
+        state=value.state,
+        number=value.number,
+        currency=value.currency,
+        created_at=value.created_at,
+        issued_at=value.issued_at,
+        due_at=value.due_at,
+        paid_at=value.paid_at,
+        subtotal=money_of(value.subtotal),
+        tax=money_of(value.tax),
+        total=money_of(value.total),
+        amount_due=money_of(value.amount_due),
+        amount_paid=money_of(value.amount_paid),
+    )
+
+
+async def invoices_of(context: Context, customer_id: CustomerId, first: int, after: str | None) -> Connection[Invoice]:
+    """Load a page of one customer's invoices, newest first, with those of the other customers of the request."""
+
+    async def load(last: UUID | None, limit: int) -> list[tuple[UUID, Invoice]]:
+        found = await context.loaders.invoices.load(PageOf(customer_id, last, limit)) or []
+        return [(each.id, invoice_of(each)) for each in found]
+
+    return await page(context, first, after, load)
+
+
+@strawberry.type
+class InvoiceQuery:
+    """Queries about invoices."""
+
+    @reading(Permission.INVOICE_READ, "An invoice, or null.")
+    async def invoice(
+        self, info: Info[Context, None], id: Annotated[strawberry.ID, strawberry.argument(description="`inv_…`")]
+    ) -> Invoice | None:
+        """Look one up."""
+        async with info.context.runtime.db.transaction() as tx:
+            found = await service.find_invoice(tx, info.context.call, ids.invoice_id(id))
+        return invoice_of(found) if found else None

@@ -1,0 +1,152 @@
+"""Live data over websockets: first a snapshot, then a numbered frame whenever something moved.
+
+A wake-up through Redis says that a customer's rows may have moved; the truth is read from Postgres each time, and also
+every REREAD_S without any wake-up. Frames are coalesced, never queued: a slow client skips states, not numbers. The
+caller's credential and rights are looked at again before every frame.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+import strawberry
+from strawberry.types import Info
+
+from api.graphql import ids
+from api.graphql.context import Context
+from api.graphql.fields import coded, watching
+from api.graphql.invoices import Invoice, invoice_of
+from api.graphql.permissions import guarded_type
+from api.graphql.usage import Usage, read_usage
+from api.problems import PASSING_FAULTS, DatabaseUnreachable
+from domain.access.roles import Permission
+from domain.customers import service as customers
+from domain.invoices import service as invoices
+from domain.kernel.errors import DomainError
+from domain.kernel.ids import CustomerId, InvoiceId
+
+# At most five frames a second for a subscriber, and a look at the rows at least every ten seconds.
+FRAME_GAP_S = 0.2
+REREAD_S = 10.0
+INVOICES_WATCHED = 50
+T = TypeVar("T")
+WatchedId = Annotated[strawberry.ID, strawberry.argument(name="customerId", description="Whom to watch: `cus_…`.")]
+
+
+@guarded_type(Permission.USAGE_READ, "A customer's usage as it stands. The first frame is the snapshot.")
+class UsageFrame:
+    """A frame of usageChanged."""
+
+    sequence: int = strawberry.field(description="1, 2, 3 … in this operation, without gaps.")
+    usage: Usage = strawberry.field(description="All of it, not only what moved.")
+
+
+@guarded_type(Permission.INVOICE_READ, "An invoice as it stands. The first frames are the newest ones, oldest first.")
+class InvoiceFrame:
+    """A frame of invoiceChanged."""
+
+    sequence: int = strawberry.field(description="1, 2, 3 … in this operation, without gaps.")
+    invoice: Invoice = strawberry.field(description="All of it.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """One subscriber: whom it watches, and with which permission."""
+
+    context: Context
+    customer_id: CustomerId
+    permission: Permission
+
+    async def check(self) -> None:
+        """Refuse a caller whose credential has ended, or who may not see the customer."""
+        await self.context.check_credential()
+        call = self.context.call
+        call.need(self.permission)
+        async with self.context.runtime.db.transaction() as tx:
+            await customers.load_customer(tx, call, self.customer_id)
+
+    async def states(self, read: Callable[[], Awaitable[T]]) -> AsyncGenerator[T, None]:
+        """Yield what is read, whenever it differs from what was yielded before."""
+        before: T | None = None
+        async with self.context.runtime.wakeups.watch(self.customer_id) as moved:
+            while True:
+                moved.clear()
+                await self.check()
+                state = await read()
+                if state != before:
+                    before = state
+                    yield state
+                    await asyncio.sleep(FRAME_GAP_S)
+                try:
+                    await asyncio.wait_for(moved.wait(), REREAD_S)
+                except TimeoutError:
+                    continue
+
+
+async def _usage_frames(context: Context, customer_id: strawberry.ID) -> AsyncGenerator[UsageFrame, None]:
+    watch = _Watch(context, ids.customer_id(customer_id), Permission.USAGE_READ)
+    sequence = 0
+    async with aclosing(watch.states(lambda: read_usage(context, watch.customer_id))) as states:
+        async for usage in states:
+            sequence += 1
+            yield UsageFrame(sequence=sequence, usage=usage)
+
+
+async def _invoice_frames(context: Context, customer_id: strawberry.ID) -> AsyncGenerator[InvoiceFrame, None]:
+    watch = _Watch(context, ids.customer_id(customer_id), Permission.INVOICE_READ)
+    sequence, versions = 0, dict[InvoiceId, int]()
+
+    async def read() -> list[tuple[InvoiceId, int, Invoice]]:
+        async with context.runtime.db.transaction() as tx:
+            found = await invoices.list_invoices(
+                tx, context.call, customer_id=watch.customer_id, limit=INVOICES_WATCHED
+            )
+        return [(each.id, each.version, invoice_of(each)) for each in reversed(found)]
+
+    async with aclosing(watch.states(read)) as states:
+        async for state in states:
+            for invoice_id, version, invoice in state:
+                if versions.get(invoice_id) != version:
+                    versions[invoice_id] = version
+                    sequence += 1
+                    yield InvoiceFrame(sequence=sequence, invoice=invoice)
+
+
+async def _with_codes(frames: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """Pass frames on; a refusal ends them with an error that has a code."""
+    try:
+        async for frame in frames:
+            yield frame
+    except DomainError as error:
+        raise coded(error) from error
+    except PASSING_FAULTS as fault:
+        raise coded(DatabaseUnreachable()) from fault
+    finally:
+        await frames.aclose()
+
+
+@strawberry.type(description="What can be watched over a websocket with graphql-transport-ws.")
+class Live:
+    """The root of live data."""
+
+    @watching(
+        Permission.USAGE_READ,
+        "A customer's usage, cost and limits: a snapshot at once, then at most five changes a second.",
+    )
+    async def usage_changed(
+        self, info: Info[Context, None], customer_id: WatchedId
+    ) -> AsyncGenerator[UsageFrame, None]:
+        """Watch one customer's usage."""
+        return _with_codes(_usage_frames(info.context, customer_id))
+
+    @watching(
+        Permission.INVOICE_READ,
+        "A customer's invoices and statements: the 50 newest at once, then each of them that is new or moved.",
+    )
+    async def invoice_changed(
+        self, info: Info[Context, None], customer_id: WatchedId
+    ) -> AsyncGenerator[InvoiceFrame, None]:
+        """Watch one customer's invoices."""
+        return _with_codes(_invoice_frames(info.context, customer_id))

@@ -1,0 +1,103 @@
+"""Look-ups that are batched within a request: what a list reaches costs one statement, however long the list."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
+from strawberry.dataloader import DataLoader
+
+from domain.customers import service as customers
+from domain.customers.clock import Clock
+from domain.db import Tx
+from domain.invoices import service as invoices
+from domain.invoices.invoice import Invoice, Line
+from domain.journal import store as journal
+from domain.journal.store import BillingEvent
+from domain.kernel.call import Call
+from domain.kernel.ids import ClockId, CustomerId, InvoiceId
+from domain.payments import store as payments
+from domain.payments.attempt import Attempt
+from domain.payments.method import PaymentMethod
+from domain.payments.methods import service as methods
+from domain.plans.plan import Catalogue
+from domain.runtime import Runtime
+from domain.subscriptions import service as subscriptions
+from domain.subscriptions.subscription import Subscription
+
+K = TypeVar("K")
+V = TypeVar("V")
+# As many as a page has; lines of so many invoices still fit into one statement's bound.
+BATCH_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class PageOf:
+    """A page of one customer's rows: those before an id, newest first."""
+
+    customer_id: CustomerId
+    before: UUID | None
+    limit: int
+
+
+async def _attempts(
+    tx: Tx, keys: Sequence[tuple[CustomerId, InvoiceId]]
+) -> Mapping[tuple[CustomerId, InvoiceId], list[Attempt]]:
+    found = await payments.list_attempts_of(tx, keys)
+    return {key: found[key[1]] for key in keys}
+
+
+class Loaders:
+    """One request's loaders. Each batch opens a transaction of its own."""
+
+    def __init__(self, runtime: Runtime, call: Call, *, cache: bool) -> None:
+        """Load nothing yet. Of `call` only its rights matter."""
+        self._runtime, self._cache = runtime, cache
+        scope = call.scope
+        self.clocks: DataLoader[ClockId, Clock | None] = self._by_id(customers.clocks_by_id)
+        self.subscriptions: DataLoader[CustomerId, list[Subscription] | None] = self._by_id(
+            lambda tx, ids: subscriptions.subscriptions_of_customers(tx, ids, scope=scope)
+        )
+        self.lines: DataLoader[InvoiceId, list[Line] | None] = self._by_id(
+            lambda tx, ids: invoices.lines_by_invoice_ids(tx, ids, scope=scope)
+        )
+        self.attempts: DataLoader[tuple[CustomerId, InvoiceId], list[Attempt] | None] = self._by_id(_attempts)
+        self.methods: DataLoader[CustomerId, list[PaymentMethod] | None] = self._by_id(
+            lambda tx, ids: methods.methods_of_customers(tx, ids, scope=scope)
+        )
+        self.invoices: DataLoader[PageOf, list[Invoice] | None] = self._by_page(
+            lambda tx, ids, before, limit: invoices.invoices_by_customer_ids(
+                tx, call, ids, before=InvoiceId(before) if before else None, limit=limit
+            )
+        )
+        self.billing_events: DataLoader[PageOf, list[BillingEvent] | None] = self._by_page(
+            lambda tx, ids, before, limit: journal.list_billing_events_of(tx, ids, before=before, limit=limit)
+        )
+
+    async def catalogue(self) -> Catalogue:
+        """Return what is sold; the process keeps it while it does not change."""
+        return await self._runtime.catalogue()
+
+    def _by_id(self, load: Callable[[Tx, Sequence[K]], Awaitable[Mapping[K, V]]]) -> DataLoader[K, V | None]:
+        async def batch(keys: list[K]) -> list[V | None]:
+            async with self._runtime.db.transaction() as tx:
+                found = await load(tx, keys)
+            return [found.get(key) for key in keys]
+
+        return DataLoader(load_fn=batch, max_batch_size=BATCH_MAX, cache=self._cache)
+
+    def _by_page(
+        self, load: Callable[[Tx, Sequence[CustomerId], UUID | None, int], Awaitable[Mapping[CustomerId, V]]]
+    ) -> DataLoader[PageOf, V | None]:
+        """Make a loader of pages: one statement for each place and length that a document asks for."""
+
+        async def batch(keys: list[PageOf]) -> list[V | None]:
+            found: dict[PageOf, V] = {}
+            async with self._runtime.db.transaction() as tx:
+                for before, limit in dict.fromkeys((key.before, key.limit) for key in keys):
+                    ids = [key.customer_id for key in keys if (key.before, key.limit) == (before, limit)]
+                    rows = await load(tx, ids, before, limit)
+                    found |= {PageOf(customer_id, before, limit): each for customer_id, each in rows.items()}
+            return [found.get(key) for key in keys]
+
+        return DataLoader(load_fn=batch, max_batch_size=BATCH_MAX, cache=self._cache)

@@ -1,0 +1,58 @@
+"""The schema, put together from one file per concept. `make schema` writes it to schema.graphql."""
+
+from strawberry.tools import merge_types
+from strawberry.types.base import get_object_definition
+
+from api.graphql.catalogue import CatalogueQuery
+from api.graphql.clocks import ClockMutation, ClockQuery
+from api.graphql.customers import CustomerMutation, CustomerQuery
+from api.graphql.documents import KnownDocuments
+from api.graphql.events import EventMutation, EventQuery
+from api.graphql.invoices import InvoiceQuery
+from api.graphql.journal import JournalMutation, JournalQuery
+from api.graphql.keys import KeyMutation, KeyQuery
+from api.graphql.ledger import LedgerQuery
+from api.graphql.live import Live
+from api.graphql.payments import PaymentMutation
+from api.graphql.scalars import CONFIG
+from api.graphql.subscriptions import SubscriptionMutation, SubscriptionQuery
+from api.graphql.usage import UsageQuery
+from api.graphql.view import Errors, QuietSchema
+
+
+def _root(name: str, description: str, *parts: type) -> type:
+    """Merge the parts that each concept has of a root type."""
+    merged = merge_types(name, parts)
+    get_object_definition(merged, strict=True).description = description
+    return merged
+
+
+Query = _root(
+    "Query",
+    "What can be read. A look-up that finds nothing, or what the caller may not see, is null.",
+    KeyQuery,
+    CatalogueQuery,
+    CustomerQuery,
+    SubscriptionQuery,
+    UsageQuery,
+    EventQuery,
+    InvoiceQuery,
+    JournalQuery,
+    LedgerQuery,
+    ClockQuery,
+)
+Mutation = _root(
+    "Mutation",
+    "What can be changed. Each answers with what happened, or with a Problem that says why it did not.",
+    KeyMutation,
+    CustomerMutation,
+    SubscriptionMutation,
+    PaymentMutation,
+    EventMutation,
+    JournalMutation,
+    ClockMutation,
+)
+
+schema = QuietSchema(
+    query=Query, mutation=Mutation, subscription=Live, config=CONFIG, extensions=[Errors, KnownDocuments]
+)
