@@ -1,18 +1,24 @@
 """`python -m workers`: the worker process."""
 
 import asyncio
+import sys
 
 from domain.adapters.log import set_up_logging
-from domain.config import Settings, check_serving
+from domain.config import check_serving, read_settings
+from domain.kernel.errors import DomainError
 from workers.settings import work
 
 
 def main() -> None:
     """Read the settings, refuse bad ones in one line, and work until stopped."""
-    settings = Settings()
-    check_serving(settings)
-    set_up_logging()
-    asyncio.run(work(settings))
+    try:
+        settings = read_settings()
+        check_serving(settings)
+        set_up_logging()
+        asyncio.run(work(settings))
+    except DomainError as error:
+        sys.stderr.write(f"tollgate: {error.message}\n")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -118,7 +118,9 @@ async def _ensure_customer(client: Client) -> str:
     customer_id = str(found[0]["id"]) if found else await _create_customer(client)
     customer = await client.read(documents.CUSTOMER, id=customer_id)
     if not customer["paymentMethods"]:
-        await client.change(documents.ATTACH_METHOD, customerId=customer_id, gatewayMethodId=CARD)
+        await client.change(
+            documents.ATTACH_METHOD, customerId=customer_id, gatewayMethodId=CARD, idempotencyKey=EXTERNAL_ID
+        )
     if not customer["subscriptions"]:
         await client.change(
             documents.SUBSCRIBE,

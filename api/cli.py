@@ -1,0 +1,275 @@
+"""The command `tollgate`. Each command imports what it needs when it runs, so that `tollgate --help` is quick."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from api.local.errors import LocalStackError
+from api.replay.errors import ReplayError
+from domain.kernel.errors import DomainError
+
+if TYPE_CHECKING:
+    from api.replay.client import Client
+    from domain.config import Settings
+
+# One message on a socket; a subscription document and its variables are far below.
+SOCKET_MESSAGE_BYTES_MAX = 1_000_000
+GRACE_S = 10
+BACKLOG = 2_048
+INTERRUPTED = 130
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="tollgate", help="A billing backend.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
+clocks = typer.Typer(help="Test clocks: the time of test customers.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(clocks, name="clock")
+
+ApiUrl = Annotated[str, typer.Option(help="The server's address; else the running system's of TOLLGATE_HOME.")]
+Token = Annotated[str, typer.Option(help="A staff token; else that of the running system's demo.")]
+
+
+@app.command()
+def up() -> None:
+    """Start everything on this machine and keep it running until Ctrl-C."""
+    from api.local.up import up as start  # noqa: PLC0415 -- loaded by this command only
+
+    start(_settings(), lambda line: print(line, flush=True))  # noqa: T201 -- for the person at the terminal
+
+
+@app.command()
+def serve() -> None:
+    """Serve the API with the settings of the environment."""
+    from domain.config import check_serving  # noqa: PLC0415 -- loaded by this command only
+
+    settings = _settings()
+    check_serving(settings)
+
+    import uvicorn  # noqa: PLC0415 -- loaded once the settings are known to be good
+
+    from api.app import create_app  # noqa: PLC0415 -- the same
+    from api.local.ports import claim_api_port  # noqa: PLC0415 -- the same
+    from domain.adapters.log import set_up_logging  # noqa: PLC0415 -- the same
+
+    claim_api_port(settings.port)
+    set_up_logging()
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=SOCKET_MESSAGE_BYTES_MAX,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+
+
+@app.command()
+def work() -> None:
+    """Run the worker with the settings of the environment. This process becomes it."""
+    from domain.config import check_serving  # noqa: PLC0415 -- loaded by this command only
+
+    check_serving(_settings())
+    os.execv(sys.executable, [sys.executable, "-m", "workers"])  # noqa: S606 -- our own module
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest revision. Safe to repeat."""
+    from migrations.run import newest_revision, upgrade  # noqa: PLC0415 -- loaded by this command only
+
+    asyncio.run(upgrade(_database_settings().database_url))
+    typer.echo(f"the database is at revision {newest_revision()}")
+
+
+@app.command()
+def seed() -> None:
+    """Publish the default catalogues and fill the provider price list. Safe to repeat."""
+    from api.seed import seed as fill  # noqa: PLC0415 -- loaded by this command only
+
+    settings = _database_settings()
+    settings.master_key_bytes()
+    seeded = asyncio.run(fill(settings))
+    typer.echo(f"{len(seeded.versions)} plan versions published, {seeded.provider_prices} provider prices added")
+
+
+@app.command()
+def schema() -> None:
+    """Print the GraphQL schema, as in schema.graphql."""
+    from api.graphql.schema import schema as graphql  # noqa: PLC0415 -- loaded by this command only
+
+    typer.echo(graphql.as_str())
+
+
+@app.command()
+def verify() -> None:
+    """Check that the set-up is complete; exits 1 when it is not."""
+    from api.verify import settings_at_home  # noqa: PLC0415 -- loaded by this command only
+    from api.verify import verify as check  # noqa: PLC0415 -- the same
+
+    found = asyncio.run(check(settings_at_home(_settings())))
+    for finding in found:
+        typer.echo(f"{'ok    ' if finding.good else 'failed'}  {finding.name:<15} {finding.detail}")
+    if not all(finding.good for finding in found):
+        raise typer.Exit(1)
+
+
+@clocks.command("show")
+def clock_show(clock_id: str, api_url: ApiUrl = "", token: Token = "") -> None:
+    """Show where a test clock stands."""
+    from api.replay import clock  # noqa: PLC0415 -- loaded by this command only
+
+    _print_clock(_with_client(api_url, token, lambda client: clock.show(client, clock_id)))
+
+
+@clocks.command("advance")
+def clock_advance(
+    clock_id: str,
+    to: Annotated[str, typer.Argument(help="An instant in ISO 8601 with an offset: 2027-01-31T00:00:00Z")],
+    *,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until everything due on the way is done.")] = False,
+    api_url: ApiUrl = "",
+    token: Token = "",
+) -> None:
+    """Send a test clock to an instant: everything that falls due on the way is run in order."""
+    from api.replay import clock  # noqa: PLC0415 -- loaded by this command only
+
+    target = _instant(to)
+
+    async def act(client: "Client") -> Any:
+        started = await clock.start(client, clock_id, target)
+        return await clock.arrive(client, clock_id, lambda _: None) if wait else started
+
+    _print_clock(_with_client(api_url, token, act))
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="CSV with the columns TIMESTAMP,ContextTokens,GeneratedTokens.")],
+    *,
+    customers: Annotated[int, typer.Option(min=1, max=100, help="Test customers that share the trace.")] = 10,
+    plan: Annotated[str, typer.Option(help="Their plan.")] = "pro",
+    product: Annotated[str, typer.Option(help="Their product.")] = "llm",
+    provider: Annotated[str, typer.Option(help="Provider of the model that is called.")] = "gemini",
+    model: Annotated[str, typer.Option(help="The model that is called.")] = "gemini-2.5-pro",
+    batch: Annotated[int, typer.Option(min=1, max=1_000, help="Events in a request.")] = 500,
+    close: Annotated[bool, typer.Option("--close", help="Then end the period and wait for the payments.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    api_url: ApiUrl = "",
+    api_key: Annotated[str, typer.Option(help="A test key of scope usage:write; else the demo's.")] = "",
+    token: Token = "",
+) -> None:
+    """Replay a recorded trace of LLM requests as usage of test customers; the same file counts once."""
+    import msgspec  # noqa: PLC0415 -- loaded by this command only
+
+    from api.replay import run as runs  # noqa: PLC0415 -- the same
+    from api.replay.show import Screen, print_table  # noqa: PLC0415 -- the same
+    from api.replay.trace import Run  # noqa: PLC0415 -- the same
+    from domain.adapters.clock import now  # noqa: PLC0415 -- the same
+
+    run = Run(runs.read_trace(file), customers, product, plan, provider, model)
+    screen = Screen()
+    result = _with_client(
+        api_url,
+        token,
+        lambda client: runs.replay(client, run, batch=batch, close=close, now=now(), screen=screen),
+        api_key=api_key,
+    )
+    facts = result.as_json()
+    if as_json:
+        typer.echo(msgspec.json.encode(facts).decode())
+    else:
+        print_table(facts)
+    for fault in result.faults:
+        screen.warn(fault)
+    if result.faults:
+        raise typer.Exit(1)
+
+
+@app.command()
+def conformance(directory: Annotated[Path, typer.Argument(help="A directory of worked cases.")]) -> None:
+    """Check worked cases against the code, and tell per area what came out."""
+    from api.conformance.run import run  # noqa: PLC0415 -- loaded by this command only
+
+    raise typer.Exit(run(directory, typer.echo))
+
+
+def main() -> None:
+    """Run a command. What it was refused is one line on standard error and status 1; Ctrl-C is status 130."""
+    try:
+        app()
+    except DomainError as error:
+        _fail(error.message)
+    except (LocalStackError, ReplayError) as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _fail(what: str) -> None:
+    sys.stderr.write(f"tollgate: {what}\n")
+    sys.exit(1)
+
+
+def _settings() -> "Settings":
+    from domain.config import read_settings  # noqa: PLC0415 -- pydantic takes a while to load
+
+    return read_settings()
+
+
+def _database_settings() -> "Settings":
+    from domain.config import SettingMissing  # noqa: PLC0415 -- the same
+
+    settings = _settings()
+    if not settings.database_url:
+        raise SettingMissing("DATABASE_URL", "Set it; on embedded defaults `tollgate up` does this by itself")
+    return settings
+
+
+def _with_client(api_url: str, token: str, act: Callable[["Client"], Awaitable[T]], *, api_key: str | None = None) -> T:
+    """Act with the credentials given, and the running demo's where one is empty; a key that is None is not needed."""
+    from api.local import demo  # noqa: PLC0415 -- loaded by the commands that need it
+    from api.replay.client import Client  # noqa: PLC0415 -- the same
+
+    if not (api_url and token) or api_key == "":
+        known = demo.read(_settings().home)
+        api_url, token, api_key = api_url or known.api_url, token or known.staff_token, api_key or known.api_key
+
+    async def run() -> T:
+        async with Client(api_url, token, api_key or "") as client:
+            return await act(client)
+
+    return asyncio.run(run())
+
+
+def _instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise typer.BadParameter("give an instant in ISO 8601 with an offset, such as 2027-01-31T00:00:00Z")
+    return instant
+
+
+def _print_clock(clock: Any) -> None:
+    target = f", on its way to {clock['targetAt']}" if clock["targetAt"] else ""
+    reason = f": {clock['reason']}" if clock["reason"] else ""
+    typer.echo(f"{clock['id']}  {clock['name']}  {clock['nowAt']}  {clock['state']}{target}{reason}")
+
+
+if __name__ == "__main__":
+    main()

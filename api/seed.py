@@ -1,0 +1,29 @@
+"""Fill an empty database with what every deployment needs: both products' catalogues and the provider price list."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from domain.access.roles import system_principal
+from domain.adapters import clock
+from domain.config import Settings
+from domain.db import Database, Tx, Vault
+from domain.kernel.call import Call
+from domain.plans import service as plans
+from domain.plans.service import Seeded
+
+
+@asynccontextmanager
+async def operator(settings: Settings) -> AsyncIterator[tuple[Tx, Call]]:
+    """Open one unit of work as the operator at the terminal; it commits when the block ends."""
+    database = Database(settings.database_url, Vault(settings.master_key_bytes()), pool_size=1, pooled=settings.pooled)
+    try:
+        async with database.transaction() as tx:
+            yield tx, Call(clock.new_id(), clock.now(), system_principal("cli"), clock.new_id)
+    finally:
+        await database.close()
+
+
+async def seed(settings: Settings) -> Seeded:
+    """Publish the default catalogues and fill the price list. Safe to repeat: what is there stays."""
+    async with operator(settings) as (tx, call):
+        return await plans.seed_catalogue(tx, call)

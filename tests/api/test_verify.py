@@ -1,0 +1,94 @@
+"""`tollgate verify` on a database that is empty, seeded, or used with another key."""
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from api.local.errors import LocalStackError
+from api.seed import operator, seed
+from api.verify import settings_at_home, verify
+from domain.config import Settings
+from domain.customers import service as customers
+from domain.kernel.call import Environment
+
+
+def settings(database_url: str, key: bytes = b"\x01") -> Settings:
+    return Settings.model_validate(
+        {
+            "database_url": database_url,
+            "redis_url": "unix:///nonexistent/valkey.sock",
+            "TOLLGATE_DEV": True,
+            "TOLLGATE_MASTER_KEY": base64.b64encode(key * 32).decode(),
+            "TOLLGATE_KEY_PEPPER": "p" * 32,
+            "TOLLGATE_HS256_SECRET": "s" * 32,
+        }
+    )
+
+
+async def find(given: Settings) -> dict[str, tuple[bool, str]]:
+    return {finding.name: (finding.good, finding.detail) for finding in await verify(given)}
+
+
+async def test_an_empty_database_lacks_its_catalogue_and_an_unreachable_redis_is_named(database_url: str) -> None:
+    found = await find(settings(database_url))
+
+    assert found["settings"][0]
+    assert found["database"][0]
+    assert found["catalogue"] == (False, "it is empty; run: tollgate seed")
+    assert found["encryption key"] == (True, "nothing is sealed yet")
+    assert not found["redis"][0]
+    assert "it does not answer" in found["redis"][1]
+
+
+async def test_seeding_twice_publishes_once_and_completes_the_catalogue(database_url: str) -> None:
+    given = settings(database_url)
+
+    first, again = await seed(given), await seed(given)
+
+    # Four plans of each of the two products.
+    assert len(first.versions) == 8
+    assert first.provider_prices > 0
+    assert (again.versions, again.provider_prices) == ((), 0)
+    assert (await find(given))["catalogue"][0]
+
+
+async def test_another_key_does_not_open_what_is_stored(database_url: str) -> None:
+    given = settings(database_url)
+    async with operator(given) as (tx, call):
+        await customers.create_customer(tx, call, environment=Environment.TEST, name="Ada", email="ada@example.com")
+
+    assert (await find(given))["encryption key"] == (True, "opens what it sealed")
+    assert (await find(settings(database_url, b"\x02")))["encryption key"][0] is False
+
+
+async def test_a_database_out_of_reach_fails_its_checks_and_no_other(tmp_path: Path) -> None:
+    found = await find(settings(f"postgresql+asyncpg://nobody@/nothing?host={tmp_path}"))
+
+    assert found["settings"][0]
+    assert [found[name][0] for name in ("database", "catalogue", "encryption key")] == [False, False, False]
+    assert "see DATABASE_URL" in found["database"][1]
+
+
+async def test_production_settings_without_a_gateway_are_incomplete(database_url: str) -> None:
+    production = {
+        "dev": False,
+        "hs256_secret": "",
+        "jwks_url": "https://id.example/keys",
+        "stripe_secret_key": "rk_live_1",
+        "smtp_url": "smtp://mail.example",
+    }
+
+    found = await find(settings(database_url).model_copy(update=production))
+
+    assert found["settings"] == (
+        False,
+        "STRIPE_WEBHOOK_SECRET must be set too: without them nothing is collected or mailed",
+    )
+
+
+def test_a_home_that_was_never_started_cannot_be_verified(tmp_path: Path) -> None:
+    with pytest.raises(LocalStackError, match="start once with `tollgate up`"):
+        settings_at_home(Settings.model_validate({"TOLLGATE_HOME": tmp_path / "home"}))
+
+    assert not (tmp_path / "home").exists()
