@@ -12,8 +12,9 @@ import msgspec
 from domain.kernel.money import CurrencyUnknown, exponent
 from domain.plans.exact import DefinitionRefused, decimal_at, malformed
 from domain.plans.meter import DIMENSION_COMBINATIONS_MAX, DIMENSIONS_MAX, Aggregation, WhenMissing
+from domain.plans.models.matrix import check_dimensions
 from domain.plans.plan import EntitlementKind, Existing, Interval, OnFailure, Policy, PriceKind, PriceModel, Source
-from domain.plans.price import MODELS
+from domain.plans.price import MODELS, check_definition
 from domain.plans.provider_price import LIST_CURRENCY
 
 FILE_BYTES_MAX = 1_000_000
@@ -168,19 +169,23 @@ def _check_price(price: PriceDefinition, meters: Mapping[str, MeterDefinition], 
         raise DefinitionRefused(f"{path}.interval", "does not fit: a fee has an interval, a usage price has none")
     if (price.meter is not None) != (price.kind == "usage"):
         raise DefinitionRefused(f"{path}.meter", "does not fit: a usage price has a meter, a fee has none")
-    model = MODELS[price.model]
-    if price.meter is None:
-        fits = model.for_fee
-    else:
-        aggregation = _meter_at(price.meter, meters, f"{path}.meter").aggregation
-        fits = model.for_cost if aggregation == "cost" else model.for_units
-    if not fits:
-        raise DefinitionRefused(
-            f"{path}.model",
-            "does not fit: fees are flat, per_unit or graduated, units per_unit or graduated, cost dynamic",
-        )
-    model.check(price.definition, f"{path}.definition")
+    meter = None if price.meter is None else _meter_at(price.meter, meters, f"{path}.meter")
+    _check_model(price, meter, path)
+    check_definition(price.model, price.definition, f"{path}.definition")
+    if price.model == "matrix" and meter is not None:
+        check_dimensions(price.definition, meter.dimensions, f"{path}.definition")
     _check_price_currency(price, path)
+
+
+def _check_model(price: PriceDefinition, meter: MeterDefinition | None, path: str) -> None:
+    if meter is None:
+        what, fitting = "a fee", [key for key, model in MODELS.items() if model.for_fee]
+    elif meter.aggregation == "cost":
+        what, fitting = "a cost", [key for key, model in MODELS.items() if model.for_cost]
+    else:
+        what, fitting = "a quantity", [key for key, model in MODELS.items() if model.for_units]
+    if price.model not in fitting:
+        raise DefinitionRefused(f"{path}.model", f"does not fit: {what} is priced by {', '.join(fitting)}")
 
 
 def _check_price_currency(price: PriceDefinition, path: str) -> None:

@@ -34,6 +34,12 @@ def exact(text: str) -> Fraction:
     return Fraction(text)
 
 
+@lru_cache(maxsize=_TEXTS_MAX)
+def percent(text: str) -> Fraction:
+    """Read a percentage of a published definition as a rational: "8.25" is 33/400."""
+    return Fraction(text) / 100
+
+
 def decimal_at(values: Mapping[str, Any], key: str, path: str) -> Decimal:
     """Read a decimal >= 0 from a definition that is about to be published. Raises DefinitionRefused with its path."""
     value = values.get(key)

@@ -14,7 +14,17 @@ from domain.plans.meter import Meter
 EntitlementId = NewType("EntitlementId", UUID)
 Interval = Literal["month", "year"]
 PriceKind = Literal["fee", "usage"]
-PriceModel = Literal["flat", "per_unit", "graduated", "dynamic"]
+PriceModel = Literal[
+    "flat",
+    "per_unit",
+    "graduated",
+    "volume",
+    "package",
+    "percentage",
+    "graduated_percentage",
+    "matrix",
+    "dynamic",
+]
 EntitlementKind = Literal["limit", "feature"]
 Policy = Literal["hard", "soft", "observe"]
 OnFailure = Literal["open", "closed"]
@@ -77,7 +87,7 @@ class Price:
     """One price of a plan version: a fee per interval, or what a meter's quantity costs.
 
     Fees have an interval and no meter, usage prices the reverse. `definition` holds decimals as text and has the shape
-    of its charge model (`domain/plans/models`).
+    of its charge model (`domain/plans/models`), with the parts around it (`domain/plans/line.py`).
     """
 
     id: PriceId

@@ -96,7 +96,11 @@ price = sa.Table(
     sa.CheckConstraint("interval IN ('month', 'year')", name="interval"),
     sa.CheckConstraint("(kind = 'fee') = (interval IS NOT NULL)", name="fee"),
     sa.CheckConstraint("(kind = 'usage') = (meter_id IS NOT NULL)", name="usage"),
-    sa.CheckConstraint("model IN ('flat', 'per_unit', 'graduated', 'dynamic')", name="model"),
+    sa.CheckConstraint(
+        "model IN ('flat', 'per_unit', 'graduated', 'volume', 'package', 'percentage', 'graduated_percentage',"
+        " 'matrix', 'dynamic')",
+        name="model",
+    ),
 )
 
 entitlement = sa.Table(

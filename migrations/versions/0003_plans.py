@@ -95,7 +95,9 @@ CREATE TABLE price (
     CONSTRAINT price_interval_check CHECK (interval IN ('month', 'year')),
     CONSTRAINT price_fee_check CHECK ((kind = 'fee') = (interval IS NOT NULL)),
     CONSTRAINT price_usage_check CHECK ((kind = 'usage') = (meter_id IS NOT NULL)),
-    CONSTRAINT price_model_check CHECK (model IN ('flat', 'per_unit', 'graduated', 'dynamic'))
+    CONSTRAINT price_model_check CHECK
+        (model IN ('flat', 'per_unit', 'graduated', 'volume', 'package', 'percentage', 'graduated_percentage',
+         'matrix', 'dynamic'))
 );
 
 CREATE TABLE entitlement (

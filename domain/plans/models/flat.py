@@ -1,11 +1,10 @@
 """Flat: the same amount whatever the quantity. {"amount": "29.00"}."""
 
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any
 
 from domain.kernel.money import exact_text
-from domain.plans.charge import Charge
+from domain.plans.charge import Charge, Measured
 from domain.plans.exact import decimal_at, exact, only_keys
 
 
@@ -15,12 +14,12 @@ def check(definition: Mapping[str, Any], path: str) -> None:
     decimal_at(definition, "amount", path)
 
 
-def rate(definition: Mapping[str, Any], quantity: Fraction, _cost: Fraction) -> Charge:
+def rate(definition: Mapping[str, Any], measured: Measured) -> Charge:
     """Charge the amount once, also for nothing."""
     amount = exact(definition["amount"])
     derivation = {
         "model": "flat",
-        "quantity": exact_text(quantity),
+        "quantity": exact_text(measured.quantity),
         "amount": definition["amount"],
         "subtotal": exact_text(amount),
     }

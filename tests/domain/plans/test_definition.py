@@ -229,7 +229,7 @@ def test_the_small_catalogue_itself_is_accepted() -> None:
         (_edited(*_FEE, interval=None), "$.plans[0].prices[0].interval"),
         (_edited(*_FEE, meter="calls"), "$.plans[0].prices[0].meter"),
         (_edited(*_FEE, model="dynamic"), "$.plans[0].prices[0].model"),
-        (_edited(*_FEE, model="volume"), "$.plans[0].prices[0].model"),
+        (_edited(*_FEE, model="matrix"), "$.plans[0].prices[0].model"),
         (_edited(*_FEE, definition={"amount": "9.005"}), "$.plans[0].prices[0].definition.amount"),
         (_edited(*_FEE, definition={"amount": 9}), "$.plans[0].prices[0].definition.amount"),
         (_edited(*_USE, meter="words"), "$.plans[0].prices[1].meter"),

@@ -10,7 +10,7 @@ from domain.kernel.ids import MeterId, PlanVersionId, PriceId
 from domain.kernel.money import to_minor
 from domain.plans.exact import DefinitionRefused
 from domain.plans.plan import Price, PriceModel
-from domain.plans.price import MODELS, rate
+from domain.plans.price import check_definition, rate
 from tests import make
 
 
@@ -90,6 +90,7 @@ def test_per_unit_takes_the_included_units_off_first() -> None:
         "model": "per_unit",
         "quantity": "100.5",
         "included_units": "100",
+        "included_units_used": "100",
         "billed_quantity": "0.5",
         "unit_amount": "0.5",
         "subtotal": "0.25",
@@ -164,12 +165,12 @@ def test_a_definition_that_could_bill_wrongly_is_refused_with_its_path(
     model: str, definition: dict[str, Any], path: str
 ) -> None:
     with pytest.raises(DefinitionRefused) as refused:
-        MODELS[model].check(definition, "p")
+        check_definition(model, definition, "p")
     assert refused.value.path == path
 
 
 def test_definitions_that_bill_every_unit_are_accepted() -> None:
-    MODELS["graduated"].check(_TIERS, "p")
-    MODELS["graduated"].check(_tiers(_OPEN), "p")
-    MODELS["per_unit"].check({"unit_amount": "0", "included_units": "0.5"}, "p")
-    MODELS["dynamic"].check({"multiplier": "0"}, "p")
+    check_definition("graduated", _TIERS, "p")
+    check_definition("graduated", _tiers(_OPEN), "p")
+    check_definition("per_unit", {"unit_amount": "0", "included_units": "0.5"}, "p")
+    check_definition("dynamic", {"multiplier": "0"}, "p")
