@@ -4,6 +4,7 @@
 """
 
 import hmac
+from contextlib import suppress
 from pathlib import Path
 
 from sandbox import clock, control, page
@@ -36,7 +37,8 @@ class Sandbox:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            await write(send, await self._answer(scope, receive))
+            with suppress(ConnectionResetError):
+                await write(send, await self._answer(scope, receive))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

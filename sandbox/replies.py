@@ -31,11 +31,14 @@ def json_reply(status: int, body: Any, headers: Mapping[str, str] | None = None)
 
 
 async def read_body(receive: Receive) -> bytes | None:
-    """Read a request's body; None when it is larger than 4 MiB."""
+    """Read a request's body; None when it is larger than 4 MiB. ConnectionResetError when the client left before."""
     body = b""
     more = True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            # A part of a request is none: acting on it would save a wrong answer under its idempotency key.
+            raise ConnectionResetError
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > BODY_MAX:

@@ -30,7 +30,8 @@ _log = structlog.get_logger()
 
 
 def _dump(value: dict[str, Any]) -> bytes:
-    return json.dumps(value).encode()
+    # ARQ also writes an error object where a job's entry was lost with Redis; its text is enough.
+    return json.dumps(value, default=str).encode()
 
 
 async def connect(url: str) -> ArqRedis:
@@ -43,25 +44,31 @@ async def run_job(ctx: dict[str, Any], job_id: str) -> None:
     await runner.run(ctx["runtime"], JobId(UUID(job_id)))
 
 
+def executor(runtime: Runtime, queue: ArqRedis) -> Worker:
+    """Make ARQ's worker for a queue. It keeps nothing of a job that has ended, so that the job can be offered again."""
+    return Worker(
+        functions=[func(run_job, name="run_job", timeout=_ARQ_TIMEOUT_S, max_tries=1)],
+        redis_pool=queue,
+        handle_signals=False,
+        max_jobs=JOBS_MAX,
+        # The jobs that are running stay at the head of the queue: a shorter look would see only those.
+        queue_read_limit=QUEUE_MAX,
+        poll_delay=ARQ_POLL_S,
+        keep_result=0,
+        job_serializer=_dump,
+        job_deserializer=json.loads,
+        timezone=UTC,
+        log_results=False,
+        ctx={"runtime": runtime},
+    )
+
+
 async def _execute_forever(runtime: Runtime, settings: Settings) -> None:
     """Run ARQ until cancelled, and start it anew when Redis went away: the rows outlive it."""
     while True:
         worker: Worker | None = None
         try:
-            worker = Worker(
-                functions=[func(run_job, name="run_job", timeout=_ARQ_TIMEOUT_S, keep_result=0, max_tries=1)],
-                redis_pool=await connect(settings.redis_url),
-                handle_signals=False,
-                max_jobs=JOBS_MAX,
-                # The jobs that are running stay at the head of the queue: a shorter look would see only those.
-                queue_read_limit=QUEUE_MAX,
-                poll_delay=ARQ_POLL_S,
-                job_serializer=_dump,
-                job_deserializer=json.loads,
-                timezone=UTC,
-                log_results=False,
-                ctx={"runtime": runtime},
-            )
+            worker = executor(runtime, await connect(settings.redis_url))
             await worker.async_run()
         except (RedisError, OSError) as error:
             _log.warning("executor_waits", error=type(error).__name__)

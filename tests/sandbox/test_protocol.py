@@ -246,3 +246,26 @@ async def test_keys_have_a_bound_and_mean_nothing_on_reads(world: World) -> None
         await world.customer(name=name)
         answer = await world.http.get(url, headers={"Idempotency-Key": "k", "Authorization": f"Bearer {KEY}"})
     assert len(answer.json()["data"]) == 2
+
+
+async def test_a_request_whose_client_died_half_way_is_none(world: World) -> None:
+    ada = await world.customer()
+    form = f"customer={ada}&currency=usd"
+    port = int(world.server.url.rpartition(":")[2])
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = [
+        "POST /v1/invoices HTTP/1.1",
+        f"Host: 127.0.0.1:{port}",
+        f"Authorization: Bearer {KEY}",
+        "Content-Type: application/x-www-form-urlencoded",
+        "Idempotency-Key: half",
+        f"Content-Length: {len(form)}",
+    ]
+    writer.write("\r\n".join([*head, "", ""]).encode())
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    # The key is as if it had never been used, as soon as the sandbox has noticed that the connection is closed.
+    answer = await world.post("/v1/invoices", form, Authorization=f"Bearer {KEY}", Idempotency_Key="half")
+    assert (answer.status_code, answer.json()["status"]) == (200, "draft")
+    assert len((await world.api.v1.invoices.list_async({})).data) == 1

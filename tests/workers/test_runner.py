@@ -1,5 +1,7 @@
 """Carrying out one job."""
 
+from datetime import timedelta
+
 from domain.journal import jobs, store
 from domain.journal import service as journal
 from domain.journal.store import StoredJob
@@ -45,3 +47,15 @@ async def test_a_job_that_has_ended_is_not_run_again(world: World) -> None:
 
 async def test_an_unknown_job_is_nothing_to_do(world: World) -> None:
     await runner.run(world.runtime, JobId(make.new_id()))
+
+
+async def test_a_job_that_has_begun_is_offered_to_nobody_until_its_lease_ends(world: World) -> None:
+    offered = await _offered(world, jobs.CollectInvoice(CustomerId(make.new_id()), InvoiceId(make.new_id())))
+    at = world.runtime.now()
+    begun = await runner._begin(world.runtime, offered.id)
+    assert begun is not None
+    async with world.runtime.db.transaction() as tx:
+        for after_s, found in ((runner.LEASE_S - 1, 0), (runner.LEASE_S + 1, 1)):
+            later = at + timedelta(seconds=after_s)
+            due = await journal.offer_due(tx, [(None, later)], at=later, until=later, limit=1)
+            assert len(due) == found

@@ -1,0 +1,240 @@
+"""Processes die, replies are lost, webhooks come twice and Redis is emptied: everyone is billed and charged once."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from email import message_from_string
+from typing import Any
+
+from redis.asyncio import Redis
+
+from api.local.throwaway import TemporaryServers
+from api.replay import documents
+from api.replay.client import Client
+from domain.adapters.clock import now
+from domain.kernel.ids import encode
+from tests.make import at
+from tests.stories.processes import Processes, llm_events, until
+from workers.runner import LEASE_S
+
+CUSTOMERS = 8
+KILLS = 12
+MOMENT_MAX_S = 1.0
+SETTLED_WITHIN_S = 90.0
+PAY = "POST /v1/invoices/{invoice}/pay"
+CREATE = "POST /v1/invoices"
+FINALIZE = "POST /v1/invoices/{invoice}/finalize"
+# Stripe's client repeats a request twice: three lost replies leave the caller without an answer.
+FAULTS = [
+    {"kind": "drop", "when": "after", "operation": PAY, "times": 3},
+    {"kind": "drop", "when": "before", "operation": PAY, "times": 3},
+    {"kind": "error", "when": "after", "status": 500, "operation": PAY, "times": 1},
+    {"kind": "error", "when": "before", "status": 429, "operation": PAY, "times": 4},
+    {"kind": "delay", "when": "after", "seconds": 0.5, "operation": PAY, "times": 4},
+    {"kind": "drop", "when": "after", "operation": CREATE, "times": 3},
+    {"kind": "drop", "when": "before", "operation": CREATE, "times": 3},
+    {"kind": "drop", "when": "after", "operation": FINALIZE, "times": 3},
+]
+# The anchor is the 31st: each month's last day.
+BOUNDARIES = ("2026-02-28", "2026-03-31", "2026-04-30", "2026-05-31")
+
+
+@dataclass(frozen=True)
+class Billed:
+    """A customer and the totals, in cents, of the invoices it must have, oldest first."""
+
+    id: str
+    email: str
+    totals: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Death:
+    """What a killed worker left behind: the kinds of the jobs that it was at, and mails that may have been sent."""
+
+    jobs: tuple[str, ...]
+    mails: frozenset[str]
+
+
+async def _customers(processes: Processes, clock_id: str, *, count: int, months: int) -> list[Billed]:
+    """Subscribe customers to Pro, and use a dollar more for each of them than for the one before."""
+    billed = []
+    async with processes.product() as product:
+        for number in range(1, count + 1):
+            customer_id, email = await processes.customer(clock_id)
+            # 800,000 input tokens at 1.25 per million are 1.00 USD.
+            names = [f"{number}-{event}" for event in range(number)]
+            events = llm_events(customer_id, names, at("2026-01-31"), input_tokens=800_000, output_tokens=0)
+            assert {verdict["status"] for verdict in await product.send(events)} == {"counted"}
+            # A fee of 79.00 a month in advance; what was used in the first month stands on the second invoice.
+            totals = [7900] * (months + 1)
+            totals[1] += 100 * number
+            billed.append(Billed(customer_id, email, tuple(totals)))
+    return billed
+
+
+async def _worker_lives_and_dies(
+    processes: Processes, servers: TemporaryServers, moment_s: float, *, at_work: bool
+) -> Death:
+    """Start the worker and kill it a moment later, or a moment after it has ended a job; return what it left behind."""
+    rows, born_at = processes.rows, now()
+    await processes.start("worker")
+
+    async def works() -> bool:
+        return bool(await rows.fetchval("SELECT count(*) FROM outbox_job WHERE ended_at > $1", born_at))
+
+    if at_work:
+        await until(works, SETTLED_WITHIN_S, "a job that the new worker ends")
+    await asyncio.sleep(moment_s)
+    await processes.kill("worker")
+    async with Redis.from_url(servers.valkey.url()) as queue:
+        begun = [key.decode().rpartition(":")[2] async for key in queue.scan_iter("arq:in-progress:*")]
+    # Older leases are of earlier deaths.
+    jobs = await rows.fetch(
+        "SELECT kind FROM outbox_job WHERE state = 'pending' AND id = ANY($1::uuid[]) AND retry_at > $2",
+        begun,
+        born_at + timedelta(seconds=LEASE_S),
+    )
+    mails = await rows.fetch("SELECT message_id FROM mail WHERE state = 'queued'")
+    return Death(tuple(row["kind"] for row in jobs), frozenset(row["message_id"] for row in mails))
+
+
+async def _is_at_rest(processes: Processes, clock_id: str) -> bool:
+    left = await processes.rows.fetchval("SELECT count(*) FROM outbox_job WHERE state = 'pending'")
+    return left == 0 and await processes.arrived(clock_id)
+
+
+async def _check_invoices(processes: Processes, billed: Sequence[Billed]) -> dict[str, Any]:
+    """Everyone has exactly the expected invoices, all paid; their numbers have no gap. Return them by id."""
+    found: dict[str, Any] = {}
+    for each in billed:
+        nodes = (await processes.client.read(documents.INVOICES, id=each.id))["invoices"]["nodes"]
+        assert [(node["state"], round(float(node["total"]["amount"]) * 100)) for node in reversed(nodes)] == [
+            ("PAID", total) for total in each.totals
+        ]
+        found |= {node["id"]: node for node in nodes}
+    numbers = sorted(row["number"] for row in await processes.rows.fetch("SELECT number FROM invoice"))
+    assert numbers == [f"TEST-2026-{number:06}" for number in range(1, len(found) + 1)]
+    return found
+
+
+async def _check_charges(processes: Processes, invoices: dict[str, Any]) -> None:
+    """Every invoice has one copy at Stripe, and every copy one payment that succeeded, over its total."""
+    copies = await processes.list_at_stripe("/v1/invoices")
+    assert Counter(copy["metadata"]["invoice_id"] for copy in copies) == dict.fromkeys(invoices, 1)
+    assert {copy["status"] for copy in copies} == {"paid"}
+    payments = await processes.list_at_stripe("/v1/invoice_payments", status="paid")
+    paid_by = {payment["payment"]["payment_intent"]: payment["invoice"] for payment in payments}
+    intents = await processes.list_at_stripe("/v1/payment_intents")
+    succeeded = [intent for intent in intents if intent["status"] == "succeeded"]
+    charged = Counter({paid_by[intent["id"]]: intent["amount_received"] for intent in succeeded})
+    assert charged == {copy["id"]: copy["total"] for copy in copies}
+    assert len(succeeded) == len(invoices)
+    attempts = await processes.rows.fetch("SELECT invoice_id, state FROM payment_attempt WHERE state <> 'failed'")
+    assert Counter(encode("invoice", row["invoice_id"]) for row in attempts) == dict.fromkeys(invoices, 1)
+    assert {row["state"] for row in attempts} == {"succeeded"}
+
+
+async def _check_books(processes: Processes, billed: Sequence[Billed]) -> None:
+    """Expect that what was invoiced was received, that nobody owes anything, and that the sums balance."""
+    rows = await processes.rows.fetch(
+        "SELECT account, sum(amount_minor)::bigint AS sum FROM ledger_line GROUP BY account"
+    )
+    sums = {row["account"]: row["sum"] for row in rows}
+    total = sum(sum(each.totals) for each in billed)
+    assert sums == {"cash": total, "receivable": 0, "revenue": -total}
+
+
+async def _check_mails(processes: Processes, billed: Sequence[Billed], doubtful: frozenset[str]) -> int:
+    """One mail of each kind per invoice. One whose hand-over was cut off may have come twice, as the same mail.
+
+    Returns how many came twice.
+    """
+    again = 0
+    for each in billed:
+        mails = [message_from_string(mail["raw"]) for mail in await processes.messages(each.email)]
+        copies = Counter(str(mail["Message-ID"]) for mail in mails)
+        twice = {name for name, count in copies.items() if count > 1}
+        assert twice <= doubtful
+        again += len(twice)
+        subjects = {str(mail["Message-ID"]): str(mail["Subject"]).partition(" ")[0] for mail in mails}
+        months = len(each.totals)
+        assert Counter(subjects.values()) == {"Invoice": months, "Payment": months}
+    return again
+
+
+async def _check(processes: Processes, billed: Sequence[Billed], doubtful: frozenset[str]) -> int:
+    invoices = await _check_invoices(processes, billed)
+    await _check_charges(processes, invoices)
+    await _check_books(processes, billed)
+    assert await processes.rows.fetchval("SELECT count(*) FROM outbox_job WHERE state <> 'done'") == 0
+    assert await processes.rows.fetchval("SELECT count(*) FROM inbox_event WHERE state <> 'processed'") == 0
+    return await _check_mails(processes, billed, doubtful)
+
+
+async def test_a_worker_killed_again_and_again_bills_and_charges_everyone_once(
+    processes: Processes, servers: TemporaryServers
+) -> None:
+    chance = random.Random(20260131)  # noqa: S311 -- moments that can be repeated
+    clock_id = await processes.clock("2026-01-31")
+    billed = await _customers(processes, clock_id, count=CUSTOMERS, months=len(BOUNDARIES))
+    await processes.control("deliveries", {"duplicate": True, "reorder": True, "delay_ms": 50})
+    await processes.kill("worker")
+    await processes.advance(clock_id, BOUNDARIES[-1])
+    deaths = []
+    for number in range(KILLS):
+        await processes.control("faults", chance.choice(FAULTS))
+        moment_s = chance.uniform(0, MOMENT_MAX_S)
+        deaths.append(await _worker_lives_and_dies(processes, servers, moment_s, at_work=number % 2 == 0))
+    assert not await processes.arrived(clock_id), "it was all done before the last kill"
+    await processes.start("worker")
+    await until(lambda: _is_at_rest(processes, clock_id), SETTLED_WITHIN_S, "the end of all jobs")
+    assert any(death.jobs for death in deaths), "no kill met the worker at work"
+    await _check(processes, billed, frozenset().union(*(death.mails for death in deaths)))
+
+
+async def test_redis_emptied_in_the_middle_of_closing_costs_nothing(
+    processes: Processes, servers: TemporaryServers
+) -> None:
+    clock_id = await processes.clock("2026-01-31")
+    billed = await _customers(processes, clock_id, count=4, months=2)
+    await processes.advance(clock_id, BOUNDARIES[1])
+    async with Redis.from_url(servers.valkey.url()) as queue:
+        for _ in range(2):
+            await until(lambda: queue.zcard("arq:queue"), SETTLED_WITHIN_S, "work in the queue")
+            await queue.flushall()
+    await until(lambda: _is_at_rest(processes, clock_id), SETTLED_WITHIN_S, "the end of all jobs")
+    assert await _check(processes, billed, frozenset()) == 0
+
+
+async def _send(product: Client, customer_id: str, sender: int) -> Counter[str]:
+    """Send ten batches of fifty events, each again until it is answered."""
+    answers: Counter[str] = Counter()
+    for batch in range(10):
+        names = [f"{sender}-{batch}-{number}" for number in range(50)]
+        events = llm_events(customer_id, names, now(), input_tokens=1_000, output_tokens=1)
+        answers += Counter(verdict["status"] for verdict in await product.send(events))
+    return answers
+
+
+async def test_an_api_killed_while_usage_comes_in_counts_what_it_acknowledged_once(processes: Processes) -> None:
+    customer_id, _ = await processes.customer(None)
+    async with processes.product() as product:
+        senders = [asyncio.create_task(_send(product, customer_id, sender)) for sender in range(4)]
+        for pause_s in (0.2, 0.1):
+            await asyncio.sleep(pause_s)
+            await processes.kill("api")
+            await processes.start("api")
+        answers = sum(await asyncio.gather(*senders), Counter())
+    # 4 senders, 10 batches, 50 events; some were counted before their answer was lost.
+    assert answers["counted"] + answers["duplicate"] == answers.total() == 2_000
+    rows = processes.rows
+    assert await rows.fetchval("SELECT count(*) FROM usage_event") == 2_000
+    assert await rows.fetchval("SELECT count(*) FROM event_identity") == 2_000
+    usage = await processes.client.read(documents.USAGE, id=customer_id)
+    [subscription] = usage["subscriptions"]
+    meters = {each["meter"]["key"]: each["quantity"] for each in subscription["meters"]}
+    assert [meters[key] for key in ("calls", "input_tokens", "output_tokens")] == ["2000", "2000000", "2000"]
