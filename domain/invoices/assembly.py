@@ -3,11 +3,12 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from domain.invoices.derivation import WantedLine
 from domain.invoices.invoice import Identity, LineKind
 from domain.invoices.rating import FeePeriod, Rates, SegmentUsage, fee_line, usage_lines
-from domain.kernel.ids import PlanVersionId, SegmentId
+from domain.kernel.ids import MeterId, PlanVersionId, SegmentId
 from domain.kernel.period import Period
 from domain.plans.plan import Catalogue
 from domain.subscriptions import schedule
@@ -19,6 +20,9 @@ SEGMENTS_REVISED = timedelta(days=3 * 31)
 # How far back segments and fee periods are looked at that were never billed, or whose invoice was voided.
 SEGMENTS_BACK = timedelta(days=36 * 31)
 FEE_PERIODS_BACK_MAX = 36
+
+# What each event added to a meter, in order of time, by segment and meter.
+EventValues = Mapping[SegmentId, Mapping[MeterId, Sequence[Decimal]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +102,17 @@ def lines_due(
     totals: Mapping[SegmentId, Sequence[SegmentTotal]],
     rates: Rates,
     catalogue: Catalogue,
+    events: EventValues | None = None,
 ) -> list[WantedLine]:
-    """Return every line that should exist for these obligations, whatever was billed before. Raises PriceNotFound."""
+    """Return every line that should exist for these obligations, whatever was billed before. Raises PriceNotFound.
+
+    `events` holds what segments need whose prices look at each event (`rating.meters_by_event`).
+    """
     wanted: list[WantedLine] = []
     for due in obligations:
         for segment in due.segments:
-            usage = SegmentUsage(due.subscription, segment, totals.get(segment.id, ()), rates)
+            values = (events or {}).get(segment.id, {})
+            usage = SegmentUsage(due.subscription, segment, totals.get(segment.id, ()), rates, values)
             wanted += usage_lines(usage, catalogue)
         wanted += [fee_line(due.subscription, fee, catalogue) for fee in due.fees]
     return wanted

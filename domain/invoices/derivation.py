@@ -12,6 +12,9 @@ from domain.kernel.ids import LineId
 from domain.kernel.money import exact_text
 from domain.plans.exact import EXACT
 
+# The digest of a line is the sum of its events' hashes modulo 2^256, written in as many hexadecimal digits.
+_DIGEST_DIGITS = 64
+
 
 @dataclass(frozen=True, slots=True)
 class WantedLine:
@@ -83,6 +86,11 @@ def changes(wanted: Sequence[WantedLine], issued: Iterable[Line], drafted: Itera
     return Changes(tuple(remove), tuple(add))
 
 
+def digest_text(digest: int) -> str:
+    """Write a digest of events as a line holds it."""
+    return f"{digest:0{_DIGEST_DIGITS}x}"
+
+
 def _by_identity(lines: Iterable[Line]) -> defaultdict[Identity, list[Line]]:
     found = defaultdict[Identity, list[Line]](list)
     for line in lines:
@@ -103,7 +111,7 @@ def _due(wish: WantedLine | None, standing: Sequence[Line]) -> NewLine | None:
     if not amount_minor and not quantity:
         return None
     latest = max(standing, key=lambda line: line.revision)
-    whole = wish.derivation if wish else {**latest.derivation, "quantity": "0", "exact_amount": "0", "amount_minor": 0}
+    whole = wish.derivation if wish else _undone(latest.derivation)
     return NewLine(
         identity=latest.identity,
         revision=latest.revision + 1,
@@ -117,6 +125,14 @@ def _due(wish: WantedLine | None, standing: Sequence[Line]) -> NewLine | None:
             "billed_before_quantity": exact_text(billed_quantity),
         },
     )
+
+
+def _undone(derivation: dict[str, Any]) -> dict[str, Any]:
+    """Write the derivation of a line of which nothing is left."""
+    nothing: dict[str, Any] = {"quantity": "0", "exact_amount": "0", "amount_minor": 0}
+    if "events" in derivation:
+        nothing |= {"events": 0, "digest": digest_text(0)}
+    return {**derivation, **nothing}
 
 
 def _first(wish: WantedLine) -> NewLine:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from domain.invoices.invoice import Line, LineKind
@@ -15,6 +16,9 @@ _EVERY = {"month": "monthly", "year": "yearly"}
 _ORDER = {LineKind.USAGE: 0, LineKind.CAP: 1, LineKind.FEE: 2}
 _NO_VALUE = "(none)"
 _ADJUSTMENT = "Adjustment: "
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+# The lines of an invoice share a few periods.
+_PERIODS_KEPT = 1_024
 
 
 def day_text(at: datetime, zone: str) -> str:
@@ -23,6 +27,7 @@ def day_text(at: datetime, zone: str) -> str:
     return f"{local.day} {_MONTHS[local.month - 1]} {local.year}"
 
 
+@lru_cache(maxsize=_PERIODS_KEPT)
 def period_text(period: Period, zone: str) -> str:
     """Write a period from its first local day to the day on which the next one starts."""
     return f"{day_text(period.start, zone)} – {day_text(period.end, zone)}"  # noqa: RUF001 - an en dash joins a range
@@ -56,8 +61,7 @@ def dimension_key(dimensions: Mapping[str, str]) -> str:
     """
     if not dimensions:
         return ""
-    canonical = json.dumps(dict(dimensions), sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(_CANONICAL.encode(dict(dimensions)).encode(), digest_size=16).hexdigest()
 
 
 def in_order(lines: Iterable[Line]) -> list[Line]:

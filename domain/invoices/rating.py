@@ -1,30 +1,30 @@
 """Price times totals: the lines that one segment's usage, or one fee period, should have."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from domain.invoices import document
-from domain.invoices.derivation import WantedLine
+from domain.invoices.derivation import WantedLine, digest_text
 from domain.invoices.invoice import Identity, LineKind
-from domain.kernel.ids import PlanVersionId, encode
+from domain.kernel.ids import MeterId, PlanVersionId, encode
 from domain.kernel.money import exact_text, exponent, to_minor
 from domain.kernel.period import Period
 from domain.plans.exact import EXACT
 from domain.plans.meter import Meter
 from domain.plans.plan import Catalogue, Entitlement, Price
-from domain.plans.price import Charge, rate
+from domain.plans.price import MODELS, Charge, rate
 from domain.plans.provider_price import ANY_MODEL, ProviderPrice
 from domain.subscriptions.subscription import Segment, Subscription
 from domain.usage.reading import SegmentTotal
+from domain.usage.tally import DIGEST_MODULUS
 
-# The digest of a line is the sum of its events' hashes modulo 2^256, written in as many hexadecimal digits.
-_DIGEST_BOUND = 2**256
-_DIGEST_DIGITS = 64
-
+# What was counted of one type of event under the same dimensions, by the type and the dimensions' key.
+_Beside = Mapping[tuple[str, str], Sequence[SegmentTotal]]
 # Dated rows of the provider price list, by provider and model.
 Rates = Mapping[tuple[str, str], Sequence[ProviderPrice]]
 
@@ -40,12 +40,32 @@ class FeePeriod:
 
 @dataclass(frozen=True, slots=True)
 class SegmentUsage:
-    """What was counted in one segment, and the price list that its kept costs were taken from."""
+    """What was counted in one segment, and the price list that its kept costs were taken from.
+
+    `events` holds what each event added, in order of time, for the meters that are priced by the event.
+    """
 
     subscription: Subscription
     segment: Segment
     totals: Sequence[SegmentTotal]
     rates: Rates
+    events: Mapping[MeterId, Sequence[Decimal]] = field(default_factory=dict)
+
+    @property
+    def share(self) -> Fraction:
+        """The part of its usage period that the segment is: tiers, allowances and caps count by it."""
+        return self.segment.during.share_of(self.segment.period)
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What all lines of one price in a segment share; `derivation` is the part of theirs that is the same."""
+
+    usage: SegmentUsage
+    price: Price
+    meter: Meter
+    product: str
+    derivation: dict[str, Any]
 
 
 def fee_line(subscription: Subscription, fee: FeePeriod, catalogue: Catalogue) -> WantedLine:
@@ -64,7 +84,8 @@ def fee_line(subscription: Subscription, fee: FeePeriod, catalogue: Catalogue) -
         unit=subscription.interval,
         amount_minor=to_minor(exact, subscription.currency),
         derivation={
-            **_priced(price, charge, catalogue),
+            **charge.derivation,
+            **_sold(price, catalogue),
             **_rounded(exact, subscription.currency),
             "unit": str(subscription.interval),
             "share_of_time": exact_text(share),
@@ -81,14 +102,27 @@ def usage_lines(usage: SegmentUsage, catalogue: Catalogue) -> list[WantedLine]:
     """
     lines: list[WantedLine] = []
     for price in catalogue.usage_prices(usage.segment.plan_version_id, usage.subscription.currency):
-        meter = _meter_of(price, catalogue)
-        counted = [total for total in usage.totals if total.meter_id == meter.id]
-        if meter.aggregation == "cost":
-            found = [_cost_line(usage, price, total, catalogue) for total in counted]
-            lines += [*found, *_caps(usage, meter, found, catalogue)]
+        frame = _frame(usage, price, catalogue)
+        counted = [total for total in usage.totals if total.meter_id == frame.meter.id]
+        if frame.meter.aggregation == "cost":
+            beside = _by_events(usage.totals, catalogue)
+            found = [_cost_line(frame, total, beside, catalogue) for total in counted]
+            lines += [*found, *_caps(usage, frame.meter, found, catalogue)]
         else:
-            lines += _count_line(usage, price, counted, catalogue)
+            lines += _count_line(frame, counted)
     return lines
+
+
+def _frame(usage: SegmentUsage, price: Price, catalogue: Catalogue) -> _Frame:
+    meter = _meter_of(price, catalogue)
+    said = {**_sold(price, catalogue), **_segment(usage.segment), "meter": meter.key, "unit": meter.unit}
+    return _Frame(usage, price, meter, catalogue.product_by_id(usage.subscription.product_id).name, said)
+
+
+def meters_by_event(plan_version_id: PlanVersionId, currency: str, catalogue: Catalogue) -> list[Meter]:
+    """Return the meters whose price looks at each event: rating needs `SegmentUsage.events` of them."""
+    prices = catalogue.usage_prices(plan_version_id, currency)
+    return [_meter_of(price, catalogue) for price in prices if MODELS[price.model].by_event]
 
 
 def _meter_of(price: Price, catalogue: Catalogue) -> Meter:
@@ -96,65 +130,70 @@ def _meter_of(price: Price, catalogue: Catalogue) -> Meter:
     return catalogue.meter(price.meter_id)
 
 
-def _count_line(
-    usage: SegmentUsage, price: Price, counted: Sequence[SegmentTotal], catalogue: Catalogue
-) -> list[WantedLine]:
+def _count_line(frame: _Frame, counted: Sequence[SegmentTotal]) -> list[WantedLine]:
     summed = SegmentTotal(
-        meter_id=_meter_of(price, catalogue).id,
+        meter_id=frame.meter.id,
         dimensions={},
         quantity=_sum(counted),
         events=sum(total.events for total in counted),
-        digest=sum(total.digest for total in counted) % _DIGEST_BOUND,
+        digest=sum(total.digest for total in counted) % DIGEST_MODULUS,
     )
-    charge = rate(price, summed.quantity)
+    in_order = sorted(counted, key=lambda total: sorted(total.dimensions.items()))
+    charge = rate(
+        frame.price,
+        summed.quantity,
+        combinations=[(total.dimensions, total.quantity) for total in in_order],
+        events=frame.usage.events.get(frame.meter.id, ()),
+        share=frame.usage.share,
+    )
     if not (charge.amount or summed.quantity or summed.events):
         return []
-    return [_usage_line(usage, price, summed, charge, catalogue)]
+    return [_usage_line(frame, summed, charge)]
 
 
-def _cost_line(usage: SegmentUsage, price: Price, total: SegmentTotal, catalogue: Catalogue) -> WantedLine:
+def _cost_line(frame: _Frame, total: SegmentTotal, beside: _Beside, catalogue: Catalogue) -> WantedLine:
     """Charge the kept cost of one combination, and say what it was made of."""
-    line = _usage_line(usage, price, total, rate(price, total.quantity, total.quantity), catalogue)
-    explained = {**line.derivation, "counted": _counted_beside(usage, total, catalogue), "rates": _rates(usage, total)}
-    return replace(line, derivation=explained)
+    line = _usage_line(frame, total, rate(frame.price, total.quantity, total.quantity))
+    line.derivation["counted"] = _counted_beside(total, beside, catalogue)
+    line.derivation["rates"] = _rates(frame.usage, total)
+    return line
 
 
-def _usage_line(
-    usage: SegmentUsage, price: Price, total: SegmentTotal, charge: Charge, catalogue: Catalogue
-) -> WantedLine:
-    subscription, segment = usage.subscription, usage.segment
-    meter, product = _meter_of(price, catalogue), catalogue.product_by_id(subscription.product_id)
+def _usage_line(frame: _Frame, total: SegmentTotal, charge: Charge) -> WantedLine:
+    subscription, segment, meter = frame.usage.subscription, frame.usage.segment, frame.meter
     values = [total.dimensions[name] for name in meter.dimensions if name in total.dimensions]
     key = document.dimension_key(total.dimensions)
+    amount = _rounded(charge.amount, subscription.currency)
     return WantedLine(
-        identity=Identity(LineKind.USAGE, subscription.id, price.id, segment.id, segment.during, key),
-        description=document.describe_usage(product.name, meter.name, values, segment.during, subscription.zone),
+        identity=Identity(LineKind.USAGE, subscription.id, frame.price.id, segment.id, segment.during, key),
+        description=document.describe_usage(frame.product, meter.name, values, segment.during, subscription.zone),
         quantity=total.quantity,
         unit=meter.unit,
-        amount_minor=to_minor(charge.amount, subscription.currency),
+        amount_minor=amount["amount_minor"],
         derivation={
-            **_priced(price, charge, catalogue),
-            **_rounded(charge.amount, subscription.currency),
-            **_segment(segment),
-            "meter": meter.key,
-            "unit": meter.unit,
+            **charge.derivation,
+            **amount,
+            **frame.derivation,
             "dimensions": dict(total.dimensions),
             "events": total.events,
-            "digest": f"{total.digest:0{_DIGEST_DIGITS}x}",
+            "digest": digest_text(total.digest),
         },
     )
 
 
-def _counted_beside(usage: SegmentUsage, cost: SegmentTotal, catalogue: Catalogue) -> dict[str, str]:
+def _by_events(totals: Sequence[SegmentTotal], catalogue: Catalogue) -> _Beside:
+    found = defaultdict[tuple[str, str], list[SegmentTotal]](list)
+    for total in totals:
+        found[catalogue.meter(total.meter_id).event_type, document.dimension_key(total.dimensions)].append(total)
+    return found
+
+
+def _counted_beside(cost: SegmentTotal, beside: _Beside, catalogue: Catalogue) -> dict[str, str]:
     """Return what other meters counted of the same events under the same dimensions: calls, and tokens by pool."""
-    event_type = catalogue.meter(cost.meter_id).event_type
-    found = {}
-    for total in usage.totals:
-        meter = catalogue.meter(total.meter_id)
-        same_events = meter.event_type == event_type and total.dimensions == cost.dimensions
-        if same_events and meter.id != cost.meter_id:
-            found[meter.key] = exact_text(total.quantity)
-    return dict(sorted(found.items()))
+    own = catalogue.meter(cost.meter_id)
+    same = beside[own.event_type, document.dimension_key(cost.dimensions)]
+    found = {catalogue.meter(total.meter_id).key: exact_text(total.quantity) for total in same}
+    return {key: quantity for key, quantity in sorted(found.items()) if key != own.key}
 
 
 def _rates(usage: SegmentUsage, cost: SegmentTotal) -> list[dict[str, str | None]]:
@@ -187,7 +226,7 @@ def _cap(usage: SegmentUsage, cap: Entitlement, charged_minor: int, catalogue: C
     assert cap.amount is not None, "only a limited amount caps"
     assert cap.currency == currency, "a cost cap is in the currency of the prices it caps"
     assert not cap.dimension_filter, "a cost cap covers the whole meter"
-    cap_exact = Fraction(cap.amount) * segment.during.share_of(segment.period)
+    cap_exact = Fraction(cap.amount) * usage.share
     above_minor = charged_minor - to_minor(cap_exact, currency)
     if above_minor <= 0:
         return None
@@ -213,10 +252,9 @@ def _cap(usage: SegmentUsage, cap: Entitlement, charged_minor: int, catalogue: C
     )
 
 
-def _priced(price: Price, charge: Charge, catalogue: Catalogue) -> dict[str, Any]:
+def _sold(price: Price, catalogue: Catalogue) -> dict[str, Any]:
     version = catalogue.version(price.plan_version_id)
     return {
-        **charge.derivation,
         "price_id": encode("price", price.id),
         "price": price.key,
         "plan": catalogue.plan_of_version(version.id).key,

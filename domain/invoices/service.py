@@ -3,13 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from domain.access.roles import Permission
 from domain.customers.customer import Customer
 from domain.customers.service import load_customer
 from domain.customers.store import Sight
 from domain.db import Tx
-from domain.invoices import assembly, derivation, document, store, tax
+from domain.invoices import assembly, derivation, document, rating, store, tax
 from domain.invoices import invoice as rules
 from domain.invoices.assembly import Obligation
 from domain.invoices.derivation import Changes
@@ -18,19 +19,22 @@ from domain.invoices.rating import Rates
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
-from domain.kernel.ids import CustomerId, InvoiceId, LineId, SegmentId, encode
+from domain.kernel.ids import CustomerId, InvoiceId, LineId, MeterId, SegmentId, encode
 from domain.kernel.money import Money
 from domain.kernel.period import Period
 from domain.ledger import account
 from domain.ledger import service as ledger
+from domain.plans import service as plans
 from domain.plans.plan import Catalogue
 from domain.plans.provider_price import ANY_MODEL, ProviderPrice
 from domain.subscriptions import service as subscriptions_service
 from domain.subscriptions.subscription import Subscription
 from domain.usage import service as usage
+from domain.usage.facts import rules_of
 from domain.usage.reading import SegmentTotal
 
-PAGE_MAX = 100
+# A page of 100, and the row that tells whether another follows.
+PAGE_MAX = 101
 LOOKUP_MAX = 1_000
 SUBSCRIPTIONS_MAX = 100
 
@@ -102,7 +106,9 @@ async def _changes(
         totals = await usage.usage_of_segments(tx, customer_id, [segment.id for segment in segments])
         whole = Period(min(each.during.start for each in segments), max(each.during.end for each in segments))
         rates = await _rates(tx, totals, whole)
-    wanted = assembly.lines_due(obligations, totals, rates, catalogue)
+    wanted = assembly.lines_due(
+        obligations, totals, rates, catalogue, await _values(tx, customer_id, obligations, catalogue)
+    )
     standing = await store.list_standing_lines(
         tx,
         customer_id=customer_id,
@@ -114,6 +120,25 @@ async def _changes(
     drafted = [line for line in considered if draft is not None and line.invoice_id == draft.id]
     issued = [line for line in considered if draft is None or line.invoice_id != draft.id]
     return derivation.changes(wanted, issued, drafted)
+
+
+async def _values(
+    tx: Tx, customer_id: CustomerId, obligations: Sequence[Obligation], catalogue: Catalogue
+) -> assembly.EventValues:
+    """Load what each event added, for the prices that look at each event."""
+    wanted = [
+        (segment.id, meter.id)
+        for due in obligations
+        for segment in due.segments
+        for meter in rating.meters_by_event(segment.plan_version_id, due.subscription.currency, catalogue)
+    ]
+    found: dict[SegmentId, dict[MeterId, Sequence[Decimal]]] = {}
+    if wanted:
+        rules = rules_of(catalogue, await plans.load_price_book(tx), catalogue.fingerprint)
+        for segment_id, meter_id in wanted:
+            values = await usage.values_of_events(tx, customer_id, [segment_id], meter_id, rules)
+            found.setdefault(segment_id, {})[meter_id] = values
+    return found
 
 
 async def _rates(tx: Tx, totals: Mapping[SegmentId, Sequence[SegmentTotal]], during: Period) -> Rates:
@@ -283,9 +308,20 @@ async def list_invoices(
 
     Drafts and statements are among them. Another customer's are not seen: the list is empty. Raises Forbidden.
     """
+    return (await invoices_by_customer_ids(tx, call, [customer_id], before=before, limit=limit))[customer_id]
+
+
+async def invoices_by_customer_ids(
+    tx: Tx, call: Call, ids: Collection[CustomerId], *, before: InvoiceId | None = None, limit: int = PAGE_MAX
+) -> dict[CustomerId, list[Invoice]]:
+    """Return the invoices of each of at most LOOKUP_MAX customers as `list_invoices` does: one statement, for loaders.
+
+    Raises Forbidden.
+    """
     call.need(Permission.INVOICE_READ)
+    assert len(ids) <= LOOKUP_MAX, "look-ups are bounded"
     page = max(0, min(limit, PAGE_MAX))
-    return await store.list_invoices(tx, sight=_sight(call), customer_id=customer_id, before=before, limit=page)
+    return await store.invoices_by_customer_ids(tx, ids, sight=_sight(call), before=before, limit=page)
 
 
 async def invoices_by_id(tx: Tx, ids: Collection[InvoiceId], *, scope: CustomerId | None) -> dict[InvoiceId, Invoice]:

@@ -180,14 +180,15 @@ async def find_invoice(
     return _invoice(row) if row else None
 
 
-async def list_invoices(
-    tx: db.Tx, *, sight: Sight, customer_id: CustomerId, before: InvoiceId | None, limit: int
-) -> Sequence[Invoice]:
-    """Return a customer's invoices newest first; `before` is the id of the last one seen."""
-    statement = _seen(sa.select(invoice).where(invoice.c.customer_id == customer_id), sight)
-    if before is not None:
-        statement = statement.where(invoice.c.id < before)
-    return [_invoice(row) for row in await tx.rows(statement.order_by(invoice.c.id.desc()).limit(limit))]
+async def invoices_by_customer_ids(
+    tx: db.Tx, ids: Collection[CustomerId], *, sight: Sight, before: InvoiceId | None, limit: int
+) -> dict[CustomerId, list[Invoice]]:
+    """Return the newest invoices of each customer, at most `limit`; `before` is the id of the last one seen."""
+    found: dict[CustomerId, list[Invoice]] = {each: [] for each in ids}
+    statement = db.newest_of_each(invoice, ids, before=before, limit=limit, where=_in_sight(sight))
+    for row in await tx.rows(statement):
+        found[row.customer_id].append(_invoice(row))
+    return found
 
 
 async def invoices_by_id(tx: db.Tx, ids: Collection[InvoiceId], *, sight: Sight) -> dict[InvoiceId, Invoice]:
@@ -293,12 +294,13 @@ _SAME_INVOICE = sa.and_(invoice.c.customer_id == invoice_line.c.customer_id, inv
 _LINES = sa.select(invoice_line, invoice.c.currency).join(invoice, _SAME_INVOICE)
 
 
+def _in_sight(sight: Sight) -> list[sa.ColumnElement[bool]]:
+    wanted = ((invoice.c.customer_id, sight.scope), (invoice.c.environment, sight.environment))
+    return [column == value for column, value in wanted if value is not None]
+
+
 def _seen(statement: sa.Select[Any], sight: Sight) -> sa.Select[Any]:
-    if sight.scope is not None:
-        statement = statement.where(invoice.c.customer_id == sight.scope)
-    if sight.environment is not None:
-        statement = statement.where(invoice.c.environment == sight.environment)
-    return statement
+    return statement.where(*_in_sight(sight))
 
 
 async def _lines(tx: db.Tx, statement: sa.Select[Any]) -> list[Line]:

@@ -168,7 +168,8 @@ class Shop:
     async def told(self) -> list[str]:
         """Return the billing events about subscriptions, oldest first, each with its description."""
         async with self.db.transaction() as tx:
-            found = await journal_store.list_billing_events(tx, customer_id=self.customer.id, before=None, limit=100)
+            mine = [self.customer.id]
+            found = (await journal_store.list_billing_events_of(tx, mine, before=None, limit=100))[mine[0]]
         return [
             f"{each.type}: {each.description}"
             for each in reversed(found)

@@ -76,6 +76,11 @@ DYNAMIC = _price("usage", "dynamic", {"multiplier": "1.00"}, COST)
 PER_REQUEST = _price("requests", "per_unit", {"unit_amount": "0.0003"}, REQUESTS)
 
 
+def usage_price(model: str, definition: dict[str, object], meter: Meter) -> Price:
+    """Make a price of what a meter counts."""
+    return _price("usage", model, definition, meter)
+
+
 def cost_cap(amount: str) -> Entitlement:
     """Make a hard monthly cost cap in USD."""
     return Entitlement(

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from domain.invoices.derivation import WantedLine
 from domain.invoices.invoice import LineKind
-from domain.invoices.rating import FeePeriod, SegmentUsage, fee_line, usage_lines
+from domain.invoices.rating import FeePeriod, SegmentUsage, fee_line, meters_by_event, usage_lines
 from domain.kernel.period import Period
 from domain.plans.plan import Catalogue, Price
 from domain.subscriptions.schedule import Interval
@@ -152,6 +152,39 @@ def test_the_cap_of_a_part_of_the_period_is_that_share_of_it() -> None:
 def test_a_cap_of_nothing_charges_nothing() -> None:
     lines = _rate(examples.catalogue(cap="0"), total(COST, "3.21", GEMINI))
     assert [line.amount_minor for line in lines] == [321, -321]
+
+
+def test_a_matrix_prices_each_combination_in_one_line() -> None:
+    cells = [{"when": {"region": "fra"}, "unit_amount": "0.02"}, {"when": {"region": "iad"}, "unit_amount": "0.01"}]
+    price = examples.usage_price("matrix", {"cells": cells, "default_unit_amount": "0.05"}, REQUESTS)
+    totals = [total(REQUESTS, quantity, {"region": region}) for region, quantity in (("sin", "10"), ("fra", "100"))]
+    [line] = _rate(examples.catalogue(price), *totals)
+    # 100 x 0.02 + 10 x 0.05 = 2.50, with the combinations in order.
+    assert (line.amount_minor, line.quantity) == (250, Decimal(110))
+    assert [(cell["values"]["region"], cell["amount"]) for cell in line.derivation["cells"]] == [
+        ("fra", "2"),
+        ("sin", "0.5"),
+    ]
+
+
+def test_a_percentage_prices_each_event() -> None:
+    price = examples.usage_price("percentage", {"rate_percent": "2", "max_per_event": "1"}, REQUESTS)
+    catalogue = examples.catalogue(price)
+    assert meters_by_event(examples.VERSION, "USD", catalogue) == [REQUESTS]
+    values = {REQUESTS.id: [Decimal(20), Decimal(100)]}
+    totals = [total(REQUESTS, "120", {"region": "fra"}, events=2)]
+    [line] = usage_lines(SegmentUsage(_SUBSCRIPTION, _JANUARY, totals, {}, values), catalogue)
+    # 2 % of 20 are 0.40, 2 % of 100 are 2.00 and capped at 1.00.
+    assert line.amount_minor == 140
+
+
+def test_part_of_a_period_grants_that_part_of_its_included_units() -> None:
+    price = examples.usage_price("per_unit", {"unit_amount": "0.10", "included_units": "300"}, REQUESTS)
+    half = examples.segment(_SUBSCRIPTION, "2026-04-01", "2026-04-16", period=("2026-04-01", "2026-05-01"))
+    usage = SegmentUsage(_SUBSCRIPTION, half, [total(REQUESTS, "200", {"region": "fra"})], {})
+    [line] = usage_lines(usage, examples.catalogue(price))
+    # 15 of 30 days: 150 of the 300 units are included, 50 are charged at 0.10.
+    assert line.amount_minor == 500
 
 
 def test_a_fee_is_one_line_for_its_period() -> None:

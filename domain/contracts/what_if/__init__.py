@@ -1,0 +1,1 @@
+"""Replay a customer's usage period against another plan or plan version, without writing anything."""

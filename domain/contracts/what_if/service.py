@@ -1,0 +1,255 @@
+"""Load a usage period, one customer's or those of a page of customers, and compare it with another plan version."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from domain.access.roles import Permission
+from domain.contracts.what_if.replay import Counted, Replay, Values, WhatIf, compare
+from domain.customers import service as customers
+from domain.db import Tx
+from domain.invoices import rating
+from domain.invoices import store as invoice_store
+from domain.invoices.invoice import Line, LineKind
+from domain.kernel.call import Call, Environment
+from domain.kernel.errors import DomainError, Kind
+from domain.kernel.ids import CustomerId, MeterId, PlanVersionId, SegmentId, SubscriptionId
+from domain.kernel.period import Period
+from domain.plans import service as plans
+from domain.plans.plan import Catalogue, PlanVersion, PriceNotFound
+from domain.plans.provider_price import PriceBook
+from domain.subscriptions import service as subscriptions
+from domain.subscriptions.service import SubscriptionNotFound
+from domain.subscriptions.subscription import Segment, Source, Subscription
+from domain.usage import service as usage
+from domain.usage.facts import Rules, rules_of
+from domain.usage.reading import MeterUsage
+
+PAGE = 100
+
+
+@dataclass(eq=False)
+class PlanVersionNotFound(DomainError):
+    """The plan {plan} has no version {version}. See the versions of the plan."""
+
+    code = "plan_version_not_found"
+    kind = Kind.NOT_FOUND
+    plan: str
+    version: int
+
+
+@dataclass(eq=False)
+class UsagePeriodNotFound(DomainError):
+    """The subscription has no usage period at {at}. Choose an instant between its start and its end."""
+
+    code = "usage_period_not_found"
+    kind = Kind.NOT_FOUND
+    at: str
+
+
+@dataclass(eq=False)
+class NotRatedHere(DomainError):
+    """Stripe bills this subscription, so it is not rated here. Choose one that Tollgate bills."""
+
+    code = "not_rated_here"
+    kind = Kind.CONFLICT
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """What periods are replayed against: a plan version of one product, beside the catalogue and the price list."""
+
+    product_key: str
+    version: PlanVersion
+    catalogue: Catalogue
+    book: PriceBook
+
+    @property
+    def rules(self) -> Rules:
+        """How events are counted, for the prices that look at each event."""
+        return rules_of(self.catalogue, self.book, self.catalogue.fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The subscriptions of a page of customers. `unsold` counts those to which the plan is not sold as they pay.
+
+    That is by their interval and in their currency. `last` is the page's last customer, None after the last page.
+    """
+
+    compared: tuple[WhatIf, ...]
+    customers: int
+    unsold: int
+    last: CustomerId | None
+
+
+async def against(tx: Tx, call: Call, *, product_key: str, plan_key: str, number: int | None = None) -> Against:
+    """Choose a version of a plan: the newest, or the one with a number.
+
+    Raises Forbidden, ProductNotFound, PlanNotFound, PlanVersionNotFound.
+    """
+    call.need(Permission.INVOICE_READ)
+    catalogue = await plans.load_catalogue(tx)
+    version = catalogue.current_version(product_key, plan_key)
+    if number is not None:
+        found = [
+            each for each in catalogue.versions.values() if (each.plan_id, each.number) == (version.plan_id, number)
+        ]
+        if not found:
+            raise PlanVersionNotFound(plan_key, number)
+        [version] = found
+    return Against(product_key, version, catalogue, await plans.load_price_book(tx))
+
+
+async def what_if(
+    tx: Tx,
+    call: Call,
+    *,
+    customer_id: CustomerId,
+    subscription_id: SubscriptionId,
+    plan_key: str,
+    number: int | None = None,
+    at: datetime | None = None,
+) -> WhatIf:
+    """Replay the usage period that contains an instant, or the present one, against another plan of the same product.
+
+    Writes nothing. Raises Forbidden, SubscriptionNotFound, PlanNotFound, PlanVersionNotFound, UsagePeriodNotFound,
+    NotRatedHere, and PriceNotFound where the plan is not sold by the subscription's interval in its currency.
+    """
+    call.need(Permission.INVOICE_READ)
+    own = call.principal.environment
+    found = await subscriptions.find_subscription(tx, subscription_id, scope=call.scope, environment=own)
+    if found is None or found.customer_id != customer_id:
+        raise SubscriptionNotFound
+    if found.source is Source.STRIPE:
+        raise NotRatedHere
+    product_key = (await plans.load_catalogue(tx)).product_by_id(found.product_id).key
+    other = await against(tx, call, product_key=product_key, plan_key=plan_key, number=number)
+    segments = (await subscriptions.segments_of(tx, [found.id]))[found.id]
+    period = _period(found, segments, at)
+    if period is None:
+        raise UsagePeriodNotFound((at or found.period.start).isoformat())
+    now = await customers.business_now(tx, call, found.customer_id)
+    return await _replay(tx, other, found, segments, period, is_over=period.end <= now)
+
+
+async def what_if_page(
+    tx: Tx,
+    call: Call,
+    other: Against,
+    *,
+    environment: Environment | None = None,
+    at: datetime | None = None,
+    after: CustomerId | None = None,
+    only: CustomerId | None = None,
+) -> Page:
+    """Replay the subscriptions of up to PAGE customers, or of one; `after` is the last customer of the page before.
+
+    Those that have no usage period at the instant, or that Stripe bills, are left out. Raises Forbidden.
+    """
+    call.need(Permission.INVOICE_READ)
+    found = (
+        [await customers.get_customer(tx, call, only)]
+        if only is not None
+        else await customers.list_customers(tx, call, environment=environment, after=after, limit=PAGE)
+    )
+    clocks = await customers.clocks_by_id(tx, {each.clock_id for each in found if each.clock_id is not None})
+    nows = {each.id: clocks[each.clock_id].now_at if each.clock_id else call.at for each in found}
+    own = await _rated(tx, other, [each.id for each in found])
+    segments = await subscriptions.segments_of(tx, [each.id for each in own])
+    compared, unsold = [], 0
+    for subscription in own:
+        period = _period(subscription, segments[subscription.id], at)
+        if period is not None:
+            is_over = period.end <= nows[subscription.customer_id]
+            try:
+                compared.append(
+                    await _replay(tx, other, subscription, segments[subscription.id], period, is_over=is_over)
+                )
+            except PriceNotFound:
+                unsold += 1
+    last = found[-1].id if only is None and len(found) == PAGE else None
+    return Page(tuple(compared), len(found), unsold, last)
+
+
+async def _rated(tx: Tx, other: Against, ids: Sequence[CustomerId]) -> list[Subscription]:
+    """Return the subscriptions of the plan's product that Tollgate bills."""
+    product_id = other.catalogue.product(other.product_key).id
+    found = await subscriptions.subscriptions_of_customers(tx, ids, scope=None) if ids else {}
+    return [
+        each
+        for customer_id in ids
+        for each in found.get(customer_id, ())
+        if each.product_id == product_id and each.source is not Source.STRIPE
+    ]
+
+
+def _period(subscription: Subscription, segments: Sequence[Segment], at: datetime | None) -> Period | None:
+    """Return the usage period that contains an instant, or the present one of what has not ended."""
+    if at is None and not subscription.is_live:
+        return None
+    wanted = subscription.period.start if at is None else at
+    return next((each.period for each in segments if wanted in each.period), None)
+
+
+async def _replay(
+    tx: Tx,
+    other: Against,
+    subscription: Subscription,
+    segments: Sequence[Segment],
+    period: Period,
+    *,
+    is_over: bool,
+) -> WhatIf:
+    """Load what a period counted and what stands on invoices for it, and compare."""
+    customer_id, version_id = subscription.customer_id, other.version.id
+    own = [each for each in segments if each.period == period]
+    ids = [each.id for each in own]
+    meters = await usage.totals_of(tx, customer_id, ids)
+    counted = []
+    for segment in own:
+        its_meters = meters if len(own) == 1 else await usage.totals_of(tx, customer_id, [segment.id])
+        values = await _values(tx, other, subscription, segment.plan_version_id, [segment.id])
+        counted.append(Counted(segment, its_meters, values))
+    billed = await _billed(tx, subscription, ids, period)
+    levels = await _levels(tx, other.catalogue, subscription, segments, period)
+    replay = Replay(subscription, period, is_over, tuple(counted), meters, levels, billed)
+    return compare(replay, version_id, await _values(tx, other, subscription, version_id, ids), other.catalogue)
+
+
+async def _billed(tx: Tx, subscription: Subscription, ids: Sequence[SegmentId], period: Period) -> list[Line]:
+    """Return the lines that stand for segments and for the period's own fee; a yearly fee is none of a period's."""
+    found = await invoice_store.list_standing_lines(
+        tx,
+        customer_id=subscription.customer_id,
+        segment_ids=ids,
+        subscription_ids=[subscription.id],
+        fees_since=period.start,
+    )
+    return [
+        line
+        for line in found
+        if line.identity.kind is not LineKind.FEE
+        or (line.period.end == period.end and period.start <= line.period.start)
+    ]
+
+
+async def _levels(
+    tx: Tx, catalogue: Catalogue, subscription: Subscription, segments: Sequence[Segment], period: Period
+) -> Mapping[MeterId, MeterUsage]:
+    """Return where levels stood at the end of what was counted of a period: they carry over from all before it."""
+    wanted = {each.id for each in catalogue.meters_of(subscription.product_id) if each.aggregation == "level"}
+    if not wanted:
+        return {}
+    before = [each.id for each in segments if each.during.start < period.end]
+    found = await usage.totals_of(tx, subscription.customer_id, before)
+    return {meter_id: each for meter_id, each in found.items() if meter_id in wanted}
+
+
+async def _values(
+    tx: Tx, other: Against, subscription: Subscription, version_id: PlanVersionId, ids: Collection[SegmentId]
+) -> Values:
+    """Load what each event added, for the prices of a version that look at each event."""
+    meters = rating.meters_by_event(version_id, subscription.currency, other.catalogue)
+    customer_id = subscription.customer_id
+    return {each.id: await usage.values_of_events(tx, customer_id, ids, each.id, other.rules) for each in meters}

@@ -1,0 +1,229 @@
+"""Verify an invoice against the stored events, and show the hours of a line. Nothing here writes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from domain.access.roles import Permission
+from domain.customers.store import Sight
+from domain.db import Tx
+from domain.invoices import rating, verification
+from domain.invoices import service as invoices
+from domain.invoices import store as invoice_store
+from domain.invoices.derivation import WantedLine, digest_text
+from domain.invoices.invoice import Identity, Invoice, InvoiceNotFound, Line, LineKind
+from domain.invoices.rating import FeePeriod, SegmentUsage
+from domain.invoices.verification import Charged, LineCheck, Outcome, Recount, TotalCheck, Verification
+from domain.invoices.verifying import store
+from domain.kernel.call import Call
+from domain.kernel.ids import InvoiceId, SegmentId, SubscriptionId
+from domain.plans import service as plans
+from domain.plans.plan import Catalogue, PriceNotFound
+from domain.subscriptions import service as subscriptions
+from domain.subscriptions.schedule import Interval, period_containing
+from domain.subscriptions.subscription import Segment, Subscription
+from domain.usage import service as usage
+from domain.usage.facts import Rules, rules_of
+from domain.usage.resolve import combination_of
+
+# Usage that is counted while a segment is recounted makes its totals newer than its events: it is recounted then.
+RECOUNTS_MAX = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LineHour:
+    """What a line's meter counted in one hour of the customer's zone; the hour begins at `at`."""
+
+    at: datetime
+    quantity: Decimal
+    events: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """What one verification looks things up in. `lines` are all that stand for what the invoice charges."""
+
+    invoice: Invoice
+    lines: Sequence[Line]
+    segments: Mapping[SubscriptionId, Sequence[Segment]]
+    subscriptions: Mapping[SubscriptionId, Subscription]
+    catalogue: Catalogue
+    rules: Rules
+    events_since: datetime | None
+
+
+async def verify_invoice(tx: Tx, call: Call, invoice_id: InvoiceId) -> Verification:
+    """Recompute every line of an invoice from its stored events, and compare totals, lines and sums with that.
+
+    Events are read a few thousand at a time. Late events that came in after a line was derived are not part of it.
+    Raises Forbidden, InvoiceNotFound.
+    """
+    invoice = await invoices.find_invoice(tx, call, invoice_id)
+    if invoice is None:
+        raise InvoiceNotFound
+    lines = (await invoices.lines_by_invoice_ids(tx, [invoice.id], scope=invoice.customer_id))[invoice.id]
+    books = await _open_books(tx, invoice, lines)
+    checks: dict[UUID, LineCheck] = {}
+    totals: list[TotalCheck] = []
+    events = 0
+    for segment in _charged_segments(books, lines):
+        recount, differing, archived = await _recount(tx, books, segment)
+        own = [line for line in lines if line.identity.segment_id == segment.id]
+        checks |= {check.line.id: check for check in _check_usage(books, segment, own, recount, archived)}
+        totals += differing
+        events += recount.events
+    for line in lines:
+        if line.id not in checks:
+            checks[line.id] = _check_fee(books, line)
+    in_order = tuple(checks[line.id] for line in lines)
+    return Verification(invoice, in_order, tuple(totals), verification.sums_of(invoice, lines), events)
+
+
+async def find_by_number(tx: Tx, call: Call, number: str) -> InvoiceId | None:
+    """Return the id of the invoice with a number, or None where the caller may see none. Raises Forbidden."""
+    call.need(Permission.INVOICE_READ)
+    return await store.find_invoice_id(tx, number, sight=Sight(call.scope, call.principal.environment))
+
+
+async def hours_of_line(tx: Tx, line: Line, catalogue: Catalogue) -> list[LineHour]:
+    """Return what a usage line's meter counted hour by hour, as it now stands; none for a fee or a cap.
+
+    Of the combination that the line charges, or summed where the line sums them up. Late events are in their hours:
+    with those that came after the line was derived, the sum is that of the line and its later adjustments.
+    """
+    charged, segment_id = verification.charged_by(line.identity, catalogue), line.identity.segment_id
+    if charged is None or segment_id is None:
+        return []
+    meter = catalogue.meter(charged[0])
+    combination = None
+    if line.identity.dimension_key:
+        dimensions = line.derivation["dimensions"]
+        values = tuple(dimensions.get(name, "") for name in meter.dimensions)
+        combination = UUID(bytes=combination_of(meter.id, meter.dimensions, values).id)
+    found = await usage.hours_of_combination(tx, line.customer_id, segment_id, meter.id, dimensions=combination)
+    return [LineHour(at, quantity, events, digest_text(digest)) for at, quantity, events, digest in found]
+
+
+async def _open_books(tx: Tx, invoice: Invoice, lines: Sequence[Line]) -> _Books:
+    ids = {line.identity.subscription_id for line in lines}
+    fees = [line.period.start for line in lines if line.identity.kind is LineKind.FEE]
+    standing = await invoice_store.list_standing_lines(
+        tx,
+        customer_id=invoice.customer_id,
+        segment_ids=[line.identity.segment_id for line in lines if line.identity.segment_id is not None],
+        subscription_ids=list(ids),
+        fees_since=min(fees, default=None),
+    )
+    own = {line.id for line in lines}
+    catalogue = await plans.load_catalogue(tx)
+    return _Books(
+        invoice,
+        [*lines, *(line for line in standing if line.id not in own)],
+        await subscriptions.segments_of(tx, ids),
+        await subscriptions.subscriptions_by_id(tx, ids, scope=invoice.customer_id),
+        catalogue,
+        rules_of(catalogue, await plans.load_price_book(tx), catalogue.fingerprint),
+        await usage.oldest_events_at(tx),
+    )
+
+
+def _charged_segments(books: _Books, lines: Sequence[Line]) -> list[Segment]:
+    """Return the segments that lines charge; a line of a segment that is not there stays without one."""
+    wanted = {line.identity.segment_id for line in lines}
+    return [segment for found in books.segments.values() for segment in found if segment.id in wanted]
+
+
+async def _recount(tx: Tx, books: _Books, segment: Segment) -> tuple[Recount, list[TotalCheck], frozenset[Charged]]:
+    """Count a segment's events anew; say which stored totals differ, and of which lines events were dropped."""
+    customer_id, currency = segment.customer_id, books.subscriptions[segment.subscription_id].currency
+    by_event = [meter.id for meter in rating.meters_by_event(segment.plan_version_id, currency, books.catalogue)]
+    prices = books.catalogue.usage_prices(segment.plan_version_id, currency)
+    meters = {price.id: price.meter_id for price in prices if price.meter_id is not None}
+    bounds = verification.bounds_of(_chains(books, segment.id), meters)
+    for _ in range(RECOUNTS_MAX):
+        version = await usage.usage_version(tx, customer_id)
+        hours = (await usage.usage_of_segments(tx, customer_id, [segment.id]))[segment.id]
+        running = await usage.totals_of(tx, customer_id, [segment.id])
+        recount = Recount(customer_id, books.rules, prices, bounds, by_event)
+        async for event in usage.stream_events(tx, customer_id, [segment.id]):
+            recount.add(event)
+        if version == await usage.usage_version(tx, customer_id):
+            break
+    droppable = verification.may_be_archived(segment.id, books.events_since)
+    differing = verification.check_totals(segment.id, recount, hours, running, droppable=droppable)
+    archived = {charged for charged, events in bounds.items() if droppable and recount.counted[charged] < events}
+    return recount, differing, frozenset(archived)
+
+
+def _chains(books: _Books, segment_id: SegmentId) -> dict[Identity, list[Line]]:
+    own = [line for line in books.lines if line.identity.segment_id == segment_id]
+    return verification.chains_of(own, books.invoice)
+
+
+def _check_usage(
+    books: _Books, segment: Segment, lines: Sequence[Line], recount: Recount, archived: frozenset[Charged]
+) -> list[LineCheck]:
+    """Compare the usage lines and caps of a segment with what its events come to."""
+    subscription = books.subscriptions[segment.subscription_id]
+    billed = SegmentUsage(subscription, segment, recount.billed_totals, {}, recount.values)
+    wanted = {line.identity: line for line in rating.usage_lines(billed, books.catalogue)}
+    whole: dict[Identity, WantedLine] | None = None
+    chains, checks = _chains(books, segment.id), list[LineCheck]()
+    for line in lines:
+        charged = verification.charged_by(line.identity, books.catalogue)
+        if charged in archived or (archived and verification.is_cap(line.identity)):
+            checks.append(LineCheck(line, Outcome.ARCHIVED))
+            continue
+        late = charged is None or recount.counted[charged] > recount.bounds.get(charged, 0)
+        found = verification.differences_of(chains[line.identity], wanted.get(line.identity), complete=not late)
+        if found and late and not recount.by_event:
+            if whole is None:
+                totals = SegmentUsage(subscription, segment, recount.whole_totals, {})
+                whole = {each.identity: each for each in rating.usage_lines(totals, books.catalogue)}
+            revisions = [each for each in books.lines if each.identity == line.identity]
+            if len(revisions) > len(chains[line.identity]) and verification.settled_later(
+                revisions, whole.get(line.identity)
+            ):
+                checks.append(LineCheck(line, Outcome.EQUAL, with_later=True))
+                continue
+        checks.append(LineCheck(line, Outcome.DIFFERENT if found else Outcome.EQUAL, found))
+    return checks
+
+
+def _check_fee(books: _Books, line: Line) -> LineCheck:
+    """Compare a fee with its price and share of time; a line whose subject is gone differs from nothing."""
+    own = [each for each in books.lines if each.identity == line.identity]
+    chain = verification.chains_of(own, books.invoice)[line.identity]
+    found = verification.differences_of(chain, _wanted_fee(books, line), complete=True)
+    return LineCheck(line, Outcome.DIFFERENT if found else Outcome.EQUAL, found)
+
+
+def _wanted_fee(books: _Books, line: Line) -> WantedLine | None:
+    """Derive a fee anew: the quantity is the line's, the interval its price's, the version that in force at its start.
+
+    A subscription that ended where the fee's period began has no segment there; the version is then the price's.
+    """
+    subscription = books.subscriptions.get(line.identity.subscription_id)
+    prices = [
+        price
+        for version in books.catalogue.versions.values()
+        for price in version.prices
+        if price.id == line.identity.price_id and price.interval is not None
+    ]
+    if line.identity.kind is not LineKind.FEE or subscription is None or not prices:
+        return None
+    [price] = prices
+    assert price.interval is not None, "a fee has an interval"
+    in_force = [each.plan_version_id for each in books.segments[subscription.id] if line.period.start in each.during]
+    interval = Interval(price.interval)
+    whole = period_containing(subscription.anchor_at, subscription.zone, interval, line.period.start)
+    sold = replace(subscription, interval=interval, quantity=int(line.quantity))
+    fee = FeePeriod(line.period, whole, in_force[0] if in_force else price.plan_version_id)
+    try:
+        wanted = rating.fee_line(sold, fee, books.catalogue)
+    except PriceNotFound:
+        return None
+    return wanted if wanted.identity == line.identity else None

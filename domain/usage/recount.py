@@ -1,0 +1,117 @@
+"""Count stored events once more: from what was kept of an event to what it adds to each meter, and to its digest.
+
+An event is counted as it was when it came in: by the cost that was kept on it and under the names of the price list
+rows that priced it, so that a later row or alias changes nothing.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from domain.kernel.ids import CustomerId, MeterId, encode
+from domain.plans.exact import EXACT
+from domain.plans.meter import Contribution, Meter, contribution
+from domain.plans.provider_price import ANY_MODEL, PriceBook, normalise_model
+from domain.usage.event import canonical_json, event_digest, identity_of, read_number
+from domain.usage.facts import Rules
+from domain.usage.reading import SegmentTotal
+from domain.usage.tally import DIGEST_MODULUS
+
+
+@dataclass(frozen=True, slots=True)
+class CountedEvent:
+    """A stored event. `priced_as` is provider and model of the first list row that priced it; None: no row did."""
+
+    source: str
+    event_id: str
+    type: str
+    occurred_at: datetime
+    properties: dict[str, Any]
+    cost: Decimal | None
+    priced_as: tuple[str, str] | None
+
+
+class Added(NamedTuple):
+    """What an event adds to one meter, under the values of the meter's dimensions in their order."""
+
+    meter: Meter
+    values: tuple[str, ...]
+    quantity: Decimal
+
+
+@dataclass(slots=True)
+class Sum:
+    """A total that grows; `digest` is modulo 2^256."""
+
+    quantity: Decimal = Decimal(0)
+    events: int = 0
+    digest: int = 0
+
+    def add(self, quantity: Decimal, digest: int) -> None:
+        """Count one event more."""
+        self.quantity = EXACT.add(self.quantity, quantity)
+        self.events += 1
+        self.digest = (self.digest + digest) % DIGEST_MODULUS
+
+
+def digest_of(customer_id: CustomerId, event: CountedEvent) -> int:
+    """Return the digest of an event as it is stored: any change of what was counted changes it."""
+    identity = identity_of(encode("customer", customer_id), event.source, event.event_id)
+    return event_digest(identity, event.occurred_at, canonical_json(_plain(event.properties)), event.cost)
+
+
+def added_by(event: CountedEvent, rules: Rules) -> Iterator[Added]:
+    """Yield what an event adds to the meters of its type. What a meter cannot read adds nothing to it."""
+    own = rules.types.get(event.type)
+    if own is None:
+        return
+    properties = _named(event, rules.book) if own.is_priced else event.properties
+    for meter, needs in own.meters:
+        if needs and needs.isdisjoint(properties):
+            continue
+        found = contribution(meter, properties, event.cost)
+        if isinstance(found, Contribution):
+            yield Added(meter, found.dimensions, found.quantity)
+
+
+def totals_of(sums: Mapping[tuple[MeterId, tuple[str, ...]], Sum], rules: Rules) -> list[SegmentTotal]:
+    """Write sums by meter and dimension values as totals."""
+    found = []
+    for (meter_id, values), each in sums.items():
+        dimensions = dict(zip(rules.meters[meter_id].dimensions, values, strict=True))
+        found.append(SegmentTotal(meter_id, dimensions, each.quantity, each.events, each.digest))
+    return found
+
+
+def values_of(events: Iterable[tuple[datetime, Decimal]]) -> Sequence[Decimal]:
+    """Put values into the order of time; those of one instant stay as they came in."""
+    return [value for _, value in sorted(events, key=lambda each: each[0])]
+
+
+def _named(event: CountedEvent, book: PriceBook) -> Mapping[str, Any]:
+    """Return the properties with the names of provider and model under which the event was counted.
+
+    A row for any model prices only models that were unknown then: their names were stripped and no more.
+    """
+    provider, model = _text(event.properties.get("provider")), _text(event.properties.get("model"))
+    if event.priced_as is None:
+        provider = book.provider_of(provider)
+        model = book.model_of(provider, model)
+    else:
+        provider, priced_model = event.priced_as
+        model = normalise_model(provider, model, {}) if priced_model == ANY_MODEL else priced_model
+    return {**event.properties, "provider": provider, "model": model}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _plain(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Write numbers as they were digested; the database may have given them other digits of the same value."""
+    return {
+        name: read_number(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else value
+        for name, value in properties.items()
+    }

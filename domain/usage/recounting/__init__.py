@@ -1,0 +1,1 @@
+"""Owns bringing stored events and hours back, to count them again."""

@@ -1,0 +1,220 @@
+"""What a line counted is told from what came in after it, and what cannot be told apart is verified together."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from domain.invoices import rating
+from domain.invoices.derivation import WantedLine, changes
+from domain.invoices.invoice import Invoice, InvoiceKind, Line, State
+from domain.invoices.verification import (
+    Difference,
+    Outcome,
+    Recount,
+    Verification,
+    bounds_of,
+    chains_of,
+    differences_of,
+    may_be_archived,
+    settled_later,
+    sums_of,
+)
+from domain.kernel.call import Environment
+from domain.kernel.ids import InvoiceId, LineId, SegmentId
+from domain.kernel.money import Money
+from domain.plans.provider_price import Provider, price_book_of
+from domain.usage.facts import rules_of
+from domain.usage.recount import CountedEvent, digest_of
+from tests import make
+from tests.domain.invoices import examples
+from tests.domain.invoices.examples import COST, CUSTOMER, DYNAMIC, GEMINI, PER_REQUEST, REQUESTS
+
+CATALOGUE = examples.catalogue()
+BOOK = price_book_of("f", [Provider("gemini", "Gemini", ())], [], [])
+RULES = rules_of(CATALOGUE, BOOK, "f")
+SUBSCRIPTION = examples.subscription()
+SEGMENT = examples.segment(SUBSCRIPTION, "2026-01-01", "2026-02-01")
+
+
+def call(number: int, cost: str | None = "0.5") -> CountedEvent:
+    """Make a stored call of Gemini 2.5 Pro, counted under the name of the row that priced it."""
+    at = make.at("2026-01-02") + timedelta(minutes=number)
+    kept = Decimal(cost) if cost else None
+    priced = ("gemini", "gemini-2.5-pro") if cost else None
+    return CountedEvent("s", f"e{number}", "llm.call", at, dict(GEMINI), kept, priced)
+
+
+def invoice() -> Invoice:
+    """Make an opened invoice of nothing; later ones have higher ids."""
+    at, zero = make.at("2026-02-01"), Money(0, "USD")
+    return Invoice(
+        CUSTOMER,
+        InvoiceId(make.new_id()),
+        Environment.TEST,
+        "USD",
+        InvoiceKind.INVOICE,
+        State.OPEN,
+        "TEST-2026-000001",
+        at,
+        at,
+        at,
+        at,
+        None,
+        zero,
+        zero,
+        1,
+    )
+
+
+def billed(on: Invoice, *wanted: WantedLine, before: tuple[Line, ...] = ()) -> tuple[Line, ...]:
+    """Put what is missing on an invoice, as a derivation does."""
+    return tuple(
+        Line(
+            LineId(make.new_id()),
+            on.id,
+            CUSTOMER,
+            new.identity,
+            new.revision,
+            new.description,
+            new.quantity,
+            new.unit,
+            Money(new.amount_minor, "USD"),
+            Money(0, "USD"),
+            new.derivation,
+        )
+        for new in changes(wanted, before, ()).add
+    )
+
+
+def recounted(*events: CountedEvent, bounds: dict[Any, int] | None = None) -> Recount:
+    """Count events anew."""
+    found = Recount(CUSTOMER, RULES, [DYNAMIC], bounds or {})
+    for event in events:
+        found.add(event)
+    return found
+
+
+def wanted(recount: Recount, *, whole: bool = False) -> list[WantedLine]:
+    """Rate what the lines counted, or all of it."""
+    totals = recount.whole_totals if whole else recount.billed_totals
+    return rating.usage_lines(rating.SegmentUsage(SUBSCRIPTION, SEGMENT, totals, {}), CATALOGUE)
+
+
+def all_of(*events: CountedEvent) -> list[WantedLine]:
+    """Rate events as a derivation at that time did."""
+    return wanted(recounted(*events), whole=True)
+
+
+def test_a_line_is_recomputed_from_as_many_events_as_it_counted() -> None:
+    first = invoice()
+    [line] = billed(first, *all_of(call(1), call(2)))
+    chains = chains_of([line], first)
+    bounds = bounds_of(chains, {DYNAMIC.id: COST.id})
+    assert list(bounds.values()) == [2]
+    recount = recounted(call(1), call(2), call(3), bounds=bounds)
+    [again] = wanted(recount)
+    assert (again.amount_minor, again.derivation["events"]) == (100, 2)
+    assert differences_of(chains[line.identity], again, complete=False) == ()
+    # In another order the third is taken for the second: the amount is the same, the digest is not.
+    [other] = wanted(recounted(call(1), call(3), call(2), bounds=bounds))
+    assert [each.field for each in differences_of([line], other, complete=False)] == ["derivation.digest"]
+
+
+def test_what_was_counted_in_another_order_is_settled_by_its_later_adjustment() -> None:
+    first, second = invoice(), invoice()
+    # The third came in before the second was committed, and was counted after it.
+    [line] = billed(first, *all_of(call(1), call(3)))
+    [later] = billed(second, *all_of(call(1), call(2), call(3)), before=(line,))
+    assert (later.revision, later.amount.minor) == (1, 50)
+    [whole] = all_of(call(1), call(2), call(3))
+    assert settled_later([line, later], whole)
+    assert not settled_later([replace(line, amount=Money(90, "USD")), later], whole)
+    assert not settled_later([line, replace(later, derivation={**later.derivation, "digest": "0"})], whole)
+    assert not settled_later([line], whole)
+    assert not settled_later([line, later], None)
+
+
+def test_an_adjustment_is_compared_as_the_sum_of_its_revisions() -> None:
+    first, second = invoice(), invoice()
+    [line] = billed(first, *all_of(call(1)))
+    [later] = billed(second, *all_of(call(1), call(2)), before=(line,))
+    chain = chains_of([later, line], second)[line.identity]
+    assert chain == [line, later]
+    assert chains_of([later, line], first)[line.identity] == [line]
+    [whole] = all_of(call(1), call(2))
+    assert differences_of(chain, whole, complete=True) == ()
+    wrong = replace(later, derivation={**later.derivation, "billed_before_minor": 49})
+    assert differences_of([line, wrong], whole, complete=True) == (Difference("billed_before_minor", "49", "50"),)
+
+
+def test_a_line_of_which_nothing_is_left_is_equal_to_nothing() -> None:
+    first, second = invoice(), invoice()
+    [line] = billed(first, *all_of(call(1)))
+    [undone] = billed(second, before=(line,))
+    assert (undone.amount.minor, undone.quantity, undone.derivation["events"]) == (-50, Decimal("-0.5"), 0)
+    assert undone.derivation["digest"] == "0" * 64
+    assert differences_of([line, undone], None, complete=True) == ()
+    assert bounds_of({line.identity: [line, undone]}, {DYNAMIC.id: COST.id}) == {
+        (COST.id, line.identity.dimension_key): 0
+    }
+
+
+def test_the_digest_covers_everything_that_was_counted() -> None:
+    event = call(1)
+    changed = [
+        replace(event, source="t"),
+        replace(event, event_id="e2"),
+        replace(event, occurred_at=event.occurred_at + timedelta(microseconds=1)),
+        replace(event, cost=Decimal("0.51")),
+        replace(event, properties={**GEMINI, "input_tokens": 1}),
+    ]
+    assert len({digest_of(CUSTOMER, each) for each in (event, *changed)}) == 6
+    # The database may write the same numbers with other digits.
+    same = replace(event, cost=Decimal("0.500"), properties={**GEMINI, "seconds": Decimal("1.50")})
+    assert digest_of(CUSTOMER, same) == digest_of(
+        CUSTOMER, replace(event, properties={**GEMINI, "seconds": Decimal("1.5")})
+    )
+
+
+def test_an_unpriced_event_counts_for_no_cost() -> None:
+    recount = recounted(call(1), call(2, None), bounds={})
+    [line] = wanted(recount, whole=True)
+    assert (line.quantity, line.derivation["events"]) == (Decimal("0.5"), 1)
+
+
+def test_a_line_that_sums_combinations_up_counts_over_all_of_them() -> None:
+    catalogue = examples.catalogue(PER_REQUEST)
+    rules = rules_of(catalogue, BOOK, "f")
+    recount = Recount(CUSTOMER, rules, [PER_REQUEST], {(REQUESTS.id, ""): 3})
+    for number, region in enumerate(("eu", "us", "eu", "ap")):
+        at = make.at("2026-01-02") + timedelta(minutes=number)
+        recount.add(CountedEvent("s", f"e{number}", "edge.request", at, {"region": region}, None, None))
+    billed_by_region = {total.dimensions["region"]: total.quantity for total in recount.billed_totals}
+    assert billed_by_region == {"eu": Decimal(2), "us": Decimal(1)}
+    assert recount.counted[REQUESTS.id, ""] == 4
+
+
+def test_the_sums_of_an_invoice_are_those_of_its_lines() -> None:
+    first = invoice()
+    lines = billed(first, *all_of(call(1)))
+    # One line of 0.50.
+    right = replace(first, subtotal=Money(50, "USD"))
+    assert sums_of(right, lines) == ()
+    assert sums_of(replace(right, tax=Money(1, "USD")), lines) == (Difference("tax_minor", "1", "0"),)
+    assert sums_of(first, lines) == (Difference("subtotal_minor", "0", "50"),)
+
+
+def test_a_verification_is_different_where_anything_is() -> None:
+    first = invoice()
+    assert Verification(first, (), (), (), 0).outcome is Outcome.EQUAL
+    assert Verification(first, (), (), (Difference("tax_minor", "1", "0"),), 0).outcome is Outcome.DIFFERENT
+
+
+def test_only_a_segment_older_than_the_oldest_kept_month_may_be_archived() -> None:
+    # The id's first 48 bits are 1 February 2026, 00:30: an event may have come in up to an hour before.
+    opened = SegmentId(UUID(int=int(make.at("2026-02-01T00:30").timestamp()) * 1000 << 80))
+    assert may_be_archived(opened, make.at("2026-02-01"))
+    assert not may_be_archived(opened, make.at("2026-01-31T23:00"))
+    assert not may_be_archived(opened, None)

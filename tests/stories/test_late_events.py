@@ -1,0 +1,145 @@
+"""News of a period that is over: adjustments with their own service period, each billed once, up or down."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import sqlalchemy as sa
+
+from domain.customers.customer import Customer
+from domain.invoices.invoice import Line, LineKind, State
+from domain.invoices.verification import Outcome
+from domain.invoices.verifying.service import verify_invoice
+from domain.kernel.period import Period
+from domain.usage.event import UsageEvent
+from domain.usage.store import usage_hour
+from tests import make
+from tests.world import World, llm_call
+
+FEBRUARY = Period(make.at("2026-01-31"), make.at("2026-02-28"))
+LATE = make.at("2026-02-27T23:00")
+
+
+async def usage_by_invoice(world: World, customer: Customer) -> list[list[Line]]:
+    """Return the usage lines of each invoice, oldest first."""
+    return [
+        [line for line in await world.lines(each) if line.identity.kind is LineKind.USAGE]
+        for each in await world.invoices(customer)
+    ]
+
+
+async def verdicts(world: World, *events: UsageEvent) -> list[str]:
+    """Record events and return what became of each."""
+    return [verdict.status for verdict in await world.use("llm", *events)]
+
+
+async def outcomes(world: World, customer: Customer) -> list[Outcome]:
+    """Verify every invoice of a customer from the stored events."""
+    found = []
+    for invoice in await world.invoices(customer):
+        async with world.runtime.db.transaction() as tx:
+            found.append((await verify_invoice(tx, world.call, invoice.id)).outcome)
+    return found
+
+
+async def lower_cost(world: World, by: str) -> None:
+    """Take something off the counted cost of every hour, as a correction of what was reported would."""
+    async with world.runtime.db.transaction() as tx:
+        meters = sa.text("SELECT id FROM meter WHERE key = 'cost'")
+        [cost] = [row.id for row in await tx.rows(meters)]
+        own = usage_hour.c
+        await tx.execute(sa.update(usage_hour).where(own.meter_id == cost).values(quantity=own.quantity - Decimal(by)))
+
+
+async def test_what_comes_after_closing_is_billed_once_beside_what_was_billed(world: World) -> None:
+    ada = await world.customer(on="2026-01-31")
+    await world.subscribe(ada, "pro")
+    # 800,000 input tokens of Gemini 2.5 Pro at 1.25 USD per million: 1.00.
+    first = llm_call(ada, make.at("2026-01-31T00:01"), input_tokens=800_000, output_tokens=0)
+    assert await verdicts(world, first) == ["counted"]
+    await world.advance(to="2026-03-01")
+    # 400,000 more of the same model: 0.50. 2,000,000 of Gemini 2.5 Flash at 0.125 per million: 0.25.
+    late = llm_call(ada, LATE, input_tokens=400_000, output_tokens=0)
+    flash = llm_call(ada, LATE, model="gemini-2.5-flash", input_tokens=2_000_000, output_tokens=0)
+    assert await verdicts(world, late, flash) == ["counted", "counted"]
+    assert await verdicts(world, first, late) == ["duplicate", "duplicate"]
+    await world.advance(to="2026-06-01")
+    lines = await usage_by_invoice(world, ada)
+    # 31 January: the fee; 28 February; 31 March with the adjustments; 30 April and 31 May: nothing more.
+    assert [[line.amount.minor for line in each] for each in lines] == [[], [100], [25, 50], [], []]
+    adjustments = {line.revision: line for line in lines[2]}
+    assert {line.period for line in adjustments.values()} == {FEBRUARY}
+    assert adjustments[1].description == "Adjustment: LLM usage: gemini / gemini-2.5-pro, 31 Jan 2026 – 28 Feb 2026"  # noqa: RUF001 - as on the invoice
+    assert adjustments[0].description == "LLM usage: gemini / gemini-2.5-flash, 31 Jan 2026 – 28 Feb 2026"  # noqa: RUF001 - the same
+    assert await outcomes(world, ada) == [Outcome.EQUAL] * 5
+
+
+async def test_an_event_for_the_open_period_of_a_late_hour_is_no_adjustment(world: World) -> None:
+    ada = await world.customer(on="2026-01-31")
+    await world.subscribe(ada, "pro")
+    await world.advance(to="2026-03-10")
+    # Nine days late, but its period runs to 31 March: 1.00 USD on that invoice's own line.
+    assert await verdicts(world, llm_call(ada, make.at("2026-03-01"), input_tokens=800_000)) == ["counted"]
+    await world.advance(to="2026-04-01")
+    *_, [line] = await usage_by_invoice(world, ada)
+    assert (line.amount.minor, line.revision) == (100, 0)
+    assert line.period == Period(make.at("2026-02-28"), make.at("2026-03-31"))
+
+
+async def test_after_a_cancel_what_comes_late_is_billed_once_when_nothing_more_can_come(world: World) -> None:
+    ada = await world.customer(on="2026-01-31")
+    started = await world.subscribe(ada, "pro")
+    await world.cancel(started)
+    assert await verdicts(world, llm_call(ada, make.at("2026-01-31T00:01"), input_tokens=800_000)) == ["counted"]
+    await world.advance(to="2026-03-10")
+    # Ended on 28 February, the last usage billed at once: 1.00. Then 1,600,000 tokens come late: 2.00.
+    assert await verdicts(world, llm_call(ada, LATE, input_tokens=1_600_000)) == ["counted"]
+    after_end = llm_call(ada, make.at("2026-02-28"), input_tokens=800_000)
+    assert await verdicts(world, after_end) == ["quarantined"]
+    assert [invoice.total.minor for invoice in await world.invoices(ada)] == [7900, 100]
+    # 36 days after the end, on 5 April, is the last look.
+    await world.advance(to="2026-04-05")
+    invoices = await world.invoices(ada)
+    assert [(invoice.total.minor, invoice.state) for invoice in invoices] == [
+        (7900, State.PAID),
+        (100, State.PAID),
+        (200, State.PAID),
+    ]
+    assert invoices[2].issued_at == make.at("2026-02-28") + timedelta(days=36)
+    [[adjustment]] = (await usage_by_invoice(world, ada))[2:]
+    assert (adjustment.revision, adjustment.period) == (1, FEBRUARY)
+    await world.advance(to="2026-09-01")
+    assert await world.invoices(ada) == invoices
+    assert await outcomes(world, ada) == [Outcome.EQUAL] * 3
+
+
+async def test_a_later_lower_derivation_is_credited_on_the_next_invoice(world: World) -> None:
+    ada = await world.customer(on="2026-01-31")
+    await world.subscribe(ada, "pro")
+    await world.use("llm", llm_call(ada, make.at("2026-01-31T00:01"), input_tokens=800_000))
+    await world.advance(to="2026-03-01")
+    await lower_cost(world, "0.40")
+    await world.advance(to="2026-06-01")
+    # 79.00; 79.00 + 1.00; 79.00 - 0.40; then 79.00 each: the credit is given once.
+    assert [invoice.total.minor for invoice in await world.invoices(ada)] == [7900, 8000, 7860, 7900, 7900]
+    [credit] = (await usage_by_invoice(world, ada))[2]
+    assert (credit.amount.minor, credit.quantity, credit.revision) == (-40, Decimal("-0.4"), 1)
+    assert credit.period == FEBRUARY
+    assert credit.derivation["billed_before_minor"] == 100
+
+
+async def test_a_credit_without_a_next_invoice_waits_and_lowers_the_one_that_comes(world: World) -> None:
+    ada = await world.customer(on="2026-01-31")
+    started = await world.subscribe(ada, "pro")
+    await world.cancel(started)
+    await world.use("llm", llm_call(ada, make.at("2026-01-31T00:01"), input_tokens=800_000))
+    await world.advance(to="2026-03-10")
+    await lower_cost(world, "0.40")
+    await world.advance(to="2026-04-10")
+    *_, waiting = await world.invoices(ada)
+    assert (waiting.state, waiting.total.minor, waiting.number) == (State.DRAFT, -40, None)
+    await world.subscribe(ada, "basic")
+    *_, joined = await world.invoices(ada)
+    # Basic is 29.00 a month, less the 0.40.
+    assert (joined.id, joined.state, joined.total.minor) == (waiting.id, State.PAID, 2860)
+    await world.advance(to="2026-07-01")
+    assert [invoice.total.minor for invoice in await world.invoices(ada)] == [7900, 100, 2860, 2900, 2900]
