@@ -1,17 +1,28 @@
 """What one API process holds, whatever way a request comes in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from api.auth import Authenticator
+from api.intake import Inflow
 from domain.runtime import Runtime
 from domain.usage.recording.service import Recorder
+
+SOCKETS_MAX = 5_000
+REREAD_S = 10.0
 
 
 @dataclass(slots=True)
 class Serving:
-    """One API process: the runtime and what only serving needs. `sockets` counts those that are open."""
+    """One API process: the runtime and what only serving needs.
+
+    `sockets` counts those that are open, `inflow` the bytes of bodies with usage events. A watched customer's rows are
+    looked at every `reread_s` seconds, and sooner after a wake-up.
+    """
 
     runtime: Runtime
     authenticator: Authenticator
     recorder: Recorder
     sockets: int = 0
+    sockets_max: int = SOCKETS_MAX
+    reread_s: float = REREAD_S
+    inflow: Inflow = field(default_factory=Inflow)

@@ -12,13 +12,16 @@ class Permission(StrEnum):
 
     CATALOGUE_READ = "catalogue:read"
     PRICE_READ = "price:read"
+    PRICE_WRITE = "price:write"
     CUSTOMER_READ = "customer:read"
     CUSTOMER_WRITE = "customer:write"
     SUBSCRIPTION_READ = "subscription:read"
     SUBSCRIPTION_WRITE = "subscription:write"
     USAGE_READ = "usage:read"
     USAGE_WRITE = "usage:write"
+    USAGE_CORRECT = "usage:correct"
     EVENT_READ = "event:read"
+    EVENT_WRITE = "event:write"
     INVOICE_READ = "invoice:read"
     PAYMENT_READ = "payment:read"
     PAYMENT_WRITE = "payment:write"
@@ -65,9 +68,10 @@ _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
     (PrincipalKind.MEMBER, "billing_admin"): _MEMBER_WRITES,
     (PrincipalKind.MEMBER, "viewer"): _READS,
     # Usage is reported by a product's key, which gives the identity's source; no person reports any.
-    (PrincipalKind.STAFF, "admin"): _ALL - {_P.USAGE_WRITE},
+    (PrincipalKind.STAFF, "admin"): _ALL - {_P.USAGE_WRITE, _P.USAGE_CORRECT},
     (PrincipalKind.STAFF, "finance"): _READS
-    | {_P.SUBSCRIPTION_WRITE, _P.PAYMENT_WRITE, _P.CLOCK_READ, _P.AUDIT_READ, _P.JOB_READ, _P.LEDGER_READ},
+    | {_P.PRICE_WRITE, _P.EVENT_WRITE, _P.SUBSCRIPTION_WRITE, _P.PAYMENT_WRITE}
+    | {_P.CLOCK_READ, _P.AUDIT_READ, _P.JOB_READ, _P.LEDGER_READ},
     (PrincipalKind.STAFF, "support"): _READS
     | {_P.CUSTOMER_WRITE, _P.SUBSCRIPTION_WRITE, _P.CLOCK_READ, _P.CLOCK_WRITE, _P.KEY_READ, _P.JOB_READ},
     (PrincipalKind.STAFF, "viewer"): _READS | {_P.CLOCK_READ},

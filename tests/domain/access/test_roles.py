@@ -30,9 +30,18 @@ _EXPECTED = {
     ("member", "viewer"): _READS,
     ("staff", "admin"): _READS
     | {"customer:write", "subscription:write", "payment:write", "key:read", "key:write", "clock:read", "clock:write"}
-    | {"audit:read", "job:read", "job:write", "ledger:read"},
+    | {"audit:read", "job:read", "job:write", "ledger:read", "price:write", "event:write"},
     ("staff", "finance"): _READS
-    | {"subscription:write", "payment:write", "clock:read", "audit:read", "job:read", "ledger:read"},
+    | {
+        "subscription:write",
+        "payment:write",
+        "clock:read",
+        "audit:read",
+        "job:read",
+        "ledger:read",
+        "price:write",
+        "event:write",
+    },
     ("staff", "support"): _READS
     | {"customer:write", "subscription:write", "clock:read", "clock:write", "key:read", "job:read"},
     ("staff", "viewer"): _READS | {"clock:read"},
@@ -65,8 +74,10 @@ def test_a_role_of_another_kind_is_refused(kind: PrincipalKind, role: str) -> No
 
 
 def test_nobody_but_a_product_key_and_the_system_reports_usage() -> None:
-    assert not any("usage:write" in permissions for permissions in _EXPECTED.values())
-    assert "usage:write" in KEY_SCOPES & CUSTOMER_KEY_SCOPES
+    for permission in ("usage:write", "usage:correct"):
+        assert not any(permission in permissions for permissions in _EXPECTED.values())
+        assert permission in KEY_SCOPES
+    assert "usage:write" in CUSTOMER_KEY_SCOPES
 
 
 def test_no_key_makes_keys_and_a_key_of_one_customer_reaches_no_further() -> None:

@@ -1,0 +1,82 @@
+"""Run every measurement and print one table; without options the table goes into docs/performance.md too."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench import bulk, reading, singles, starting
+from bench.machine import describe
+from bench.report import Result, print_table, write_page
+from bench.world import Servers, Workload, copy_database, make_database, servers
+
+PARTS = ("start", "singles", "bulk", "reading")
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """How much is measured."""
+
+    runs: int
+    people: int
+    single_events: int
+    bulk_events: int
+    stored_events: int
+
+
+FULL = _Size(runs=5, people=1_000, single_events=2_000, bulk_events=6_000, stored_events=reading.MANY)
+QUICK = _Size(runs=1, people=100, single_events=1_000, bulk_events=3_000, stored_events=100_000)
+
+
+async def _prepare(running: Servers, people: int) -> Workload:
+    """Make the databases: both sides start with a total for every combination that the workload has."""
+    names = await make_database(running, "ours", people)
+    await copy_database(running, "ours", "stored")
+    workload = Workload(names)
+    await singles.fill(running, "ours", workload)
+    await copy_database(running, "ours", "theirs")
+    return workload
+
+
+def _measure(running: Servers, size: _Size, only: str | None) -> list[Result]:
+    _tell("making customers")
+    workload = asyncio.run(_prepare(running, size.people))
+    both = ("ours", "theirs")
+    parts: dict[str, Callable[[], list[Result]]] = {
+        "start": lambda: starting.measure(running, "ours", size.runs),
+        "singles": lambda: asyncio.run(singles.measure(running, both, workload, size.runs, size.single_events)),
+        "bulk": lambda: bulk.measure(running, both, workload, bulk.Volume(size.runs, size.bulk_events)),
+        "reading": lambda: asyncio.run(
+            reading.measure(running, "stored", workload.names, size.runs, size.stored_events)
+        ),
+    }
+    results = []
+    for name in PARTS:
+        if only in {None, name}:
+            _tell(f"measuring: {name}")
+            results += parts[name]()
+    return results
+
+
+def _tell(what: str) -> None:
+    sys.stderr.write(f"{what}\n")
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer customers, events and runs: a trial")
+    parser.add_argument("--only", choices=PARTS, help="one part of it")
+    asked = parser.parse_args()
+    with servers() as running:
+        machine = asyncio.run(describe(running.postgres.asyncpg_arguments()))
+        results = _measure(running, QUICK if asked.quick else FULL, asked.only)
+    print(f"{machine}\n")
+    print_table(results)
+    if not (asked.quick or asked.only):
+        write_page(machine, results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""A real API process, and a client that costs little: one connection for each task, and requests made beforehand."""
+
+import asyncio
+import base64
+import contextlib
+import http.client
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from api.local.ports import free_port
+from api.local.processes import child_environment
+from bench.world import MASTER_KEY, PEPPER, Servers
+from domain.usage.event import UsageEvent
+
+HOST = "127.0.0.1"
+START_TIMEOUT_S = 30
+POLL_S = 0.002
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One process that serves. `started_in_s` is from its start to its first good answer."""
+
+    process_id: int
+    port: int
+    started_in_s: float
+
+
+@contextmanager
+def serving(running: Servers, database: str) -> Iterator[Api]:
+    """Run `tollgate serve` until the block ends."""
+    port = free_port(set())
+    with TemporaryDirectory() as home:
+        settings = {
+            "DATABASE_URL": running.postgres.dsn(database),
+            "REDIS_URL": running.valkey.url(),
+            "TOLLGATE_PORT": str(port),
+            "TOLLGATE_HOME": home,
+            "TOLLGATE_DEV": "1",
+            "TOLLGATE_MASTER_KEY": base64.b64encode(MASTER_KEY).decode(),
+            "TOLLGATE_KEY_PEPPER": PEPPER,
+            "TOLLGATE_HS256_SECRET": "s" * 32,
+            "STRIPE_SECRET_KEY": "sk_test_bench",
+            "STRIPE_API_BASE": "http://127.0.0.1:9",
+            "SMTP_URL": "smtp://127.0.0.1:9",
+        }
+        log = Path(home) / "api.log"
+        started = time.perf_counter()
+        with log.open("wb") as opened:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "api.cli", "serve"],
+                env=child_environment(settings),
+                stdout=opened,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            _wait(process, port, log)
+            yield Api(process.pid, port, time.perf_counter() - started)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Ask until the process serves; the first good answer ends its start."""
+    deadline = time.perf_counter() + START_TIMEOUT_S
+    while process.poll() is None and time.perf_counter() < deadline:
+        connection = http.client.HTTPConnection(HOST, port, timeout=START_TIMEOUT_S)
+        with contextlib.suppress(OSError), contextlib.closing(connection):
+            connection.request("GET", "/readyz")
+            if connection.getresponse().status == http.HTTPStatus.OK:
+                return
+        time.sleep(POLL_S)
+    raise RuntimeError(f"the API does not serve: {log.read_text()[-2000:]}")
+
+
+def requests_of(api: Api, secret: str, events: Sequence[UsageEvent], size: int) -> list[bytes]:
+    """Make the requests that send events in batches."""
+    made = []
+    for start in range(0, len(events), size):
+        body = msgspec.json.encode([_sent(event) for event in events[start : start + size]])
+        head = (
+            f"POST /v1/events HTTP/1.1\r\nHost: {HOST}:{api.port}\r\nAuthorization: Bearer {secret}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        made.append(head.encode() + body)
+    return made
+
+
+def _sent(event: UsageEvent) -> dict[str, object]:
+    return {"id": event.id, "type": event.type, "customer": event.customer, "properties": event.properties}
+
+
+async def send_all(api: Api, requests: Sequence[bytes], connections: int) -> float:
+    """Send all requests over some connections and return how many seconds it took. Every answer must be 200."""
+    queue = iter(requests)
+
+    async def send() -> None:
+        async with _connected(api) as (reader, writer):
+            for request in queue:
+                writer.write(request)
+                await _read_answer(reader)
+
+    started = time.perf_counter()
+    await asyncio.gather(*(send() for _ in range(connections)))
+    return time.perf_counter() - started
+
+
+@asynccontextmanager
+async def _connected(api: Api) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection(HOST, api.port, limit=4_000_000)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def _read_answer(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    body = await reader.readexactly(length)
+    if not head.startswith(b"HTTP/1.1 200"):
+        raise RuntimeError(f"refused: {body[:500]!r}")
+    return body
