@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from api.local.errors import LocalStackError
+from api.pricing.commands import prices
 from api.replay.errors import ReplayError
 from domain.kernel.errors import DomainError
 
@@ -30,6 +31,9 @@ app = typer.Typer(
 )
 clocks = typer.Typer(help="Test clocks: the time of test customers.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(clocks, name="clock")
+verifying = typer.Typer(help="Check that the set-up, or an invoice, is right.", rich_markup_mode=None)
+app.add_typer(verifying, name="verify")
+app.add_typer(prices, name="prices")
 
 ApiUrl = Annotated[str, typer.Option(help="The server's address; else the running system's of TOLLGATE_HOME.")]
 Token = Annotated[str, typer.Option(help="A staff token; else that of the running system's demo.")]
@@ -114,9 +118,11 @@ def schema() -> None:
     typer.echo(graphql.as_str())
 
 
-@app.command()
-def verify() -> None:
+@verifying.callback(invoke_without_command=True)
+def verify(context: typer.Context) -> None:
     """Check that the set-up is complete; exits 1 when it is not."""
+    if context.invoked_subcommand is not None:
+        return
     from api.verify import settings_at_home  # noqa: PLC0415 -- loaded by this command only
     from api.verify import verify as check  # noqa: PLC0415 -- the same
 
@@ -125,6 +131,38 @@ def verify() -> None:
         typer.echo(f"{'ok    ' if finding.good else 'failed'}  {finding.name:<15} {finding.detail}")
     if not all(finding.good for finding in found):
         raise typer.Exit(1)
+
+
+@verifying.command("invoice")
+def verify_invoice(invoice: Annotated[str, typer.Argument(help="A number such as 2026-000001, or an id.")]) -> None:
+    """Recompute an invoice from its stored events; exits 1 when it differs."""
+    from api.verifying import report  # noqa: PLC0415 -- loaded by this command only
+    from api.verifying import verify_invoice as check  # noqa: PLC0415 -- the same
+    from domain.invoices.verification import Outcome  # noqa: PLC0415 -- the same
+
+    found = asyncio.run(check(_database_settings(), invoice))
+    for line in report(found):
+        typer.echo(line)
+    if found.outcome is Outcome.DIFFERENT:
+        raise typer.Exit(1)
+
+
+@app.command("what-if")
+def what_if(
+    *,
+    plan: Annotated[str, typer.Option(help="The plan to compare with.")],
+    product: Annotated[str, typer.Option(help="Its product.")] = "llm",
+    number: Annotated[int, typer.Option("--version", help="Its version; 0 is the newest.")] = 0,
+    customer: Annotated[str, typer.Option(help="One customer's id; else all of them.")] = "",
+    at: Annotated[str, typer.Option(help="An instant of the usage period; else the present one.")] = "",
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write every line to this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Replay a usage period of all customers against another plan, without writing anything."""
+    from api.whatif.commands import compare, wish_of  # noqa: PLC0415 -- loaded by this command only
+
+    wish = wish_of(plan, product, number, customer, _instant(at) if at else None)
+    asyncio.run(compare(_database_settings(), wish, csv_file=csv_file, as_json=as_json))
 
 
 @clocks.command("show")

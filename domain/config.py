@@ -141,7 +141,12 @@ def check_serving(settings: Settings) -> None:
     Raises SettingMissing, SettingRefused; each names the setting and says what to do.
     """
     check_development(settings)
-    for name, value in (("DATABASE_URL", settings.database_url), ("REDIS_URL", settings.redis_url)):
+    for name, value in (
+        ("DATABASE_URL", settings.database_url),
+        ("REDIS_URL", settings.redis_url),
+        ("STRIPE_SECRET_KEY", settings.stripe_secret_key),
+        ("SMTP_URL", settings.smtp_url),
+    ):
         if not value:
             raise SettingMissing(name, "Set it, or start everything on embedded defaults with: tollgate up")
     if len(settings.key_pepper) < _SECRET_BYTES_MIN:

@@ -293,7 +293,8 @@ def product_of(catalogue: Catalogue, value: plans.Product) -> Product:
     )
 
 
-def _provider_price_of(value: provider_price.ProviderPrice) -> ProviderPrice:
+def provider_price_of(value: provider_price.ProviderPrice) -> ProviderPrice:
+    """Wrap a row of the provider price list."""
     return ProviderPrice(
         id=ids.id_of("provider_price", value.id),
         provider=value.provider,
@@ -356,6 +357,6 @@ class CatalogueQuery:
                     after=ProviderPriceId(last) if last else None,
                     limit=limit,
                 )
-            return [(row.id, _provider_price_of(row)) for row in found]
+            return [(row.id, provider_price_of(row)) for row in found]
 
         return await page(info.context, first, after, load)

@@ -1,7 +1,7 @@
 """Live data over websockets: first a snapshot, then a numbered frame whenever something moved.
 
 A wake-up through Redis says that a customer's rows may have moved; the truth is read from Postgres each time, and also
-every REREAD_S without any wake-up. Frames are coalesced, never queued: a slow client skips states, not numbers. The
+every ten seconds without any wake-up. Frames are coalesced, never queued: a slow client skips states, not numbers. The
 caller's credential and rights are looked at again before every frame.
 """
 
@@ -27,9 +27,8 @@ from domain.invoices import service as invoices
 from domain.kernel.errors import DomainError
 from domain.kernel.ids import CustomerId, InvoiceId
 
-# At most five frames a second for a subscriber, and a look at the rows at least every ten seconds.
+# At most five frames a second for a subscriber.
 FRAME_GAP_S = 0.2
-REREAD_S = 10.0
 INVOICES_WATCHED = 50
 T = TypeVar("T")
 WatchedId = Annotated[strawberry.ID, strawberry.argument(name="customerId", description="Whom to watch: `cus_…`.")]
@@ -80,7 +79,7 @@ class _Watch:
                     yield state
                     await asyncio.sleep(FRAME_GAP_S)
                 try:
-                    await asyncio.wait_for(moved.wait(), REREAD_S)
+                    await asyncio.wait_for(moved.wait(), self.context.serving.reread_s)
                 except TimeoutError:
                     continue
 

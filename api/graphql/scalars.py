@@ -27,7 +27,7 @@ from domain.kernel.money import round_half_up
 
 INTEGER_MAX = 2**63
 _PLAIN = Context(prec=100)
-_DECIMAL = re.compile(r"-?\d{1,20}(\.\d{1,18})?")
+_DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,18})?")
 
 BigInt = NewType("BigInt", int)
 Json = NewType("Json", object)
@@ -61,7 +61,7 @@ def exact(value: Decimal) -> Decimal:
 
 def read_integer(value: Any) -> int:
     """Accept an integer below 2^63 as a number or a string. Raises GraphQLError."""
-    if isinstance(value, str) and re.fullmatch(r"-?\d{1,19}", value):
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= INTEGER_MAX:
         raise _refuse("an integer", "Send a whole number below 2^63, or its digits as a string.")

@@ -14,10 +14,14 @@ from api.graphql.keys import KeyMutation, KeyQuery
 from api.graphql.ledger import LedgerQuery
 from api.graphql.live import Live
 from api.graphql.payments import PaymentMutation
+from api.graphql.prices import PriceMutation
 from api.graphql.scalars import CONFIG
 from api.graphql.subscriptions import SubscriptionMutation, SubscriptionQuery
 from api.graphql.usage import UsageQuery
+from api.graphql.usage_batch import UsageBatchMutation
+from api.graphql.verify import VerifyQuery
 from api.graphql.view import Errors, QuietSchema
+from api.graphql.whatif import WhatIfQuery
 
 
 def _root(name: str, description: str, *parts: type) -> type:
@@ -38,6 +42,8 @@ Query = _root(
     EventQuery,
     InvoiceQuery,
     JournalQuery,
+    VerifyQuery,
+    WhatIfQuery,
     LedgerQuery,
     ClockQuery,
 )
@@ -49,6 +55,8 @@ Mutation = _root(
     SubscriptionMutation,
     PaymentMutation,
     EventMutation,
+    UsageBatchMutation,
+    PriceMutation,
     JournalMutation,
     ClockMutation,
 )

@@ -120,7 +120,8 @@ def _meter_usage_of(catalogue: Catalogue, value: readings.MeterUsage) -> MeterUs
     )
 
 
-def _limit_of(value: LimitStatus) -> Limit:
+def limit_of(value: LimitStatus) -> Limit:
+    """Wrap where usage stands against a limit."""
     return Limit(
         key=value.key,
         description=value.description,
@@ -157,7 +158,7 @@ def _subscription_usage_of(
             for meter in catalogue.meters_of(subscription.product_id)
             if meter.id in usage.meters
         ],
-        limits=[_limit_of(status) for status in statuses],
+        limits=[limit_of(status) for status in statuses],
     )
 
 

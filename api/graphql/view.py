@@ -34,7 +34,6 @@ from api.problems import CRASH_CODE, CRASH_MESSAGE, PASSING_FAULTS, DatabaseUnre
 from domain.kernel.errors import DomainError, Kind
 
 BODY_BYTES_MAX = 1_000_000
-SOCKETS_MAX = 5_000
 OPERATIONS_PER_SOCKET_MAX = 20
 OPERATION_ID_LENGTH_MAX = 100
 INIT_WAIT_S = 10
@@ -261,7 +260,7 @@ class SocketView(GraphQL[Context, None]):
         """Serve one socket, unless the process has as many as it takes on."""
         serving = self._serving
         assert serving is not None, "the lifespan opens before sockets come"
-        if serving.sockets >= SOCKETS_MAX:
+        if serving.sockets >= serving.sockets_max:
             await WebSocket(scope, receive, send).close(CLOSE_TRY_LATER, "Too many sockets; try again later")
             return
         serving.sockets += 1

@@ -257,18 +257,22 @@ async def remember(
 
     False where a concurrent call with the same key was first: the caller rolls back and recalls.
     """
-    return await store.insert_idempotency(tx, _remembered(call, mutation, key, customer_id, digest, outcome))
+    return await store.insert_idempotency(
+        tx, _remembered(call, mutation, key, customer_id=customer_id, digest=digest, outcome=outcome)
+    )
 
 
 async def keep(
     tx: Tx, call: Call, mutation: str, key: str, *, customer_id: CustomerId, digest: bytes, outcome: Mapping[str, Any]
 ) -> None:
     """Keep an outcome in place of what stands for the key, which the caller holds in this transaction."""
-    await store.save_idempotency(tx, _remembered(call, mutation, key, customer_id, digest, outcome))
+    await store.save_idempotency(
+        tx, _remembered(call, mutation, key, customer_id=customer_id, digest=digest, outcome=outcome)
+    )
 
 
 def _remembered(
-    call: Call, mutation: str, key: str, customer_id: CustomerId, digest: bytes, outcome: Mapping[str, Any]
+    call: Call, mutation: str, key: str, *, customer_id: CustomerId, digest: bytes, outcome: Mapping[str, Any]
 ) -> dict[str, Any]:
     return {
         "customer_id": customer_id,

@@ -374,7 +374,7 @@ def _planned(call: Call, invoice: Invoice, last: Attempt | None, method_id: Meth
 
 
 async def _last_attempt(tx: Tx, invoice: Invoice) -> Attempt | None:
-    attempts = await store.list_attempts(tx, invoice.customer_id, invoice.id, limit=1)
+    attempts = (await store.list_attempts_of(tx, [(invoice.customer_id, invoice.id)]))[invoice.id]
     return attempts[0] if attempts else None
 
 

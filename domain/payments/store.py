@@ -306,16 +306,16 @@ async def find_attempt(tx: db.Tx, customer_id: CustomerId, attempt_id: AttemptId
     return _attempt(row) if row else None
 
 
-async def list_attempts(tx: db.Tx, customer_id: CustomerId, invoice_id: InvoiceId, *, limit: int) -> Sequence[Attempt]:
-    """Return an invoice's attempts, the newest first."""
+async def list_attempts_of(
+    tx: db.Tx, invoices: Collection[tuple[CustomerId, InvoiceId]]
+) -> dict[InvoiceId, list[Attempt]]:
+    """Return the attempts of customers' invoices, the newest first: one statement, for loaders."""
     table = payment_attempt.c
-    statement = (
-        sa.select(payment_attempt)
-        .where(table.customer_id == customer_id, table.invoice_id == invoice_id)
-        .order_by(table.number.desc())
-        .limit(limit)
-    )
-    return [_attempt(row) for row in await tx.rows(statement)]
+    wanted = sa.tuple_(table.customer_id, table.invoice_id).in_(invoices)
+    found: dict[InvoiceId, list[Attempt]] = {invoice_id: [] for _, invoice_id in invoices}
+    for row in await tx.rows(sa.select(payment_attempt).where(wanted).order_by(table.number.desc())):
+        found[row.invoice_id].append(_attempt(row))
+    return found
 
 
 async def list_stale_attempts(tx: db.Tx, *, sent_before: datetime, limit: int) -> Sequence[Attempt]:

@@ -18,6 +18,8 @@ def settings(database_url: str, key: bytes = b"\x01") -> Settings:
         {
             "database_url": database_url,
             "redis_url": "unix:///nonexistent/valkey.sock",
+            "stripe_secret_key": "sk_test_1",
+            "smtp_url": "smtp://127.0.0.1:25",
             "TOLLGATE_DEV": True,
             "TOLLGATE_MASTER_KEY": base64.b64encode(key * 32).decode(),
             "TOLLGATE_KEY_PEPPER": "p" * 32,

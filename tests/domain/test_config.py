@@ -45,6 +45,8 @@ def test_development_is_refused_beside_a_live_stripe_key() -> None:
     [
         ("database_url", ""),
         ("redis_url", ""),
+        ("stripe_secret_key", ""),
+        ("smtp_url", ""),
         ("TOLLGATE_KEY_PEPPER", "short"),
         ("TOLLGATE_MASTER_KEY", ""),
         ("TOLLGATE_MASTER_KEY", "not base64"),

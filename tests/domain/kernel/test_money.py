@@ -60,5 +60,12 @@ def test_shares_add_up_and_ties_go_to_the_first() -> None:
 
 
 def test_exact_numbers_are_written_without_loss() -> None:
-    values = [Fraction("25.0339275"), Fraction(14, 31), Decimal("0.30"), 5, Fraction(-1, 8), Decimal(0)]
+    values: list[Fraction | Decimal | int] = [
+        Fraction("25.0339275"),
+        Fraction(14, 31),
+        Decimal("0.30"),
+        5,
+        Fraction(-1, 8),
+        Decimal(0),
+    ]
     assert [exact_text(value) for value in values] == ["25.0339275", "14/31", "0.3", "5", "-0.125", "0"]

@@ -74,7 +74,7 @@ class Till:
     async def attempt_rows(self) -> Sequence[Attempt]:
         """Return the invoice's attempts, the newest first."""
         async with self.db.transaction() as tx:
-            return await store.list_attempts(tx, self.customer.id, self.invoice.id, limit=10)
+            return (await store.list_attempts_of(tx, [(self.customer.id, self.invoice.id)]))[self.invoice.id]
 
     async def gateway_invoice_id(self) -> str:
         """Return the id of the gateway's copy."""

@@ -1,0 +1,341 @@
+"""Three customers with one of each thing, everyone who might try them, and every root field to try them with."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from graphql import (
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLUnionType,
+    get_named_type,
+    is_leaf_type,
+    is_required_argument,
+)
+from strawberry.types.base import StrawberryObjectDefinition
+
+from api.graphql.permissions import PERMISSION, SIGNED_IN
+from api.graphql.schema import schema
+from domain.access.roles import CUSTOMER_KEY_SCOPES, KEY_SCOPES
+from domain.contracts import service as contracts
+from domain.customers import service as customers
+from domain.db import Database
+from domain.invoices import service as invoices
+from domain.kernel.call import Environment
+from domain.kernel.ids import CustomerId, encode
+from domain.subscriptions.schedule import Interval
+from tests import make
+from tests.api.graphql.site import Site, open_server
+from tests.world import key_of, llm_call
+
+CORE = schema._schema
+OF_NOBODY_TOO = {"event_identity", "quarantined_event"}
+DEPTH = 6
+
+
+def definitions() -> Iterator[StrawberryObjectDefinition]:
+    """Give every object type that this code defines."""
+    for concrete in schema.schema_converter.type_map.values():
+        definition = concrete.definition
+        if isinstance(definition, StrawberryObjectDefinition) and not (
+            definition.is_input or definition.is_interface or definition.name.startswith("__")
+        ):
+            yield definition
+
+
+def fields_of(definition: StrawberryObjectDefinition) -> dict[str, Any]:
+    """Give a type's fields by their names in the schema."""
+    return {schema.config.name_converter.get_graphql_name(field): field for field in definition.fields}
+
+
+TYPES = {schema.config.name_converter.from_type(definition): definition for definition in definitions()}
+ROOTS = {"Query": TYPES["Query"], "Mutation": TYPES["Mutation"], "Live": TYPES["Live"]}
+FIELDS = {(root, name): field for root, definition in ROOTS.items() for name, field in fields_of(definition).items()}
+
+
+def objects_of(output: GraphQLOutputType) -> tuple[GraphQLObjectType, ...]:
+    """Give the object types that a field may lead to."""
+    named = get_named_type(output)
+    if isinstance(named, GraphQLUnionType):
+        return tuple(named.types)
+    return (named,) if isinstance(named, GraphQLObjectType) else ()
+
+
+def selection(output: GraphQLOutputType, depth: int = DEPTH) -> str:
+    """Select all there is to a type, with its lists' nodes and what these hold."""
+    named = get_named_type(output)
+    if is_leaf_type(named):
+        return ""
+    if isinstance(named, GraphQLUnionType):
+        return "{ __typename " + " ".join(f"... on {each.name} {selection(each, depth)}" for each in named.types) + " }"
+    assert isinstance(named, GraphQLObjectType | GraphQLInterfaceType)
+    parts = []
+    for name, field in named.fields.items():
+        is_asked = name not in {"edges", "plan", "meters", "entitlements"} and not any(
+            is_required_argument(argument) for argument in field.args.values()
+        )
+        if is_asked and (depth > 0 or is_leaf_type(get_named_type(field.type))):
+            parts.append(f"{name} {selection(field.type, depth - 1)}")
+    return "{ __typename " + " ".join(parts) + " }"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One customer, the ids of all that is theirs, and texts by which their rows are known."""
+
+    customer_id: CustomerId
+    environment: Environment
+    ids: dict[str, str]
+    marks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Somebody with a credential, as the system sees them."""
+
+    name: str
+    token: str
+    permissions: frozenset[str]
+    environment: str | None
+    customer_id: str | None
+
+    def sees(self, target: Target) -> bool:
+        """Whether the actor may know that the customer exists."""
+        own_environment = self.environment in {None, target.environment.name}
+        return own_environment and self.customer_id in {None, target.ids["customer"]}
+
+    @property
+    def sees_everything(self) -> bool:
+        """Whether the actor may see what belongs to no customer, or to all."""
+        return self.environment is None and self.customer_id is None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The served system, everyone in it and everyone they try."""
+
+    server: Site
+    actors: list[Actor]
+    targets: dict[str, Target]
+
+    def cases(self, root: str) -> Iterator[tuple[Actor, Target, str]]:
+        """Give everyone who tries each field of a root about everyone; what is about nobody is tried once."""
+        for actor in self.actors:
+            for target in self.targets.values():
+                for each, name in FIELDS:
+                    is_about = name in INPUTS or any(value in target.ids for value in ARGUMENTS.get(name, {}).values())
+                    if each == root and (is_about or target is self.targets["Ada"]):
+                        yield actor, target, name
+
+    async def rows(self) -> dict[str, str]:
+        """Digest every table, to show that nothing was written."""
+        async with self.server.runtime.db.transaction() as tx:
+            driver = await tx.raw()
+            names = await driver.fetch(
+                "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition "
+                "AND relnamespace = 'public'::regnamespace ORDER BY relname"
+            )
+            digest = "SELECT '{0}', count(*) || md5(string_agg(t::text, '' ORDER BY t::text)) FROM {0} t"
+            # An event of a customer that its sender may not see is kept for staff, and belongs to nobody.
+            owned = " WHERE customer_id <> '00000000-0000-0000-0000-000000000000'"
+            parts = [digest.format(name) + owned * (name in OF_NOBODY_TOO) for (name,) in names]
+            return {str(row[0]): str(row[1]) for row in await driver.fetch(" UNION ALL ".join(parts))}
+
+
+def found_in(answer: Any, actor: Actor, scene: Scene) -> list[str]:
+    """Give the texts in an answer that this actor must never see."""
+    text = json.dumps(answer)
+    hidden = [mark for target in scene.targets.values() if not actor.sees(target) for mark in target.marks]
+    return [mark for mark in hidden if mark in text]
+
+
+# What a root field is given about a target. An argument that is not here is left out; a required one must be here.
+ARGUMENTS: dict[str, dict[str, str]] = {
+    "plan": {"product": "=llm", "key": "=pro"},
+    "customer": {"id": "customer"},
+    "subscription": {"id": "subscription"},
+    "usage": {"customerId": "customer"},
+    "usageEvents": {"customerId": "customer"},
+    "invoice": {"id": "invoice"},
+    "auditEntries": {"customerId": "customer"},
+    "ledgerBalances": {"environment": "environment", "customerId": "customer"},
+    "ledgerEntries": {"environment": "environment", "customerId": "customer"},
+    "testClock": {"id": "clock"},
+    "usageChanged": {"customerId": "customer"},
+    "invoiceChanged": {"customerId": "customer"},
+    "customers": {},
+}
+# The input of each mutation, made for a target and a number that no other call has.
+INPUTS: dict[str, Any] = {
+    "createApiKey": lambda t, n: {"name": f"k{n}", "environment": t["environment"], "scopes": ["usage:read"]},
+    "revokeApiKey": lambda t, _: {"id": t["key"]},
+    "createCustomer": lambda t, n: {"environment": t["environment"], "name": "New", "email": f"new{n}@example.com"},
+    "subscribe": lambda t, n: {
+        "customerId": t["customer"],
+        "product": "edge",
+        "plan": "free",
+        "interval": "MONTH",
+        "idempotencyKey": f"k{n}",
+    },
+    "cancelSubscription": lambda t, n: {"subscriptionId": t["subscription"], "idempotencyKey": f"k{n}"},
+    "undoCancelSubscription": lambda t, _: {"subscriptionId": t["subscription"]},
+    "attachPaymentMethod": lambda t, n: {
+        "customerId": t["customer"],
+        "gatewayMethodId": f"pm_card_visa{n}",
+        "idempotencyKey": f"k{n}",
+    },
+    "recordUsage": lambda t, n: {"events": [_event(f"r{n}", t["customer"], "customerId")]},
+    "recordUsageBatch": lambda t, n: {"events": [_event(f"b{n}", t["customer"], "customer")], "mode": "ATOMIC"},
+    "addProviderPrices": lambda _, n: {
+        "provider": "gemini",
+        "model": f"model-{n}",
+        "validFrom": "2100-01-01T00:00:00Z",
+        "prices": [{"pool": "input", "amount": "1", "per": "1000000"}],
+    },
+    "retryJob": lambda t, _: {"id": t["job"]},
+    "createTestClock": lambda _, n: {"name": f"c{n}", "nowAt": "2026-01-31T00:00:00Z"},
+    "advanceTestClock": lambda t, _: {"clockId": t["clock"], "to": "2026-01-31T00:00:00Z"},
+}
+# About no customer in particular: whether it is shown depends on the permission and on these.
+OF_EVERYONE = {"failedJobs", "retryJob"}
+OF_TEST = {"testClock", "testClocks", "createTestClock", "advanceTestClock"}
+OF_ANY_CUSTOMER = {"customers", "apiKeys", "quarantinedEvents", "viewer", "products", "plan", "providerPrices"}
+IN_AN_ENVIRONMENT = {"createApiKey", "revokeApiKey", "createCustomer"}
+OF_NOBODY = {"addProviderPrices"}
+
+
+def _event(name: str, customer: str, field: str) -> dict[str, Any]:
+    return {"id": name, "type": "llm.call", field: customer, "properties": {"provider": "gemini", "model": "x"}}
+
+
+def is_shown(actor: Actor, root: str, name: str, target: Target) -> bool:
+    """Whether an actor may do this with this target, by the rules and not by the code under test."""
+    permission = FIELDS[root, name].metadata[PERMISSION]
+    if permission != SIGNED_IN and permission not in actor.permissions:
+        return False
+    in_its_environment = actor.environment in {None, target.environment.name}
+    for names, is_so in (
+        (OF_EVERYONE, actor.sees_everything),
+        (OF_TEST, actor.customer_id is None and actor.environment in {None, "TEST"}),
+        (OF_ANY_CUSTOMER | OF_NOBODY, True),
+        (IN_AN_ENVIRONMENT, actor.customer_id is None and in_its_environment),
+    ):
+        if name in names:
+            return is_so
+    return actor.sees(target)
+
+
+def document_of(root: str, name: str, target: Target) -> tuple[str, dict[str, Any]]:
+    """Write the document that asks for all there is to a field of Query or Live."""
+    root_type = CORE.type_map[root]
+    assert isinstance(root_type, GraphQLObjectType)
+    field = root_type.fields[name]
+    given = {
+        argument: value[1:] if value.startswith("=") else target.ids[value]
+        for argument, value in ARGUMENTS.get(name, {}).items()
+    }
+    heads = ", ".join(f"${argument}: {field.args[argument].type}" for argument in given)
+    uses = ", ".join(f"{argument}: ${argument}" for argument in given)
+    kind = "subscription" if root == "Live" else "query"
+    head, use = (f"({heads})", f"({uses})") if given else ("", "")
+    return f"{kind}{head} {{ {name}{use} {selection(field.type, 4)} }}", given
+
+
+@asynccontextmanager
+async def open_scene(database: Database) -> AsyncIterator[Scene]:
+    """Make the three customers and everyone who tries them."""
+    async with open_server(database) as server:
+        await server.world.seed()
+        targets = {
+            "Ada": await _furnish(server, "Ada", Environment.TEST),
+            "Bob": await _furnish(server, "Bob", Environment.TEST),
+            "Liv": await _furnish(server, "Liv", Environment.LIVE),
+        }
+        ada = targets["Ada"].customer_id
+        tokens = {
+            **{f"staff {role}": server.staff(role) for role in ("admin", "finance", "support", "viewer")},
+            **{f"member {role}": server.member(ada, role) for role in ("owner", "billing_admin", "viewer")},
+            "key of usage": await server.key("usage:write", product="llm"),
+            "key of Ada": await server.key(*CUSTOMER_KEY_SCOPES, customer_id=ada, product="llm"),
+            "key of live": await server.key(*KEY_SCOPES, environment=Environment.LIVE, product="llm"),
+            "key of test": await server.key(*KEY_SCOPES, environment=Environment.TEST, product="llm"),
+        }
+        yield Scene(server, [await _actor(server, name, token) for name, token in tokens.items()], targets)
+
+
+async def _actor(server: Site, name: str, token: str) -> Actor:
+    viewer = (await server.read("{ viewer { permissions environment customerId } }", token))["viewer"]
+    return Actor(name, token, frozenset(viewer["permissions"]), viewer["environment"], viewer["customerId"])
+
+
+async def _furnish(server: Site, name: str, environment: Environment) -> Target:
+    """Make a customer with one of each thing that a customer can have."""
+    world = server.world
+    is_test = environment is Environment.TEST
+    async with server.runtime.db.transaction() as tx:
+        if world.clock_id is None:
+            world.clock_id = (await customers.create_clock(tx, world.call, name="w", now_at=make.at("2026-01-31"))).id
+        made = await customers.create_customer(
+            tx,
+            world.call,
+            environment=environment,
+            name=f"{name} Personal",
+            email=f"{name}@personal.example",
+            external_id=f"external-{name}",
+            clock_id=world.clock_id if is_test else None,
+        )
+    if is_test:
+        await world.attach(made.id, "pm_card_visa")
+    async with server.runtime.db.transaction() as tx:
+        started = await contracts.subscribe(
+            tx, world.call, customer_id=made.id, product_key="llm", plan_key="pro", interval=Interval.MONTH
+        )
+        [invoice] = await invoices.list_invoices(tx, world.call, customer_id=made.id)
+    if is_test:
+        await world.drain()
+    call = llm_call(made, started.started_at, input_tokens=1_000)
+    odd = llm_call(made, started.started_at, input_tokens=1_000, provider="none", note=f"odd-{name}")
+    reporter = server.runtime.call(replace(key_of("llm"), environment=environment))
+    counted = await server.app.state.serving.recorder.record(reporter, [call, odd])
+    # The one without a price is counted, and waits in quarantine for its price as well.
+    assert [verdict.status for verdict in counted] == ["counted", "counted"]
+    ids = {
+        "customer": encode("customer", made.id),
+        "subscription": encode("subscription", started.id),
+        "invoice": encode("invoice", invoice.id),
+        "environment": environment.name,
+        "clock": encode("clock", world.clock_id),
+        "job": encode("job", made.id),
+        "key": await _victim(server, environment),
+    }
+    marks = (ids["customer"], ids["subscription"], ids["invoice"], call.id)
+    own_words = (f"{name} Personal", f"{name}@personal", f"odd-{name}", f"external-{name}")
+    return Target(made.id, environment, ids, (*marks, *own_words))
+
+
+async def _victim(server: Site, environment: Environment) -> str:
+    """Make a key that may be revoked."""
+    made = await server.change(
+        "createApiKey",
+        "... on ApiKeyCreated { key { id } }",
+        server.staff(),
+        name="victim",
+        environment=environment.name,
+        scopes=["usage:read"],
+    )
+    return str(made["key"]["id"])
+
+
+def codes_of(answer: Any) -> set[str]:
+    """Give the codes of an answer's errors."""
+    return {error["extensions"]["code"] for error in answer.get("errors", [])}
+
+
+def mutation_of(name: str) -> str:
+    """Write the document of a mutation, which selects all there is to its result."""
+    assert CORE.mutation_type is not None
+    field = CORE.mutation_type.fields[name]
+    return f"mutation($input: {field.args['input'].type}) {{ {name}(input: $input) {selection(field.type, 3)} }}"

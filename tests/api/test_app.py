@@ -1,0 +1,76 @@
+"""The application as a whole: its addresses, its health, and what it says when something is wrong."""
+
+import httpx2
+import pytest
+
+from api.app import create_app
+from domain.config import SettingMissing, Settings
+from domain.db import Database
+from tests.api.graphql.site import Site
+
+
+async def test_a_healthy_process_says_so(shared: Site) -> None:
+    for path in ("/healthz", "/readyz"):
+        answer = await shared.client.get(path)
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/graphql", 405),
+        ("PUT", "/graphql", 405),
+        ("GET", "/v1/events", 405),
+        ("GET", "/api/webhooks/stripe", 405),
+        ("POST", "/healthz", 405),
+    ],
+)
+async def test_other_addresses_and_methods_are_not_served(shared: Site, method: str, path: str, status: int) -> None:
+    assert (await shared.client.request(method, path)).status_code == status
+
+
+async def test_every_way_in_checks_the_host(shared: Site) -> None:
+    for path in ("/graphql", "/v1/events", "/api/webhooks/stripe"):
+        answer = await shared.post({}, shared.staff(), path=path, headers={"Host": "evil.example"})
+        assert answer.status_code == 403
+    assert (await shared.client.get("/healthz", headers={"Host": "evil.example"})).status_code == 403
+
+
+async def test_every_way_in_asks_who_it_is(shared: Site) -> None:
+    for path in ("/graphql", "/v1/events"):
+        answer = await shared.post({}, None, path=path)
+        assert (answer.status_code, answer.json()["code"]) == (401, "credentials_missing")
+    forged = await shared.post({}, None, path="/api/webhooks/stripe", headers={"Stripe-Signature": "t=1,v1=00"})
+    assert forged.status_code == 400
+
+
+async def test_a_key_cannot_be_checked_while_the_database_is_away(shared: Site) -> None:
+    key = "tg_test_" + "b" * 43
+    away = Database("postgresql+asyncpg://nobody@127.0.0.1:1/none", shared.runtime.db.vault, wait_s=1)
+    authenticator = shared.app.state.serving.authenticator
+    kept, authenticator._db = authenticator._db, away
+    try:
+        answer = await shared.post({"query": "{ viewer { kind } }"}, key)
+    finally:
+        authenticator._db = kept
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_unreachable")
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_a_crash_outside_of_graphql_tells_nothing(shared: Site) -> None:
+    serving = shared.app.state.serving
+    shared.app.state.serving = None
+    try:
+        answer = await shared.post({}, shared.staff(), path="/v1/events")
+    finally:
+        shared.app.state.serving = serving
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert "NoneType" not in answer.text
+
+
+async def test_an_application_without_its_settings_does_not_start() -> None:
+    app = create_app(Settings())
+    with pytest.raises(SettingMissing):
+        async with app.router.lifespan_context(app), httpx2.AsyncClient():
+            pass
