@@ -56,8 +56,8 @@ schema-check: .venv/.runtime
 	@$(BIN)/tollgate schema | diff -u schema.graphql - \
 		|| { echo "schema.graphql does not fit the code; run 'make schema' and commit it"; exit 1; }
 
-bench: .venv/.dev ## measure; the goals are in bench/
-	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+bench: .venv/.dev ## measure against baselines; the table goes into docs/performance.md
+	@$(BIN)/python -m bench
 
 lock: .venv/.dev ## compile the requirements files from pyproject.toml
 	$(COMPILE) --output-file requirements.txt
