@@ -123,10 +123,9 @@ def verify(context: typer.Context) -> None:
     """Check that the set-up is complete; exits 1 when it is not."""
     if context.invoked_subcommand is not None:
         return
-    from api.verify import settings_at_home  # noqa: PLC0415 -- loaded by this command only
-    from api.verify import verify as check  # noqa: PLC0415 -- the same
+    from api.verify import verify as check  # noqa: PLC0415 -- loaded by this command only
 
-    found = asyncio.run(check(settings_at_home(_settings())))
+    found = asyncio.run(check(_settings_at_home()))
     for finding in found:
         typer.echo(f"{'ok    ' if finding.good else 'failed'}  {finding.name:<15} {finding.detail}")
     if not all(finding.good for finding in found):
@@ -140,7 +139,7 @@ def verify_invoice(invoice: Annotated[str, typer.Argument(help="A number such as
     from api.verifying import verify_invoice as check  # noqa: PLC0415 -- the same
     from domain.invoices.verification import Outcome  # noqa: PLC0415 -- the same
 
-    found = asyncio.run(check(_database_settings(), invoice))
+    found = asyncio.run(check(_settings_at_home(), invoice))
     for line in report(found):
         typer.echo(line)
     if found.outcome is Outcome.DIFFERENT:
@@ -162,7 +161,7 @@ def what_if(
     from api.whatif.commands import compare, wish_of  # noqa: PLC0415 -- loaded by this command only
 
     wish = wish_of(plan, product, number, customer, _instant(at) if at else None)
-    asyncio.run(compare(_database_settings(), wish, csv_file=csv_file, as_json=as_json))
+    asyncio.run(compare(_settings_at_home(), wish, csv_file=csv_file, as_json=as_json))
 
 
 @clocks.command("show")
@@ -266,6 +265,12 @@ def _settings() -> "Settings":
     from domain.config import read_settings  # noqa: PLC0415 -- pydantic takes a while to load
 
     return read_settings()
+
+
+def _settings_at_home() -> "Settings":
+    from api.verify import settings_at_home  # noqa: PLC0415 -- loaded by the commands that look into a running system
+
+    return settings_at_home(_settings())
 
 
 def _database_settings() -> "Settings":

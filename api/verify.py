@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from api.local.home import Home, read_secrets
+from api.local.ports import LOOPBACK
 from api.local.postgres import local_postgres
 from api.local.valkey import local_valkey
 from api.seed import operator
@@ -51,6 +52,9 @@ def settings_at_home(settings: Settings) -> Settings:
             "master_key": settings.master_key or secrets.master_key,
             "key_pepper": settings.key_pepper or secrets.api_key_pepper,
             "hs256_secret": settings.hs256_secret or secrets.hs256_secret,
+            "stripe_secret_key": settings.stripe_secret_key or secrets.sandbox_api_key,
+            # No check sends mail: that there is a catcher is enough.
+            "smtp_url": settings.smtp_url or f"smtp://{LOOPBACK}",
         }
     )
 
