@@ -1,5 +1,6 @@
 """What a usage period would have come to under another plan or plan version."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
@@ -18,6 +19,7 @@ from domain.access.roles import Permission
 from domain.contracts.what_if import service
 from domain.contracts.what_if.replay import Compared, WhatIf
 from domain.invoices.invoice import LineKind
+from domain.limits.status import LimitStatus
 
 
 @guarded_type(Permission.INVOICE_READ, "One thing that is charged, under the present plan and under the other one.")
@@ -49,9 +51,15 @@ class WhatIfComparison:
     present: Money = strawberry.field(description="Sum of the lines.")
     other: Money = strawberry.field(description="Sum of the lines.")
     difference: Money = strawberry.field(description="`other` less `present`: below zero it would be cheaper.")
-    limits_hit: list[Limit] = strawberry.field(
-        description="Limits of the other version that the same usage has reached: some of it would have been refused."
+    hit: strawberry.Private[Sequence[LimitStatus]]
+
+    @reading(
+        Permission.USAGE_READ,
+        "Limits of the other version that the same usage has reached: some of it would have been refused.",
     )
+    async def limits_hit(self) -> list[Limit]:
+        """Show them to whoever may read usage as well."""
+        return [limit_of(limit) for limit in self.hit]
 
 
 def _line(value: Compared) -> WhatIfLine:
@@ -79,7 +87,7 @@ def comparison_of(value: WhatIf, plan: str, version: int) -> WhatIfComparison:
         present=money_of(value.present),
         other=money_of(value.other),
         difference=money_of(value.difference),
-        limits_hit=[limit_of(limit) for limit in value.limits_hit],
+        hit=value.limits_hit,
     )
 
 

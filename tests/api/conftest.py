@@ -2,12 +2,11 @@
 
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
-import structlog
 
 from api.local.throwaway import TemporaryServers
 from domain.db import Database, Vault
@@ -34,20 +33,6 @@ async def fresh_database(servers: TemporaryServers, name: str, template: str) ->
     yield database
     await database.close()
     await _administer(servers, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def plain_logs() -> Iterator[None]:
-    """Write logs as lines: the default draws a trace with all local values, which takes minutes."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.format_exc_info,
-            structlog.processors.KeyValueRenderer(),
-        ]
-    )
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -160,6 +160,9 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "usage": {"customerId": "customer"},
     "usageEvents": {"customerId": "customer"},
     "invoice": {"id": "invoice"},
+    "lineHours": {"invoiceId": "invoice", "lineId": "line"},
+    "verifyInvoice": {"id": "invoice"},
+    "whatIf": {"customerId": "customer", "subscriptionId": "subscription", "plan": "=basic"},
     "auditEntries": {"customerId": "customer"},
     "ledgerBalances": {"environment": "environment", "customerId": "customer"},
     "ledgerEntries": {"environment": "environment", "customerId": "customer"},
@@ -294,6 +297,7 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
             tx, world.call, customer_id=made.id, product_key="llm", plan_key="pro", interval=Interval.MONTH
         )
         [invoice] = await invoices.list_invoices(tx, world.call, customer_id=made.id)
+        [line] = (await invoices.lines_by_invoice_ids(tx, [invoice.id], scope=made.id))[invoice.id]
     if is_test:
         await world.drain()
     call = llm_call(made, started.started_at, input_tokens=1_000)
@@ -306,6 +310,7 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "customer": encode("customer", made.id),
         "subscription": encode("subscription", started.id),
         "invoice": encode("invoice", invoice.id),
+        "line": encode("line", line.id),
         "environment": environment.name,
         "clock": encode("clock", world.clock_id),
         "job": encode("job", made.id),
