@@ -5,6 +5,7 @@ counted for them until the transaction ends, and two use cases about one custome
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from domain.access.roles import Permission
@@ -22,12 +23,13 @@ from domain.invoices import service as invoices
 from domain.invoices.invoice import Invoice, State
 from domain.journal import store as journal_store
 from domain.kernel.call import Call
+from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import ClockId, CustomerId, InvoiceId, PlanVersionId, SegmentId, SubscriptionId
 from domain.kernel.period import Period
 from domain.plans.plan import Catalogue, PriceNotFound
 from domain.subscriptions import lifecycle
 from domain.subscriptions import service as subscriptions
-from domain.subscriptions.lifecycle import CancelReason, TransitionRefused
+from domain.subscriptions.lifecycle import CancelReason
 from domain.subscriptions.mirror import Mirrored
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.service import SubscriptionNotFound
@@ -37,6 +39,14 @@ from domain.usage import service as usage
 # Boundaries that one job or one request catches up with: three years of months.
 STEPS_MAX = 36
 DUE_MAX = 1_000
+
+
+@dataclass(eq=False)
+class PeriodsStillClosing(DomainError):
+    """The subscription's past periods are still being closed. Send the same again in a minute."""
+
+    code = "periods_still_closing"
+    kind = Kind.BUSY
 
 
 async def subscribe(
@@ -260,7 +270,7 @@ async def _open_desk_of(tx: Tx, call: Call, subscription_id: SubscriptionId) -> 
     assert found is not None, "subscriptions are never deleted"
     before = await _catch_up(tx, call, desk, found)
     if _is_behind(before, desk.now):
-        raise TransitionRefused("its past periods are still being closed; try again in a minute")
+        raise PeriodsStillClosing
     return desk, before
 
 

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from domain.contracts import service as contracts
+from domain.contracts.service import PeriodsStillClosing
 from domain.invoices.invoice import State
 from domain.kernel.call import Call, Environment, Forbidden, PrincipalKind
 from domain.kernel.ids import CustomerId
@@ -158,7 +159,7 @@ async def test_a_cancel_waits_until_the_past_periods_are_closed_and_writes_nothi
     # 37 months later: one request catches up with 36.
     await shop.move("2029-03-01")
     rows = await shop.rows()
-    with pytest.raises(TransitionRefused):
+    with pytest.raises(PeriodsStillClosing):
         await _cancel(shop, subscription)
     assert await shop.rows() == rows
 
