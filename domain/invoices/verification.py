@@ -250,7 +250,10 @@ def check_totals(
     *,
     droppable: bool,
 ) -> list[TotalCheck]:
-    """Compare stored totals, by the hour and running, with the events. Fewer events than counted may be archived."""
+    """Compare stored totals, by the hour and running, with the events; in order of meter and combination.
+
+    Fewer events than counted may be archived.
+    """
     again = {(total.meter_id, dimension_key(total.dimensions)): total for total in recount.whole_totals}
     by_hour = {(total.meter_id, dimension_key(total.dimensions)): total for total in hours}
     archived = {
@@ -267,11 +270,12 @@ def check_totals(
             own = [total for total in again.values() if total.meter_id == meter_id]
             found += [(meter_id, *row) for row in _of_running(running.get(meter_id), own)]
     meters = recount.rules.meters
-    return [
+    checks = [
         TotalCheck(segment_id, meters[meter_id].key, dimensions, differing)
         for meter_id, dimensions, differing in found
         if differing
     ]
+    return sorted(checks, key=lambda check: (check.meter, sorted(check.dimensions.items())))
 
 
 def _or_nothing(totals: Mapping[Charged, SegmentTotal], key: Charged) -> SegmentTotal:

@@ -51,9 +51,9 @@ async def test_each_line_is_printed_with_what_differs(db: Database, database_url
     assert list(report(found))[2:] == [
         "different  78.00 USD  LLM Pro, monthly fee, 28 Feb 2026 – 31 Mar 2026",  # noqa: RUF001 - the same
         "           amount_minor: stored 7800, recomputed 7900",
-        "different  total of calls (model gemini-2.5-pro, provider gemini)",
-        "           hours.quantity: stored 3, recomputed 1",
         "different  total of calls (model ?[2jx, provider tavily)",
+        "           hours.quantity: stored 3, recomputed 1",
+        "different  total of calls (model gemini-2.5-pro, provider gemini)",
         "           hours.quantity: stored 3, recomputed 1",
         "different  sums of the invoice",
         # 1.00 + 1.00 + 79.00 on the invoice, 1.00 + 1.00 + 78.00 on its lines.
