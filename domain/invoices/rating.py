@@ -20,7 +20,8 @@ from domain.plans.plan import Catalogue, Entitlement, Price
 from domain.plans.price import MODELS, Charge, rate
 from domain.plans.provider_price import ANY_MODEL, ProviderPrice
 from domain.subscriptions.subscription import Segment, Subscription
-from domain.usage.reading import SegmentTotal
+from domain.usage.measure import shown
+from domain.usage.reading import SegmentTotal, whole_of
 from domain.usage.tally import DIGEST_MODULUS
 
 # What was counted of one type of event under the same dimensions, by the type and the dimensions' key.
@@ -131,22 +132,24 @@ def _meter_of(price: Price, catalogue: Catalogue) -> Meter:
 
 
 def _count_line(frame: _Frame, counted: Sequence[SegmentTotal]) -> list[WantedLine]:
+    measured = None if all(total.measured is None for total in counted) else whole_of(counted)
     summed = SegmentTotal(
         meter_id=frame.meter.id,
         dimensions={},
-        quantity=_sum(counted),
+        quantity=_sum(counted) if measured is None else shown(measured),
         events=sum(total.events for total in counted),
         digest=sum(total.digest for total in counted) % DIGEST_MODULUS,
     )
+    in_all = summed.quantity if measured is None else measured
     in_order = sorted(counted, key=lambda total: sorted(total.dimensions.items()))
     charge = rate(
         frame.price,
-        summed.quantity,
-        combinations=[(total.dimensions, total.quantity) for total in in_order],
+        in_all,
+        combinations=[(total.dimensions, _amount(total)) for total in in_order],
         events=frame.usage.events.get(frame.meter.id, ()),
         share=frame.usage.share,
     )
-    if not (charge.amount or summed.quantity or summed.events):
+    if not (charge.amount or in_all or summed.events):
         return []
     return [_usage_line(frame, summed, charge)]
 
@@ -192,7 +195,7 @@ def _counted_beside(cost: SegmentTotal, beside: _Beside, catalogue: Catalogue) -
     """Return what other meters counted of the same events under the same dimensions: calls, and tokens by pool."""
     own = catalogue.meter(cost.meter_id)
     same = beside[own.event_type, document.dimension_key(cost.dimensions)]
-    found = {catalogue.meter(total.meter_id).key: exact_text(total.quantity) for total in same}
+    found = {catalogue.meter(total.meter_id).key: exact_text(_amount(total)) for total in same}
     return {key: quantity for key, quantity in sorted(found.items()) if key != own.key}
 
 
@@ -298,6 +301,10 @@ def _rate(row: ProviderPrice) -> dict[str, str | None]:
         "valid_to": _instant(row.valid_to) if row.valid_to else None,
         "source": row.source,
     }
+
+
+def _amount(total: SegmentTotal) -> Decimal | Fraction:
+    return total.quantity if total.measured is None else total.measured
 
 
 def _sum(totals: Sequence[SegmentTotal]) -> Decimal:

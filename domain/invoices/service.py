@@ -32,6 +32,7 @@ from domain.subscriptions.subscription import Subscription
 from domain.usage import service as usage
 from domain.usage.facts import rules_of
 from domain.usage.reading import SegmentTotal
+from domain.usage.recounting import service as recounting
 
 # A page of 100, and the row that tells whether another follows.
 PAGE_MAX = 101
@@ -136,7 +137,7 @@ async def _values(
     if wanted:
         rules = rules_of(catalogue, await plans.load_price_book(tx), catalogue.fingerprint)
         for segment_id, meter_id in wanted:
-            values = await usage.values_of_events(tx, customer_id, [segment_id], meter_id, rules)
+            values = await recounting.values_of_events(tx, customer_id, [segment_id], meter_id, rules)
             found.setdefault(segment_id, {})[meter_id] = values
     return found
 

@@ -1,13 +1,11 @@
 """Compare an invoice with what its stored events come to: line by line, total by total, and the sums.
 
-A line holds how many events it had counted. Events that came in after those are later news, for an adjustment on the
-next invoice: a line is recomputed from as many events as it counted, in the order in which they came in, and the digest
-says whether they are the same ones. An adjustment is verified as the sum over its revisions up to its invoice.
+A line is recomputed from the events that it had counted (see `recount.py`): what came in or was taken back since then
+is later news. An adjustment is verified as the sum over its revisions up to its invoice.
 """
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -16,22 +14,19 @@ from typing import Any
 from domain.invoices.derivation import WantedLine, digest_text
 from domain.invoices.document import dimension_key
 from domain.invoices.invoice import Identity, Invoice, Line, LineKind
+from domain.invoices.recount import Charged, Recount, by_combination, is_recounted
 from domain.invoices.tax import TaxableLine, taxes
-from domain.kernel.ids import CustomerId, MeterId, PriceId, SegmentId
+from domain.kernel.ids import MeterId, SegmentId
 from domain.kernel.money import exact_text
 from domain.plans.exact import EXACT
-from domain.plans.plan import Catalogue, Price
-from domain.usage.facts import Rules
 from domain.usage.reading import Combination, MeterUsage, SegmentTotal
-from domain.usage.recount import CountedEvent, Sum, added_by, digest_of, totals_of, values_of
-
-# A meter and the key of the combination that a line charges; the key is empty where a line sums all of them up.
-Charged = tuple[MeterId, str]
 
 # What no derivation may lack. Other parts are compared where both have them: a later program may explain more.
 ESSENTIAL = frozenset({"quantity", "exact_amount", "amount_minor", "currency", "events", "digest"})
-# Rows of the price list are ended by later ones; what they came to is the cost kept on the events.
-_BESIDE = frozenset({"rates"})
+# Shown beside the amount and free to move on: rows of the price list are ended by later ones, and other meters count
+# events that this one does not. What rows came to is the cost kept on the events, which is verified.
+_BESIDE = frozenset({"rates", "counted"})
+_OF_EVENTS = frozenset({"unit", "derivation.events", "derivation.digest"})
 _MISSING = "(missing)"
 # An event waits less than this for the segment that it has opened.
 _OPENED_BY = timedelta(hours=1)
@@ -97,66 +92,6 @@ class Verification:
         return Outcome.ARCHIVED if Outcome.ARCHIVED in found else Outcome.EQUAL
 
 
-@dataclass(slots=True)
-class Recount:
-    """The totals of one segment, made anew from its events in the order in which they came in.
-
-    `billed` stops where the lines stopped: `bounds` says how many events each has counted. It holds memory for each
-    combination, not for each event, unless a price looks at each event (`by_event`).
-    """
-
-    customer_id: CustomerId
-    rules: Rules
-    prices: Sequence[Price]
-    bounds: Mapping[Charged, int]
-    by_event: Collection[MeterId] = ()
-    whole: dict[tuple[MeterId, tuple[str, ...]], Sum] = field(default_factory=dict)
-    billed: dict[tuple[MeterId, tuple[str, ...]], Sum] = field(default_factory=dict)
-    counted: Counter[Charged] = field(default_factory=Counter)
-    events: int = 0
-    _values: dict[MeterId, list[tuple[datetime, Decimal]]] = field(default_factory=dict)
-    _charged: dict[tuple[MeterId, tuple[str, ...]], Charged | None] = field(default_factory=dict)
-
-    def add(self, event: CountedEvent) -> None:
-        """Count one event."""
-        self.events += 1
-        digest = digest_of(self.customer_id, event)
-        for meter, values, quantity in added_by(event, self.rules):
-            key = (meter.id, values)
-            self.whole.setdefault(key, Sum()).add(quantity, digest)
-            if key not in self._charged:
-                self._charged[key] = self._charged_as(meter.id, dict(zip(meter.dimensions, values, strict=True)))
-            charged = self._charged[key]
-            if charged is None or self.counted[charged] < self.bounds.get(charged, 0):
-                self.billed.setdefault(key, Sum()).add(quantity, digest)
-                if meter.id in self.by_event:
-                    self._values.setdefault(meter.id, []).append((event.occurred_at, quantity))
-            if charged is not None:
-                self.counted[charged] += 1
-
-    def _charged_as(self, meter_id: MeterId, dimensions: Mapping[str, str]) -> Charged | None:
-        """Return what a line charges of a combination; None for what is shown and never charged."""
-        if not any(price.meter_id == meter_id for price in self.prices):
-            return None
-        by_combination = self.rules.meters[meter_id].aggregation == "cost"
-        return meter_id, dimension_key(dimensions) if by_combination else ""
-
-    @property
-    def billed_totals(self) -> list[SegmentTotal]:
-        """What the lines counted, for rating."""
-        return totals_of(self.billed, self.rules)
-
-    @property
-    def whole_totals(self) -> list[SegmentTotal]:
-        """What all events come to."""
-        return totals_of(self.whole, self.rules)
-
-    @property
-    def values(self) -> dict[MeterId, Sequence[Decimal]]:
-        """What each event that the lines counted added, in order of time, for the prices that look at each event."""
-        return {meter_id: values_of(found) for meter_id, found in self._values.items()}
-
-
 def chains_of(lines: Iterable[Line], invoice: Invoice) -> dict[Identity, list[Line]]:
     """Return the revisions of each identity up to an invoice, in order: invoices are opened in the order of ids."""
     found: dict[Identity, list[Line]] = {}
@@ -166,35 +101,17 @@ def chains_of(lines: Iterable[Line], invoice: Invoice) -> dict[Identity, list[Li
     return {identity: sorted(chain, key=lambda line: line.revision) for identity, chain in found.items()}
 
 
-def bounds_of(chains: Mapping[Identity, Sequence[Line]], meters: Mapping[PriceId, MeterId]) -> dict[Charged, int]:
-    """Return how many events the newest revision of each usage line had counted."""
-    bounds: dict[Charged, int] = {}
-    for identity, chain in chains.items():
-        events = chain[-1].derivation.get("events")
-        if identity.price_id is not None and identity.price_id in meters and isinstance(events, int):
-            charged = (meters[identity.price_id], identity.dimension_key)
-            bounds[charged] = max(events, bounds.get(charged, 0))
-    return bounds
+def differences_of(chain: Sequence[Line], wanted: WantedLine | None) -> tuple[Difference, ...]:
+    """Compare a line, the last of its revisions, with what should have been billed by it and those before it."""
+    return _differing(*_compared(chain, wanted))
 
 
-def charged_by(identity: Identity, catalogue: Catalogue) -> Charged | None:
-    """Return what a usage line charges; None for a fee, a cap, or a price that is not in the catalogue."""
-    for version in catalogue.versions.values():
-        for price in version.prices:
-            if price.id == identity.price_id and price.meter_id is not None:
-                return price.meter_id, identity.dimension_key
-    return None
+def without_quantity(found: Sequence[Difference]) -> tuple[Difference, ...]:
+    """Leave out what follows from the quantity, where that of a state that is over is not to be had any more."""
+    return tuple(each for each in found if each.field in _OF_EVENTS)
 
 
-def differences_of(chain: Sequence[Line], wanted: WantedLine | None, *, complete: bool) -> tuple[Difference, ...]:
-    """Compare a line, the last of its revisions, with what should have been billed by it and those before it.
-
-    `complete` says that no event came in since, so that what other meters counted beside it can be compared too.
-    """
-    return _differing(*_compared(chain, wanted, complete=complete))
-
-
-def _compared(chain: Sequence[Line], wanted: WantedLine | None, *, complete: bool) -> Iterator[tuple[str, Any, Any]]:
+def _compared(chain: Sequence[Line], wanted: WantedLine | None) -> Iterator[tuple[str, Any, Any]]:
     line, before = chain[-1], chain[:-1]
     yield "amount_minor", sum(each.amount.minor for each in chain), wanted.amount_minor if wanted else 0
     yield "quantity", quantity_of(chain), wanted.quantity if wanted else Decimal(0)
@@ -206,8 +123,7 @@ def _compared(chain: Sequence[Line], wanted: WantedLine | None, *, complete: boo
         return
     yield "unit", line.unit, wanted.unit
     for name, recomputed in wanted.derivation.items():
-        is_beside = name in _BESIDE or (name == "counted" and not complete)
-        if not is_beside and (name in line.derivation or name in ESSENTIAL):
+        if name not in _BESIDE and (name in line.derivation or name in ESSENTIAL):
             yield f"derivation.{name}", line.derivation.get(name, _MISSING), recomputed
 
 
@@ -245,7 +161,6 @@ def sums_of(invoice: Invoice, lines: Sequence[Line]) -> tuple[Difference, ...]:
 def check_totals(
     segment_id: SegmentId,
     recount: Recount,
-    hours: Sequence[SegmentTotal],
     running: Mapping[MeterId, MeterUsage],
     *,
     droppable: bool,
@@ -254,11 +169,11 @@ def check_totals(
 
     Fewer events than counted may be archived.
     """
-    again = {(total.meter_id, dimension_key(total.dimensions)): total for total in recount.whole_totals}
-    by_hour = {(total.meter_id, dimension_key(total.dimensions)): total for total in hours}
+    again, by_hour = by_combination(recount.whole_totals), by_combination(recount.hours)
     archived = {
         key[0] for key, stored in by_hour.items() if droppable and stored.events > _or_nothing(again, key).events
     }
+    meters = recount.rules.meters
     found: list[tuple[MeterId, Mapping[str, str], tuple[Difference, ...]]] = []
     for key in dict.fromkeys((*again, *by_hour)):
         if key[0] not in archived:
@@ -268,8 +183,8 @@ def check_totals(
     for meter_id in dict.fromkeys((*running, *(key[0] for key in again))):
         if meter_id not in archived:
             own = [total for total in again.values() if total.meter_id == meter_id]
-            found += [(meter_id, *row) for row in _of_running(running.get(meter_id), own)]
-    meters = recount.rules.meters
+            is_summed = is_recounted(meters[meter_id])
+            found += [(meter_id, *row) for row in _of_running(running.get(meter_id), own, is_summed=is_summed)]
     checks = [
         TotalCheck(segment_id, meters[meter_id].key, dimensions, differing)
         for meter_id, dimensions, differing in found
@@ -291,27 +206,28 @@ def _of_hours(stored: SegmentTotal, again: SegmentTotal) -> tuple[Difference, ..
 
 
 def _of_running(
-    stored: MeterUsage | None, again: Sequence[SegmentTotal]
+    stored: MeterUsage | None, again: Sequence[SegmentTotal], *, is_summed: bool
 ) -> Iterator[tuple[Mapping[str, str], tuple[Difference, ...]]]:
     """Compare the running totals of a meter: over all combinations, and each where it has dimensions."""
     quantity, events = Decimal(0), 0
     for total in again:
         quantity, events = EXACT.add(quantity, total.quantity), events + total.events
-    yield {}, _running(stored, quantity, events)
+    yield {}, _running(stored, quantity, events, is_summed=is_summed)
     kept = {dimension_key(each.dimensions): each for each in (stored.combinations if stored else ())}
     for total in again:
         if total.dimensions:
-            yield (
-                total.dimensions,
-                _running(kept.pop(dimension_key(total.dimensions), None), total.quantity, total.events),
-            )
+            own = kept.pop(dimension_key(total.dimensions), None)
+            yield total.dimensions, _running(own, total.quantity, total.events, is_summed=is_summed)
     for left in kept.values():
-        yield left.dimensions, _running(left, Decimal(0), 0)
+        yield left.dimensions, _running(left, Decimal(0), 0, is_summed=is_summed)
 
 
-def _running(stored: MeterUsage | Combination | None, quantity: Decimal, events: int) -> tuple[Difference, ...]:
+def _running(
+    stored: MeterUsage | Combination | None, quantity: Decimal, events: int, *, is_summed: bool
+) -> tuple[Difference, ...]:
+    kept = stored.quantity if stored else Decimal(0)
     return _differing(
-        ("total.quantity", stored.quantity if stored else Decimal(0), quantity),
+        ("total.quantity", kept, quantity if is_summed else kept),
         ("total.events", stored.events if stored else 0, events),
     )
 

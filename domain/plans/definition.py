@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -11,7 +10,7 @@ import msgspec
 
 from domain.kernel.money import CurrencyUnknown, exponent
 from domain.plans.exact import DefinitionRefused, decimal_at, malformed
-from domain.plans.meter import DIMENSION_COMBINATIONS_MAX, DIMENSIONS_MAX, Aggregation, WhenMissing
+from domain.plans.meter_definition import LIMITED, MeterDefinition, check_key, check_meter, check_unique
 from domain.plans.models.matrix import check_dimensions
 from domain.plans.plan import EntitlementKind, Existing, Interval, OnFailure, Policy, PriceKind, PriceModel, Source
 from domain.plans.price import MODELS, check_definition
@@ -25,22 +24,6 @@ ENTITLEMENTS_MAX = 200
 GRACE_S_MAX = 30 * 86_400
 GRACE_HOURS_MAX = 31 * 24
 SOFT_PERCENT_MAX = 1_000
-_KEY = re.compile(r"[a-z][a-z0-9_]{0,62}")
-
-
-class MeterDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """See `domain.plans.meter.Meter`."""
-
-    key: str
-    name: str
-    event_type: str
-    aggregation: Aggregation
-    unit: str
-    value_properties: tuple[str, ...] = ()
-    when_missing: WhenMissing = "refuse"
-    dimensions: tuple[str, ...] = ()
-    event_filter: dict[str, str | list[str]] | None = None
-    dimension_combinations_max: int = DIMENSION_COMBINATIONS_MAX
 
 
 class PriceDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,42 +102,27 @@ def plan_digest(plan: PlanDefinition) -> bytes:
 
 def check_product(product: ProductDefinition) -> None:
     """Refuse a product that could not be billed as written. Raises DefinitionRefused with the path to the fault."""
-    _check_key(product.key, "$.key")
+    check_key(product.key, "$.key")
     _check_count(product.meters, METERS_MAX, "$.meters")
     _check_count(product.plans, PLANS_MAX, "$.plans")
-    _check_unique((meter.key for meter in product.meters), "$.meters", "key")
-    _check_unique((plan.key for plan in product.plans), "$.plans", "key")
+    check_unique((meter.key for meter in product.meters), "$.meters", "key")
+    check_unique((plan.key for plan in product.plans), "$.plans", "key")
     for index, meter in enumerate(product.meters):
-        _check_meter(meter, f"$.meters[{index}]")
+        check_key(meter.key, f"$.meters[{index}].key")
+        check_meter(meter, f"$.meters[{index}]")
     meters = {meter.key: meter for meter in product.meters}
     for index, plan in enumerate(product.plans):
         _check_plan(plan, meters, f"$.plans[{index}]")
 
 
-def _check_meter(meter: MeterDefinition, path: str) -> None:
-    _check_key(meter.key, f"{path}.key")
-    takes_value = meter.aggregation in {"sum", "level"}
-    if takes_value != bool(meter.value_properties):
-        needs = "needs a value property" if takes_value else "takes no value property"
-        raise DefinitionRefused(f"{path}.value_properties", f"does not fit: {meter.aggregation} {needs}")
-    if len(meter.dimensions) > DIMENSIONS_MAX:
-        raise DefinitionRefused(f"{path}.dimensions", f"has more than {DIMENSIONS_MAX} dimensions")
-    if not 1 <= meter.dimension_combinations_max <= DIMENSION_COMBINATIONS_MAX:
-        raise DefinitionRefused(
-            f"{path}.dimension_combinations_max", f"is not between 1 and {DIMENSION_COMBINATIONS_MAX}"
-        )
-    _check_unique(meter.dimensions, f"{path}.dimensions")
-    _check_unique(meter.value_properties, f"{path}.value_properties")
-
-
 def _check_plan(plan: PlanDefinition, meters: Mapping[str, MeterDefinition], path: str) -> None:
-    _check_key(plan.key, f"{path}.key")
+    check_key(plan.key, f"{path}.key")
     if not 0 <= plan.invoice_grace_s <= GRACE_S_MAX:
         raise DefinitionRefused(f"{path}.invoice_grace_s", f"is not between 0 and {GRACE_S_MAX} seconds")
     _check_count(plan.prices, PRICES_MAX, f"{path}.prices")
     _check_count(plan.entitlements, ENTITLEMENTS_MAX, f"{path}.entitlements")
-    _check_unique((price.key for price in plan.prices), f"{path}.prices", "key")
-    _check_unique((entitlement.key for entitlement in plan.entitlements), f"{path}.entitlements", "key")
+    check_unique((price.key for price in plan.prices), f"{path}.prices", "key")
+    check_unique((entitlement.key for entitlement in plan.entitlements), f"{path}.entitlements", "key")
     for index, price in enumerate(plan.prices):
         _check_price(price, meters, f"{path}.prices[{index}]")
     _check_prices_together(plan.prices, f"{path}.prices")
@@ -163,7 +131,7 @@ def _check_plan(plan: PlanDefinition, meters: Mapping[str, MeterDefinition], pat
 
 
 def _check_price(price: PriceDefinition, meters: Mapping[str, MeterDefinition], path: str) -> None:
-    _check_key(price.key, f"{path}.key")
+    check_key(price.key, f"{path}.key")
     _check_currency(price.currency, f"{path}.currency")
     if (price.interval is not None) != (price.kind == "fee"):
         raise DefinitionRefused(f"{path}.interval", "does not fit: a fee has an interval, a usage price has none")
@@ -186,6 +154,8 @@ def _check_model(price: PriceDefinition, meter: MeterDefinition | None, path: st
         what, fitting = "a quantity", [key for key, model in MODELS.items() if model.for_units]
     if price.model not in fitting:
         raise DefinitionRefused(f"{path}.model", f"does not fit: {what} is priced by {', '.join(fitting)}")
+    if meter is not None and MODELS[price.model].by_event and meter.aggregation not in {"count", "sum"}:
+        raise DefinitionRefused(f"{path}.model", f"does not fit: it looks at each event, {meter.aggregation} does not")
 
 
 def _check_price_currency(price: PriceDefinition, path: str) -> None:
@@ -216,7 +186,7 @@ def _check_prices_together(prices: Iterable[PriceDefinition], path: str) -> None
 
 
 def _check_entitlement(entitlement: EntitlementDefinition, meters: Mapping[str, MeterDefinition], path: str) -> None:
-    _check_key(entitlement.key, f"{path}.key")
+    check_key(entitlement.key, f"{path}.key")
     if entitlement.kind == "feature":
         if entitlement.meter is not None or entitlement.policy is not None or entitlement.amount is not None:
             raise DefinitionRefused(path, "is a feature: it has no meter, amount or policy")
@@ -224,6 +194,8 @@ def _check_entitlement(entitlement: EntitlementDefinition, meters: Mapping[str, 
     if entitlement.meter is None or entitlement.policy is None:
         raise DefinitionRefused(path, "is a limit: it needs a meter and a policy")
     meter = _meter_at(entitlement.meter, meters, f"{path}.meter")
+    if meter.aggregation not in LIMITED:
+        raise DefinitionRefused(f"{path}.meter", f"cannot be limited: {meter.key} is a {meter.aggregation}")
     for name in entitlement.dimension_filter or ():
         if name not in meter.dimensions:
             raise DefinitionRefused(f"{path}.dimension_filter.{name}", f"is not a dimension of the meter {meter.key}")
@@ -261,11 +233,6 @@ def _meter_at(key: str, meters: Mapping[str, MeterDefinition], path: str) -> Met
     return meters[key]
 
 
-def _check_key(key: str, path: str) -> None:
-    if not _KEY.fullmatch(key):
-        raise DefinitionRefused(path, "is not a key: 1 to 63 lower-case letters, digits and _, a letter first")
-
-
 def _check_currency(currency: str, path: str) -> None:
     try:
         exponent(currency)
@@ -276,11 +243,3 @@ def _check_currency(currency: str, path: str) -> None:
 def _check_count(values: tuple[Any, ...], most: int, path: str) -> None:
     if len(values) > most:
         raise DefinitionRefused(path, f"has more than {most} entries")
-
-
-def _check_unique(values: Iterable[str], path: str, name: str = "") -> None:
-    seen: set[str] = set()
-    for index, value in enumerate(values):
-        if value in seen:
-            raise DefinitionRefused(f"{path}[{index}]{'.' if name else ''}{name}", f"is there twice: {value}")
-        seen.add(value)

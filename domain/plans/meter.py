@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from domain.kernel.ids import MeterId, ProductId
 from domain.plans.exact import EXACT
@@ -15,18 +15,39 @@ DIMENSION_LENGTH_MAX = 200
 QUANTITY_BOUND = Decimal(10) ** 20
 QUANTITY_DECIMALS = 18
 
-Aggregation = Literal["count", "sum", "cost", "level"]
+Aggregation = Literal[
+    "count",
+    "sum",
+    "max",
+    "min",
+    "average",
+    "unique_count",
+    "latest",
+    "weighted_sum",
+    "percentile",
+    "cost",
+    "level",
+]
 WhenMissing = Literal["refuse", "skip", "one"]
+Operation = Literal["add", "remove", "set"]
+
+# Kinds whose total of many events is the sum of what each adds; a mean is a sum over a count.
+_ADDED_UP = frozenset({"count", "sum", "cost", "average"})
+_OPERATIONS: Mapping[Any, Operation] = {None: "add", "add": "add", "remove": "remove", "set": "set"}
 
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """A quantity of a product that is kept per usage period (count, sum, cost) or carried over (level).
+    """A quantity of a product, kept per usage period, or carried over from one to the next.
 
-    count adds 1 an event; sum and level add the event's `value_properties` together, a level's may be negative; cost
-    adds the kept cost of the event. `when_missing` says what an event means that has none of the value properties:
-    it is refused as of the wrong type, it is not selected, or it counts as one. `event_filter` maps a property to the
-    value, or the values, that are selected.
+    count adds 1 an event and cost the event's kept cost; unique_count counts the texts in its one value property; every
+    other kind takes the event's `value_properties` added together, and only a level's may be negative. level and
+    weighted_sum carry over, a unique_count where it `carries_over`; on these `operation_property` names the property
+    that holds add (also where it is missing), remove, or set (not for keys); values are then not negative.
+    `percent` is the rank of a percentile. `by_days`: a level or the keys are rated by their local days.
+
+    `when_missing` says what an event means that has none of the value properties: it is refused as of the wrong type,
+    it is not selected, or it counts as one. `event_filter` maps a property to the value, or the values, selected.
     """
 
     id: MeterId
@@ -41,19 +62,54 @@ class Meter:
     event_filter: Mapping[str, str | list[str]] | None
     unit: str
     dimension_combinations_max: int = DIMENSION_COMBINATIONS_MAX
+    operation_property: str | None = None
+    percent: Decimal | None = None
+    carries_over: bool = False
+    by_days: bool = False
 
     @property
     def properties(self) -> frozenset[str]:
         """The event properties this meter reads; a property that no meter reads is not kept."""
-        return frozenset((*self.value_properties, *self.dimensions, *(self.event_filter or ())))
+        operation = (self.operation_property,) if self.operation_property else ()
+        return frozenset((*self.value_properties, *self.dimensions, *(self.event_filter or ()), *operation))
+
+    @property
+    def is_level(self) -> bool:
+        """Whether it measures something that stands, above or at zero, and is carried over to the next period."""
+        return self.aggregation in {"level", "weighted_sum"}
+
+    @property
+    def carries(self) -> bool:
+        """Whether a period starts from what stood at the end of the one before."""
+        return self.is_level or self.carries_over
+
+    @property
+    def has_null(self) -> bool:
+        """Whether nothing counted is no number at all; for other kinds it is 0."""
+        return self.aggregation in {"average", "percentile"}
+
+    @property
+    def is_summed(self) -> bool:
+        """Whether the quantities of its combinations add up to that of all, and those of segments to a period's."""
+        return self.aggregation in {"count", "sum", "cost", "level", "weighted_sum"}
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether totals are kept by addition alone; any other meter takes the slower path of a flush."""
+        plain_level = self.aggregation == "level" and self.operation_property is None and not self.by_days
+        return self.aggregation in _ADDED_UP or plain_level
 
 
-@dataclass(frozen=True, slots=True)
-class Contribution:
-    """What one event adds to one meter, under the values of the meter's dimensions in their order."""
+class Contribution(NamedTuple):
+    """What one event adds to one meter, under the values of the meter's dimensions in their order.
+
+    `key` is the text that a unique_count counts. The operation says what the quantity, or the key, is there for.
+    """
 
     quantity: Decimal
     dimensions: tuple[str, ...]
+    key: str = ""
+    operation: Operation = "add"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +129,30 @@ def contribution(meter: Meter, properties: Mapping[str, Any], cost: Decimal | No
     """
     if meter.event_filter and not _selected(meter.event_filter, properties):
         return None
+    if meter.operation_property is not None or meter.aggregation == "unique_count":
+        return _operated(meter, properties)
     quantity = _quantity(meter, properties, cost)
     if quantity is None or isinstance(quantity, WrongValue):
         return quantity
-    values = []
-    for name in meter.dimensions:
-        value = _dimension(properties.get(name))
-        if value is None:
-            return WrongValue(meter.key, name, f"is not text of up to {DIMENSION_LENGTH_MAX} characters")
-        values.append(value)
-    return Contribution(quantity, tuple(values))
+    values = _values(meter, properties)
+    return values if isinstance(values, WrongValue) else Contribution(quantity, values)
+
+
+def _operated(meter: Meter, properties: Mapping[str, Any]) -> Contribution | WrongValue | None:
+    """Read what is added, removed or set: a value, or a key."""
+    operation = _operation(meter, properties)
+    if isinstance(operation, WrongValue):
+        return operation
+    is_key = meter.aggregation == "unique_count"
+    found = _key(meter, properties) if is_key else _quantity(meter, properties, None)
+    if found is None or isinstance(found, WrongValue):
+        return found
+    values = _values(meter, properties)
+    if isinstance(values, WrongValue):
+        return values
+    if isinstance(found, str):
+        return Contribution(Decimal(1), values, found, operation)
+    return Contribution(found, values, "", operation)
 
 
 def _selected(event_filter: Mapping[str, str | list[str]], properties: Mapping[str, Any]) -> bool:
@@ -93,15 +163,48 @@ def _selected(event_filter: Mapping[str, str | list[str]], properties: Mapping[s
     return True
 
 
+def _values(meter: Meter, properties: Mapping[str, Any]) -> tuple[str, ...] | WrongValue:
+    values = []
+    for name in meter.dimensions:
+        value = _dimension(properties.get(name))
+        if value is None:
+            return WrongValue(meter.key, name, f"is not text of up to {DIMENSION_LENGTH_MAX} characters")
+        values.append(value)
+    return tuple(values)
+
+
+def _operation(meter: Meter, properties: Mapping[str, Any]) -> Operation | WrongValue:
+    if meter.operation_property is None:
+        return "add"
+    sent = properties.get(meter.operation_property)
+    operation = _OPERATIONS.get(sent) if sent is None or isinstance(sent, str) else None
+    if operation is None or (operation == "set" and not meter.is_level):
+        allowed = "add, remove or set" if meter.is_level else "add or remove"
+        return WrongValue(meter.key, meter.operation_property, f"is not {allowed}")
+    return operation
+
+
+def _key(meter: Meter, properties: Mapping[str, Any]) -> str | WrongValue | None:
+    """Read the text that is counted; a number or a flag is one too."""
+    [name] = meter.value_properties
+    key = _dimension(properties.get(name))
+    if key:
+        return key
+    if key is None:
+        return WrongValue(meter.key, name, f"is not text of up to {DIMENSION_LENGTH_MAX} characters")
+    return None if meter.when_missing == "skip" else WrongValue(meter.key, name, "is missing")
+
+
 def _quantity(meter: Meter, properties: Mapping[str, Any], cost: Decimal | None) -> Decimal | WrongValue | None:
     if meter.aggregation == "count":
         return Decimal(1)
     if meter.aggregation == "cost":
         return cost
+    signed = meter.is_level and meter.operation_property is None
     total: Decimal | None = None
     for name in meter.value_properties:
         if name in properties:
-            value = _number(properties[name], signed=meter.aggregation == "level")
+            value = _number(properties[name], signed=signed)
             if value is None:
                 return WrongValue(meter.key, name, "is not a number that can be counted")
             total = value if total is None else EXACT.add(total, value)

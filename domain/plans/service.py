@@ -14,10 +14,10 @@ from domain.db import Tx
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import MeterId, PlanId, PlanVersionId, ProductId, ProviderPriceId, encode
+from domain.kernel.money import exact_text
 from domain.plans import public_prices, store
 from domain.plans.definition import (
     EntitlementDefinition,
-    MeterDefinition,
     PlanDefinition,
     PriceDefinition,
     ProductDefinition,
@@ -27,6 +27,7 @@ from domain.plans.definition import (
 )
 from domain.plans.exact import DefinitionRefused
 from domain.plans.meter import Meter
+from domain.plans.meter_definition import MeterDefinition
 from domain.plans.plan import Catalogue, Plan, Product, catalogue_of
 from domain.plans.price_list import check_set, decide, read_price_list
 from domain.plans.provider_price import LIST_CURRENCY, PriceBook, PriceSet, ProviderPrice, price_book_of
@@ -114,6 +115,10 @@ def _meter(meter_id: MeterId, product_id: ProductId, definition: MeterDefinition
         event_filter=definition.event_filter,
         unit=definition.unit,
         dimension_combinations_max=definition.dimension_combinations_max,
+        operation_property=definition.operation_property,
+        percent=None if definition.percent is None else Decimal(exact_text(Decimal(definition.percent))),
+        carries_over=definition.carries_over,
+        by_days=definition.by_days,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql as pg
 from domain import db
 from domain.kernel.ids import PlanId, ProductId, ProviderPriceId
 from domain.kernel.money import exact_text
-from domain.plans.meter import Meter
+from domain.plans.meter import Aggregation, Meter
 from domain.plans.plan import Entitlement, Plan, PlanVersion, Price, Product
 from domain.plans.provider_price import ModelAlias, Provider, ProviderPrice
 
@@ -42,20 +42,20 @@ meter = sa.Table(
     db.metadata,
     sa.Column("id", db.Id, primary_key=True),
     sa.Column("product_id", db.Id, sa.ForeignKey("product.id", ondelete="RESTRICT"), nullable=False),
-    sa.Column("key", sa.Text, nullable=False),
-    sa.Column("name", sa.Text, nullable=False),
     sa.Column("event_type", sa.Text, nullable=False, index=True),
-    sa.Column("aggregation", sa.Text, nullable=False),
+    *(sa.Column(name, sa.Text, nullable=False) for name in ("key", "name", "aggregation", "when_missing", "unit")),
     sa.Column("value_properties", _Texts, nullable=False),
-    sa.Column("when_missing", sa.Text, nullable=False),
     sa.Column("dimensions", _Texts, nullable=False),
     sa.Column("event_filter", pg.JSONB(none_as_null=True)),
-    sa.Column("unit", sa.Text, nullable=False),
     sa.Column("dimension_combinations_max", sa.Integer, nullable=False),
+    sa.Column("operation_property", sa.Text),
+    sa.Column("percent", sa.Numeric(21, 18)),
+    *(sa.Column(name, sa.Boolean, nullable=False) for name in ("carries_over", "by_days")),
     sa.UniqueConstraint("product_id", "key"),
-    sa.CheckConstraint("aggregation IN ('count', 'sum', 'cost', 'level')", name="aggregation"),
+    sa.CheckConstraint(f"aggregation IN {get_args(Aggregation)}", name="aggregation"),
     sa.CheckConstraint("when_missing IN ('refuse', 'skip', 'one')", name="when_missing"),
-    sa.CheckConstraint("(aggregation IN ('sum', 'level')) = (cardinality(value_properties) > 0)", name="value"),
+    sa.CheckConstraint("(aggregation IN ('count', 'cost')) = (cardinality(value_properties) = 0)", name="value"),
+    sa.CheckConstraint("(aggregation = 'percentile') = (percent IS NOT NULL)", name="percent"),
     sa.CheckConstraint("cardinality(dimensions) <= 5", name="dimensions"),
     sa.CheckConstraint("dimension_combinations_max > 0", name="combinations"),
 )
@@ -379,7 +379,7 @@ async def list_provider_prices(
 
 def _meter(row: sa.Row[Any]) -> Meter:
     lists = {"value_properties": tuple(row.value_properties), "dimensions": tuple(row.dimensions)}
-    return Meter(**{**row._asdict(), **lists})
+    return Meter(**{**row._asdict(), **lists, "percent": _trimmed(row.percent)})
 
 
 def _version(row: sa.Row[Any], prices: Sequence[Price], entitlements: Sequence[Entitlement]) -> PlanVersion:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from domain.plans.meter_definition import VOID
 from domain.usage.verdict import Reason, Verdict, rejected
 
 BATCH_MAX = 1_000
@@ -23,6 +24,8 @@ NAME_LENGTH_MAX = 64
 TEXT_LENGTH_MAX = 1_000
 WHOLE_DIGITS_MAX = 20
 FRACTION_DIGITS_MAX = 18
+# Twelve bits of an id say which place an event had among those written together: a flush has no more.
+POSITIONS = 4_096
 WINDOW_BACK = timedelta(days=35)
 WINDOW_AHEAD = timedelta(minutes=5)
 
@@ -38,7 +41,11 @@ Scalar = str | int | Decimal | bool | None
 
 
 class UsageEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """An event as it was sent. Decode it with `float_hook=Decimal`: a float is refused, its digits are lost."""
+    """An event as it was sent. Decode it with `float_hook=Decimal`: a float is refused, its digits are lost.
+
+    `corrects` is the id of an earlier event of the same source: it is voided by an event of the type void, and replaced
+    by one of any other type.
+    """
 
     id: str
     type: str
@@ -86,9 +93,9 @@ def _fault_of_head(event: UsageEvent) -> Verdict | None:
         return rejected(Reason.CUSTOMER_MALFORMED)
     if event.subscription is not None and not _is_text(event.subscription, ID_LENGTH_MAX):
         return rejected(Reason.SUBSCRIPTION_MALFORMED)
-    if event.corrects is not None:
-        return rejected(Reason.CORRECTS_NOT_ALLOWED)
-    return None
+    if event.corrects is None:
+        return rejected(Reason.CORRECTS_MALFORMED) if event.type == VOID else None
+    return None if _is_text(event.corrects, ID_LENGTH_MAX) else rejected(Reason.CORRECTS_MALFORMED)
 
 
 def read_instant(value: object) -> datetime | None:
@@ -124,11 +131,22 @@ def identity_of(customer: str, source: str, event_id: str) -> bytes:
     return blake2b(f"{customer}\0{source}\0{event_id}".encode(), digest_size=16).digest()
 
 
-def row_id(received_at: datetime, identity: bytes) -> bytes:
-    """Make the uuidv7 of an event's row: the time it came in, then bits of its identity, so no randomness is needed."""
+def row_id(received_at: datetime, identity: bytes, position: int = 0) -> bytes:
+    """Make the uuidv7 of an event's row: the time it came in, its position among those written with it, its identity.
+
+    Ids are in the order of arrival: of two events of one millisecond, up to POSITIONS of which are told apart, the one
+    that was sent first has the lower one. No randomness is needed.
+    """
     milliseconds = (received_at - _EPOCH) // timedelta(milliseconds=1)
-    head = milliseconds.to_bytes(6, "big") + bytes((0x70 | identity[0] & 0x0F, identity[1], 0x80 | identity[2] & 0x3F))
-    return head + identity[3:10]
+    head = milliseconds.to_bytes(6, "big") + (0x7000 | position % POSITIONS).to_bytes(2, "big")
+    return head + bytes((0x80 | identity[0] & 0x3F,)) + identity[1:8]
+
+
+def row_ids_between(received_at: datetime) -> tuple[bytes, bytes]:
+    """Return the lowest and the highest id that the row of an event of this millisecond can have."""
+    milliseconds = (received_at - _EPOCH) // timedelta(milliseconds=1)
+    head = milliseconds.to_bytes(6, "big")
+    return head + bytes(10), head + bytes((255,)) * 10
 
 
 def event_digest(identity: bytes, occurred_at: datetime, canonical: bytes, cost: Decimal | None) -> int:
@@ -211,5 +229,6 @@ def _encode(properties: Mapping[str, Scalar]) -> bytes | None:
 
 def _payload_digest(event: UsageEvent, occurred_at: datetime | None, canonical: bytes) -> bytes:
     moment = "" if occurred_at is None else str((occurred_at - _EPOCH) // _MICROSECOND)
-    head = f"{event.type}\0{event.subscription or ''}\0{moment}\0".encode()
+    target = f"{event.corrects}\0" if event.corrects is not None else ""
+    head = f"{event.type}\0{event.subscription or ''}\0{moment}\0{target}".encode()
     return blake2b(head + canonical, digest_size=16).digest()

@@ -18,11 +18,12 @@ from domain.usage.verdict import KeyRecordsNothing
 
 @dataclass(frozen=True, slots=True)
 class SegmentFacts:
-    """A stretch [start_at, end_at) of a usage period. `key` starts the keys of all its totals."""
+    """A stretch [start_at, end_at) of the usage period that ends at `period_end_at`. `key` starts its totals' keys."""
 
     id: SegmentId
     start_at: datetime
     end_at: datetime
+    period_end_at: datetime
     key: bytes
 
 
@@ -53,12 +54,14 @@ class TypeRules:
     """How events of one type are counted. `kept` names the properties that are stored, all others are dropped.
 
     Beside a meter stand the properties of which an event must have one to be of interest to it; empty: none.
+    `is_plain`: every meter's totals are kept by addition alone.
     """
 
     product_id: ProductId
     meters: tuple[tuple[Meter, frozenset[str]], ...]
     kept: frozenset[str]
     is_priced: bool
+    is_plain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +119,4 @@ def _type_rules(meters: tuple[Meter, ...]) -> TypeRules:
     if is_priced:
         kept |= {"provider", "model", *POOL_OF_PROPERTY}
     asked = tuple((each, frozenset(each.value_properties if each.when_missing == "skip" else ())) for each in meters)
-    return TypeRules(meters[0].product_id, asked, kept, is_priced)
+    return TypeRules(meters[0].product_id, asked, kept, is_priced, all(meter.is_plain for meter in meters))

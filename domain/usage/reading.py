@@ -1,9 +1,10 @@
 """What is read back of usage: totals, events and quarantine, as values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, localcontext
+from fractions import Fraction
 from typing import Any
 
 from domain.kernel.ids import CustomerId, EventId, MeterId, SegmentId, SubscriptionId
@@ -17,6 +18,8 @@ class SegmentTotal:
     """What one meter counted in a segment for one combination of its dimensions.
 
     `digest` is the sum of its events' digests modulo 2^256. A dimension that events left out has the empty text.
+    `quantity` is the sum of its hours. For some kinds of meter that is not what was measured: then `measured` is, and
+    `whole` is what the meter measured over all its combinations, where these do not add up.
     """
 
     meter_id: MeterId
@@ -24,6 +27,13 @@ class SegmentTotal:
     quantity: Decimal
     events: int
     digest: int
+    measured: Fraction | None = None
+    whole: Fraction | None = None
+
+    @property
+    def amount(self) -> Fraction:
+        """What was measured, exactly: what is rated."""
+        return Fraction(self.quantity) if self.measured is None else self.measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +49,32 @@ class Hour:
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """What one meter shows for one combination of its dimensions' values, by their names."""
+    """What one meter shows for one combination of its dimensions' values; `measured` as in MeterUsage."""
 
     dimensions: dict[str, str]
     quantity: Decimal
     events: int
+    measured: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MeterUsage:
     """What one meter shows in a usage period: a counter's sum, or a level as it stands now (then without events).
 
-    `combinations` splits the quantity; it is empty for a meter without dimensions.
+    `combinations` splits the quantity; it is empty for a meter without dimensions. A mean or a weighted level may have
+    no end as a decimal: the quantity is then rounded to 18 digits, and `measured` is exact.
     """
 
     meter_id: MeterId
     quantity: Decimal
     events: int
     combinations: tuple[Combination, ...]
+    measured: Fraction | None = None
+
+    @property
+    def amount(self) -> Fraction:
+        """What the meter shows, exactly."""
+        return Fraction(self.quantity) if self.measured is None else self.measured
 
     def quantity_where(self, wanted: Mapping[str, str] | None) -> Decimal:
         """Return the quantity of the combinations that have these values; all of it without a wish."""
@@ -89,7 +107,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """A counted event. `cost` is exact, in USD; None where the type has no cost or no price was in force."""
+    """A counted event. `cost` is exact, in USD; None where the type has no cost or no price was in force.
+
+    `corrects` is the id of the event that it voids or replaces.
+    """
 
     customer_id: CustomerId
     id: EventId
@@ -102,6 +123,14 @@ class StoredEvent:
     occurred_at: datetime
     properties: dict[str, Any]
     cost: Decimal | None
+    corrects: str | None = None
+
+
+def whole_of(totals: Sequence[SegmentTotal]) -> Fraction:
+    """Return what a meter measured over all its combinations, from its totals in one segment: what a line charges."""
+    if totals and totals[0].whole is not None:
+        return totals[0].whole
+    return sum((total.amount for total in totals), Fraction(0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from domain.kernel.ids import CustomerId, MeterId, encode
+from domain.kernel.ids import CustomerId, encode
 from domain.plans.exact import EXACT
 from domain.plans.meter import Contribution, Meter, contribution
 from domain.plans.provider_price import ANY_MODEL, PriceBook, normalise_model
 from domain.usage.event import canonical_json, event_digest, identity_of, read_number
 from domain.usage.facts import Rules
-from domain.usage.reading import SegmentTotal
 from domain.usage.tally import DIGEST_MODULUS
 
 
@@ -31,6 +30,13 @@ class CountedEvent:
     properties: dict[str, Any]
     cost: Decimal | None
     priced_as: tuple[str, str] | None
+
+
+class Counting(NamedTuple):
+    """An event that is counted, or counted again, (sign 1) or taken back by a correction (-1)."""
+
+    sign: int
+    event: CountedEvent
 
 
 class Added(NamedTuple):
@@ -49,11 +55,11 @@ class Sum:
     events: int = 0
     digest: int = 0
 
-    def add(self, quantity: Decimal, digest: int) -> None:
-        """Count one event more."""
-        self.quantity = EXACT.add(self.quantity, quantity)
-        self.events += 1
-        self.digest = (self.digest + digest) % DIGEST_MODULUS
+    def add(self, quantity: Decimal, digest: int, sign: int) -> None:
+        """Count one event more (sign 1), or take one back (-1)."""
+        self.quantity = EXACT.add(self.quantity, quantity if sign > 0 else -quantity)
+        self.events += sign
+        self.digest = (self.digest + sign * digest) % DIGEST_MODULUS
 
 
 def digest_of(customer_id: CustomerId, event: CountedEvent) -> int:
@@ -64,6 +70,12 @@ def digest_of(customer_id: CustomerId, event: CountedEvent) -> int:
 
 def added_by(event: CountedEvent, rules: Rules) -> Iterator[Added]:
     """Yield what an event adds to the meters of its type. What a meter cannot read adds nothing to it."""
+    for meter, found in contributions_of(event, rules):
+        yield Added(meter, found.dimensions, found.quantity)
+
+
+def contributions_of(event: CountedEvent, rules: Rules) -> Iterator[tuple[Meter, Contribution]]:
+    """Yield what an event says to the meters of its type, with keys and operations."""
     own = rules.types.get(event.type)
     if own is None:
         return
@@ -73,16 +85,15 @@ def added_by(event: CountedEvent, rules: Rules) -> Iterator[Added]:
             continue
         found = contribution(meter, properties, event.cost)
         if isinstance(found, Contribution):
-            yield Added(meter, found.dimensions, found.quantity)
+            yield meter, found
 
 
-def totals_of(sums: Mapping[tuple[MeterId, tuple[str, ...]], Sum], rules: Rules) -> list[SegmentTotal]:
-    """Write sums by meter and dimension values as totals."""
-    found = []
-    for (meter_id, values), each in sums.items():
-        dimensions = dict(zip(rules.meters[meter_id].dimensions, values, strict=True))
-        found.append(SegmentTotal(meter_id, dimensions, each.quantity, each.events, each.digest))
-    return found
+def move_value(values: list[tuple[datetime, Decimal]], value: tuple[datetime, Decimal], sign: int) -> None:
+    """Put the value of an event that is counted among others, or take it away again."""
+    if sign > 0:
+        values.append(value)
+    elif value in values:
+        values.remove(value)
 
 
 def values_of(events: Iterable[tuple[datetime, Decimal]]) -> Sequence[Decimal]:

@@ -10,8 +10,11 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from domain.access.roles import Permission
+from domain.kernel.call import Call
 from domain.kernel.ids import NOBODY, CustomerId, IdMalformed, MeterId, ProviderPriceId, decode
-from domain.plans.meter import Meter, WrongValue, contribution
+from domain.plans.meter import Contribution, Meter, Operation, WrongValue, contribution
+from domain.plans.meter_definition import VOID
 from domain.plans.provider_price import POOL_OF_PROPERTY, PricedCost
 from domain.usage.event import Envelope, Scalar, canonical_json, event_digest, identity_of, in_window
 from domain.usage.facts import CustomerFacts, Rules, SegmentFacts, Sender, SubscriptionFacts, TypeRules
@@ -19,6 +22,9 @@ from domain.usage.verdict import COUNTED, Reason, Status, Verdict, quarantined, 
 
 # The combination that stands for the sum over all: also that of a meter without dimensions.
 ALL = bytes(16)
+NO_KEY = bytes(16)
+# Rejected for good: not even looked up.
+_ALONE = frozenset((Reason.CORRECTS_NOT_ALLOWED, Reason.WRONG_PRODUCT))
 _COMBINATIONS_MAX = 65_536
 
 
@@ -40,27 +46,36 @@ class Combination(NamedTuple):
 
 
 class Count(NamedTuple):
-    """What a row adds to one meter."""
+    """What a row adds to one meter; `key` is the digest of what a unique count counts."""
 
     meter: Meter
     combination: Combination
     quantity: Decimal
+    key: bytes = NO_KEY
+    operation: Operation = "add"
 
 
 class Request(NamedTuple):
-    """What all rows of one request share."""
+    """What all rows of one request share. `call` is theirs too; without one nothing can be corrected."""
 
     sender: Sender
     rules: Rules
     received_at: datetime
     received_text: str
+    call: Call | None = None
+
+    @property
+    def may_correct(self) -> bool:
+        """Whether earlier events may be voided and replaced."""
+        return self.call is not None and self.call.principal.may(Permission.USAGE_CORRECT)
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
     """An event with everything that will be written about it, and the verdict if its identity is new.
 
     A row whose verdict is `rejected` writes nothing and is only looked up, in case it was counted before. `kept` is the
-    JSON of the properties that are stored. `unpriced`: counted, and in quarantine for its cost.
+    JSON of the properties that are stored. `counts` are for meters whose totals are kept by addition alone, `slow` for
+    all others. `unpriced`: counted, and in quarantine for its cost. A void gets its place from what it voids.
     """
 
     request: Request
@@ -77,13 +92,26 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     price_ids: tuple[ProviderPriceId, ...] = ()
     digest: int = 0
     unpriced: bool = False
+    slow: tuple[Count, ...] = ()
+
+    @property
+    def is_void(self) -> bool:
+        """Whether it counts nothing itself and only voids another event."""
+        return self.envelope.event.type == VOID
 
 
 class _Counted(NamedTuple):
     counts: tuple[Count, ...]
+    slow: tuple[Count, ...]
     cost: Decimal | None
     price_ids: tuple[ProviderPriceId, ...]
     unpriced: bool
+
+
+class _Priced(NamedTuple):
+    properties: Mapping[str, Scalar]
+    cost: Decimal | None = None
+    price_ids: tuple[ProviderPriceId, ...] = ()
 
 
 def resolve(envelope: Envelope, request: Request, customer: CustomerFacts | None, now: datetime) -> Row | Verdict:
@@ -99,13 +127,10 @@ def resolve(envelope: Envelope, request: Request, customer: CustomerFacts | None
     def row(verdict: Verdict) -> Row:
         return Row(request, envelope, customer.id, identity, verdict, occurred_at, now, kept=envelope.canonical)
 
-    if not in_window(occurred_at, now):
-        return row(rejected(Reason.OUTSIDE_WINDOW))
-    rules = request.rules.types.get(envelope.event.type)
-    if rules is None:
-        return row(quarantined(Reason.UNKNOWN_METER))
-    if rules.product_id != request.sender.product_id:
-        return rejected(Reason.WRONG_PRODUCT)
+    verdict = _known_before(envelope, request, occurred_at, now)
+    if verdict is not None:
+        return verdict if verdict.reason in _ALONE else row(verdict)
+    rules = request.rules.types[envelope.event.type]
     place = place_of(customer, request.sender, envelope.event.subscription, occurred_at)
     counted = _count(rules, request.rules, envelope.properties, occurred_at)
     for fault in (counted, place):
@@ -129,7 +154,22 @@ def resolve(envelope: Envelope, request: Request, customer: CustomerFacts | None
         counted.price_ids,
         event_digest(identity, occurred_at, kept, counted.cost),
         counted.unpriced,
+        counted.slow,
     )
+
+
+def _known_before(envelope: Envelope, request: Request, occurred_at: datetime, now: datetime) -> Verdict | None:
+    """Return the verdict on what is not counted by any meter, or need not be: None where meters decide."""
+    if not in_window(occurred_at, now):
+        return rejected(Reason.OUTSIDE_WINDOW)
+    if envelope.event.corrects is not None and not request.may_correct:
+        return rejected(Reason.CORRECTS_NOT_ALLOWED)
+    if envelope.event.type == VOID:
+        return COUNTED
+    rules = request.rules.types.get(envelope.event.type)
+    if rules is None:
+        return quarantined(Reason.UNKNOWN_METER)
+    return rejected(Reason.WRONG_PRODUCT) if rules.product_id != request.sender.product_id else None
 
 
 def place_of(customer: CustomerFacts, sender: Sender, name: str | None, at: datetime) -> Place | Verdict:
@@ -186,29 +226,47 @@ def _unknown_subscription(name: str) -> Verdict:
 
 def _count(rules: TypeRules, all_rules: Rules, properties: Mapping[str, Scalar], at: datetime) -> _Counted | Verdict:
     """Price an event and ask each meter what it adds."""
-    cost: Decimal | None = None
-    price_ids: tuple[ProviderPriceId, ...] = ()
-    unpriced = False
+    priced = _Priced(properties)
     if rules.is_priced:
-        quantities = _quantities(properties)
-        if isinstance(quantities, Verdict):
-            return quantities
-        properties = _normalised(all_rules, properties)
-        priced = all_rules.book.cost_of(str(properties["provider"]), str(properties["model"]), quantities, at)
-        if isinstance(priced, PricedCost):
-            cost, price_ids = priced.cost, tuple(row[1] for row in priced.rows)
-        unpriced = cost is None
-    counts = []
+        found = _price(all_rules, properties, at)
+        if isinstance(found, Verdict):
+            return found
+        priced = found
+    properties = priced.properties
+    counts: list[Count] = []
+    slow: list[Count] = []
     for meter, needs in rules.meters:
         if needs and needs.isdisjoint(properties):
             continue
-        added = contribution(meter, properties, cost)
+        added = contribution(meter, properties, priced.cost)
         if added is None:
             continue
         if isinstance(added, WrongValue):
             return _wrong_value(meter, added, properties)
-        counts.append(Count(meter, combination_of(meter.id, meter.dimensions, added.dimensions), added.quantity))
-    return _Counted(tuple(counts), cost, price_ids, unpriced)
+        if rules.is_plain or meter.is_plain:
+            counts.append(Count(meter, combination_of(meter.id, meter.dimensions, added.dimensions), added.quantity))
+        else:
+            slow.append(count_of(meter, added))
+    return _Counted(tuple(counts), tuple(slow), priced.cost, priced.price_ids, rules.is_priced and priced.cost is None)
+
+
+def _price(rules: Rules, sent: Mapping[str, Scalar], at: datetime) -> _Priced | Verdict:
+    """Say what an event costs by the row of its instant, and under which names its model is listed."""
+    quantities = _quantities(sent)
+    if isinstance(quantities, Verdict):
+        return quantities
+    properties = _normalised(rules, sent)
+    priced = rules.book.cost_of(str(properties["provider"]), str(properties["model"]), quantities, at)
+    if isinstance(priced, PricedCost):
+        return _Priced(properties, priced.cost, tuple(row[1] for row in priced.rows))
+    return _Priced(properties)
+
+
+def count_of(meter: Meter, added: Contribution) -> Count:
+    """Arrange what an event adds to a meter, plain or not."""
+    combination = combination_of(meter.id, meter.dimensions, added.dimensions)
+    key = blake2b(added.key.encode(), digest_size=16).digest() if added.key else NO_KEY
+    return Count(meter, combination, added.quantity, key, added.operation)
 
 
 def _quantities(properties: Mapping[str, Scalar]) -> dict[str, Decimal] | Verdict:
@@ -232,13 +290,20 @@ def _normalised(rules: Rules, properties: Mapping[str, Scalar]) -> dict[str, Sca
     return {**properties, "provider": provider, "model": model}
 
 
+def listed_names(row: Row) -> tuple[str, str]:
+    """Return provider and model of a call under the names of the price list."""
+    named = _normalised(row.request.rules, row.envelope.properties)
+    return str(named["provider"]), str(named["model"])
+
+
 def _text(value: Scalar) -> str:
     return value if isinstance(value, str) else ""
 
 
 def _wrong_value(meter: Meter, fault: WrongValue, properties: Mapping[str, Scalar]) -> Verdict:
     value = properties.get(fault.property)
-    if meter.aggregation != "level" and isinstance(value, (int, Decimal)) and value < 0:
+    signed = meter.is_level and meter.operation_property is None
+    if not signed and isinstance(value, (int, Decimal)) and not isinstance(value, bool) and value < 0:
         return rejected(Reason.NEGATIVE_VALUE, fault.property)
     return quarantined(Reason.WRONG_TYPE, f"{fault.property} {fault.reason}")
 

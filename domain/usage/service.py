@@ -3,11 +3,8 @@
 Recording is `recording/service.py`; its `Recorder` is passed on from here.
 """
 
-import re
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
-from uuid import UUID
 
 from dateutil.relativedelta import relativedelta
 
@@ -18,19 +15,15 @@ from domain.kernel.ids import CustomerId, EventId, MeterId, SegmentId, Subscript
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.subscription import Subscription
 from domain.usage import store
-from domain.usage.facts import Rules
-from domain.usage.reading import Hour, MeterUsage, QuarantinedEvent, SegmentTotal, StoredEvent, Usage
+from domain.usage.measuring import service as measuring
+from domain.usage.reading import Hour, QuarantinedEvent, SegmentTotal, StoredEvent, Usage
 from domain.usage.recording.service import Recorder
-from domain.usage.recount import CountedEvent, added_by, values_of
-from domain.usage.recounting import store as recounting
 
 # A page of 100 that a caller may ask for, with one more to know whether there is another.
 PAGE_MAX = 101
 # A month has at most 745 hours; with 80 combinations that is a page a caller can still hold.
 HOURS_MAX = 60_000
 MONTHS_AHEAD = 2
-_MONTH_TABLE = "usage_event_"
-_MONTH = re.compile(_MONTH_TABLE + r"\d{4}_\d{2}")
 
 __all__ = [
     "HOURS_MAX",
@@ -40,15 +33,10 @@ __all__ = [
     "current_usage",
     "ensure_partitions",
     "hours_of",
-    "hours_of_combination",
     "list_events",
     "list_quarantined",
-    "oldest_events_at",
-    "stream_events",
-    "totals_of",
     "usage_of_segments",
     "usage_version",
-    "values_of_events",
 ]
 
 
@@ -61,17 +49,20 @@ async def current_usage(tx: Tx, customer_id: CustomerId, subscription: Subscript
     assert subscription.customer_id == customer_id, "a customer's own subscription"
     version = await store.find_version(tx, customer_id)
     found = await subscriptions.segments_of(tx, [subscription.id], ending_after=subscription.period.start)
-    segment_ids = [each.id for each in found[subscription.id] if each.period == subscription.period]
-    totals = await store.list_totals(tx, customer_id, segment_ids)
-    levels = await store.list_levels(tx, customer_id, subscription.id)
-    return Usage(customer_id, subscription.id, subscription.period, version, totals | levels)
+    own = [each for each in found[subscription.id] if each.period == subscription.period]
+    totals = await store.list_totals(tx, customer_id, [each.id for each in own])
+    shown = await measuring.usage_of_period(tx, subscription, own, totals)
+    return Usage(customer_id, subscription.id, subscription.period, version, shown)
 
 
 async def usage_of_segments(
     tx: Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId]
 ) -> dict[SegmentId, list[SegmentTotal]]:
-    """Return what each segment counted by meter and combination, summed from its hours, for rating."""
-    return await store.list_segment_totals(tx, customer_id, segment_ids)
+    """Return what each segment counted and measured by meter and combination, for rating.
+
+    What stood at its start and was not touched in it is measured too, without events.
+    """
+    return await measuring.totals_of_segments(tx, customer_id, segment_ids)
 
 
 async def hours_of(
@@ -147,49 +138,6 @@ async def ensure_partitions(tx: Tx, at: datetime) -> list[str]:
         month = wanted[name]
         await store.create_event_partition(tx, name, month, month + relativedelta(months=1))
     return missing
-
-
-async def totals_of(tx: Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId]) -> dict[MeterId, MeterUsage]:
-    """Return the running totals of segments, added up by meter: as fast for a million events as for ten."""
-    return await store.list_totals(tx, customer_id, segment_ids)
-
-
-async def hours_of_combination(
-    tx: Tx, customer_id: CustomerId, segment_id: SegmentId, meter_id: MeterId, *, dimensions: UUID | None
-) -> Sequence[tuple[datetime, Decimal, int, int]]:
-    """Return (hour, quantity, events, digest) of a meter in a segment, one row an hour of at most 32 days.
-
-    Of one combination of its dimensions (by its id), or summed over all of them (None).
-    """
-    return await recounting.list_hours_of_combination(tx, customer_id, segment_id, meter_id, dimensions=dimensions)
-
-
-def stream_events(tx: Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId]) -> AsyncIterator[CountedEvent]:
-    """Yield the counted events of segments in the order in which they came in; a few thousand are held at a time."""
-    return recounting.stream_events(tx, customer_id, segment_ids)
-
-
-async def values_of_events(
-    tx: Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId], meter_id: MeterId, rules: Rules
-) -> Sequence[Decimal]:
-    """Return what each event of segments added to a meter, in order of time: what a price by the event is taken of."""
-    found = [
-        (event.occurred_at, added.quantity)
-        async for event in stream_events(tx, customer_id, segment_ids)
-        for added in added_by(event, rules)
-        if added.meter.id == meter_id
-    ]
-    return values_of(found)
-
-
-async def oldest_events_at(tx: Tx) -> datetime | None:
-    """Return the first instant of the oldest month of receipt whose events are kept in a table of their own.
-
-    Events received before it may have been dropped when their time was over. None where there is no such table.
-    """
-    names = await store.list_event_partitions(tx)
-    months = sorted(name.removeprefix(_MONTH_TABLE) for name in names if _MONTH.fullmatch(name))
-    return datetime.strptime(f"{months[0]}+0000", "%Y_%m%z").astimezone(UTC) if months else None
 
 
 def _page(limit: int) -> int:

@@ -72,6 +72,8 @@ quarantined_event = sa.Table(
     *_need(sa.Text, "environment", "product", "source", "event_id", "type"),
     sa.Column("customer", sa.Text, nullable=False, comment="as sent; the row of an unknown customer belongs to nobody"),
     sa.Column("subscription", sa.Text),
+    sa.Column("sender_customer_id", db.Id, comment="the only customer whom the sending key could report on"),
+    sa.Column("corrects", sa.Text),
     *_need(db.Instant, "occurred_at"),
     sa.Column("properties", db.Json, nullable=False, comment="as sent, so that it can be re-driven"),
     *_need(sa.Text, "reason"),
@@ -118,6 +120,65 @@ dimension_set = sa.Table(
     *_need(db.Json, "values"),
 )
 
+usage_reading = sa.Table(
+    "usage_reading",
+    db.metadata,
+    *_key("customer_id", "subscription_id", "meter_id", "dimensions"),
+    sa.Column("key", db.Id, primary_key=True, comment="digest of what a unique count counts, else all zero"),
+    *_key("occurred_at"),
+    sa.Column("id", db.Id, primary_key=True, comment="of the row of the event: the order of arrival"),
+    *_need(db.Id, "segment_id"),
+    *_need(db.Instant, "hour_at"),
+    *_need(sa.Boolean, "sets"),
+    *_need(sa.Numeric, "value"),
+    sa.Column("delta", sa.Numeric, nullable=False, comment="what it changed in the order of time"),
+)
+
+usage_value = sa.Table(
+    "usage_value",
+    db.metadata,
+    *_key("customer_id", "segment_id", "meter_id", "dimensions"),
+    sa.Column("value", sa.Numeric, primary_key=True),
+    *_key("hour_at"),
+    *_need(sa.BigInteger, "events"),
+    sa.CheckConstraint("events >= 0", name="events"),
+    comment="the exact histogram of a percentile, by the hour",
+)
+
+usage_beside = sa.Table(
+    "usage_beside",
+    db.metadata,
+    *_key("customer_id", "segment_id", "meter_id", "dimensions", "hour_at"),
+    sa.Column(
+        "quantity",
+        sa.Numeric,
+        nullable=False,
+        comment="what a level rated by days lost in the hour; what a weighted level rose in the segment",
+    ),
+)
+
+usage_correction = sa.Table(
+    "usage_correction",
+    db.metadata,
+    *_key("customer_id"),
+    sa.Column("id", db.Id, primary_key=True, comment="the event that was taken back (-1) or counted again (1)"),
+    sa.Column("by_id", db.Id, primary_key=True, comment="the event that did so"),
+    *_need(db.Id, "segment_id"),
+    *_need(sa.SmallInteger, "sign"),
+    *_need(db.Instant, "received_at"),
+    sa.CheckConstraint("sign IN (-1, 1)", name="sign"),
+    sa.Index("usage_correction_segment_idx", "customer_id", "segment_id"),
+    comment="an event stands while the signs of its corrections add up to zero",
+)
+
+unpriced_model = sa.Table(
+    "unpriced_model",
+    db.metadata,
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("provider", "model")),
+    sa.Column("day", sa.Date, primary_key=True),
+    comment="models of which the operator was told that calls have no price, once a day",
+)
+
 usage_version = sa.Table("usage_version", db.metadata, *_key("customer_id"), *_need(sa.BigInteger, "version"))
 
 # Numbers come back as they were stored: a float would lose digits.
@@ -148,15 +209,6 @@ async def list_totals(
         .where(own.customer_id == customer_id, own.segment_id.in_(segment_ids))
         .group_by(own.customer_id, own.meter_id, own.dimensions)
     )
-    return _meters(await tx.rows(statement))
-
-
-async def list_levels(tx: db.Tx, customer_id: CustomerId, subscription_id: SubscriptionId) -> dict[MeterId, MeterUsage]:
-    """Return where the levels of a subscription stand, by meter and combination."""
-    own = usage_level.c
-    statement = sa.select(
-        own.meter_id, own.dimensions, own.quantity, sa.literal(0).label("events"), _values_of(own)
-    ).where(own.customer_id == customer_id, own.subscription_id == subscription_id)
     return _meters(await tx.rows(statement))
 
 
@@ -231,6 +283,7 @@ async def list_events(
             row.occurred_at,
             _EXACT_JSON.decode(row.kept),
             row.cost,
+            row.corrects,
         )
         for row in await tx.rows(statement)
     ]

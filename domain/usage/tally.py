@@ -8,18 +8,38 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from domain.kernel.ids import CustomerId
 from domain.plans.exact import EXACT
 from domain.plans.meter import Meter
-from domain.usage.resolve import ALL, Combination, Count, Row
-from domain.usage.verdict import CONFLICT, DUPLICATE, Reason, Status, Verdict, quarantined, rejected
+from domain.usage.movement import Move, Slow, micros
+from domain.usage.resolve import ALL, Combination, Count, Place, Row
+from domain.usage.verdict import CONFLICT, DUPLICATE, Reason, Status, Verdict, quarantined
 
 DIGEST_MODULUS = 1 << 256
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_ZERO = Decimal(0)
 GROUP_BYTES = 48  # customer, segment, meter
 _TOTAL_BYTES = 64  # and combination
+
+
+class Entry(NamedTuple):
+    """What an event is counted as, new or stored: all that is needed to count it or to take it back."""
+
+    id: bytes
+    customer_id: CustomerId
+    place: Place
+    occurred_at: datetime
+    counts: tuple[Count, ...]
+    slow: tuple[Count, ...]
+    digest: int
+
+    def moves(self, sign: int) -> list[Move]:
+        """Return what it does to the meters that are not plain."""
+        return [Move(sign, self.id, self.occurred_at, self.customer_id.bytes, self.place, count) for count in self.slow]
+
 
 # The combinations a meter has in a segment, by the first 48 bytes of their keys, where it can take no others freely.
 Full = Mapping[bytes, frozenset[bytes]]
@@ -45,6 +65,7 @@ class Tally:
     """Sums by key: 72 bytes for an hour (total's key, hour), 64 for a total (customer, segment, meter, combination).
 
     `combinations` holds the new dimension sets by customer and id, `maxima` each meter's bound by its group's key.
+    `unpriced` are provider and model of calls without a price of which the operator has not been told that day.
     """
 
     hours: dict[bytes, Total] = field(default_factory=dict)
@@ -52,6 +73,7 @@ class Tally:
     combinations: dict[bytes, Combination] = field(default_factory=dict)
     maxima: dict[bytes, int] = field(default_factory=dict)
     customers: set[CustomerId] = field(default_factory=set)
+    unpriced: list[tuple[str, str]] = field(default_factory=list)
 
 
 def holders_of(rows: Iterable[Row]) -> dict[bytes, Row]:
@@ -90,7 +112,7 @@ def judge_combinations(rows: Iterable[Row], full: Full) -> dict[bytes, Verdict]:
     known = {group: set(ids) for group, ids in full.items()}
     refused: dict[bytes, Verdict] = {}
     for row in rows if full else ():
-        wanted = [(group_of(row, count), count) for count in row.counts]
+        wanted = [(group_of(row, count), count) for count in (*row.counts, *row.slow)]
         if any(
             group in known and count.combination.id not in known[group] and len(known[group]) >= _maximum(count)
             for group, count in wanted
@@ -109,29 +131,15 @@ def group_of(row: Row, count: Count) -> bytes:
     return row.place.segment.key + count.meter.id.bytes
 
 
-def judge_levels(
-    rows: Iterable[Row], levels: Mapping[bytes, Decimal]
-) -> tuple[dict[bytes, Verdict], dict[bytes, Decimal]]:
-    """Reject rows that would take a level below zero, in the order in which they came; return the levels after."""
-    now = dict(levels)
-    refused: dict[bytes, Verdict] = {}
-    for row in rows:
-        after = {key: EXACT.add(now.get(key, Decimal(0)), delta) for key, delta in level_steps(row)}
-        if any(level < 0 for level in after.values()):
-            refused[row.identity] = rejected(Reason.LEVEL_BELOW_ZERO)
-        else:
-            now |= after
-    return refused, now
-
-
-def level_steps(row: Row) -> Iterable[tuple[bytes, Decimal]]:
-    """Return what a row adds to which level, by customer, subscription, meter and combination."""
-    for count in row.counts:
-        if count.meter.aggregation == "level" and row.place is not None:
-            key = row.customer_id.bytes + row.place.subscription.id.bytes
-            yield key + count.combination.key, count.quantity
+def level_steps(entry: Row | Entry, sign: int = 1) -> Iterable[tuple[bytes, Decimal]]:
+    """Return what an event adds to which plain level, by customer, subscription, meter and combination."""
+    for count in entry.counts:
+        if count.meter.aggregation == "level" and entry.place is not None:
+            key = entry.customer_id.bytes + entry.place.subscription.id.bytes
+            quantity = count.quantity if sign > 0 else EXACT.minus(count.quantity)
+            yield key + count.combination.key, quantity
             if count.combination.id != ALL:
-                yield key + count.meter.id.bytes + ALL, count.quantity
+                yield key + count.meter.id.bytes + ALL, quantity
 
 
 def quarantine_of(kept: Iterable[Row], fresh: Mapping[bytes, Verdict]) -> list[tuple[Row, Reason, str | None]]:
@@ -147,14 +155,15 @@ def quarantine_of(kept: Iterable[Row], fresh: Mapping[bytes, Verdict]) -> list[t
 
 
 def tally(rows: Iterable[Row]) -> Tally:
-    """Sum up what counted rows add to hours and, from those, to running totals."""
+    """Sum up what counted rows add to hours. Running totals follow from `derive_totals`, when nothing more is added."""
     sums = Tally()
     for row in rows:
         place = row.place
         assert place is not None, "a counted row has a place"
         sums.customers.add(row.customer_id)
-        hour = ((place.hour_at - _EPOCH) // _MICROSECOND).to_bytes(8, "big")
-        for meter, combination, quantity in row.counts:
+        if row.counts:
+            hour = ((place.hour_at - _EPOCH) // _MICROSECOND).to_bytes(8, "big")
+        for meter, combination, quantity, _, _ in row.counts:
             key = place.segment.key + combination.key + hour
             total = sums.hours.get(key)
             if total is None:
@@ -162,11 +171,48 @@ def tally(rows: Iterable[Row]) -> Tally:
                 _note(sums, key, meter, combination)
             else:
                 total.add(quantity, 1, row.digest)
-    for key, total in sums.hours.items():
-        _add(sums.totals, key[:_TOTAL_BYTES], total)
-        if key[GROUP_BYTES:_TOTAL_BYTES] != ALL:
-            _add(sums.totals, key[:GROUP_BYTES] + ALL, total)
     return sums
+
+
+def add_entry(sums: Tally, entry: Entry, sign: int, counts: Iterable[Count], *, plain: bool) -> None:
+    """Count an event in the hours of its meters, or take it back from there; only plain meters get its quantity."""
+    for count in counts:
+        change = _ZERO if not plain else count.quantity if sign > 0 else EXACT.minus(count.quantity)
+        _hour(sums, entry, count).add(change, sign, sign * entry.digest)
+
+
+def add_digest(sums: Tally, entry: Entry, change: int) -> None:
+    """Change the digest of an event in the hours of all its meters; what it counts stays."""
+    for count in (*entry.counts, *entry.slow):
+        _hour(sums, entry, count).add(_ZERO, 0, change)
+
+
+def _hour(sums: Tally, entry: Entry, count: Count) -> Total:
+    sums.customers.add(entry.customer_id)
+    key = entry.place.segment.key + count.combination.key + micros(entry.place.hour_at)
+    if key not in sums.hours:
+        sums.hours[key] = Total(_ZERO, 0)
+        _note(sums, key, count.meter, count.combination)
+    return sums.hours[key]
+
+
+def add_changes(sums: Tally, slow: Slow) -> None:
+    """Add the changes of hours whose totals are not sums of what events add."""
+    for key, change in slow.hours.items():
+        if change:
+            sums.hours.setdefault(key, Total(_ZERO, 0)).add(change, 0)
+
+
+def derive_totals(sums: Tally, slow: Slow | None) -> None:
+    """Sum up the changes of hours to those of running totals: of each combination, and of all where these add up."""
+    apart = slow.apart if slow else frozenset[bytes]()
+    for key, total in sums.hours.items():
+        _add(sums.totals, key[:_TOTAL_BYTES], total.quantity, total.events)
+        group = key[:GROUP_BYTES]
+        if key[GROUP_BYTES:_TOTAL_BYTES] != ALL:
+            _add(sums.totals, group + ALL, _ZERO if group in apart else total.quantity, total.events)
+    for key, change in (slow.wholes if slow else {}).items():
+        _add(sums.totals, key, change, 0)
 
 
 def hour_text(key: bytes) -> str:
@@ -180,12 +226,12 @@ def _note(sums: Tally, key: bytes, meter: Meter, combination: Combination) -> No
         sums.maxima[key[:GROUP_BYTES]] = meter.dimension_combinations_max
 
 
-def _add(totals: dict[bytes, Total], key: bytes, more: Total) -> None:
+def _add(totals: dict[bytes, Total], key: bytes, quantity: Decimal, events: int) -> None:
     found = totals.get(key)
     if found is None:
-        totals[key] = Total(more.quantity, more.events)
+        totals[key] = Total(quantity, events)
     else:
-        found.add(more.quantity, more.events)
+        found.add(quantity, events)
 
 
 def _maximum(count: Count) -> int:

@@ -32,6 +32,9 @@ class Reason(StrEnum):
     NEGATIVE_VALUE = "negative_value"
     LEVEL_BELOW_ZERO = "level_below_zero"
     CORRECTS_NOT_ALLOWED = "corrects_not_allowed"
+    CORRECTS_MALFORMED = "corrects_malformed"
+    CORRECTED_ALREADY = "corrected_already"
+    UNKNOWN_EVENT = "unknown_event"
     UNKNOWN_CUSTOMER = "unknown_customer"
     UNKNOWN_METER = "unknown_meter"
     UNKNOWN_SUBSCRIPTION = "unknown_subscription"
@@ -55,6 +58,9 @@ _MESSAGES = {
     Reason.NEGATIVE_VALUE: "The value is negative; only the delta of a level may be.",
     Reason.LEVEL_BELOW_ZERO: "The level would fall below zero.",
     Reason.CORRECTS_NOT_ALLOWED: "Corrections need the scope usage:correct.",
+    Reason.CORRECTS_MALFORMED: "`corrects` is the id of an earlier event; an event of the type void needs it.",
+    Reason.CORRECTED_ALREADY: "The event was voided or replaced before; correct the event that did so.",
+    Reason.UNKNOWN_EVENT: "No counted event of this source has the id that `corrects` names.",
     Reason.UNKNOWN_CUSTOMER: "No such customer is known to this key.",
     Reason.UNKNOWN_METER: "No meter counts events of this type.",
     Reason.UNKNOWN_SUBSCRIPTION: "The customer has no such subscription of this product.",

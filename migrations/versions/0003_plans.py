@@ -44,12 +44,19 @@ CREATE TABLE meter (
     event_filter jsonb,
     unit text NOT NULL,
     dimension_combinations_max integer NOT NULL,
+    operation_property text,
+    percent numeric(21, 18),
+    carries_over boolean NOT NULL,
+    by_days boolean NOT NULL,
     CONSTRAINT meter_pkey PRIMARY KEY (id),
     CONSTRAINT meter_product_id_key_key UNIQUE (product_id, key),
     CONSTRAINT meter_product_id_fkey FOREIGN KEY (product_id) REFERENCES product (id) ON DELETE RESTRICT,
-    CONSTRAINT meter_aggregation_check CHECK (aggregation IN ('count', 'sum', 'cost', 'level')),
+    CONSTRAINT meter_aggregation_check CHECK
+        (aggregation IN ('count', 'sum', 'max', 'min', 'average', 'unique_count', 'latest', 'weighted_sum',
+         'percentile', 'cost', 'level')),
     CONSTRAINT meter_when_missing_check CHECK (when_missing IN ('refuse', 'skip', 'one')),
-    CONSTRAINT meter_value_check CHECK ((aggregation IN ('sum', 'level')) = (cardinality(value_properties) > 0)),
+    CONSTRAINT meter_value_check CHECK ((aggregation IN ('count', 'cost')) = (cardinality(value_properties) = 0)),
+    CONSTRAINT meter_percent_check CHECK ((aggregation = 'percentile') = (percent IS NOT NULL)),
     CONSTRAINT meter_dimensions_check CHECK (cardinality(dimensions) <= 5),
     CONSTRAINT meter_combinations_check CHECK (dimension_combinations_max > 0)
 );

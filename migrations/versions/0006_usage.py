@@ -61,6 +61,8 @@ CREATE TABLE quarantined_event (
     type text NOT NULL,
     customer text NOT NULL,
     subscription text,
+    sender_customer_id uuid,
+    corrects text,
     occurred_at timestamptz NOT NULL,
     properties jsonb NOT NULL,
     reason text NOT NULL,
@@ -71,6 +73,7 @@ CREATE TABLE quarantined_event (
 );
 COMMENT ON COLUMN quarantined_event.customer IS 'as sent; the row of an unknown customer belongs to nobody';
 COMMENT ON COLUMN quarantined_event.properties IS 'as sent, so that it can be re-driven';
+COMMENT ON COLUMN quarantined_event.sender_customer_id IS 'the only customer whom the sending key could report on';
 CREATE INDEX quarantined_event_open_idx ON quarantined_event (id) WHERE resolved_at IS NULL;
 """
 
@@ -128,10 +131,81 @@ CREATE TABLE usage_version (
 ) WITH (fillfactor = 70);
 """
 
+# What totals that are not sums of their events are made from.
+_READINGS = """
+CREATE TABLE usage_reading (
+    customer_id uuid NOT NULL,
+    subscription_id uuid NOT NULL,
+    meter_id uuid NOT NULL,
+    dimensions uuid NOT NULL,
+    key uuid NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    id uuid NOT NULL,
+    segment_id uuid NOT NULL,
+    hour_at timestamptz NOT NULL,
+    sets boolean NOT NULL,
+    value numeric NOT NULL,
+    delta numeric NOT NULL,
+    CONSTRAINT usage_reading_pkey PRIMARY KEY
+        (customer_id, subscription_id, meter_id, dimensions, key, occurred_at, id)
+);
+COMMENT ON COLUMN usage_reading.key IS 'digest of what a unique count counts, else all zero';
+COMMENT ON COLUMN usage_reading.id IS 'of the row of the event: the order of arrival';
+COMMENT ON COLUMN usage_reading.delta IS 'what it changed in the order of time';
+
+CREATE TABLE usage_value (
+    customer_id uuid NOT NULL,
+    segment_id uuid NOT NULL,
+    meter_id uuid NOT NULL,
+    dimensions uuid NOT NULL,
+    value numeric NOT NULL,
+    hour_at timestamptz NOT NULL,
+    events bigint NOT NULL,
+    CONSTRAINT usage_value_pkey PRIMARY KEY (customer_id, segment_id, meter_id, dimensions, value, hour_at),
+    CONSTRAINT usage_value_events_check CHECK (events >= 0)
+);
+COMMENT ON TABLE usage_value IS 'the exact histogram of a percentile, by the hour';
+
+CREATE TABLE usage_beside (
+    customer_id uuid NOT NULL,
+    segment_id uuid NOT NULL,
+    meter_id uuid NOT NULL,
+    dimensions uuid NOT NULL,
+    hour_at timestamptz NOT NULL,
+    quantity numeric NOT NULL,
+    CONSTRAINT usage_beside_pkey PRIMARY KEY (customer_id, segment_id, meter_id, dimensions, hour_at)
+) WITH (fillfactor = 80);
+COMMENT ON COLUMN usage_beside.quantity IS
+    'what a level rated by days lost in the hour; what a weighted level rose in the segment';
+
+CREATE TABLE usage_correction (
+    customer_id uuid NOT NULL,
+    id uuid NOT NULL,
+    by_id uuid NOT NULL,
+    segment_id uuid NOT NULL,
+    sign smallint NOT NULL,
+    received_at timestamptz NOT NULL,
+    CONSTRAINT usage_correction_pkey PRIMARY KEY (customer_id, id, by_id),
+    CONSTRAINT usage_correction_sign_check CHECK (sign IN (-1, 1))
+);
+COMMENT ON TABLE usage_correction IS 'an event stands while the signs of its corrections add up to zero';
+COMMENT ON COLUMN usage_correction.id IS 'the event that was taken back (-1) or counted again (1)';
+COMMENT ON COLUMN usage_correction.by_id IS 'the event that did so';
+CREATE INDEX usage_correction_segment_idx ON usage_correction (customer_id, segment_id);
+
+CREATE TABLE unpriced_model (
+    provider text NOT NULL,
+    model text NOT NULL,
+    day date NOT NULL,
+    CONSTRAINT unpriced_model_pkey PRIMARY KEY (provider, model, day)
+);
+COMMENT ON TABLE unpriced_model IS 'models of which the operator was told that calls have no price, once a day';
+"""
+
 
 def upgrade() -> None:
     """Create identity, events, quarantine and totals."""
-    for block in (_IDENTITY, _EVENT, _QUARANTINE, _TOTALS):
+    for block in (_IDENTITY, _EVENT, _QUARANTINE, _TOTALS, _READINGS):
         statements.run(block)
     for part in range(IDENTITY_PARTS):
         statements.run(

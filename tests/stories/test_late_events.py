@@ -1,9 +1,8 @@
 """News of a period that is over: adjustments with their own service period, each billed once, up or down."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-
-import sqlalchemy as sa
 
 from domain.customers.customer import Customer
 from domain.invoices.invoice import Line, LineKind, State
@@ -11,9 +10,8 @@ from domain.invoices.verification import Outcome
 from domain.invoices.verifying.service import verify_invoice
 from domain.kernel.period import Period
 from domain.usage.event import UsageEvent
-from domain.usage.store import usage_hour
 from tests import make
-from tests.world import World, llm_call
+from tests.world import World, key_of, llm_call
 
 FEBRUARY = Period(make.at("2026-01-31"), make.at("2026-02-28"))
 LATE = make.at("2026-02-27T23:00")
@@ -41,13 +39,21 @@ async def outcomes(world: World, customer: Customer) -> list[Outcome]:
     return found
 
 
-async def lower_cost(world: World, by: str) -> None:
-    """Take something off the counted cost of every hour, as a correction of what was reported would."""
-    async with world.runtime.db.transaction() as tx:
-        meters = sa.text("SELECT id FROM meter WHERE key = 'cost'")
-        [cost] = [row.id for row in await tx.rows(meters)]
-        own = usage_hour.c
-        await tx.execute(sa.update(usage_hour).where(own.meter_id == cost).values(quantity=own.quantity - Decimal(by)))
+async def correct(world: World, event: UsageEvent, *, tokens: int | None) -> str:
+    """Void an event, or replace it by one of other input tokens, with a key that may; return what became of that."""
+    replacement = {**event.properties, "input_tokens": tokens} if tokens is not None else {}
+    correction = UsageEvent(
+        id=f"{event.id} corrected",
+        type="void" if tokens is None else event.type,
+        customer=event.customer,
+        occurred_at=event.occurred_at,
+        properties=replacement,
+        corrects=event.id,
+    )
+    key = key_of("llm")
+    may = replace(key, permissions=key.permissions | {"usage:correct"})
+    [verdict] = await world.recorders["llm"].record(world.runtime.call(may), [correction])
+    return verdict.status
 
 
 async def test_what_comes_after_closing_is_billed_once_beside_what_was_billed(world: World) -> None:
@@ -112,28 +118,52 @@ async def test_after_a_cancel_what_comes_late_is_billed_once_when_nothing_more_c
     assert await outcomes(world, ada) == [Outcome.EQUAL] * 3
 
 
-async def test_a_later_lower_derivation_is_credited_on_the_next_invoice(world: World) -> None:
+async def test_what_is_taken_back_after_closing_is_credited_on_the_next_invoice(world: World) -> None:
     ada = await world.customer(on="2026-01-31")
     await world.subscribe(ada, "pro")
-    await world.use("llm", llm_call(ada, make.at("2026-01-31T00:01"), input_tokens=800_000))
+    # 1.00 and 0.50 USD.
+    first = llm_call(ada, make.at("2026-02-20"), input_tokens=800_000)
+    second = llm_call(ada, make.at("2026-02-21"), input_tokens=400_000)
+    await world.advance(to="2026-02-22")
+    assert await verdicts(world, first, second) == ["counted", "counted"]
     await world.advance(to="2026-03-01")
-    await lower_cost(world, "0.40")
+    # The second never happened, and the first had only 480,000 tokens: 0.60 instead of 1.50.
+    assert await correct(world, second, tokens=None) == "counted"
+    assert await correct(world, first, tokens=480_000) == "counted"
+    assert await outcomes(world, ada) == [Outcome.EQUAL] * 2
     await world.advance(to="2026-06-01")
-    # 79.00; 79.00 + 1.00; 79.00 - 0.40; then 79.00 each: the credit is given once.
-    assert [invoice.total.minor for invoice in await world.invoices(ada)] == [7900, 8000, 7860, 7900, 7900]
+    # 79.00; 79.00 + 1.50; 79.00 - 0.90; then 79.00 each: the credit is given once.
+    assert [invoice.total.minor for invoice in await world.invoices(ada)] == [7900, 8050, 7810, 7900, 7900]
     [credit] = (await usage_by_invoice(world, ada))[2]
-    assert (credit.amount.minor, credit.quantity, credit.revision) == (-40, Decimal("-0.4"), 1)
+    assert (credit.amount.minor, credit.quantity, credit.revision) == (-90, Decimal("-0.9"), 1)
     assert credit.period == FEBRUARY
-    assert credit.derivation["billed_before_minor"] == 100
+    assert (credit.derivation["billed_before_minor"], credit.derivation["events"]) == (150, 1)
+    assert await outcomes(world, ada) == [Outcome.EQUAL] * 5
+
+
+async def test_everything_taken_back_is_credited_to_zero(world: World) -> None:
+    ada = await world.customer(on="2026-01-31")
+    await world.subscribe(ada, "pro")
+    only = llm_call(ada, make.at("2026-02-20"), input_tokens=800_000)
+    await world.advance(to="2026-02-22")
+    await world.use("llm", only)
+    await world.advance(to="2026-03-01")
+    assert await correct(world, only, tokens=None) == "counted"
+    await world.advance(to="2026-04-01")
+    assert [invoice.total.minor for invoice in await world.invoices(ada)] == [7900, 8000, 7800]
+    assert await outcomes(world, ada) == [Outcome.EQUAL] * 3
 
 
 async def test_a_credit_without_a_next_invoice_waits_and_lowers_the_one_that_comes(world: World) -> None:
     ada = await world.customer(on="2026-01-31")
     started = await world.subscribe(ada, "pro")
     await world.cancel(started)
-    await world.use("llm", llm_call(ada, make.at("2026-01-31T00:01"), input_tokens=800_000))
+    used = llm_call(ada, make.at("2026-02-27"), input_tokens=800_000)
+    await world.advance(to="2026-02-27T12:00")
+    await world.use("llm", used)
     await world.advance(to="2026-03-10")
-    await lower_cost(world, "0.40")
+    # 480,000 tokens, not 800,000: 0.60 instead of the 1.00 that was billed at the end on 28 February.
+    assert await correct(world, used, tokens=480_000) == "counted"
     await world.advance(to="2026-04-10")
     *_, waiting = await world.invoices(ada)
     assert (waiting.state, waiting.total.minor, waiting.number) == (State.DRAFT, -40, None)
@@ -143,3 +173,4 @@ async def test_a_credit_without_a_next_invoice_waits_and_lowers_the_one_that_com
     assert (joined.id, joined.state, joined.total.minor) == (waiting.id, State.PAID, 2860)
     await world.advance(to="2026-07-01")
     assert [invoice.total.minor for invoice in await world.invoices(ada)] == [7900, 100, 2860, 2900, 2900]
+    assert await outcomes(world, ada) == [Outcome.EQUAL] * 5

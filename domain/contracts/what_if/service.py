@@ -21,9 +21,9 @@ from domain.plans.provider_price import PriceBook
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.service import SubscriptionNotFound
 from domain.subscriptions.subscription import Segment, Source, Subscription
-from domain.usage import service as usage
 from domain.usage.facts import Rules, rules_of
 from domain.usage.reading import MeterUsage
+from domain.usage.recounting import service as recounting
 
 PAGE = 100
 
@@ -205,10 +205,10 @@ async def _replay(
     customer_id, version_id = subscription.customer_id, other.version.id
     own = [each for each in segments if each.period == period]
     ids = [each.id for each in own]
-    meters = await usage.totals_of(tx, customer_id, ids)
+    meters = await recounting.totals_of(tx, customer_id, ids)
     counted = []
     for segment in own:
-        its_meters = meters if len(own) == 1 else await usage.totals_of(tx, customer_id, [segment.id])
+        its_meters = meters if len(own) == 1 else await recounting.totals_of(tx, customer_id, [segment.id])
         values = await _values(tx, other, subscription, segment.plan_version_id, [segment.id])
         counted.append(Counted(segment, its_meters, values))
     billed = await _billed(tx, subscription, ids, period)
@@ -242,7 +242,7 @@ async def _levels(
     if not wanted:
         return {}
     before = [each.id for each in segments if each.during.start < period.end]
-    found = await usage.totals_of(tx, subscription.customer_id, before)
+    found = await recounting.totals_of(tx, subscription.customer_id, before)
     return {meter_id: each for meter_id, each in found.items() if meter_id in wanted}
 
 
@@ -252,4 +252,4 @@ async def _values(
     """Load what each event added, for the prices of a version that look at each event."""
     meters = rating.meters_by_event(version_id, subscription.currency, other.catalogue)
     customer_id = subscription.customer_id
-    return {each.id: await usage.values_of_events(tx, customer_id, ids, each.id, other.rules) for each in meters}
+    return {each.id: await recounting.values_of_events(tx, customer_id, ids, each.id, other.rules) for each in meters}

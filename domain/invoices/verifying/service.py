@@ -15,7 +15,8 @@ from domain.invoices import store as invoice_store
 from domain.invoices.derivation import WantedLine, digest_text
 from domain.invoices.invoice import Identity, Invoice, InvoiceNotFound, Line, LineKind
 from domain.invoices.rating import FeePeriod, SegmentUsage
-from domain.invoices.verification import Charged, LineCheck, Outcome, Recount, TotalCheck, Verification
+from domain.invoices.recount import Charged, Recount, bounds_of, charged_by, is_recounted
+from domain.invoices.verification import LineCheck, Outcome, TotalCheck, Verification
 from domain.invoices.verifying import store
 from domain.kernel.call import Call
 from domain.kernel.ids import InvoiceId, SegmentId, SubscriptionId
@@ -26,6 +27,7 @@ from domain.subscriptions.schedule import Interval, period_containing
 from domain.subscriptions.subscription import Segment, Subscription
 from domain.usage import service as usage
 from domain.usage.facts import Rules, rules_of
+from domain.usage.recounting import service as recounting
 from domain.usage.resolve import combination_of
 
 # Usage that is counted while a segment is recounted makes its totals newer than its events: it is recounted then.
@@ -94,7 +96,7 @@ async def hours_of_line(tx: Tx, line: Line, catalogue: Catalogue) -> list[LineHo
     Of the combination that the line charges, or summed where the line sums them up. Late events are in their hours:
     with those that came after the line was derived, the sum is that of the line and its later adjustments.
     """
-    charged, segment_id = verification.charged_by(line.identity, catalogue), line.identity.segment_id
+    charged, segment_id = charged_by(line.identity, catalogue), line.identity.segment_id
     if charged is None or segment_id is None:
         return []
     meter = catalogue.meter(charged[0])
@@ -103,7 +105,7 @@ async def hours_of_line(tx: Tx, line: Line, catalogue: Catalogue) -> list[LineHo
         dimensions = line.derivation["dimensions"]
         values = tuple(dimensions.get(name, "") for name in meter.dimensions)
         combination = UUID(bytes=combination_of(meter.id, meter.dimensions, values).id)
-    found = await usage.hours_of_combination(tx, line.customer_id, segment_id, meter.id, dimensions=combination)
+    found = await recounting.hours_of_combination(tx, line.customer_id, segment_id, meter.id, dimensions=combination)
     return [LineHour(at, quantity, events, digest_text(digest)) for at, quantity, events, digest in found]
 
 
@@ -126,7 +128,7 @@ async def _open_books(tx: Tx, invoice: Invoice, lines: Sequence[Line]) -> _Books
         await subscriptions.subscriptions_by_id(tx, ids, scope=invoice.customer_id),
         catalogue,
         rules_of(catalogue, await plans.load_price_book(tx), catalogue.fingerprint),
-        await usage.oldest_events_at(tx),
+        await recounting.oldest_events_at(tx),
     )
 
 
@@ -142,19 +144,19 @@ async def _recount(tx: Tx, books: _Books, segment: Segment) -> tuple[Recount, li
     by_event = [meter.id for meter in rating.meters_by_event(segment.plan_version_id, currency, books.catalogue)]
     prices = books.catalogue.usage_prices(segment.plan_version_id, currency)
     meters = {price.id: price.meter_id for price in prices if price.meter_id is not None}
-    bounds = verification.bounds_of(_chains(books, segment.id), meters)
+    bounds = bounds_of(_chains(books, segment.id), meters)
     for _ in range(RECOUNTS_MAX):
         version = await usage.usage_version(tx, customer_id)
         hours = (await usage.usage_of_segments(tx, customer_id, [segment.id]))[segment.id]
-        running = await usage.totals_of(tx, customer_id, [segment.id])
-        recount = Recount(customer_id, books.rules, prices, bounds, by_event)
-        async for event in usage.stream_events(tx, customer_id, [segment.id]):
-            recount.add(event)
+        running = await recounting.totals_of(tx, customer_id, [segment.id])
+        recount = Recount(customer_id, books.rules, prices, bounds, by_event, hours)
+        async for counting in recounting.stream_events(tx, customer_id, [segment.id]):
+            recount.add(counting)
         if version == await usage.usage_version(tx, customer_id):
             break
     droppable = verification.may_be_archived(segment.id, books.events_since)
-    differing = verification.check_totals(segment.id, recount, hours, running, droppable=droppable)
-    archived = {charged for charged, events in bounds.items() if droppable and recount.counted[charged] < events}
+    differing = verification.check_totals(segment.id, recount, running, droppable=droppable)
+    archived = {charged for charged, (events, _) in bounds.items() if droppable and recount.counted(charged) < events}
     return recount, differing, frozenset(archived)
 
 
@@ -167,37 +169,42 @@ def _check_usage(
     books: _Books, segment: Segment, lines: Sequence[Line], recount: Recount, archived: frozenset[Charged]
 ) -> list[LineCheck]:
     """Compare the usage lines and caps of a segment with what its events come to."""
-    subscription = books.subscriptions[segment.subscription_id]
+    subscription, catalogue = books.subscriptions[segment.subscription_id], books.catalogue
     billed = SegmentUsage(subscription, segment, recount.billed_totals, {}, recount.values)
-    wanted = {line.identity: line for line in rating.usage_lines(billed, books.catalogue)}
-    whole: dict[Identity, WantedLine] | None = None
+    wanted = {line.identity: line for line in rating.usage_lines(billed, catalogue)}
     chains, checks = _chains(books, segment.id), list[LineCheck]()
     for line in lines:
-        charged = verification.charged_by(line.identity, books.catalogue)
+        charged = charged_by(line.identity, catalogue)
         if charged in archived or (archived and verification.is_cap(line.identity)):
             checks.append(LineCheck(line, Outcome.ARCHIVED))
             continue
-        late = charged is None or recount.counted[charged] > recount.bounds.get(charged, 0)
-        found = verification.differences_of(chains[line.identity], wanted.get(line.identity), complete=not late)
-        if found and late and not recount.by_event:
-            if whole is None:
-                totals = SegmentUsage(subscription, segment, recount.whole_totals, {})
-                whole = {each.identity: each for each in rating.usage_lines(totals, books.catalogue)}
-            revisions = [each for each in books.lines if each.identity == line.identity]
-            if len(revisions) > len(chains[line.identity]) and verification.settled_later(
-                revisions, whole.get(line.identity)
-            ):
-                checks.append(LineCheck(line, Outcome.EQUAL, with_later=True))
-                continue
-        checks.append(LineCheck(line, Outcome.DIFFERENT if found else Outcome.EQUAL, found))
+        found = verification.differences_of(chains[line.identity], wanted.get(line.identity))
+        is_late = charged is None or recount.is_late(charged)
+        if charged is not None and is_late and not is_recounted(catalogue.meter(charged[0])):
+            found = verification.without_quantity(found)
+        if found and is_late and _is_settled_later(books, segment, line, recount):
+            checks.append(LineCheck(line, Outcome.EQUAL, with_later=True))
+        else:
+            checks.append(LineCheck(line, Outcome.DIFFERENT if found else Outcome.EQUAL, found))
     return checks
+
+
+def _is_settled_later(books: _Books, segment: Segment, line: Line, recount: Recount) -> bool:
+    """Whether the events that a line had counted are not to be found, but all with its later adjustments are right."""
+    revisions = [each for each in books.lines if each.identity == line.identity]
+    charged = charged_by(line.identity, books.catalogue)
+    if max(each.revision for each in revisions) == line.revision or (charged and recount.is_found(charged)):
+        return False
+    subscription = books.subscriptions[segment.subscription_id]
+    whole = rating.usage_lines(SegmentUsage(subscription, segment, recount.whole_totals, {}), books.catalogue)
+    return verification.settled_later(revisions, {each.identity: each for each in whole}.get(line.identity))
 
 
 def _check_fee(books: _Books, line: Line) -> LineCheck:
     """Compare a fee with its price and share of time; a line whose subject is gone differs from nothing."""
     own = [each for each in books.lines if each.identity == line.identity]
     chain = verification.chains_of(own, books.invoice)[line.identity]
-    found = verification.differences_of(chain, _wanted_fee(books, line), complete=True)
+    found = verification.differences_of(chain, _wanted_fee(books, line))
     return LineCheck(line, Outcome.DIFFERENT if found else Outcome.EQUAL, found)
 
 

@@ -6,42 +6,36 @@ commit that holds its rows. See docs/decisions/0004-group-commit.md.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import msgspec
+import structlog
 
 from domain.access.roles import Permission
 from domain.db import DATABASE_ERRORS, Database, Tx
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, SubscriptionId
 from domain.subscriptions.store import share_buckets
+from domain.usage.counting import service as counting
+from domain.usage.counting.service import FullError, MovedError, NarrowError
 from domain.usage.event import BATCH_MAX, Envelope, UsageEvent, read_event
-from domain.usage.facts import CustomerFacts, sender_of
+from domain.usage.facts import sender_of
 from domain.usage.port import Wakeups
 from domain.usage.recording import store
-from domain.usage.resolve import Request, Row, resolve
+from domain.usage.resolve import Request, Row
 from domain.usage.snapshots.service import Loaders, Snapshots
 from domain.usage.store import UNREACHABLE
 from domain.usage.tally import (
-    GROUP_BYTES,
     Full,
     Tally,
     holders_of,
-    judge_combinations,
-    judge_levels,
-    level_steps,
-    quarantine_of,
-    tally,
     verdicts_of,
 )
 from domain.usage.verdict import (
     BatchEmpty,
     BatchRefused,
     BatchTooLarge,
-    Reason,
-    Status,
     UsageBusy,
     UsageUnavailable,
     Verdict,
@@ -58,18 +52,7 @@ STARTS_MAX = 5
 COMBINATIONS_MAX = 100_000
 
 
-class _MovedError(Exception):
-    """Borders of these customers' subscriptions moved since their rows were resolved."""
-
-    def __init__(self, customers: set[CustomerId]) -> None:
-        self.customers = customers
-
-
-class _FullError(Exception):
-    """These meters would get more combinations than they may have; the values are what they had before."""
-
-    def __init__(self, groups: Full) -> None:
-        self.groups = groups
+_log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -157,34 +140,14 @@ class Recorder:
         """Read and resolve events from facts that may be old; only a flush knows better."""
         envelopes = [event if isinstance(event, Verdict) else read_event(event) for event in events]
         rules = await self._snapshots.rules(call.at)
-        request = Request(sender_of(call.principal, rules.products), rules, call.at, call.at.isoformat())
+        request = Request(sender_of(call.principal, rules.products), rules, call.at, call.at.isoformat(), call)
         readable = [each for each in envelopes if isinstance(each, Envelope)]
-        resolved = await self._resolve(call, request, readable)
+        resolved = await self._snapshots.resolve(call, [(each, request) for each in readable])
         found = iter(resolved)
         answers = [each if isinstance(each, Verdict) else next(found) for each in envelopes]
         rows = [each for each in answers if isinstance(each, Row)]
         verdicts = [each if isinstance(each, Verdict) else None for each in answers]
         return _Waiting(call, rows, verdicts, atomic, asyncio.get_running_loop().create_future())
-
-    async def _resolve(self, call: Call, request: Request, envelopes: Sequence[Envelope]) -> list[Row | Verdict]:
-        facts = await self._snapshots.customers({each.event.customer for each in envelopes})
-        clocks = await self._snapshots.clocks(facts.values())
-
-        def one(envelope: Envelope) -> Row | Verdict:
-            customer = facts.get(envelope.event.customer)
-            clock_id = customer.clock_id if customer else None
-            return resolve(envelope, request, customer, clocks[clock_id] if clock_id else call.at)
-
-        resolved = [one(each) for each in envelopes]
-        homeless = [each for each in resolved if isinstance(each, Row) and each.verdict.reason in _HOMELESS]
-        if homeless:
-            await self._snapshots.extend(call, _ends(homeless, facts))
-            facts |= await self._snapshots.reload({row.customer_id for row in homeless})
-            resolved = [
-                one(row.envelope) if isinstance(row, Row) and row.verdict.reason in _HOMELESS else row
-                for row in resolved
-            ]
-        return resolved
 
     async def _flush_all(self) -> None:
         while self._open or self._queue:
@@ -228,16 +191,20 @@ class Recorder:
         """Write requests in one transaction and answer them. Starts anew where facts turned out to be old."""
         rows = [row for request in requests for row in request.rows]
         full: dict[bytes, frozenset[bytes]] = {}
+        corrected: set[SubscriptionId] = set()
         for _ in range(STARTS_MAX):
             try:
                 async with asyncio.timeout(FLUSH_TIMEOUT_S), self._db.transaction() as tx:
-                    verdicts, sums = await self._write(tx, rows, full)
+                    verdicts, sums = await self._write(tx, rows, full, corrected)
                     answers = _answers(requests, verdicts)
-            except _MovedError as moved:
+            except MovedError as moved:
                 rows = await self._resolve_moved(requests, rows, moved.customers)
                 continue
-            except _FullError as reached:
+            except FullError as reached:
                 full |= reached.groups
+                continue
+            except NarrowError as wider:
+                corrected |= wider.subscriptions
                 continue
             self._remember(sums)
             for request, answer in zip(requests, answers, strict=True):
@@ -256,41 +223,33 @@ class Recorder:
             own = rows[start : start + len(request.rows)]
             start += len(own)
             moved = [row for row in own if row.customer_id in customers]
-            again = iter(await self._resolve(request.call, own[0].request, [row.envelope for row in moved]))
+            again = iter(await self._snapshots.resolve(request.call, [(row.envelope, row.request) for row in moved]))
             fresh += [_same(row, next(again)) if row.customer_id in customers else row for row in own]
         return fresh
 
-    async def _write(self, tx: Tx, rows: Sequence[Row], full: Full) -> tuple[list[Verdict], Tally]:
+    async def _write(
+        self, tx: Tx, rows: Sequence[Row], full: Full, corrected: Collection[SubscriptionId]
+    ) -> tuple[list[Verdict], Tally]:
         """Insert identities first: whoever holds one is the only writer of that event, in this process or another."""
-        await share_buckets(tx, {row.place.subscription.id for row in rows if row.place})
+        held = {row.place.subscription.id for row in rows if row.place} | set(corrected)
+        await share_buckets(tx, held)
         driver = await tx.raw()
-        await _check_epochs(driver, rows)
+        await counting.check_epochs(driver, rows)
         holders = holders_of(rows)
         new = await store.insert_identities(driver, holders.values())
         known = await store.find_identities(driver, [row for row in rows if row.identity not in new])
         kept = [row for identity, row in holders.items() if identity in new]
         fresh = {row.identity: row.verdict for row in kept}
-        counted = await _judge(driver, kept, full, fresh)
-        await store.insert_events(driver, counted)
-        await store.insert_quarantined(driver, quarantine_of(kept, fresh))
-        sums = tally(counted)
-        if counted:
-            await self._add(driver, sums)
+        sums = await counting.count(tx, kept, fresh, full=full, held=held, known=self._known)
         return verdicts_of(rows, holders, fresh, known), sums
-
-    async def _add(self, driver: store.Driver, sums: Tally) -> None:
-        added = await store.add_totals(driver, sums.totals)
-        await _check_room(driver, added, sums.maxima)
-        await store.add_hours(driver, sums.hours)
-        unknown = {key: each for key, each in sums.combinations.items() if key not in self._known}
-        await store.insert_dimension_sets(driver, unknown)
-        await store.raise_versions(driver, sums.customers)
 
     def _remember(self, sums: Tally) -> None:
         """Note what a commit has stored, and whom to wake."""
         if len(self._known) + len(sums.combinations) > COMBINATIONS_MAX:
             self._known.clear()
         self._known.update(sums.combinations)
+        for provider, model in sums.unpriced:
+            _log.error("usage_unpriced", provider=provider, model=model)
         if sums.customers:
             self._moved |= sums.customers
             self._committed.set()
@@ -303,58 +262,6 @@ class Recorder:
             if self._moved:
                 moved, self._moved = self._moved, set()
                 await self._wakeups.publish(sorted(moved))
-
-
-def _ends(rows: Iterable[Row], facts: Mapping[str, CustomerFacts]) -> set[tuple[CustomerId, SubscriptionId, datetime]]:
-    """Return how far the segments of each subscription of the sender's product would have to reach."""
-    wanted: dict[tuple[CustomerId, SubscriptionId], datetime] = {}
-    for row in rows:
-        for subscription in facts[row.envelope.event.customer].subscriptions:
-            key = (row.customer_id, subscription.id)
-            if subscription.product_id == row.request.sender.product_id:
-                wanted[key] = max(row.occurred_at, wanted.get(key, row.occurred_at))
-    return {(*key, at) for key, at in wanted.items()}
-
-
-async def _check_epochs(driver: store.Driver, rows: Iterable[Row]) -> None:
-    """Refuse rows that were resolved before a border moved. The buckets are held, so none moves any more."""
-    placed = [(row.customer_id, row.place.subscription) for row in rows if row.place]
-    epochs = await store.load_epochs(driver, {(customer_id, each.id) for customer_id, each in placed})
-    moved = {customer_id for customer_id, each in placed if epochs.get(each.id) != each.epoch}
-    if moved:
-        raise _MovedError(moved)
-
-
-async def _judge(driver: store.Driver, kept: Iterable[Row], full: Full, fresh: dict[bytes, Verdict]) -> list[Row]:
-    """Return the new rows that count; those that a full meter or a level refuses get another verdict in `fresh`."""
-    counted = [row for row in kept if row.verdict.status is Status.COUNTED]
-    refused = judge_combinations(counted, full)
-    await store.save_identities_quarantined(driver, [row for row in counted if row.identity in refused])
-    counted = [row for row in counted if row.identity not in refused]
-    keys = {key for row in counted for key, _ in level_steps(row)}
-    if keys:
-        below, levels = judge_levels(counted, await store.lock_levels(driver, keys))
-        await store.save_levels(driver, levels)
-        await store.delete_identities(driver, [row for row in counted if row.identity in below])
-        counted = [row for row in counted if row.identity not in below]
-        refused |= below
-    fresh |= refused
-    return counted
-
-
-async def _check_room(driver: store.Driver, added: set[bytes], maxima: Mapping[bytes, int]) -> None:
-    """Start anew where a meter got more combinations than it may have; the first writer of a total holds it."""
-    groups = {key[:GROUP_BYTES] for key in added}
-    if not groups:
-        return
-    found = await store.list_combinations(driver, groups)
-    before = {
-        group: frozenset(each for each in ids if group + each not in added)
-        for group, ids in found.items()
-        if len(ids) > maxima[group]
-    }
-    if before:
-        raise _FullError(before)
 
 
 def _answers(requests: Sequence[_Waiting], verdicts: Iterable[Verdict]) -> list[list[Verdict]]:
@@ -381,6 +288,3 @@ def _same(row: Row, again: Row | Verdict) -> Row:
 def _fail(request: _Waiting, fault: Exception) -> None:
     if not request.answer.done():
         request.answer.set_exception(fault)
-
-
-_HOMELESS = frozenset((Reason.OUTSIDE_SUBSCRIPTION, Reason.UNKNOWN_SUBSCRIPTION))

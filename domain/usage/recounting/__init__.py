@@ -1,1 +1,1 @@
-"""Owns bringing stored events and hours back, to count them again."""
+"""Read events and totals back as billing explains and verifies them."""

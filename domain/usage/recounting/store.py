@@ -1,4 +1,4 @@
-"""The statements that bring events and hours back: events come from a cursor, page by page."""
+"""The statements that bring events and hours back, through the driver: events come from a cursor, page by page."""
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
@@ -7,33 +7,44 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-import sqlalchemy as sa
 
 from domain.db import Tx
 from domain.kernel.ids import CustomerId, MeterId, SegmentId
-from domain.usage.recount import CountedEvent
-from domain.usage.store import usage_hour
+from domain.usage.recount import CountedEvent, Counting
 from domain.usage.tally import DIGEST_MODULUS
 
-# Numbers come back as they were stored: a float would lose digits.
-_EXACT_JSON = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 # A cursor brings so many events at a time; a reader holds no more of them.
 EVENTS_FETCHED = 2_000
-_EVENTS_OF_SEGMENTS = """
-SELECT e.source, e.event_id, e.type, e.occurred_at, e.properties::text AS kept, e.cost, p.provider, p.model
-FROM usage_event e LEFT JOIN provider_price p ON p.id = e.price_ids[1]
-WHERE e.customer_id = $1::uuid AND e.segment_id = ANY($2::uuid[])
-ORDER BY e.received_at, e.id
-"""
+# Numbers come back as they were stored: a float would lose digits.
+_EXACT_JSON = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+
+_EVENT = "e.source, e.event_id, e.type, e.occurred_at, e.properties, e.cost, e.price_ids[1] AS price_id"
+_COUNTINGS = f"""
+SELECT o.sign, o.source, o.event_id, o.type, o.occurred_at, o.properties::text AS kept, o.cost, p.provider, p.model
+FROM (SELECT 1 AS sign, e.received_at AS done_at, e.id AS by_id, {_EVENT}
+      FROM usage_event e WHERE e.customer_id = $1::uuid AND e.segment_id = ANY($2::uuid[])
+      UNION ALL
+      SELECT c.sign, c.received_at, c.by_id, {_EVENT}
+      FROM usage_correction c JOIN usage_event e ON e.customer_id = c.customer_id AND e.id = c.id
+      WHERE c.customer_id = $1::uuid AND c.segment_id = ANY($2::uuid[])) o
+LEFT JOIN provider_price p ON p.id = o.price_id
+ORDER BY o.done_at, o.by_id, o.sign
+"""  # noqa: S608 -- the columns are a constant
+
+_HOURS = f"""
+SELECT hour_at, sum(quantity) AS quantity, sum(events)::bigint AS events, mod(sum(digest), {DIGEST_MODULUS}) AS digest
+FROM usage_hour
+WHERE customer_id = $1::uuid AND segment_id = $2::uuid AND meter_id = $3::uuid
+  AND ($4::uuid IS NULL OR dimensions = $4::uuid)
+GROUP BY hour_at ORDER BY hour_at
+"""  # noqa: S608 -- the number is a constant
 
 
-async def stream_events(
-    tx: Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId]
-) -> AsyncIterator[CountedEvent]:
-    """Yield the counted events of segments in the order in which they came in, from a cursor of the server."""
+async def stream_events(tx: Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId]) -> AsyncIterator[Counting]:
+    """Yield what was counted and taken back in segments, in the order in which it happened."""
     driver = await tx.raw()
-    async for row in driver.cursor(_EVENTS_OF_SEGMENTS, customer_id, list(segment_ids), prefetch=EVENTS_FETCHED):
-        yield CountedEvent(
+    async for row in driver.cursor(_COUNTINGS, customer_id, list(segment_ids), prefetch=EVENTS_FETCHED):
+        event = CountedEvent(
             row["source"],
             row["event_id"],
             row["type"],
@@ -42,24 +53,13 @@ async def stream_events(
             row["cost"],
             (row["provider"], row["model"]) if row["provider"] is not None else None,
         )
+        yield Counting(row["sign"], event)
 
 
-async def list_hours_of_combination(
+async def list_hours(
     tx: Tx, customer_id: CustomerId, segment_id: SegmentId, meter_id: MeterId, *, dimensions: UUID | None
 ) -> Sequence[tuple[datetime, Decimal, int, int]]:
     """Return (hour, quantity, events, digest) of a meter in a segment: of one combination, or summed over all."""
-    own = usage_hour.c
-    statement = (
-        sa.select(
-            own.hour_at,
-            sa.func.sum(own.quantity).label("quantity"),
-            sa.func.sum(own.events).label("events"),
-            sa.func.mod(sa.func.sum(own.digest), sa.literal(DIGEST_MODULUS, sa.Numeric)).label("digest"),
-        )
-        .where(own.customer_id == customer_id, own.segment_id == segment_id, own.meter_id == meter_id)
-        .group_by(own.hour_at)
-        .order_by(own.hour_at)
-    )
-    if dimensions is not None:
-        statement = statement.where(own.dimensions == dimensions)
-    return [(row.hour_at, row.quantity, int(row.events), int(row.digest)) for row in await tx.rows(statement)]
+    driver = await tx.raw()
+    rows = await driver.fetch(_HOURS, customer_id, segment_id, meter_id, dimensions)
+    return [(row["hour_at"], row["quantity"], row["events"], int(row["digest"])) for row in rows]

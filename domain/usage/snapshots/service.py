@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -14,10 +14,14 @@ from domain.plans.plan import Catalogue
 from domain.plans.provider_price import PriceBook
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.store import share_buckets
+from domain.usage.event import Envelope
 from domain.usage.facts import CustomerFacts, Rules, rules_of
+from domain.usage.resolve import Request, Row, resolve
 from domain.usage.snapshots import store
+from domain.usage.verdict import Reason, Verdict
 
 CUSTOMERS_MAX = 20_000
+_HOMELESS = frozenset((Reason.OUTSIDE_SUBSCRIPTION, Reason.UNKNOWN_SUBSCRIPTION))
 RULES_AGE_MAX = timedelta(seconds=1)
 
 
@@ -58,6 +62,32 @@ class Snapshots:
             if known is not None and known.fingerprint == fingerprint:
                 return known
             return rules_of(await self._loaders.catalogue(tx), await self._loaders.price_book(tx), fingerprint)
+
+    async def resolve(
+        self, call: Call, wanted: Sequence[tuple[Envelope, Request]], *, now: datetime | None = None
+    ) -> list[Row | Verdict]:
+        """Resolve events from facts that may be old, and open the segments they need; only a flush knows better.
+
+        Windows are told by `now`, or else by the business time of each customer.
+        """
+        facts = await self.customers({each.event.customer for each, _ in wanted})
+        clocks = await self.clocks(facts.values())
+
+        def one(envelope: Envelope, request: Request) -> Row | Verdict:
+            customer = facts.get(envelope.event.customer)
+            clock_id = customer.clock_id if customer else None
+            return resolve(envelope, request, customer, now or (clocks[clock_id] if clock_id else call.at))
+
+        resolved = [one(*each) for each in wanted]
+        homeless = [each for each in resolved if isinstance(each, Row) and each.verdict.reason in _HOMELESS]
+        if homeless:
+            await self.extend(call, _ends(homeless, facts))
+            facts |= await self.reload({row.customer_id for row in homeless})
+            resolved = [
+                one(row.envelope, row.request) if isinstance(row, Row) and row.verdict.reason in _HOMELESS else row
+                for row in resolved
+            ]
+        return resolved
 
     async def customers(self, names: Collection[str]) -> dict[str, CustomerFacts]:
         """Return the facts of those customers that exist, by the ids as they were written."""
@@ -112,6 +142,17 @@ class Snapshots:
         while len(self._customers) > CUSTOMERS_MAX:
             self._customers.popitem(last=False)
         return named
+
+
+def _ends(rows: Iterable[Row], facts: Mapping[str, CustomerFacts]) -> set[tuple[CustomerId, SubscriptionId, datetime]]:
+    """Return how far the segments of each subscription of the sender's product would have to reach."""
+    wanted: dict[tuple[CustomerId, SubscriptionId], datetime] = {}
+    for row in rows:
+        for subscription in facts[row.envelope.event.customer].subscriptions:
+            key = (row.customer_id, subscription.id)
+            if subscription.product_id == row.request.sender.product_id:
+                wanted[key] = max(row.occurred_at, wanted.get(key, row.occurred_at))
+    return {(*key, at) for key, at in wanted.items()}
 
 
 def _ids_of(names: Iterable[str]) -> list[CustomerId]:

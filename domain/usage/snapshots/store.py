@@ -16,7 +16,7 @@ SEGMENTS_MAX = 64
 
 _FACTS = f"""
 SELECT c.customer_id, c.environment, c.zone, c.clock_id, s.id AS subscription_id, s.product_id,
-       s.epoch, g.id AS segment_id, g.start_at, g.end_at
+       s.epoch, g.id AS segment_id, g.start_at, g.end_at, g.period_end_at
 FROM customer c
 LEFT JOIN LATERAL (SELECT * FROM subscription WHERE customer_id = c.customer_id AND status <> 'incomplete'
                    ORDER BY id DESC LIMIT {SUBSCRIPTIONS_MAX}) s ON true
@@ -56,7 +56,13 @@ def _subscription_facts(customer_id: CustomerId, rows: Sequence[asyncpg.Record])
     # Business time is never far behind the newest segment, so no event in the window belongs to one that ended earlier.
     oldest = first["start_at"] - WINDOW_BACK - WINDOW_AHEAD if first["segment_id"] else None
     segments = tuple(
-        SegmentFacts(row["segment_id"], row["start_at"], row["end_at"], customer_id.bytes + row["segment_id"].bytes)
+        SegmentFacts(
+            row["segment_id"],
+            row["start_at"],
+            row["end_at"],
+            row["period_end_at"],
+            customer_id.bytes + row["segment_id"].bytes,
+        )
         for row in rows
         if oldest is not None and row["end_at"] > oldest
     )

@@ -3,18 +3,16 @@
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from domain.invoices import rating
 from domain.invoices.derivation import WantedLine, changes
 from domain.invoices.invoice import Invoice, InvoiceKind, Line, State
+from domain.invoices.recount import Bound, Charged, Recount, bounds_of
 from domain.invoices.verification import (
     Difference,
     Outcome,
-    Recount,
     Verification,
-    bounds_of,
     chains_of,
     differences_of,
     may_be_archived,
@@ -26,7 +24,7 @@ from domain.kernel.ids import InvoiceId, LineId, SegmentId
 from domain.kernel.money import Money
 from domain.plans.provider_price import Provider, price_book_of
 from domain.usage.facts import rules_of
-from domain.usage.recount import CountedEvent, digest_of
+from domain.usage.recount import CountedEvent, Counting, digest_of
 from tests import make
 from tests.domain.invoices import examples
 from tests.domain.invoices.examples import COST, CUSTOMER, DYNAMIC, GEMINI, PER_REQUEST, REQUESTS
@@ -88,11 +86,11 @@ def billed(on: Invoice, *wanted: WantedLine, before: tuple[Line, ...] = ()) -> t
     )
 
 
-def recounted(*events: CountedEvent, bounds: dict[Any, int] | None = None) -> Recount:
-    """Count events anew."""
+def recounted(*events: CountedEvent | Counting, bounds: dict[Charged, Bound] | None = None) -> Recount:
+    """Count events anew, and take back what is given so."""
     found = Recount(CUSTOMER, RULES, [DYNAMIC], bounds or {})
     for event in events:
-        found.add(event)
+        found.add(event if isinstance(event, Counting) else Counting(1, event))
     return found
 
 
@@ -107,19 +105,46 @@ def all_of(*events: CountedEvent) -> list[WantedLine]:
     return wanted(recounted(*events), whole=True)
 
 
-def test_a_line_is_recomputed_from_as_many_events_as_it_counted() -> None:
+def test_a_line_is_recomputed_from_the_events_it_had_counted() -> None:
     first = invoice()
     [line] = billed(first, *all_of(call(1), call(2)))
     chains = chains_of([line], first)
     bounds = bounds_of(chains, {DYNAMIC.id: COST.id})
-    assert list(bounds.values()) == [2]
+    [(charged, bound)] = bounds.items()
+    assert bound == (2, (digest_of(CUSTOMER, call(1)) + digest_of(CUSTOMER, call(2))) % 2**256)
     recount = recounted(call(1), call(2), call(3), bounds=bounds)
+    assert recount.is_late(charged)
+    assert recount.is_found(charged)
     [again] = wanted(recount)
     assert (again.amount_minor, again.derivation["events"]) == (100, 2)
-    assert differences_of(chains[line.identity], again, complete=False) == ()
+    assert differences_of(chains[line.identity], again) == ()
     # In another order the third is taken for the second: the amount is the same, the digest is not.
-    [other] = wanted(recounted(call(1), call(3), call(2), bounds=bounds))
-    assert [each.field for each in differences_of([line], other, complete=False)] == ["derivation.digest"]
+    other = recounted(call(1), call(3), call(2), bounds=bounds)
+    assert not other.is_found(charged)
+    [again] = wanted(other)
+    assert [each.field for each in differences_of([line], again)] == ["derivation.digest"]
+
+
+def test_what_was_taken_back_after_a_line_still_belongs_to_it() -> None:
+    first, second = invoice(), invoice()
+    [line] = billed(first, *all_of(call(1), call(2)))
+    voided = (call(1), call(2), Counting(-1, call(2)))
+    [less] = billed(second, *wanted(recounted(*voided), whole=True), before=(line,))
+    # 1.00 was billed; without the second call it is 0.50.
+    assert (less.amount.minor, less.revision, less.derivation["events"]) == (-50, 1, 1)
+    for on, chain in ((first, [line]), (second, [line, less])):
+        bounds = bounds_of(chains_of([line, less], on), {DYNAMIC.id: COST.id})
+        recount = recounted(*voided, call(3), bounds=bounds)
+        assert differences_of(chain, wanted(recount)[0]) == ()
+    # Counted again, it is as it was: the state of the first line comes back.
+    restored = recounted(*voided, Counting(1, call(2)))
+    assert wanted(restored, whole=True)[0].derivation["digest"] == line.derivation["digest"]
+    assert restored.events == 2
+
+
+def test_a_void_counts_for_nothing_itself() -> None:
+    void = replace(call(9), type="void")
+    assert recounted(call(1), void).events == 1
 
 
 def test_what_was_counted_in_another_order_is_settled_by_its_later_adjustment() -> None:
@@ -144,9 +169,9 @@ def test_an_adjustment_is_compared_as_the_sum_of_its_revisions() -> None:
     assert chain == [line, later]
     assert chains_of([later, line], first)[line.identity] == [line]
     [whole] = all_of(call(1), call(2))
-    assert differences_of(chain, whole, complete=True) == ()
+    assert differences_of(chain, whole) == ()
     wrong = replace(later, derivation={**later.derivation, "billed_before_minor": 49})
-    assert differences_of([line, wrong], whole, complete=True) == (Difference("billed_before_minor", "49", "50"),)
+    assert differences_of([line, wrong], whole) == (Difference("billed_before_minor", "49", "50"),)
 
 
 def test_a_line_of_which_nothing_is_left_is_equal_to_nothing() -> None:
@@ -155,10 +180,9 @@ def test_a_line_of_which_nothing_is_left_is_equal_to_nothing() -> None:
     [undone] = billed(second, before=(line,))
     assert (undone.amount.minor, undone.quantity, undone.derivation["events"]) == (-50, Decimal("-0.5"), 0)
     assert undone.derivation["digest"] == "0" * 64
-    assert differences_of([line, undone], None, complete=True) == ()
-    assert bounds_of({line.identity: [line, undone]}, {DYNAMIC.id: COST.id}) == {
-        (COST.id, line.identity.dimension_key): 0
-    }
+    assert differences_of([line, undone], None) == ()
+    key = line.identity.dimension_key
+    assert bounds_of({line.identity: [line, undone]}, {DYNAMIC.id: COST.id}) == {(COST.id, key): (0, 0)}
 
 
 def test_the_digest_covers_everything_that_was_counted() -> None:
@@ -184,16 +208,40 @@ def test_an_unpriced_event_counts_for_no_cost() -> None:
     assert (line.quantity, line.derivation["events"]) == (Decimal("0.5"), 1)
 
 
+def requests(*regions: str) -> list[Counting]:
+    """Make stored requests of regions, a minute apart."""
+    at = make.at("2026-01-02")
+    return [
+        Counting(1, CountedEvent("s", f"e{n}", "edge.request", at + timedelta(minutes=n), {"region": each}, None, None))
+        for n, each in enumerate(regions)
+    ]
+
+
 def test_a_line_that_sums_combinations_up_counts_over_all_of_them() -> None:
+    rules = rules_of(examples.catalogue(PER_REQUEST), BOOK, "f")
+    first = requests("eu", "us", "eu", "ap")
+    digest = sum(digest_of(CUSTOMER, each.event) for each in first[:3]) % 2**256
+    recount = Recount(CUSTOMER, rules, [PER_REQUEST], {(REQUESTS.id, ""): (3, digest)}, by_event=[REQUESTS.id])
+    for counting in first:
+        recount.add(counting)
+    assert {total.dimensions["region"]: total.quantity for total in recount.billed_totals} == {"eu": 2, "us": 1}
+    assert recount.counted((REQUESTS.id, "")) == 4
+    assert recount.is_found((REQUESTS.id, ""))
+    assert recount.values == {REQUESTS.id: [Decimal(1)] * 3}
+
+
+def test_a_quantity_that_is_no_sum_comes_from_the_stored_hours() -> None:
+    largest = replace(REQUESTS, aggregation="max", value_properties=("size",))
     catalogue = examples.catalogue(PER_REQUEST)
-    rules = rules_of(catalogue, BOOK, "f")
-    recount = Recount(CUSTOMER, rules, [PER_REQUEST], {(REQUESTS.id, ""): 3})
-    for number, region in enumerate(("eu", "us", "eu", "ap")):
-        at = make.at("2026-01-02") + timedelta(minutes=number)
-        recount.add(CountedEvent("s", f"e{number}", "edge.request", at, {"region": region}, None, None))
-    billed_by_region = {total.dimensions["region"]: total.quantity for total in recount.billed_totals}
-    assert billed_by_region == {"eu": Decimal(2), "us": Decimal(1)}
-    assert recount.counted[REQUESTS.id, ""] == 4
+    rules = replace(rules_of(catalogue, BOOK, "f"), meters={REQUESTS.id: largest})
+    types = {"edge.request": replace(rules.types["edge.request"], meters=((largest, frozenset()),))}
+    hours = [examples.total(largest, "7", {"region": "eu"}, events=2)]
+    recount = Recount(CUSTOMER, replace(rules, types=types), [PER_REQUEST], {}, hours=hours)
+    for counting in requests("eu", "eu"):
+        counting.event.properties["size"] = 5
+        recount.add(counting)
+    [total] = recount.whole_totals
+    assert (total.quantity, total.events) == (Decimal(7), 2)
 
 
 def test_the_sums_of_an_invoice_are_those_of_its_lines() -> None:

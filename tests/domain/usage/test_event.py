@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from domain.usage.event import (
+    POSITIONS,
     Envelope,
     UsageEvent,
     event_digest,
@@ -16,6 +17,7 @@ from domain.usage.event import (
     read_instant,
     read_number,
     row_id,
+    row_ids_between,
 )
 from domain.usage.verdict import Reason, Status, Verdict
 from tests import make
@@ -39,7 +41,9 @@ def _read(event_id: str = "e1", **fields: Any) -> Envelope:
         ({"type": "x" * 101}, Reason.TEXT_MALFORMED),
         ({"customer": "\udfff"}, Reason.CUSTOMER_MALFORMED),
         ({"subscription": ""}, Reason.SUBSCRIPTION_MALFORMED),
-        ({"corrects": "e0"}, Reason.CORRECTS_NOT_ALLOWED),
+        ({"corrects": ""}, Reason.CORRECTS_MALFORMED),
+        ({"corrects": "e\0"}, Reason.CORRECTS_MALFORMED),
+        ({"type": "void"}, Reason.CORRECTS_MALFORMED),
         ({"occurred_at": "yesterday"}, Reason.TIMESTAMP_UNREADABLE),
         ({"properties": {f"p{n}": 1 for n in range(33)}}, Reason.TOO_MANY_PROPERTIES),
         ({"properties": {"": 1}}, Reason.TEXT_MALFORMED),
@@ -155,6 +159,14 @@ def test_an_event_row_has_a_uuidv7_of_its_time_and_identity() -> None:
     assert made[6] >> 4 == 7
     assert made[8] >> 6 == 2
     assert made != row_id(make.at("2026-01-15T12:00"), identity_of("c", "s", "2"))
+
+
+def test_event_rows_of_one_millisecond_are_in_the_order_in_which_they_were_sent() -> None:
+    at = make.at("2026-01-15T12:00")
+    made = [row_id(at, identity_of("c", "s", str(place)), place) for place in range(POSITIONS)]
+    assert made == sorted(set(made))
+    low, high = row_ids_between(at)
+    assert low < made[0] < made[-1] < high < row_id(at + timedelta(milliseconds=1), bytes(16))
 
 
 def test_the_event_digest_covers_what_was_counted_and_not_how_a_cost_is_written() -> None:

@@ -1,0 +1,1 @@
+"""What meters measured: quantities that are read from kept totals, whatever the kind of the meter."""

@@ -1,0 +1,1 @@
+"""Count events in quarantine once what they lacked is there."""
