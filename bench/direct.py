@@ -15,9 +15,10 @@ import asyncpg
 from bench.world import sender
 from domain.db import Database
 from domain.kernel.call import Call
+from domain.usage.combination import ALL
 from domain.usage.event import Envelope, UsageEvent, read_event, row_id
 from domain.usage.facts import sender_of
-from domain.usage.resolve import ALL, Request, Row, resolve
+from domain.usage.resolve import Request, Row, resolve
 from domain.usage.snapshots.service import Snapshots
 
 _MODULUS = 1 << 256

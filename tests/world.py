@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import sqlalchemy as sa
+
 from domain.access.roles import system_principal
 from domain.access.service import Hs256Verifier
 from domain.adapters.memory import MemoryGateway, MemoryMailer, MemoryWakeups
@@ -185,6 +187,13 @@ class World:
         """Return an invoice's lines."""
         async with self.runtime.db.transaction() as tx:
             return (await invoices.lines_by_invoice_ids(tx, [invoice.id], scope=None))[invoice.id]
+
+    async def slot_of(self, meter: str) -> int:
+        """Return the place that a counter, by its key, has among those that counted the last event."""
+        async with self.runtime.db.transaction() as tx:
+            statement = """SELECT s.slot FROM meter m JOIN meter_set s ON s.meter_id = m.id
+                JOIN usage_event e ON e.meter_set = s.id WHERE m.key = :key ORDER BY e.id DESC LIMIT 1"""
+            return int(await tx.value(sa.text(statement).bindparams(key=meter)))
 
     async def close(self) -> None:
         """Stop the recorders."""

@@ -20,9 +20,9 @@ from domain.plans.plan import Catalogue, Entitlement, Price
 from domain.plans.price import MODELS, Charge, rate
 from domain.plans.provider_price import ANY_MODEL, ProviderPrice
 from domain.subscriptions.subscription import Segment, Subscription
+from domain.usage.event import DIGEST_MODULUS
 from domain.usage.measure import shown
 from domain.usage.reading import SegmentTotal, whole_of
-from domain.usage.tally import DIGEST_MODULUS
 
 # What was counted of one type of event under the same dimensions, by the type and the dimensions' key.
 _Beside = Mapping[tuple[str, str], Sequence[SegmentTotal]]

@@ -12,7 +12,7 @@ DIMENSIONS_MAX = 5
 DIMENSION_COMBINATIONS_MAX = 1_000
 DIMENSION_LENGTH_MAX = 200
 # What a column of type Quantity holds: 20 digits before the point, 18 after it.
-QUANTITY_BOUND = Decimal(10) ** 20
+QUANTITY_BOUND = 10**20
 QUANTITY_DECIMALS = 18
 
 Aggregation = Literal[
@@ -30,9 +30,11 @@ Aggregation = Literal[
 ]
 WhenMissing = Literal["refuse", "skip", "one"]
 Operation = Literal["add", "remove", "set"]
+# An exact number; a whole one may be an int, which is faster to add.
+Quantity = int | Decimal
 
-# Kinds whose total of many events is the sum of what each adds; a mean is a sum over a count.
-_ADDED_UP = frozenset({"count", "sum", "cost", "average"})
+# Kinds that are nothing but the sum of what each event adds.
+_COUNTERS = frozenset({"count", "sum", "cost"})
 _OPERATIONS: Mapping[Any, Operation] = {None: "add", "add": "add", "remove": "remove", "set": "set"}
 
 
@@ -94,10 +96,18 @@ class Meter:
         return self.aggregation in {"count", "sum", "cost", "level", "weighted_sum"}
 
     @property
+    def is_counter(self) -> bool:
+        """Whether the sum of what each event adds is all that is measured, from 0 in each period."""
+        return self.aggregation in _COUNTERS
+
+    @property
     def is_plain(self) -> bool:
-        """Whether totals are kept by addition alone; any other meter takes the slower path of a flush."""
+        """Whether totals are kept by addition alone; any other meter takes the slower path of a flush.
+
+        A mean is a sum over a count.
+        """
         plain_level = self.aggregation == "level" and self.operation_property is None and not self.by_days
-        return self.aggregation in _ADDED_UP or plain_level
+        return self.is_counter or self.aggregation == "average" or plain_level
 
 
 class Contribution(NamedTuple):
@@ -127,15 +137,51 @@ def contribution(meter: Meter, properties: Mapping[str, Any], cost: Decimal | No
     `properties` are those of an event of the meter's type, with provider and model normalised. `cost` is None where
     the event has no price yet: it then feeds the meters that are not about cost.
     """
-    if meter.event_filter and not _selected(meter.event_filter, properties):
+    if not selects(meter, properties):
         return None
     if meter.operation_property is not None or meter.aggregation == "unique_count":
         return _operated(meter, properties)
-    quantity = _quantity(meter, properties, cost)
+    quantity = quantity_of(meter, properties, cost)
     if quantity is None or isinstance(quantity, WrongValue):
         return quantity
-    values = _values(meter, properties)
-    return values if isinstance(values, WrongValue) else Contribution(quantity, values)
+    values = dimensions_of(meter, properties)
+    return values if isinstance(values, WrongValue) else Contribution(Decimal(quantity), values)
+
+
+def selects(meter: Meter, properties: Mapping[str, Any]) -> bool:
+    """Whether a meter's filter lets an event of its type through."""
+    return not meter.event_filter or _selected(meter.event_filter, properties)
+
+
+def quantity_of(meter: Meter, properties: Mapping[str, Any], cost: Decimal | None) -> Quantity | WrongValue | None:
+    """Return the number that an event says to a meter; None where it says none, and the meter does not mind."""
+    if meter.aggregation == "count":
+        return 1
+    if meter.aggregation == "cost":
+        return cost
+    signed = meter.is_level and meter.operation_property is None
+    total: Quantity | None = None
+    for name in meter.value_properties:
+        if name in properties:
+            value = _number(properties[name], signed=signed)
+            if value is None:
+                return WrongValue(meter.key, name, "is not a number that can be counted")
+            if total is None:
+                total = value
+            else:
+                total = total + value if type(total) is int and type(value) is int else EXACT.add(total, value)
+    return _missing(meter) if total is None else total
+
+
+def dimensions_of(meter: Meter, properties: Mapping[str, Any]) -> tuple[str, ...] | WrongValue:
+    """Return the values of a meter's dimensions as texts, in their order."""
+    values = []
+    for name in meter.dimensions:
+        value = _dimension(properties.get(name))
+        if value is None:
+            return WrongValue(meter.key, name, f"is not text of up to {DIMENSION_LENGTH_MAX} characters")
+        values.append(value)
+    return tuple(values)
 
 
 def _operated(meter: Meter, properties: Mapping[str, Any]) -> Contribution | WrongValue | None:
@@ -144,15 +190,15 @@ def _operated(meter: Meter, properties: Mapping[str, Any]) -> Contribution | Wro
     if isinstance(operation, WrongValue):
         return operation
     is_key = meter.aggregation == "unique_count"
-    found = _key(meter, properties) if is_key else _quantity(meter, properties, None)
+    found = _key(meter, properties) if is_key else quantity_of(meter, properties, None)
     if found is None or isinstance(found, WrongValue):
         return found
-    values = _values(meter, properties)
+    values = dimensions_of(meter, properties)
     if isinstance(values, WrongValue):
         return values
     if isinstance(found, str):
         return Contribution(Decimal(1), values, found, operation)
-    return Contribution(found, values, "", operation)
+    return Contribution(Decimal(found), values, "", operation)
 
 
 def _selected(event_filter: Mapping[str, str | list[str]], properties: Mapping[str, Any]) -> bool:
@@ -161,16 +207,6 @@ def _selected(event_filter: Mapping[str, str | list[str]], properties: Mapping[s
         if value not in wanted if isinstance(wanted, list) else value != wanted:
             return False
     return True
-
-
-def _values(meter: Meter, properties: Mapping[str, Any]) -> tuple[str, ...] | WrongValue:
-    values = []
-    for name in meter.dimensions:
-        value = _dimension(properties.get(name))
-        if value is None:
-            return WrongValue(meter.key, name, f"is not text of up to {DIMENSION_LENGTH_MAX} characters")
-        values.append(value)
-    return tuple(values)
 
 
 def _operation(meter: Meter, properties: Mapping[str, Any]) -> Operation | WrongValue:
@@ -195,43 +231,30 @@ def _key(meter: Meter, properties: Mapping[str, Any]) -> str | WrongValue | None
     return None if meter.when_missing == "skip" else WrongValue(meter.key, name, "is missing")
 
 
-def _quantity(meter: Meter, properties: Mapping[str, Any], cost: Decimal | None) -> Decimal | WrongValue | None:
-    if meter.aggregation == "count":
-        return Decimal(1)
-    if meter.aggregation == "cost":
-        return cost
-    signed = meter.is_level and meter.operation_property is None
-    total: Decimal | None = None
-    for name in meter.value_properties:
-        if name in properties:
-            value = _number(properties[name], signed=signed)
-            if value is None:
-                return WrongValue(meter.key, name, "is not a number that can be counted")
-            total = value if total is None else EXACT.add(total, value)
-    return _missing(meter) if total is None else total
-
-
-def _missing(meter: Meter) -> Decimal | WrongValue | None:
+def _missing(meter: Meter) -> Quantity | WrongValue | None:
     if meter.when_missing == "one":
-        return Decimal(1)
+        return 1
     if meter.when_missing == "skip":
         return None
     return WrongValue(meter.key, meter.value_properties[0], "is missing")
 
 
-def _number(value: Any, *, signed: bool) -> Decimal | None:
+def _number(value: Any, *, signed: bool) -> Quantity | None:
     """Read an exact number; a flag is none, and what the database could not hold without rounding is none."""
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+    if type(value) is int:
+        return value if abs(value) < QUANTITY_BOUND and (signed or value >= 0) else None
+    if not isinstance(value, Decimal) or not value.is_finite():
         return None
-    number = Decimal(value)
-    if not number.is_finite() or (number < 0 and not signed) or abs(number) >= QUANTITY_BOUND:
+    if (value < 0 and not signed) or abs(value) >= QUANTITY_BOUND:
         return None
-    exponent = number.as_tuple().exponent
-    return number if isinstance(exponent, int) and exponent >= -QUANTITY_DECIMALS else None
+    exponent = value.as_tuple().exponent
+    return value if isinstance(exponent, int) and exponent >= -QUANTITY_DECIMALS else None
 
 
 def _dimension(value: Any) -> str | None:
     """Write a dimension's value as text; one that is missing is the empty text."""
+    if type(value) is str:
+        return value if len(value) <= DIMENSION_LENGTH_MAX else None
     if value is None:
         return ""
     text = str(value).lower() if isinstance(value, bool) else str(value)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from domain.usage.event import identity_of, in_window
+from domain.usage.recount import CountedEvent
 from domain.usage.resolve import Row
 from domain.usage.tally import Entry
 from domain.usage.verdict import DUPLICATE, Reason, Verdict, quarantined, rejected
@@ -21,7 +22,8 @@ CHAIN_MAX = 16
 class Known:
     """A counted event while corrections are decided. `target` is the identity of what it corrects.
 
-    `put_away_by_void`: it does not stand, because it was voided and not replaced.
+    `put_away_by_void`: it does not stand, because it was voided and not replaced. `stored` is the event where it was
+    read from the database.
     """
 
     identity: bytes
@@ -30,6 +32,7 @@ class Known:
     target: bytes | None
     stands: bool = True
     put_away_by_void: bool = False
+    stored: CountedEvent | None = None
 
 
 class Toggle(NamedTuple):

@@ -13,6 +13,7 @@ from domain.kernel.ids import ClockId, CustomerId, MeterId, ProductId, SegmentId
 from domain.plans.meter import Meter
 from domain.plans.plan import Catalogue
 from domain.plans.provider_price import POOL_OF_PROPERTY, PriceBook
+from domain.usage.counters.counter import Group, groups_of
 from domain.usage.verdict import KeyRecordsNothing
 
 
@@ -53,15 +54,15 @@ class CustomerFacts:
 class TypeRules:
     """How events of one type are counted. `kept` names the properties that are stored, all others are dropped.
 
-    Beside a meter stand the properties of which an event must have one to be of interest to it; empty: none.
-    `is_plain`: every meter's totals are kept by addition alone.
+    `others` are the meters that are no counters, each with the properties of which an event must have one to be of
+    interest to it; empty: none.
     """
 
     product_id: ProductId
-    meters: tuple[tuple[Meter, frozenset[str]], ...]
+    counters: tuple[Group, ...]
+    others: tuple[tuple[Meter, frozenset[str]], ...]
     kept: frozenset[str]
     is_priced: bool
-    is_plain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,5 +119,9 @@ def _type_rules(meters: tuple[Meter, ...]) -> TypeRules:
     kept = frozenset[str]().union(*(meter.properties for meter in meters))
     if is_priced:
         kept |= {"provider", "model", *POOL_OF_PROPERTY}
-    asked = tuple((each, frozenset(each.value_properties if each.when_missing == "skip" else ())) for each in meters)
-    return TypeRules(meters[0].product_id, asked, kept, is_priced, all(meter.is_plain for meter in meters))
+    others = tuple(
+        (each, frozenset(each.value_properties if each.when_missing == "skip" else ()))
+        for each in meters
+        if not each.is_counter
+    )
+    return TypeRules(meters[0].product_id, groups_of(meters), others, kept, is_priced)

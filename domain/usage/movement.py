@@ -7,17 +7,18 @@ comes out as changes of hours and totals, so that these are written by addition 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 from domain.plans.exact import EXACT
 from domain.plans.meter import Meter
+from domain.usage.combination import ALL
+from domain.usage.event import micros
 from domain.usage.ladder import Ladder, Step, Stretch
-from domain.usage.resolve import ALL, Count, Place
+from domain.usage.resolve import Count, Place
 
 _ZERO, _ONE = Decimal(0), Decimal(1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _ANY_SEGMENT = bytes(16)
 
@@ -70,11 +71,6 @@ class Slow:
     beside: dict[bytes, Decimal] = field(default_factory=dict)
     values: dict[tuple[bytes, Decimal], int] = field(default_factory=dict)
     extremes: list[Move] = field(default_factory=list)
-
-
-def micros(at: datetime) -> bytes:
-    """Write an instant as microseconds since 1970, in 8 bytes that sort as it does."""
-    return ((at - _EPOCH) // _MICROSECOND).to_bytes(8, "big")
 
 
 def climbs(meter: Meter) -> bool:

@@ -10,18 +10,20 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from domain.kernel.ids import CustomerId, encode
+from domain.kernel.ids import CustomerId, MeterId, encode
 from domain.plans.exact import EXACT
 from domain.plans.meter import Contribution, Meter, contribution
 from domain.plans.provider_price import ANY_MODEL, PriceBook, normalise_model
-from domain.usage.event import canonical_json, event_digest, identity_of, read_number
+from domain.usage.event import DIGEST_MODULUS, canonical_json, event_digest, identity_of, read_number
 from domain.usage.facts import Rules
-from domain.usage.tally import DIGEST_MODULUS
 
 
 @dataclass(frozen=True, slots=True)
 class CountedEvent:
-    """A stored event. `priced_as` is provider and model of the first list row that priced it; None: no row did."""
+    """A stored event. `priced_as` is provider and model of the first list row that priced it; None: no row did.
+
+    `meters` are those that counted it, in their order: one that was published since counts it no more.
+    """
 
     source: str
     event_id: str
@@ -30,6 +32,7 @@ class CountedEvent:
     properties: dict[str, Any]
     cost: Decimal | None
     priced_as: tuple[str, str] | None
+    meters: tuple[MeterId, ...]
 
 
 class Counting(NamedTuple):
@@ -75,14 +78,13 @@ def added_by(event: CountedEvent, rules: Rules) -> Iterator[Added]:
 
 
 def contributions_of(event: CountedEvent, rules: Rules) -> Iterator[tuple[Meter, Contribution]]:
-    """Yield what an event says to the meters of its type, with keys and operations."""
+    """Yield what an event says to the meters that counted it, with keys and operations."""
     own = rules.types.get(event.type)
     if own is None:
         return
     properties = _named(event, rules.book) if own.is_priced else event.properties
-    for meter, needs in own.meters:
-        if needs and needs.isdisjoint(properties):
-            continue
+    for meter_id in event.meters:
+        meter = rules.meters[meter_id]
         found = contribution(meter, properties, event.cost)
         if isinstance(found, Contribution):
             yield meter, found

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -12,20 +11,21 @@ import msgspec
 
 from domain.access.roles import Permission
 from domain.kernel.call import Call
-from domain.kernel.ids import NOBODY, CustomerId, IdMalformed, MeterId, ProviderPriceId, decode
+from domain.kernel.ids import NOBODY, CustomerId, IdMalformed, ProviderPriceId, decode
 from domain.plans.meter import Contribution, Meter, Operation, WrongValue, contribution
 from domain.plans.meter_definition import VOID
 from domain.plans.provider_price import POOL_OF_PROPERTY, PricedCost
+from domain.usage.combination import Combination, combination_of
+from domain.usage.counters.counter import MeterSet, Pack, packs_of, set_of
 from domain.usage.event import Envelope, Scalar, canonical_json, event_digest, identity_of, in_window
 from domain.usage.facts import CustomerFacts, Rules, SegmentFacts, Sender, SubscriptionFacts, TypeRules
 from domain.usage.verdict import COUNTED, Reason, Status, Verdict, quarantined, rejected
 
-# The combination that stands for the sum over all: also that of a meter without dimensions.
-ALL = bytes(16)
 NO_KEY = bytes(16)
 # Rejected for good: not even looked up.
 _ALONE = frozenset((Reason.CORRECTS_NOT_ALLOWED, Reason.WRONG_PRODUCT))
-_COMBINATIONS_MAX = 65_536
+# What a void counts.
+_NOTHING = MeterSet(bytes(16), ())
 
 
 class Place(NamedTuple):
@@ -34,15 +34,6 @@ class Place(NamedTuple):
     subscription: SubscriptionFacts
     segment: SegmentFacts
     hour_at: datetime
-
-
-class Combination(NamedTuple):
-    """One combination of a meter's dimensions. `key` is the meter's id and the combination's, 32 bytes."""
-
-    id: bytes
-    key: bytes
-    names: tuple[str, ...]
-    values: tuple[str, ...]
 
 
 class Count(NamedTuple):
@@ -74,8 +65,9 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     """An event with everything that will be written about it, and the verdict if its identity is new.
 
     A row whose verdict is `rejected` writes nothing and is only looked up, in case it was counted before. `kept` is the
-    JSON of the properties that are stored. `counts` are for meters whose totals are kept by addition alone, `slow` for
-    all others. `unpriced`: counted, and in quarantine for its cost. A void gets its place from what it voids.
+    JSON of the properties that are stored. `packs` are for counters, `counts` for other meters whose totals are kept by
+    addition alone, `slow` for all others; `meters` are all of them. `unpriced`: counted, and in quarantine for its
+    cost. A void gets its place from what it voids.
     """
 
     request: Request
@@ -87,12 +79,14 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     now: datetime
     kept: bytes = b""
     place: Place | None = None
+    packs: tuple[Pack, ...] = ()
     counts: tuple[Count, ...] = ()
     cost: Decimal | None = None
     price_ids: tuple[ProviderPriceId, ...] = ()
     digest: int = 0
     unpriced: bool = False
     slow: tuple[Count, ...] = ()
+    meters: MeterSet = _NOTHING
 
     @property
     def is_void(self) -> bool:
@@ -101,6 +95,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Counted(NamedTuple):
+    packs: tuple[Pack, ...]
     counts: tuple[Count, ...]
     slow: tuple[Count, ...]
     cost: Decimal | None
@@ -149,12 +144,14 @@ def resolve(envelope: Envelope, request: Request, customer: CustomerFacts | None
         now,
         kept,
         place,
+        counted.packs,
         counted.counts,
         counted.cost,
         counted.price_ids,
         event_digest(identity, occurred_at, kept, counted.cost),
         counted.unpriced,
         counted.slow,
+        _all_of(counted),
     )
 
 
@@ -193,14 +190,6 @@ def hour_of(at: datetime, zone: ZoneInfo, segment_start_at: datetime) -> datetim
     return max(at - past, segment_start_at)
 
 
-@lru_cache(maxsize=_COMBINATIONS_MAX)
-def combination_of(meter_id: MeterId, names: tuple[str, ...], values: tuple[str, ...]) -> Combination:
-    """Name a combination by a digest of its dimensions' names and values; ALL where the meter has none."""
-    written = msgspec.json.encode(dict(zip(names, values, strict=True)), order="sorted")
-    found = blake2b(written, digest_size=16).digest() if names else ALL
-    return Combination(found, meter_id.bytes + found, names, values)
-
-
 def _of_nobody(envelope: Envelope, request: Request, now: datetime) -> Row | Verdict:
     """Keep an event of an unknown customer among nobody's rows, where it holds no identity of anybody's."""
     event = envelope.event
@@ -232,22 +221,41 @@ def _count(rules: TypeRules, all_rules: Rules, properties: Mapping[str, Scalar],
         if isinstance(found, Verdict):
             return found
         priced = found
-    properties = priced.properties
+    packs = _pack(rules, priced)
+    if isinstance(packs, Verdict):
+        return packs
     counts: list[Count] = []
     slow: list[Count] = []
-    for meter, needs in rules.meters:
-        if needs and needs.isdisjoint(properties):
+    for meter, needs in rules.others:
+        if needs and needs.isdisjoint(priced.properties):
             continue
-        added = contribution(meter, properties, priced.cost)
-        if added is None:
-            continue
+        added = contribution(meter, priced.properties, priced.cost)
         if isinstance(added, WrongValue):
-            return _wrong_value(meter, added, properties)
-        if rules.is_plain or meter.is_plain:
-            counts.append(Count(meter, combination_of(meter.id, meter.dimensions, added.dimensions), added.quantity))
-        else:
-            slow.append(count_of(meter, added))
-    return _Counted(tuple(counts), tuple(slow), priced.cost, priced.price_ids, rules.is_priced and priced.cost is None)
+            signed = meter.is_level and meter.operation_property is None
+            return _wrong_value(added, priced.properties, signed=signed)
+        if added is not None:
+            (counts if meter.is_plain else slow).append(count_of(meter, added))
+    unpriced = rules.is_priced and priced.cost is None
+    return _Counted(packs, tuple(counts), tuple(slow), priced.cost, priced.price_ids, unpriced)
+
+
+def _pack(rules: TypeRules, priced: _Priced) -> tuple[Pack, ...] | Verdict:
+    """Ask the counters what an event adds to them."""
+    found: tuple[Pack, ...] = ()
+    for group in rules.counters:
+        own = packs_of(group, priced.properties, priced.cost)
+        if isinstance(own, WrongValue):
+            return _wrong_value(own, priced.properties, signed=False)
+        found += own
+    return found
+
+
+def _all_of(counted: _Counted) -> MeterSet:
+    """Name all meters that count an event; those of one pack are a set already."""
+    if len(counted.packs) == 1 and not (counted.counts or counted.slow):
+        return counted.packs[0].counters
+    counters = [meter for pack in counted.packs for meter in pack.counters.meters]
+    return set_of([*counters, *(count.meter for count in (*counted.counts, *counted.slow))])
 
 
 def _price(rules: Rules, sent: Mapping[str, Scalar], at: datetime) -> _Priced | Verdict:
@@ -264,7 +272,7 @@ def _price(rules: Rules, sent: Mapping[str, Scalar], at: datetime) -> _Priced | 
 
 def count_of(meter: Meter, added: Contribution) -> Count:
     """Arrange what an event adds to a meter, plain or not."""
-    combination = combination_of(meter.id, meter.dimensions, added.dimensions)
+    combination = combination_of(meter.id.bytes, meter.dimensions, added.dimensions)
     key = blake2b(added.key.encode(), digest_size=16).digest() if added.key else NO_KEY
     return Count(meter, combination, added.quantity, key, added.operation)
 
@@ -300,9 +308,8 @@ def _text(value: Scalar) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _wrong_value(meter: Meter, fault: WrongValue, properties: Mapping[str, Scalar]) -> Verdict:
+def _wrong_value(fault: WrongValue, properties: Mapping[str, Scalar], *, signed: bool) -> Verdict:
     value = properties.get(fault.property)
-    signed = meter.is_level and meter.operation_property is None
     if not signed and isinstance(value, (int, Decimal)) and not isinstance(value, bool) and value < 0:
         return rejected(Reason.NEGATIVE_VALUE, fault.property)
     return quarantined(Reason.WRONG_TYPE, f"{fault.property} {fault.reason}")

@@ -18,6 +18,7 @@ from domain.usage import store
 from domain.usage.measuring import service as measuring
 from domain.usage.reading import Hour, QuarantinedEvent, SegmentTotal, StoredEvent, Usage
 from domain.usage.recording.service import Recorder
+from domain.usage.totals import store as totals_store
 
 # A page of 100 that a caller may ask for, with one more to know whether there is another.
 PAGE_MAX = 101
@@ -47,10 +48,10 @@ async def current_usage(tx: Tx, customer_id: CustomerId, subscription: Subscript
     read first, so what is shown is at least as new. The caller has checked the permission usage:read and the scope.
     """
     assert subscription.customer_id == customer_id, "a customer's own subscription"
-    version = await store.find_version(tx, customer_id)
+    version = await totals_store.find_version(tx, customer_id)
     found = await subscriptions.segments_of(tx, [subscription.id], ending_after=subscription.period.start)
     own = [each for each in found[subscription.id] if each.period == subscription.period]
-    totals = await store.list_totals(tx, customer_id, [each.id for each in own])
+    totals = await totals_store.list_totals(tx, customer_id, [each.id for each in own])
     shown = await measuring.usage_of_period(tx, subscription, own, totals)
     return Usage(customer_id, subscription.id, subscription.period, version, shown)
 
@@ -69,12 +70,12 @@ async def hours_of(
     tx: Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId], *, meter_id: MeterId | None = None
 ) -> Sequence[Hour]:
     """Return what segments counted hour by hour, at most HOURS_MAX, of all meters or of one."""
-    return await store.list_hours(tx, customer_id, segment_ids, meter_id=meter_id, limit=HOURS_MAX)
+    return await totals_store.list_hours(tx, customer_id, segment_ids, meter_id=meter_id, limit=HOURS_MAX)
 
 
 async def usage_version(tx: Tx, customer_id: CustomerId) -> int:
     """Return how many commits have moved the customer's totals; 0 for none yet."""
-    return await store.find_version(tx, customer_id)
+    return await totals_store.find_version(tx, customer_id)
 
 
 async def list_events(

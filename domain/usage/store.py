@@ -1,10 +1,9 @@
-"""Tables of usage, and what is read from them. The statements of a flush are in `recording/store.py`."""
+"""Tables of usage, and events as they are read back. The statements of a flush are in the folders beside."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -13,9 +12,9 @@ from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
 from domain.kernel.call import Environment
-from domain.kernel.ids import CustomerId, EventId, MeterId, SegmentId, SubscriptionId
-from domain.usage.reading import Combination, Hour, MeterUsage, QuarantinedEvent, SegmentTotal, StoredEvent
-from domain.usage.tally import DIGEST_MODULUS
+from domain.kernel.ids import CustomerId, EventId, SubscriptionId
+from domain.usage.counters.counter import SLOTS
+from domain.usage.reading import QuarantinedEvent, StoredEvent
 from domain.usage.verdict import Reason
 
 # What the driver or the server says when the database cannot be reached: no other statement would fare better.
@@ -56,7 +55,8 @@ usage_event = sa.Table(
     *_need(sa.Text, "source", "event_id", "type"),
     *_need(db.Id, "subscription_id", "segment_id"),
     *_need(db.Instant, "occurred_at"),
-    *_need(db.Json, "properties"),
+    sa.Column("properties", sa.Text, nullable=False, comment="JSON in the form that is digested"),
+    sa.Column("meter_set", db.Id, nullable=False, comment="the meters that counted it"),
     sa.Column("cost", sa.Numeric, comment="exact, at the provider price list of its instant"),
     sa.Column("price_ids", pg.ARRAY(db.Id)),
     sa.Column("corrects", sa.Text, comment="the id of the event that this one voids or replaces"),
@@ -110,6 +110,37 @@ usage_level = sa.Table(
     sa.Column("dimensions", db.Id, primary_key=True, comment="all zero: the sum over all combinations"),
     *_need(sa.Numeric, "quantity"),
     sa.CheckConstraint("quantity >= 0", name="quantity"),
+)
+
+meter_set = sa.Table(
+    "meter_set",
+    db.metadata,
+    sa.Column("id", db.Id, primary_key=True),
+    sa.Column("slot", sa.SmallInteger, primary_key=True, autoincrement=False),
+    *_need(db.Id, "meter_id"),
+    comment="meters that count the same events; the id is a digest of theirs",
+)
+
+counter_total = sa.Table(
+    "counter_total",
+    db.metadata,
+    *_key("customer_id", "segment_id", "set_id", "dimensions"),
+    *_need(db.Instant, "hour_at"),
+    *_need(sa.BigInteger, "events", "hour_events"),
+    *_need(sa.Numeric(78, 0), "hour_digest"),
+    *(sa.Column(f"{sum_of}{slot}", sa.Numeric) for sum_of in "qh" for slot in range(SLOTS)),
+    sa.CheckConstraint("events >= 0", name="events"),
+    comment="running sums of counters, q0 for the meter in slot 0 and so on; h0 and so on are those of the newest hour",
+)
+
+counter_hour = sa.Table(
+    "counter_hour",
+    db.metadata,
+    *_key("customer_id", "segment_id", "set_id", "dimensions", "hour_at"),
+    *_need(sa.BigInteger, "events"),
+    *_need(sa.Numeric(78, 0), "digest"),
+    *(sa.Column(f"q{slot}", sa.Numeric) for slot in range(SLOTS)),
+    comment="sums of counters by the hour, but for the newest hour of each total",
 )
 
 dimension_set = sa.Table(
@@ -183,76 +214,6 @@ usage_version = sa.Table("usage_version", db.metadata, *_key("customer_id"), *_n
 
 # Numbers come back as they were stored: a float would lose digits.
 _EXACT_JSON = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
-# The combination that stands for the sum over all.
-_ALL = UUID(int=0)
-
-
-async def find_version(tx: db.Tx, customer_id: CustomerId) -> int:
-    """Return how many commits have moved the customer's totals."""
-    statement = sa.select(usage_version.c.version).where(usage_version.c.customer_id == customer_id)
-    return await tx.value(statement) or 0
-
-
-async def list_totals(
-    tx: db.Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId]
-) -> dict[MeterId, MeterUsage]:
-    """Return the running totals of segments, added up by meter and combination."""
-    own = usage_total.c
-    statement = (
-        sa.select(
-            own.meter_id,
-            own.dimensions,
-            sa.func.sum(own.quantity).label("quantity"),
-            sa.func.sum(own.events).label("events"),
-            _values_of(own),
-        )
-        .where(own.customer_id == customer_id, own.segment_id.in_(segment_ids))
-        .group_by(own.customer_id, own.meter_id, own.dimensions)
-    )
-    return _meters(await tx.rows(statement))
-
-
-async def list_segment_totals(
-    tx: db.Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId]
-) -> dict[SegmentId, list[SegmentTotal]]:
-    """Return what each segment counted, summed from its hours, by meter and combination."""
-    own = usage_hour.c
-    columns = (own.segment_id, own.meter_id, own.dimensions)
-    statement = (
-        sa.select(
-            *columns,
-            sa.func.sum(own.quantity).label("quantity"),
-            sa.func.sum(own.events).label("events"),
-            sa.func.mod(sa.func.sum(own.digest), sa.literal(DIGEST_MODULUS, sa.Numeric)).label("digest"),
-            _values_of(own),
-        )
-        .where(own.customer_id == customer_id, own.segment_id.in_(segment_ids))
-        .group_by(own.customer_id, *columns)
-        .order_by(*columns)
-    )
-    found: dict[SegmentId, list[SegmentTotal]] = {segment_id: [] for segment_id in segment_ids}
-    for row in await tx.rows(statement):
-        total = SegmentTotal(row.meter_id, row.values or {}, row.quantity, int(row.events), int(row.digest))
-        found[row.segment_id].append(total)
-    return found
-
-
-async def list_hours(
-    tx: db.Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId], *, meter_id: MeterId | None, limit: int
-) -> Sequence[Hour]:
-    """Return the hours of segments in order of time, of all meters or of one."""
-    own = usage_hour.c
-    statement = (
-        sa.select(own.hour_at, own.meter_id, own.quantity, own.events, _values_of(own))
-        .where(own.customer_id == customer_id, own.segment_id.in_(segment_ids))
-        .order_by(own.hour_at, own.meter_id, own.dimensions)
-        .limit(limit)
-    )
-    if meter_id is not None:
-        statement = statement.where(own.meter_id == meter_id)
-    return [
-        Hour(row.hour_at, row.meter_id, row.values or {}, row.quantity, row.events) for row in await tx.rows(statement)
-    ]
 
 
 async def list_events(
@@ -260,12 +221,7 @@ async def list_events(
 ) -> Sequence[StoredEvent]:
     """Return counted events, the last received first; `before` is the id of the last one seen."""
     own = usage_event.c
-    statement = (
-        sa.select(usage_event, sa.cast(own.properties, sa.Text).label("kept"))
-        .where(own.customer_id == customer_id)
-        .order_by(own.id.desc())
-        .limit(limit)
-    )
+    statement = sa.select(usage_event).where(own.customer_id == customer_id).order_by(own.id.desc()).limit(limit)
     if subscription_id is not None:
         statement = statement.where(own.subscription_id == subscription_id)
     if before is not None:
@@ -281,7 +237,7 @@ async def list_events(
             row.subscription_id,
             row.segment_id,
             row.occurred_at,
-            _EXACT_JSON.decode(row.kept),
+            _EXACT_JSON.decode(row.properties),
             row.cost,
             row.corrects,
         )
@@ -353,23 +309,3 @@ async def create_event_partition(tx: db.Tx, name: str, start_at: datetime, end_a
         f"ALTER TABLE usage_event ATTACH PARTITION {name} FOR VALUES FROM ('{start}') TO ('{end}')",
     ):
         await tx.execute(sa.text(statement.replace(":", "\\:")))
-
-
-def _values_of(own: Any) -> sa.ColumnElement[Any]:
-    """Select the values of a row's combination; null for the sum over all."""
-    found = sa.select(dimension_set.c["values"]).where(
-        dimension_set.c.customer_id == own.customer_id, dimension_set.c.id == own.dimensions
-    )
-    return found.scalar_subquery().label("values")
-
-
-def _meters(rows: Sequence[sa.Row[Any]]) -> dict[MeterId, MeterUsage]:
-    combinations: dict[MeterId, list[Combination]] = {}
-    for row in rows:
-        if row.dimensions != _ALL:
-            combinations.setdefault(row.meter_id, []).append(Combination(row.values, row.quantity, int(row.events)))
-    return {
-        row.meter_id: MeterUsage(row.meter_id, row.quantity, int(row.events), tuple(combinations.get(row.meter_id, ())))
-        for row in rows
-        if row.dimensions == _ALL
-    }

@@ -4,22 +4,22 @@ Keys are the bytes of the ids that make a total's primary key, in its order, so 
 database is written: two processes that write the same totals never wait for each other in a ring.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
 from domain.kernel.ids import CustomerId
 from domain.plans.exact import EXACT
 from domain.plans.meter import Meter
-from domain.usage.movement import Move, Slow, micros
-from domain.usage.resolve import ALL, Combination, Count, Place, Row
+from domain.usage.combination import ALL, Combination
+from domain.usage.counters.counter import MeterSet, Pack, Packs, add_pack, take_pack
+from domain.usage.event import micros
+from domain.usage.movement import Move, Slow
+from domain.usage.resolve import Count, Place, Row
 from domain.usage.verdict import CONFLICT, DUPLICATE, Reason, Status, Verdict, quarantined
 
-DIGEST_MODULUS = 1 << 256
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _ZERO = Decimal(0)
 GROUP_BYTES = 48  # customer, segment, meter
 _TOTAL_BYTES = 64  # and combination
@@ -32,6 +32,7 @@ class Entry(NamedTuple):
     customer_id: CustomerId
     place: Place
     occurred_at: datetime
+    packs: tuple[Pack, ...]
     counts: tuple[Count, ...]
     slow: tuple[Count, ...]
     digest: int
@@ -64,14 +65,18 @@ class Total:
 class Tally:
     """Sums by key: 72 bytes for an hour (total's key, hour), 64 for a total (customer, segment, meter, combination).
 
-    `combinations` holds the new dimension sets by customer and id, `maxima` each meter's bound by its group's key.
-    `unpriced` are provider and model of calls without a price of which the operator has not been told that day.
+    Counters are in `packs`, all other meters in `hours` and `totals`. `sets` are the meters that count events, by id.
+    `combinations` holds the new dimension sets by customer and id, `maxima` the bound of each meter that is no counter
+    by its group's key. `unpriced` are provider and model of calls without a price of which the operator has not been
+    told that day.
     """
 
+    packs: Packs = field(default_factory=Packs)
     hours: dict[bytes, Total] = field(default_factory=dict)
     totals: dict[bytes, Total] = field(default_factory=dict)
     combinations: dict[bytes, Combination] = field(default_factory=dict)
     maxima: dict[bytes, int] = field(default_factory=dict)
+    sets: dict[bytes, MeterSet] = field(default_factory=dict)
     customers: set[CustomerId] = field(default_factory=set)
     unpriced: list[tuple[str, str]] = field(default_factory=list)
 
@@ -112,23 +117,28 @@ def judge_combinations(rows: Iterable[Row], full: Full) -> dict[bytes, Verdict]:
     known = {group: set(ids) for group, ids in full.items()}
     refused: dict[bytes, Verdict] = {}
     for row in rows if full else ():
-        wanted = [(group_of(row, count), count) for count in (*row.counts, *row.slow)]
+        wanted = list(_combinations_of(row))
         if any(
-            group in known and count.combination.id not in known[group] and len(known[group]) >= _maximum(count)
-            for group, count in wanted
+            group in known and combination not in known[group] and len(known[group]) >= maximum
+            for group, combination, maximum in wanted
         ):
             refused[row.identity] = quarantined(Reason.TOO_MANY_COMBINATIONS)
             continue
-        for group, count in wanted:
+        for group, combination, _ in wanted:
             if group in known:
-                known[group].add(count.combination.id)
+                known[group].add(combination)
     return refused
 
 
-def group_of(row: Row, count: Count) -> bytes:
-    """Return the key of a meter within a segment."""
+def _combinations_of(row: Row) -> Iterator[tuple[bytes, bytes, int]]:
+    """Yield the meters of a row within their segment, each with the combination it is counted under, and its bound."""
     assert row.place is not None, "a row that counts has a place"
-    return row.place.segment.key + count.meter.id.bytes
+    for pack in row.packs:
+        for meter in pack.counters.meters:
+            yield row.place.segment.key + meter.id.bytes, pack.combination.id, meter.dimension_combinations_max
+    for count in (*row.counts, *row.slow):
+        group = row.place.segment.key + count.meter.id.bytes
+        yield group, count.combination.id, count.meter.dimension_combinations_max
 
 
 def level_steps(entry: Row | Entry, sign: int = 1) -> Iterable[tuple[bytes, Decimal]]:
@@ -157,12 +167,18 @@ def quarantine_of(kept: Iterable[Row], fresh: Mapping[bytes, Verdict]) -> list[t
 def tally(rows: Iterable[Row]) -> Tally:
     """Sum up what counted rows add to hours. Running totals follow from `derive_totals`, when nothing more is added."""
     sums = Tally()
+    hours: dict[datetime, bytes] = {}
     for row in rows:
         place = row.place
         assert place is not None, "a counted row has a place"
         sums.customers.add(row.customer_id)
-        if row.counts:
-            hour = ((place.hour_at - _EPOCH) // _MICROSECOND).to_bytes(8, "big")
+        sums.sets[row.meters.id] = row.meters
+        hour = hours.get(place.hour_at)
+        if hour is None:
+            hour = hours[place.hour_at] = micros(place.hour_at)
+        for pack in row.packs:
+            add_pack(sums.packs, place.segment.key, hour, pack, row.digest)
+            _note_combination(sums, place.segment.key, pack.combination)
         for meter, combination, quantity, _, _ in row.counts:
             key = place.segment.key + combination.key + hour
             total = sums.hours.get(key)
@@ -174,17 +190,39 @@ def tally(rows: Iterable[Row]) -> Tally:
     return sums
 
 
-def add_entry(sums: Tally, entry: Entry, sign: int, counts: Iterable[Count], *, plain: bool) -> None:
-    """Count an event in the hours of its meters, or take it back from there; only plain meters get its quantity."""
-    for count in counts:
-        change = _ZERO if not plain else count.quantity if sign > 0 else EXACT.minus(count.quantity)
+def add_entry(sums: Tally, entry: Entry, sign: int) -> None:
+    """Count an event that was counted before in the hours of its meters, or take it back from there.
+
+    Of meters that are not plain only the event and its digest are counted here.
+    """
+    sums.customers.add(entry.customer_id)
+    _move_packs(sums, entry, sign)
+    for count in entry.counts:
+        change = count.quantity if sign > 0 else EXACT.minus(count.quantity)
         _hour(sums, entry, count).add(change, sign, sign * entry.digest)
+    add_slow(sums, entry, sign)
 
 
-def add_digest(sums: Tally, entry: Entry, change: int) -> None:
-    """Change the digest of an event in the hours of all its meters; what it counts stays."""
+def add_slow(sums: Tally, entry: Entry, sign: int) -> None:
+    """Count an event and its digest in the hours of its meters that are not plain, or take it back from there."""
+    for count in entry.slow:
+        _hour(sums, entry, count).add(_ZERO, sign, sign * entry.digest)
+
+
+def price_entry(sums: Tally, entry: Entry, priced: Entry) -> None:
+    """Count an event with its cost that was counted without: what it counts otherwise stays, its digest changes."""
+    sums.customers.add(entry.customer_id)
+    _move_packs(sums, entry, -1)
+    _move_packs(sums, priced, 1)
     for count in (*entry.counts, *entry.slow):
-        _hour(sums, entry, count).add(_ZERO, 0, change)
+        _hour(sums, entry, count).add(_ZERO, 0, priced.digest - entry.digest)
+
+
+def _move_packs(sums: Tally, entry: Entry, sign: int) -> None:
+    start, hour = entry.place.segment.key, micros(entry.place.hour_at)
+    for pack in entry.packs:
+        (add_pack if sign > 0 else take_pack)(sums.packs, start, hour, pack, entry.digest)
+        _note_combination(sums, start, pack.combination)
 
 
 def _hour(sums: Tally, entry: Entry, count: Count) -> Total:
@@ -222,8 +260,13 @@ def hour_text(key: bytes) -> str:
 
 def _note(sums: Tally, key: bytes, meter: Meter, combination: Combination) -> None:
     if combination.id != ALL:
-        sums.combinations[key[:16] + combination.id] = combination
+        _note_combination(sums, key, combination)
         sums.maxima[key[:GROUP_BYTES]] = meter.dimension_combinations_max
+
+
+def _note_combination(sums: Tally, key: bytes, combination: Combination) -> None:
+    if combination.id != ALL:
+        sums.combinations[key[:16] + combination.id] = combination
 
 
 def _add(totals: dict[bytes, Total], key: bytes, quantity: Decimal, events: int) -> None:
@@ -232,7 +275,3 @@ def _add(totals: dict[bytes, Total], key: bytes, quantity: Decimal, events: int)
         totals[key] = Total(quantity, events)
     else:
         found.add(quantity, events)
-
-
-def _maximum(count: Count) -> int:
-    return count.meter.dimension_combinations_max

@@ -11,6 +11,7 @@ branch_labels = None
 depends_on = None
 
 IDENTITY_PARTS = 16
+DIGEST_MODULUS = 1 << 256
 
 _IDENTITY = """
 CREATE TABLE event_identity (
@@ -37,12 +38,15 @@ CREATE TABLE usage_event (
     subscription_id uuid NOT NULL,
     segment_id uuid NOT NULL,
     occurred_at timestamptz NOT NULL,
-    properties jsonb NOT NULL,
+    properties text NOT NULL,
+    meter_set uuid NOT NULL,
     cost numeric,
     price_ids uuid[],
     corrects text,
     CONSTRAINT usage_event_pkey PRIMARY KEY (customer_id, id, received_at)
 ) PARTITION BY RANGE (received_at);
+COMMENT ON COLUMN usage_event.properties IS 'JSON in the form that is digested';
+COMMENT ON COLUMN usage_event.meter_set IS 'the meters that counted it';
 COMMENT ON COLUMN usage_event.cost IS 'exact, at the provider price list of its instant';
 COMMENT ON COLUMN usage_event.corrects IS 'the id of the event that this one voids or replaces';
 CREATE INDEX usage_event_segment_idx ON usage_event (customer_id, segment_id, occurred_at);
@@ -131,6 +135,78 @@ CREATE TABLE usage_version (
 ) WITH (fillfactor = 70);
 """
 
+# Counters that the same events feed share their rows: an event is one row to add to, not one for each meter. A total
+# holds its newest hour beside the running sums; the database itself moves that hour on when a later one begins.
+SLOTS = 8
+_Q = [f"q{slot}" for slot in range(SLOTS)]
+_H = [f"h{slot}" for slot in range(SLOTS)]
+_ALL_Q, _ALL_H, _OLD_H = ", ".join(_Q), ", ".join(_H), ", ".join(f"OLD.{name}" for name in _H)
+
+_COUNTERS = f"""
+CREATE TABLE meter_set (
+    id uuid NOT NULL,
+    slot smallint NOT NULL,
+    meter_id uuid NOT NULL,
+    CONSTRAINT meter_set_pkey PRIMARY KEY (id, slot)
+);
+COMMENT ON TABLE meter_set IS 'meters that count the same events; the id is a digest of theirs';
+
+CREATE TABLE counter_total (
+    customer_id uuid NOT NULL,
+    segment_id uuid NOT NULL,
+    set_id uuid NOT NULL,
+    dimensions uuid NOT NULL,
+    hour_at timestamptz NOT NULL,
+    events bigint NOT NULL,
+    hour_events bigint NOT NULL,
+    hour_digest numeric(78, 0) NOT NULL,
+    {", ".join(f"{name} numeric" for name in (*_Q, *_H))},
+    CONSTRAINT counter_total_pkey PRIMARY KEY (customer_id, segment_id, set_id, dimensions),
+    CONSTRAINT counter_total_events_check CHECK (events >= 0)
+) WITH (fillfactor = 70);
+COMMENT ON TABLE counter_total IS
+    'running sums of counters, q0 for the meter in slot 0 and so on; h0 and so on are those of the newest hour';
+
+CREATE TABLE counter_hour (
+    customer_id uuid NOT NULL,
+    segment_id uuid NOT NULL,
+    set_id uuid NOT NULL,
+    dimensions uuid NOT NULL,
+    hour_at timestamptz NOT NULL,
+    events bigint NOT NULL,
+    digest numeric(78, 0) NOT NULL,
+    {", ".join(f"{name} numeric" for name in _Q)},
+    CONSTRAINT counter_hour_pkey PRIMARY KEY (customer_id, segment_id, set_id, dimensions, hour_at)
+) WITH (fillfactor = 90);
+COMMENT ON TABLE counter_hour IS 'sums of counters by the hour, but for the newest hour of each total';
+
+CREATE FUNCTION keep_counter_hour() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO counter_hour AS t
+        (customer_id, segment_id, set_id, dimensions, hour_at, events, digest, {_ALL_Q})
+    VALUES (OLD.customer_id, OLD.segment_id, OLD.set_id, OLD.dimensions, OLD.hour_at, OLD.hour_events, OLD.hour_digest,
+            {_OLD_H})
+    ON CONFLICT (customer_id, segment_id, set_id, dimensions, hour_at) DO UPDATE
+    SET events = t.events + excluded.events, digest = mod(t.digest + excluded.digest, {DIGEST_MODULUS}),
+        {", ".join(f"{name} = t.{name} + excluded.{name}" for name in _Q)};
+    RETURN NEW;
+END $$;
+CREATE TRIGGER counter_total_hour BEFORE UPDATE ON counter_total
+    FOR EACH ROW WHEN (NEW.hour_at > OLD.hour_at) EXECUTE FUNCTION keep_counter_hour();
+
+CREATE VIEW hour_of_meter AS
+SELECT customer_id, segment_id, meter_id, dimensions, hour_at, quantity, events, digest FROM usage_hour
+UNION ALL
+SELECT h.customer_id, h.segment_id, m.meter_id, h.dimensions, h.hour_at,
+       (ARRAY[{_ALL_Q}])[m.slot + 1], h.events, h.digest
+FROM counter_hour h JOIN meter_set m ON m.id = h.set_id
+UNION ALL
+SELECT t.customer_id, t.segment_id, m.meter_id, t.dimensions, t.hour_at,
+       (ARRAY[{_ALL_H}])[m.slot + 1], t.hour_events, t.hour_digest
+FROM counter_total t JOIN meter_set m ON m.id = t.set_id;
+COMMENT ON VIEW hour_of_meter IS 'what each meter counted in each hour, however it is kept';
+"""  # noqa: S608 -- made of constants of this module
+
 # What totals that are not sums of their events are made from.
 _READINGS = """
 CREATE TABLE usage_reading (
@@ -204,8 +280,8 @@ COMMENT ON TABLE unpriced_model IS 'models of which the operator was told that c
 
 
 def upgrade() -> None:
-    """Create identity, events, quarantine and totals."""
-    for block in (_IDENTITY, _EVENT, _QUARANTINE, _TOTALS, _READINGS):
+    """Create identity, events, quarantine and totals, and the view that reads hours by meter."""
+    for block in (_IDENTITY, _EVENT, _QUARANTINE, _TOTALS, _COUNTERS, _READINGS):
         statements.run(block)
     for part in range(IDENTITY_PARTS):
         statements.run(

@@ -15,7 +15,7 @@ from domain.kernel.ids import encode
 from tests import make
 from tests.api.graphql.site import Site, open_site
 
-_TABLES = ("usage_event", "event_identity", "quarantined_event", "usage_total", "subscription", "invoice")
+_TABLES = ("usage_event", "event_identity", "quarantined_event", "counter_total", "subscription", "invoice")
 
 
 @pytest.fixture

@@ -41,11 +41,11 @@ async def test_each_line_is_printed_with_what_differs(db: Database, database_url
         "equal      79.00 USD  LLM Pro, monthly fee, 28 Feb 2026 – 31 Mar 2026",  # noqa: RUF001 - the same
         "TEST-2026-000002: equal, 3 lines, 2 events recounted",
     ]
+    slot = await world.slot_of("calls")
     async with db.transaction() as tx:
         await tx.execute(sa.text("SET LOCAL session_replication_role = replica"))
         await tx.execute(sa.text("UPDATE invoice_line SET amount_minor = 7800 WHERE kind = 'fee'"))
-        meter = "meter_id = (SELECT id FROM meter WHERE key = 'calls')"
-        await tx.execute(sa.text(f"UPDATE usage_hour SET quantity = 3 WHERE {meter}"))  # noqa: S608 -- of the test
+        await tx.execute(sa.text(f"UPDATE counter_total SET h{slot} = 3"))  # noqa: S608 -- of the test
     found = await verify_invoice(given, "TEST-2026-000002")
     assert found.outcome is Outcome.DIFFERENT
     assert list(report(found))[2:] == [

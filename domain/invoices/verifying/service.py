@@ -26,9 +26,9 @@ from domain.subscriptions import service as subscriptions
 from domain.subscriptions.schedule import Interval, period_containing
 from domain.subscriptions.subscription import Segment, Subscription
 from domain.usage import service as usage
+from domain.usage.combination import combination_of
 from domain.usage.facts import Rules, rules_of
 from domain.usage.recounting import service as recounting
-from domain.usage.resolve import combination_of
 
 # Usage that is counted while a segment is recounted makes its totals newer than its events: it is recounted then.
 RECOUNTS_MAX = 3
@@ -104,7 +104,7 @@ async def hours_of_line(tx: Tx, line: Line, catalogue: Catalogue) -> list[LineHo
     if line.identity.dimension_key:
         dimensions = line.derivation["dimensions"]
         values = tuple(dimensions.get(name, "") for name in meter.dimensions)
-        combination = UUID(bytes=combination_of(meter.id, meter.dimensions, values).id)
+        combination = UUID(bytes=combination_of(meter.id.bytes, meter.dimensions, values).id)
     found = await recounting.hours_of_combination(tx, line.customer_id, segment_id, meter.id, dimensions=combination)
     return [LineHour(at, quantity, events, digest_text(digest)) for at, quantity, events, digest in found]
 

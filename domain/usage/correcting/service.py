@@ -10,11 +10,13 @@ from domain.kernel.ids import CustomerId, ProductId, SegmentId, SubscriptionId, 
 from domain.plans.meter_definition import VOID
 from domain.usage.correcting import store
 from domain.usage.correction import CHAIN_MAX, Chronicle, Known, Toggle
+from domain.usage.counters.counter import packed
 from domain.usage.event import identity_of
 from domain.usage.facts import Rules, SegmentFacts, SubscriptionFacts
 from domain.usage.recount import contributions_of, digest_of
 from domain.usage.resolve import Place, Row, count_of, hour_of
 from domain.usage.tally import Entry
+from domain.usage.verdict import UsageUnavailable
 
 _Wanted = dict[bytes, tuple[CustomerId, str, str]]
 
@@ -89,7 +91,7 @@ async def keep(
 def entry_of(row: Row, row_id: bytes) -> Entry:
     """Return what a counted row is counted as."""
     assert row.place is not None, "a counted row has a place"
-    return Entry(row_id, row.customer_id, row.place, row.occurred_at, row.counts, row.slow, row.digest)
+    return Entry(row_id, row.customer_id, row.place, row.occurred_at, row.packs, row.counts, row.slow, row.digest)
 
 
 def _name(toggle: Toggle) -> str:
@@ -97,20 +99,25 @@ def _name(toggle: Toggle) -> str:
 
 
 def _known(target: store.StoredTarget, rules: Rules) -> Known:
+    if any(meter_id not in rules.meters for meter_id in target.event.meters):
+        # A meter was published a moment ago, and another process counted by it; this one will know it in a moment.
+        raise UsageUnavailable
     name = encode("customer", target.customer_id)
     corrected = None if target.corrects is None else identity_of(name, target.event.source, target.corrects)
-    counts = [count_of(meter, added) for meter, added in contributions_of(target.event, rules)]
+    added = list(contributions_of(target.event, rules))
+    counts = [count_of(meter, each) for meter, each in added if not meter.is_counter]
     entry = Entry(
         target.id,
         target.customer_id,
         _place(target),
         target.event.occurred_at,
+        packed((meter, each.dimensions, each.quantity) for meter, each in added if meter.is_counter),
         tuple(count for count in counts if count.meter.is_plain),
         tuple(count for count in counts if not count.meter.is_plain),
         digest_of(target.customer_id, target.event),
     )
     is_void = target.event.type == VOID
-    return Known(target.identity, entry, is_void, corrected, target.stands, target.put_away_by_void)
+    return Known(target.identity, entry, is_void, corrected, target.stands, target.put_away_by_void, target.event)
 
 
 def _place(target: store.StoredTarget) -> Place:

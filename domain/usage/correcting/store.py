@@ -27,8 +27,9 @@ ORDER BY i.customer_id, i.identity FOR UPDATE OF i
 """
 
 _EVENTS = """
-SELECT k.identity, e.id, e.customer_id, e.source, e.event_id, e.type, e.occurred_at, e.properties::text AS kept, e.cost,
-       e.corrects, e.subscription_id, e.segment_id, g.start_at, g.end_at, g.period_end_at, s.product_id, c.zone,
+SELECT k.identity, e.id, e.customer_id, e.source, e.event_id, e.type, e.occurred_at, e.properties AS kept, e.cost,
+       e.corrects, (SELECT array_agg(m.meter_id ORDER BY m.slot) FROM meter_set m WHERE m.id = e.meter_set) AS meters,
+       e.subscription_id, e.segment_id, g.start_at, g.end_at, g.period_end_at, s.product_id, c.zone,
        p.provider, p.model,
        COALESCE((SELECT sum(x.sign) FROM usage_correction x WHERE x.customer_id = e.customer_id AND x.id = e.id), 0) = 0
            AS stands,
@@ -110,12 +111,21 @@ async def load_targets(driver: Driver, wanted: Mapping[bytes, tuple[CustomerId, 
 
 def _target(row: asyncpg.Record) -> StoredTarget:
     priced_as = (row["provider"], row["model"]) if row["provider"] is not None else None
-    kept = _EXACT_JSON.decode(row["kept"])
+    event = CountedEvent(
+        row["source"],
+        row["event_id"],
+        row["type"],
+        row["occurred_at"],
+        _EXACT_JSON.decode(row["kept"]),
+        row["cost"],
+        priced_as,
+        tuple(row["meters"] or ()),
+    )
     return StoredTarget(
         row["identity"].bytes,
         row["id"].bytes,
         CustomerId(row["customer_id"]),
-        CountedEvent(row["source"], row["event_id"], row["type"], row["occurred_at"], kept, row["cost"], priced_as),
+        event,
         row["corrects"],
         row["subscription_id"],
         row["product_id"],

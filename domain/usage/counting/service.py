@@ -10,8 +10,12 @@ from domain.db import Tx
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, SubscriptionId
+from domain.usage.combination import ALL
 from domain.usage.correcting import service as correcting
 from domain.usage.correction import Chronicle, Toggle
+from domain.usage.counters import service as counters
+from domain.usage.counters.counter import MeterSet
+from domain.usage.counters.store import insert_sets, list_combinations
 from domain.usage.counting import store
 from domain.usage.event import row_id
 from domain.usage.movement import Books, Move, Slow, changes_of
@@ -24,6 +28,7 @@ from domain.usage.tally import (
     Tally,
     add_changes,
     add_entry,
+    add_slow,
     derive_totals,
     judge_combinations,
     level_steps,
@@ -31,6 +36,8 @@ from domain.usage.tally import (
     tally,
 )
 from domain.usage.verdict import Reason, Status, Verdict, rejected
+
+_PLACE_BYTES = 32  # customer and segment
 
 
 class MovedError(Exception):
@@ -118,13 +125,20 @@ async def count(
 
 
 async def write(driver: store.Driver, sums: Tally, known: Collection[bytes]) -> None:
-    """Add sums to totals and hours, running totals first: the first writer of one keeps others from it."""
+    """Add sums to totals and hours, running totals first: the first writer of one keeps others from it.
+
+    The version of a customer is held from before it is checked how many combinations there are until the commit.
+    """
+    packed = await counters.add(driver, sums.packs)
     added = await store.add_totals(driver, sums.totals)
+    await store.raise_versions(driver, sums.customers)
     await _check_room(driver, added, sums.maxima)
+    await _check_room_of_counters(driver, packed, sums.packs.sets)
     await store.add_hours(driver, sums.hours)
     unknown = {key: each for key, each in sums.combinations.items() if key not in known}
     await store.insert_dimension_sets(driver, unknown)
-    await store.raise_versions(driver, sums.customers)
+    sets = {**sums.sets, **sums.packs.sets}
+    await insert_sets(driver, [each for each in sets.values() if each.id not in known])
 
 
 async def _tell_operator(tx: Tx, driver: store.Driver, rows: Iterable[Row]) -> list[tuple[str, str]]:
@@ -143,7 +157,9 @@ async def _tell_operator(tx: Tx, driver: store.Driver, rows: Iterable[Row]) -> l
 def _needs_order(rows: Iterable[Row]) -> bool:
     """Whether any row corrects an event, moves a level, or is counted by a meter that takes the slower path."""
     return any(
-        row.slow or row.envelope.event.corrects is not None or next(iter(level_steps(row)), None) is not None
+        row.slow
+        or row.envelope.event.corrects is not None
+        or (row.counts and next(iter(level_steps(row)), None) is not None)
         for row in rows
     )
 
@@ -223,9 +239,7 @@ def _add_slow(sums: Tally, judged: Judged, ids: Mapping[bytes, bytes]) -> Slow:
             *((toggle.sign, toggle.known.entry, False) for toggle in judged.done.get(row.identity, ())),
             (1, own, True),
         ):
-            if not is_new:
-                add_entry(sums, entry, sign, entry.counts, plain=True)
-            add_entry(sums, entry, sign, entry.slow, plain=False)
+            (add_slow if is_new else add_entry)(sums, entry, sign)
             moves += entry.moves(sign)
     slow = changes_of(moves, judged.books.ladders)
     add_changes(sums, slow)
@@ -243,5 +257,23 @@ async def _check_room(driver: store.Driver, added: set[bytes], maxima: Mapping[b
         for group, ids in found.items()
         if len(ids) > maxima[group]
     }
+    if before:
+        raise FullError(before)
+
+
+async def _check_room_of_counters(driver: store.Driver, added: set[bytes], sets: Mapping[bytes, MeterSet]) -> None:
+    """Do the same for counters, whose combinations are in the rows of all the sets that they are in."""
+    before: dict[bytes, frozenset[bytes]] = {}
+    new = [key for key in added if key[GROUP_BYTES:] != ALL]
+    maxima = {
+        key[:_PLACE_BYTES] + meter.id.bytes: meter.dimension_combinations_max
+        for key in new
+        for meter in sets[key[_PLACE_BYTES:GROUP_BYTES]].meters
+    }
+    found = await list_combinations(driver, maxima) if maxima else {}
+    for group, ids in found.items():
+        if len(ids) > maxima[group]:
+            own = {key[GROUP_BYTES:] for key in new if key[:_PLACE_BYTES] == group[:_PLACE_BYTES]}
+            before[group] = frozenset(ids - own)
     if before:
         raise FullError(before)

@@ -13,8 +13,10 @@ import msgspec
 
 from domain.kernel.ids import CustomerId, SubscriptionId
 from domain.usage.arrays import array, columns
-from domain.usage.resolve import Combination, Row
-from domain.usage.tally import DIGEST_MODULUS, Total, hour_text
+from domain.usage.combination import Combination
+from domain.usage.event import DIGEST_MODULUS
+from domain.usage.resolve import Row
+from domain.usage.tally import Total, hour_text
 from domain.usage.verdict import Reason
 
 # The driver's connection, inside the transaction of a flush.
@@ -37,11 +39,11 @@ WHERE i.customer_id = k.customer_id AND i.identity = k.identity
 
 _INSERT_EVENTS = """
 INSERT INTO usage_event (customer_id, id, received_at, source, event_id, type, subscription_id, segment_id, occurred_at,
-                         properties, cost, price_ids, corrects)
-SELECT a, b, c, d, e, f, g, h, i, j::jsonb, k, l::uuid[], m
+                         properties, meter_set, cost, price_ids, corrects)
+SELECT a, b, c, d, e, f, g, h, i, j, k, l, m::uuid[], n
 FROM unnest($1::text::uuid[], $2::text::uuid[], $3::text::timestamptz[], $4::text[], $5::text[], $6::text[],
-            $7::text::uuid[], $8::text::uuid[], $9::text::timestamptz[], $10::text[], $11::text::numeric[],
-            $12::text[], $13::text[]) AS t (a, b, c, d, e, f, g, h, i, j, k, l, m)
+            $7::text::uuid[], $8::text::uuid[], $9::text::timestamptz[], $10::text[], $11::text::uuid[],
+            $12::text::numeric[], $13::text[], $14::text[]) AS t (a, b, c, d, e, f, g, h, i, j, k, l, m, n)
 """
 
 _INSERT_QUARANTINED = """
@@ -171,6 +173,7 @@ async def insert_events(driver: Driver, rows: Sequence[Row], ids: Mapping[bytes,
         array([place.segment.id.hex for place in places]),
         array([row.occurred_at.isoformat() for row in rows]),
         [row.kept.decode() for row in rows],
+        array([row.meters.id.hex() for row in rows]),
         array(["NULL" if row.cost is None else str(row.cost) for row in rows]),
         [f"{{{','.join(map(str, row.price_ids))}}}" if row.price_ids else None for row in rows],
         [row.envelope.event.corrects for row in rows],

@@ -13,7 +13,7 @@ from domain.kernel.ids import CustomerId, MeterId, SegmentId, SubscriptionId
 from domain.kernel.period import Period
 from domain.plans.exact import EXACT
 from domain.subscriptions.subscription import Segment, Subscription
-from domain.usage import store as usage_store
+from domain.usage.combination import combination_of
 from domain.usage.measure import (
     WHOLE,
     Kept,
@@ -28,7 +28,7 @@ from domain.usage.measure import (
 )
 from domain.usage.measuring import store
 from domain.usage.reading import Combination, MeterUsage, SegmentTotal
-from domain.usage.resolve import combination_of
+from domain.usage.totals import store as totals_store
 
 _Measured = dict[Scope, Fraction | None]
 
@@ -48,7 +48,7 @@ async def totals_of_segments(
 
     What stood at a segment's start and was not touched in it is measured too, without events.
     """
-    found = await usage_store.list_segment_totals(tx, customer_id, segment_ids)
+    found = await totals_store.list_segment_totals(tx, customer_id, segment_ids)
     driver = await tx.raw()
     segments = await store.list_segments(driver, customer_id, segment_ids)
     kinds = await store.list_kinds(driver, {row["product_id"] for row in segments})
@@ -186,7 +186,7 @@ async def _with(
     found = []
     for total in totals:
         if total.meter_id in by_id:
-            named = combination_of(total.meter_id, tuple(total.dimensions), tuple(total.dimensions.values()))
+            named = combination_of(total.meter_id.bytes, tuple(total.dimensions), tuple(total.dimensions.values()))
             scope = (total.meter_id, UUID(bytes=named.id))
             value = rest.pop(scope, None)
             whole = _whole(by_id[total.meter_id], measured)

@@ -5,10 +5,10 @@ from datetime import datetime
 from decimal import Decimal
 
 from domain.plans.exact import EXACT
+from domain.usage.combination import ALL
 from domain.usage.ladder import Ladder, Step
 from domain.usage.movement import Books, LadderKey, Move, Slow, ladder_keys, step_of
 from domain.usage.readings import store
-from domain.usage.resolve import ALL
 
 _NO_KEY = bytes(16)
 _NO_SEGMENT = bytes(16)

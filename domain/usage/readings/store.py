@@ -10,8 +10,9 @@ from typing import Any
 import asyncpg
 
 from domain.usage.arrays import array, columns, instants
+from domain.usage.event import micros
 from domain.usage.ladder import Step, Stretch
-from domain.usage.movement import LadderKey, Move, micros
+from domain.usage.movement import LadderKey, Move
 
 # The driver's connection, inside the transaction of a flush.
 Driver = asyncpg.Connection

@@ -48,7 +48,8 @@ FLUSH_MAX = 2_000
 FLUSH_TIMEOUT_S = 30
 # A flush starts anew when a border moved or a meter became full under it.
 STARTS_MAX = 5
-# Combinations this process knows to be stored; beyond it the memory starts anew, at the cost of writing some again.
+# Combinations and sets of meters this process knows to be stored; beyond it the memory starts anew, at the cost of
+# writing some again.
 COMBINATIONS_MAX = 100_000
 
 
@@ -247,7 +248,7 @@ class Recorder:
         """Note what a commit has stored, and whom to wake."""
         if len(self._known) + len(sums.combinations) > COMBINATIONS_MAX:
             self._known.clear()
-        self._known.update(sums.combinations)
+        self._known.update(sums.combinations, sums.sets, sums.packs.sets)
         for provider, model in sums.unpriced:
             _log.error("usage_unpriced", provider=provider, model=model)
         if sums.customers:

@@ -10,17 +10,18 @@ import msgspec
 
 from domain.db import Tx
 from domain.kernel.ids import CustomerId, MeterId, SegmentId
+from domain.usage.event import DIGEST_MODULUS
 from domain.usage.recount import CountedEvent, Counting
-from domain.usage.tally import DIGEST_MODULUS
 
 # A cursor brings so many events at a time; a reader holds no more of them.
 EVENTS_FETCHED = 2_000
 # Numbers come back as they were stored: a float would lose digits.
 _EXACT_JSON = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
-_EVENT = "e.source, e.event_id, e.type, e.occurred_at, e.properties, e.cost, e.price_ids[1] AS price_id"
+_EVENT = "e.source, e.event_id, e.type, e.occurred_at, e.properties, e.meter_set, e.cost, e.price_ids[1] AS price_id"
 _COUNTINGS = f"""
-SELECT o.sign, o.source, o.event_id, o.type, o.occurred_at, o.properties::text AS kept, o.cost, p.provider, p.model
+SELECT o.sign, o.source, o.event_id, o.type, o.occurred_at, o.properties AS kept, o.cost, p.provider, p.model,
+       s.meters
 FROM (SELECT 1 AS sign, e.received_at AS done_at, e.id AS by_id, {_EVENT}
       FROM usage_event e WHERE e.customer_id = $1::uuid AND e.segment_id = ANY($2::uuid[])
       UNION ALL
@@ -28,12 +29,14 @@ FROM (SELECT 1 AS sign, e.received_at AS done_at, e.id AS by_id, {_EVENT}
       FROM usage_correction c JOIN usage_event e ON e.customer_id = c.customer_id AND e.id = c.id
       WHERE c.customer_id = $1::uuid AND c.segment_id = ANY($2::uuid[])) o
 LEFT JOIN provider_price p ON p.id = o.price_id
+LEFT JOIN LATERAL (SELECT array_agg(m.meter_id ORDER BY m.slot) AS meters FROM meter_set m WHERE m.id = o.meter_set) s
+    ON true
 ORDER BY o.done_at, o.by_id, o.sign
 """  # noqa: S608 -- the columns are a constant
 
 _HOURS = f"""
 SELECT hour_at, sum(quantity) AS quantity, sum(events)::bigint AS events, mod(sum(digest), {DIGEST_MODULUS}) AS digest
-FROM usage_hour
+FROM hour_of_meter
 WHERE customer_id = $1::uuid AND segment_id = $2::uuid AND meter_id = $3::uuid
   AND ($4::uuid IS NULL OR dimensions = $4::uuid)
 GROUP BY hour_at ORDER BY hour_at
@@ -52,6 +55,7 @@ async def stream_events(tx: Tx, customer_id: CustomerId, segment_ids: Collection
             _EXACT_JSON.decode(row["kept"]),
             row["cost"],
             (row["provider"], row["model"]) if row["provider"] is not None else None,
+            tuple(row["meters"] or ()),
         )
         yield Counting(row["sign"], event)
 

@@ -2,28 +2,29 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from uuid import UUID
 
 from domain.access.roles import Permission
 from domain.db import Database, Tx
 from domain.journal import service as journal
 from domain.kernel.call import Call
-from domain.kernel.ids import EventId, ProviderPriceId, SubscriptionId, encode
+from domain.kernel.ids import EventId, SubscriptionId, encode
 from domain.subscriptions.store import share_buckets
 from domain.usage.correcting import service as correcting
 from domain.usage.correction import Known
+from domain.usage.counters.counter import MeterSet, packed, set_of
 from domain.usage.counting import service as counting
 from domain.usage.counting import store as counting_store
 from domain.usage.counting.service import FullError, MovedError, NarrowError
 from domain.usage.event import Envelope, UsageEvent, read_event
 from domain.usage.facts import Rules, Sender
 from domain.usage.recording.store import insert_identities
+from domain.usage.recount import digest_of
 from domain.usage.redriving import store
 from domain.usage.redriving.store import Held
 from domain.usage.resolve import Request, Row
 from domain.usage.snapshots.service import Snapshots
-from domain.usage.tally import Tally, add_digest, add_entry, derive_totals
+from domain.usage.tally import Tally, derive_totals, price_entry
 from domain.usage.verdict import Reason, Status, UsageUnavailable, Verdict
 
 REDRIVE_MAX = 1_000
@@ -190,25 +191,41 @@ async def _price(
     if elsewhere:
         raise NarrowError(elsewhere)
     sums = Tally()
-    costs: dict[EventId, tuple[Held, Decimal, Sequence[ProviderPriceId]]] = {}
+    costs: dict[EventId, store.Cost] = {}
     outcome: dict[EventId, Reason | None] = {}
     for each, row in priced:
         known = stored.get(row.identity)
         if known is not None and known.stands and row.cost is not None:
-            _add_cost(sums, known, row)
-            costs[each.id] = (each, row.cost, row.price_ids)
+            counting_meters = _add_cost(sums, known, row)
+            costs[each.id] = store.Cost(each, row.cost, row.price_ids, counting_meters.id)
             outcome[each.id] = None
-    if sums.hours:
+    if costs:
         derive_totals(sums, None)
         await counting.write(driver, sums, ())
-        await store.save_costs(driver, costs)
+        await store.save_costs(driver, costs.values())
     return outcome
 
 
-def _add_cost(sums: Tally, known: Known, row: Row) -> None:
-    cost = tuple(count for count in row.counts if count.meter.aggregation == "cost")
-    add_entry(sums, known.entry._replace(digest=row.digest), 1, cost, plain=True)
-    add_digest(sums, known.entry, row.digest - known.entry.digest)
+def _add_cost(sums: Tally, known: Known, row: Row) -> MeterSet:
+    """Count an event by the meters of cost too; return all that count it then. Its other totals stay."""
+    assert known.stored is not None, "it was read from the database"
+    cost = [
+        (meter, pack.combination.values, quantity)
+        for pack in row.packs
+        for meter, quantity in zip(pack.counters.meters, pack.quantities, strict=True)
+        if meter.aggregation == "cost"
+    ]
+    counted = [
+        (meter, pack.combination.values, quantity)
+        for pack in known.entry.packs
+        for meter, quantity in zip(pack.counters.meters, pack.quantities, strict=True)
+    ]
+    digest = digest_of(row.customer_id, replace(known.stored, cost=row.cost))
+    price_entry(sums, known.entry, known.entry._replace(packs=packed([*counted, *cost]), digest=digest))
+    meters = [row.request.rules.meters[meter_id] for meter_id in known.stored.meters]
+    counting = set_of([*meters, *(meter for meter, _, _ in cost)])
+    sums.sets[counting.id] = counting
+    return counting
 
 
 async def _close(tx: Tx, call: Call, held: Iterable[Held], outcome: Mapping[EventId, Reason | None]) -> None:

@@ -1,10 +1,10 @@
 """The statements of a re-drive: what stands in quarantine, and what became of it."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -54,9 +54,9 @@ WHERE i.customer_id = k.customer_id AND i.identity = k.identity
 """
 
 _SAVE_COSTS = """
-UPDATE usage_event e SET cost = k.cost, price_ids = k.price_ids::uuid[]
-FROM unnest($1::text::uuid[], $2::text::uuid[], $3::timestamptz[], $4::text::numeric[], $5::text[])
-     AS k (customer_id, id, received_at, cost, price_ids)
+UPDATE usage_event e SET cost = k.cost, price_ids = k.price_ids::uuid[], meter_set = k.meter_set
+FROM unnest($1::text::uuid[], $2::text::uuid[], $3::timestamptz[], $4::text::numeric[], $5::text[], $6::text::uuid[])
+     AS k (customer_id, id, received_at, cost, price_ids, meter_set)
 WHERE e.customer_id = k.customer_id AND e.id = k.id AND e.received_at = k.received_at
 """
 
@@ -80,6 +80,15 @@ class Held:
     occurred_at: datetime
     properties: dict[str, Any]
     reason: Reason
+
+
+class Cost(NamedTuple):
+    """What a counted event turned out to cost; `meter_set` names the meters that count it now."""
+
+    held: Held
+    cost: Decimal
+    price_ids: Sequence[ProviderPriceId]
+    meter_set: bytes
 
 
 async def list_held(
@@ -146,16 +155,16 @@ async def save_identities_counted(driver: Driver, rows: Sequence[Row]) -> None:
         await driver.execute(_COUNT_IDENTITIES, customers, identities)
 
 
-async def save_costs(driver: Driver, priced: Mapping[EventId, tuple[Held, Decimal, Sequence[ProviderPriceId]]]) -> None:
-    """Keep on counted events what they cost, and the rows of the price list that say so."""
+async def save_costs(driver: Driver, priced: Collection[Cost]) -> None:
+    """Keep on counted events what they cost, the rows of the price list that say so, and the meters that count them."""
     if priced:
-        held = [each for each, _, _ in priced.values()]
         await driver.execute(
             _SAVE_COSTS,
-            *_keys(held),
-            [each.received_at for each in held],
-            array([str(cost) for _, cost, _ in priced.values()]),
-            [f"{{{','.join(map(str, ids))}}}" for _, _, ids in priced.values()],
+            *_keys([each.held for each in priced]),
+            [each.held.received_at for each in priced],
+            array([str(each.cost) for each in priced]),
+            [f"{{{','.join(map(str, each.price_ids))}}}" for each in priced],
+            array([each.meter_set.hex() for each in priced]),
         )
 
 

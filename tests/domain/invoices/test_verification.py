@@ -41,7 +41,8 @@ def call(number: int, cost: str | None = "0.5") -> CountedEvent:
     at = make.at("2026-01-02") + timedelta(minutes=number)
     kept = Decimal(cost) if cost else None
     priced = ("gemini", "gemini-2.5-pro") if cost else None
-    return CountedEvent("s", f"e{number}", "llm.call", at, dict(GEMINI), kept, priced)
+    counting = tuple(meter.id for meter in CATALOGUE.meters_for("llm.call") if cost or meter.aggregation != "cost")
+    return CountedEvent("s", f"e{number}", "llm.call", at, dict(GEMINI), kept, priced, counting)
 
 
 def invoice() -> Invoice:
@@ -212,7 +213,12 @@ def requests(*regions: str) -> list[Counting]:
     """Make stored requests of regions, a minute apart."""
     at = make.at("2026-01-02")
     return [
-        Counting(1, CountedEvent("s", f"e{n}", "edge.request", at + timedelta(minutes=n), {"region": each}, None, None))
+        Counting(
+            1,
+            CountedEvent(
+                "s", f"e{n}", "edge.request", at + timedelta(minutes=n), {"region": each}, None, None, (REQUESTS.id,)
+            ),
+        )
         for n, each in enumerate(regions)
     ]
 
@@ -234,9 +240,8 @@ def test_a_quantity_that_is_no_sum_comes_from_the_stored_hours() -> None:
     largest = replace(REQUESTS, aggregation="max", value_properties=("size",))
     catalogue = examples.catalogue(PER_REQUEST)
     rules = replace(rules_of(catalogue, BOOK, "f"), meters={REQUESTS.id: largest})
-    types = {"edge.request": replace(rules.types["edge.request"], meters=((largest, frozenset()),))}
     hours = [examples.total(largest, "7", {"region": "eu"}, events=2)]
-    recount = Recount(CUSTOMER, replace(rules, types=types), [PER_REQUEST], {}, hours=hours)
+    recount = Recount(CUSTOMER, rules, [PER_REQUEST], {}, hours=hours)
     for counting in requests("eu", "eu"):
         counting.event.properties["size"] = 5
         recount.add(counting)

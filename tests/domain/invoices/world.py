@@ -26,7 +26,7 @@ from domain.plans.provider_price import PriceSet
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.subscription import Segment, Subscription
-from domain.usage.resolve import combination_of
+from domain.usage.combination import combination_of
 from domain.usage.store import dimension_set, usage_hour
 from tests import make
 
@@ -92,7 +92,7 @@ class World:
     async def count(self, meter_key: str, quantity: str, *, at: datetime, model: str = "gemini-2.5-pro") -> None:
         """Add usage of a Gemini model to its hour."""
         [meter] = [each for each in self.catalogue.meters.values() if each.key == meter_key]
-        combination = combination_of(meter.id, meter.dimensions, ("gemini", model))
+        combination = combination_of(meter.id.bytes, meter.dimensions, ("gemini", model))
         async with self.db.transaction() as tx:
             segment = await self._segment(tx, at)
             values = dict(zip(meter.dimensions, ("gemini", model), strict=True))

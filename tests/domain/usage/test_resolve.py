@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from domain.kernel.ids import MeterId
-from domain.usage.resolve import ALL, combination_of, hour_of
+from domain.usage.combination import ALL, combination_of
+from domain.usage.resolve import hour_of
 from tests import make
 
 _METER = MeterId(make.new_id())
@@ -35,10 +36,10 @@ def test_an_hour_is_cut_where_its_segment_starts() -> None:
 
 
 def test_a_combination_is_named_by_the_names_and_values_of_its_dimensions() -> None:
-    one = combination_of(_METER, ("provider", "model"), ("gemini", "pro"))
+    one = combination_of(_METER.bytes, ("provider", "model"), ("gemini", "pro"))
     assert one.key == _METER.bytes + one.id
-    assert one.id == combination_of(MeterId(make.new_id()), ("provider", "model"), ("gemini", "pro")).id
-    assert one.id != combination_of(_METER, ("provider", "model"), ("pro", "gemini")).id
-    assert one.id != combination_of(_METER, ("provider",), ("gemini",)).id
-    assert combination_of(_METER, (), ()).id == ALL
-    assert combination_of(_METER, ("region",), ("",)).id != ALL
+    assert one.id == combination_of(make.new_id().bytes, ("provider", "model"), ("gemini", "pro")).id
+    assert one.id != combination_of(_METER.bytes, ("provider", "model"), ("pro", "gemini")).id
+    assert one.id != combination_of(_METER.bytes, ("provider",), ("gemini",)).id
+    assert combination_of(_METER.bytes, (), ()).id == ALL
+    assert combination_of(_METER.bytes, ("region",), ("",)).id != ALL

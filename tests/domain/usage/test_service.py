@@ -32,6 +32,8 @@ NOTHING = {
     "event_identity": 0,
     "usage_event": 0,
     "quarantined_event": 0,
+    "counter_total": 0,
+    "counter_hour": 0,
     "usage_hour": 0,
     "usage_total": 0,
     "usage_level": 0,

@@ -28,7 +28,16 @@ from domain.usage.snapshots.service import Loaders
 from domain.usage.verdict import Verdict
 from tests import make
 
-TABLES = ("event_identity", "usage_event", "quarantined_event", "usage_hour", "usage_total", "usage_level")
+TABLES = (
+    "event_identity",
+    "usage_event",
+    "quarantined_event",
+    "counter_total",
+    "counter_hour",
+    "usage_hour",
+    "usage_total",
+    "usage_level",
+)
 
 
 class Wakeups:

@@ -136,8 +136,9 @@ async def _cost_cap(world: World, subscription: Subscription) -> Fraction:
     "statement",
     [
         "UPDATE invoice_line SET derivation = jsonb_set(derivation, '{quantity}', '\"0.5\"') WHERE kind = 'usage'",
-        "UPDATE usage_hour SET quantity = quantity + 1",
-        "UPDATE usage_total SET events = events + 1",
+        "UPDATE counter_total SET h0 = h0 + 1",
+        "UPDATE counter_total SET q0 = q0 + 1",
+        "UPDATE counter_total SET events = events + 1",
         "DELETE FROM usage_event WHERE event_id = (SELECT min(event_id) FROM usage_event)",
         "DELETE FROM event_identity",
     ],
