@@ -1,13 +1,12 @@
 """The baselines of ingest: the same rows, written by plain statements.
 
 `Direct` records one event in one transaction, as a service without a committer would: it reads and prices the event
-with the domain's own functions, then inserts the identity and the event and adds to the hours, the totals and the
-customer's version. `bare` is the ceiling: the statements of one batch, with all their parameters made beforehand.
+with the domain's own functions, then inserts the identity and the event and adds to the totals with their hour and to
+the customer's version. `bare` is the ceiling: the statements of one batch, with all their parameters made beforehand.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import asyncpg
@@ -15,13 +14,11 @@ import asyncpg
 from bench.world import sender
 from domain.db import Database
 from domain.kernel.call import Call
-from domain.usage.combination import ALL
-from domain.usage.event import Envelope, UsageEvent, read_event, row_id
+from domain.usage.counters.counter import PackSum
+from domain.usage.event import DIGEST_MODULUS, Envelope, UsageEvent, read_event, row_id
 from domain.usage.facts import sender_of
 from domain.usage.resolve import Request, Row, resolve
 from domain.usage.snapshots.service import Snapshots
-
-_MODULUS = 1 << 256
 
 IDENTITIES = """
 INSERT INTO event_identity (customer_id, identity, payload_digest, verdict, received_at)
@@ -32,27 +29,32 @@ ON CONFLICT DO NOTHING RETURNING identity
 _SAME = "SELECT payload_digest FROM event_identity WHERE customer_id = $1::uuid AND identity = $2::uuid"
 EVENTS = """
 INSERT INTO usage_event (customer_id, id, received_at, source, event_id, type, subscription_id, segment_id, occurred_at,
-                         properties, cost, price_ids)
-SELECT a, b, c, d, e, f, g, h, i, j::jsonb, k, l::uuid[]
+                         properties, meter_set, cost, price_ids)
+SELECT a, b, c, d, e, f, g, h, i, j, k, l, m::uuid[]
 FROM unnest($1::text::uuid[], $2::text::uuid[], $3::text::timestamptz[], $4::text[], $5::text[], $6::text[],
-            $7::text::uuid[], $8::text::uuid[], $9::text::timestamptz[], $10::text[], $11::text::numeric[],
-            $12::text[]) AS t (a, b, c, d, e, f, g, h, i, j, k, l)
+            $7::text::uuid[], $8::text::uuid[], $9::text::timestamptz[], $10::text[], $11::text::uuid[],
+            $12::text::numeric[], $13::text[]) AS t (a, b, c, d, e, f, g, h, i, j, k, l, m)
 """
-HOURS = f"""
-INSERT INTO usage_hour AS t (customer_id, segment_id, meter_id, dimensions, hour_at, quantity, events, digest)
-SELECT * FROM unnest($1::text::uuid[], $2::text::uuid[], $3::text::uuid[], $4::text::uuid[], $5::text::timestamptz[],
-            $6::text::numeric[], $7::text::bigint[], $8::text::numeric[])
-ON CONFLICT (customer_id, segment_id, meter_id, dimensions, hour_at) DO UPDATE
-SET quantity = t.quantity + excluded.quantity, events = t.events + excluded.events,
-    digest = mod(t.digest + excluded.digest, {_MODULUS})
-"""  # noqa: S608 -- the number is a constant
-TOTALS = """
-INSERT INTO usage_total AS t (customer_id, segment_id, meter_id, dimensions, quantity, events)
-SELECT * FROM unnest($1::text::uuid[], $2::text::uuid[], $3::text::uuid[], $4::text::uuid[], $5::text::numeric[],
-            $6::text::bigint[])
-ON CONFLICT (customer_id, segment_id, meter_id, dimensions) DO UPDATE
-SET quantity = t.quantity + excluded.quantity, events = t.events + excluded.events
-"""
+
+
+def _totals(slots: int) -> str:
+    """Write the statement that adds to totals and to their newest hour, which is the present one."""
+    running, newest = [f"q{slot}" for slot in range(slots)], [f"h{slot}" for slot in range(slots)]
+    grown = ["events", "hour_events", *running, *newest]
+    return f"""
+    INSERT INTO counter_total AS t (customer_id, segment_id, set_id, dimensions, hour_at, events, hour_events,
+                                    hour_digest, {", ".join((*running, *newest))})
+    SELECT a, b, c, d, e, f, f, g, {", ".join((*running, *running))}
+    FROM unnest($1::text::uuid[], $2::text::uuid[], $3::text::uuid[], $4::text::uuid[], $5::text::timestamptz[],
+                $6::text::bigint[], $7::text::numeric[]
+                {"".join(f", ${slot + 8}::text::numeric[]" for slot in range(slots))})
+         AS u (a, b, c, d, e, f, g, {", ".join(running)})
+    ON CONFLICT (customer_id, segment_id, set_id, dimensions) DO UPDATE
+    SET {", ".join(f"{name} = t.{name} + excluded.{name}" for name in grown)},
+        hour_digest = mod(t.hour_digest + excluded.hour_digest, {DIGEST_MODULUS})
+    """  # noqa: S608 -- only numbers
+
+
 VERSIONS = """
 INSERT INTO usage_version AS t (customer_id, version) SELECT a, 1 FROM unnest($1::text::uuid[]) AS k (a)
 ON CONFLICT (customer_id) DO UPDATE SET version = t.version + 1
@@ -115,7 +117,8 @@ def statements(rows: Sequence[Row]) -> list[tuple[Any, ...]]:
     """Make the statements with their parameters; of rows with one identity the first counts."""
     unique = list({row.identity: row for row in reversed(rows)}.values())
     unique.sort(key=lambda row: (row.customer_id.bytes, row.identity))
-    hours, totals = _sums(unique)
+    totals = _sums(unique)
+    slots = max(len(each.quantities) for each in totals.values())
     return [
         (
             IDENTITIES,
@@ -125,35 +128,30 @@ def statements(rows: Sequence[Row]) -> list[tuple[Any, ...]]:
             _array(row.request.received_text for row in unique),
         ),
         _events(unique),
-        (TOTALS, *_keys(totals), _array(str(each[0]) for each in totals.values()), _counts(totals)),
         (
-            HOURS,
-            *_keys(hours),
-            _array(key[4] for key in hours),
-            _array(str(each[0]) for each in hours.values()),
-            _counts(hours),
-            _array(str(each[2] % _MODULUS) for each in hours.values()),
+            _totals(slots),
+            *(_array(key[place] for key in totals) for place in range(5)),
+            _array(str(each.events) for each in totals.values()),
+            _array(str(each.digest % DIGEST_MODULUS) for each in totals.values()),
+            *(_array(str(each.quantities[slot]) for each in totals.values()) for slot in range(slots)),
         ),
         (VERSIONS, _array(sorted({row.customer_id.hex for row in unique}))),
     ]
 
 
-_Sums = dict[tuple[str, ...], tuple[Decimal, int, int]]
-
-
-def _sums(rows: Sequence[Row]) -> tuple[_Sums, _Sums]:
-    """Sum what rows add to hours and to totals, in the order of the keys."""
-    hours: _Sums = {}
-    totals: _Sums = {}
+def _sums(rows: Sequence[Row]) -> dict[tuple[str, ...], PackSum]:
+    """Sum what rows add to totals and to their hour, in the order of the keys."""
+    totals: dict[tuple[str, ...], PackSum] = {}
     for row in rows:
         assert row.place is not None, "resolved rows have a place"
         segment, hour = row.place.segment.id.hex, row.place.hour_at.isoformat()
-        for count in row.counts:
-            key = (row.customer_id.hex, segment, count.meter.id.hex, count.combination.id.hex())
-            for sums, where in ((hours, (*key, hour)), (totals, key), (totals, (*key[:3], ALL.hex()))):
-                before = sums.get(where, (Decimal(0), 0, 0))
-                sums[where] = (before[0] + count.quantity, before[1] + 1, before[2] + row.digest)
-    return dict(sorted(hours.items())), dict(sorted(totals.items()))
+        [pack] = row.packs
+        key = (row.customer_id.hex, segment, pack.counters.id.hex(), pack.combination.id.hex(), hour)
+        if key in totals:
+            totals[key].add(pack.quantities, 1, row.digest)
+        else:
+            totals[key] = PackSum(pack.quantities, 1, row.digest)
+    return dict(sorted(totals.items()))
 
 
 def _events(rows: Sequence[Row]) -> tuple[Any, ...]:
@@ -170,17 +168,10 @@ def _events(rows: Sequence[Row]) -> tuple[Any, ...]:
         _array(place.segment.id.hex for place in places),
         _array(row.occurred_at.isoformat() for row in rows),
         [row.kept.decode() for row in rows],
+        _array(row.meters.id.hex() for row in rows),
         _array("NULL" if row.cost is None else str(row.cost) for row in rows),
         [f"{{{','.join(map(str, row.price_ids))}}}" if row.price_ids else None for row in rows],
     )
-
-
-def _keys(sums: _Sums) -> list[str]:
-    return [_array(key[place] for key in sums) for place in range(4)]
-
-
-def _counts(sums: _Sums) -> str:
-    return _array(str(each[1]) for each in sums.values())
 
 
 def _array(values: Any) -> str:

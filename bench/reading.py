@@ -22,6 +22,7 @@ from domain.plans import service as plans
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.subscription import Subscription
 from domain.usage import service as usage
+from domain.usage.counters.counter import SLOTS
 from domain.usage.event import BATCH_MAX, UsageEvent
 
 COMBINATIONS = 80
@@ -34,18 +35,23 @@ _MS = 1_000
 
 _COPY_EVENTS = """
 INSERT INTO usage_event (customer_id, id, received_at, source, event_id, type, subscription_id, segment_id, occurred_at,
-                         properties, cost, price_ids)
+                         properties, meter_set, cost, price_ids)
 SELECT e.customer_id, gen_random_uuid(), e.received_at, e.source, e.event_id || '-' || n, e.type, e.subscription_id,
-       e.segment_id, e.occurred_at + n * interval '1 second', e.properties, e.cost, e.price_ids
+       e.segment_id, e.occurred_at + n * interval '1 second', e.properties, e.meter_set, e.cost,
+       e.price_ids
 FROM usage_event e, generate_series(1, $2::int - 1) AS n WHERE e.customer_id = $1
 """
-_COPY_HOURS = """
-INSERT INTO usage_hour SELECT c.*
-FROM usage_hour h, generate_series(1, $2::int - 1) AS n,
-     jsonb_populate_record(h, jsonb_build_object('hour_at', h.hour_at + n * interval '1 hour')) AS c
-WHERE h.customer_id = $1
-"""
-_RAISE_TOTALS = "UPDATE usage_total SET quantity = quantity * $2::int, events = events * $2::int WHERE customer_id = $1"
+_COPY_HOURS = f"""
+INSERT INTO counter_hour (customer_id, segment_id, set_id, dimensions, hour_at, events, digest,
+                          {", ".join(f"q{slot}" for slot in range(SLOTS))})
+SELECT customer_id, segment_id, set_id, dimensions, hour_at - n * interval '1 hour', hour_events, hour_digest,
+       {", ".join(f"h{slot}" for slot in range(SLOTS))}
+FROM counter_total, generate_series(1, $2::int - 1) AS n WHERE customer_id = $1
+"""  # noqa: S608 -- made of constants of this module
+_RAISE_TOTALS = f"""
+UPDATE counter_total SET events = events * $2::int, {", ".join(f"q{slot} = q{slot} * $2::int" for slot in range(SLOTS))}
+WHERE customer_id = $1
+"""  # noqa: S608 -- the same
 _HOURS = 31 * 24
 
 
@@ -89,7 +95,7 @@ async def _fill(running: Servers, db: Database, database: str, name: str, events
         await connection.execute(_COPY_EVENTS, customer_id, events // COMBINATIONS)
         await connection.execute(_COPY_HOURS, customer_id, min(_HOURS, events // COMBINATIONS))
         await connection.execute(_RAISE_TOTALS, customer_id, events // COMBINATIONS)
-        await connection.execute("VACUUM ANALYZE usage_event, usage_hour, usage_total")
+        await connection.execute("VACUUM ANALYZE usage_event, counter_hour, counter_total")
     finally:
         await connection.close()
     async with db.transaction() as tx:

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from domain.kernel.errors import DomainError, Kind
 
+# An exact number; a whole one may be an int, which is faster to add.
+Quantity = int | Decimal
 # A result that does not fit is a fault, never a rounding.
 EXACT: Final = Context(prec=100, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
 # Definitions repeat the same few numbers; the cache is bounded because operators may publish others.

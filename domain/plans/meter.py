@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from domain.kernel.ids import MeterId, ProductId
-from domain.plans.exact import EXACT
+from domain.plans.exact import EXACT, Quantity
 
 DIMENSIONS_MAX = 5
 DIMENSION_COMBINATIONS_MAX = 1_000
@@ -30,8 +30,6 @@ Aggregation = Literal[
 ]
 WhenMissing = Literal["refuse", "skip", "one"]
 Operation = Literal["add", "remove", "set"]
-# An exact number; a whole one may be an int, which is faster to add.
-Quantity = int | Decimal
 
 # Kinds that are nothing but the sum of what each event adds.
 _COUNTERS = frozenset({"count", "sum", "cost"})

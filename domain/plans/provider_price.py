@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeVar
 
 from domain.kernel.ids import ProviderPriceId
-from domain.plans.exact import EXACT
+from domain.plans.exact import EXACT, Quantity
 
 # The currency of every provider's list. A plan in another one needs a conversion rate, which no plan has yet.
 LIST_CURRENCY: Final = "USD"
@@ -115,18 +115,59 @@ class Unpriced:
     pools: tuple[str, ...]
 
 
+_T = TypeVar("_T")
+_REMEMBERED_MAX = 4_096
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _Row = tuple[datetime, datetime | None, Decimal, ProviderPriceId, Decimal, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
+class Tariff:
+    """The rows that price a model's calls in [valid_from, valid_to), by pool; a pool without one is not among them."""
+
+    provider: str
+    model: str
+    valid_from: datetime
+    valid_to: datetime
+    rows: Mapping[str, _Row]
+    has_request: bool
+
+    def cost_of(self, quantities: Mapping[str, Quantity]) -> PricedCost | Unpriced:
+        """Price one call by its quantities >= 0 by pool.
+
+        A call is one request: where the model has a request row and no number of requests is given, one is charged.
+        """
+        if self.has_request and "request" not in quantities:
+            quantities = {**quantities, "request": 1}
+        if not quantities:
+            return Unpriced(self.provider, self.model, ())
+        cost, applied, missing = Decimal(0), [], []
+        for pool, quantity in quantities.items():
+            if not quantity:
+                continue
+            row = self.rows.get(pool)
+            if row is None:
+                missing.append(pool)
+                continue
+            cost = EXACT.fma(row[2], quantity, cost)
+            applied.append((pool, row[3], row[4], row[5]))
+        return Unpriced(self.provider, self.model, tuple(missing)) if missing else PricedCost(cost, tuple(applied))
+
+
+@dataclass(frozen=True, slots=True)
 class PriceBook:
-    """The whole list at one instant. Callers keep it while `catalogue_fingerprint` stays the same."""
+    """The whole list at one instant. Callers keep it while `catalogue_fingerprint` stays the same.
+
+    It remembers the names and tariffs it was asked for; calls name a few models over and over.
+    """
 
     fingerprint: str
     providers: tuple[Provider, ...]
     _provider_names: Mapping[str, str]
     _aliases: Mapping[str, Mapping[str, str]]
     _rows: Mapping[tuple[str, str, str], tuple[_Row, ...]]
+    _names: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict, compare=False, repr=False)
+    _tariffs: dict[tuple[str, str], Tariff] = field(default_factory=dict, compare=False, repr=False)
 
     def provider_of(self, name: str) -> str:
         """Return the key of a provider reported under any of its names; an unknown one in lower case."""
@@ -137,44 +178,57 @@ class PriceBook:
         """Return the model of a provider (by its key) that a reported name means; see `normalise_model`."""
         return normalise_model(provider, name, self._aliases.get(provider, {}))
 
+    def names_of(self, provider: str, model: str) -> tuple[str, str]:
+        """Return the names of provider and model that reported ones mean."""
+        found = self._names.get((provider, model))
+        if found is None:
+            key = self.provider_of(provider)
+            found = (key, self.model_of(key, model))
+            _remember(self._names, (provider, model), found)
+        return found
+
     def cost_of(
-        self, provider: str, model: str, quantities: Mapping[str, Decimal], at: datetime
+        self, provider: str, model: str, quantities: Mapping[str, Quantity], at: datetime
     ) -> PricedCost | Unpriced:
         """Price one call at the instant it occurred, from quantities >= 0 by pool.
 
         Names need not be normalised. A pool without a row is charged as its parent. A call is one request: where the
         model has a request row and no number of requests is given, one is charged.
         """
-        provider = self.provider_of(provider)
-        model = self.model_of(provider, model)
-        if "request" not in quantities and self._in_force(provider, model, "request", at):
-            quantities = {**quantities, "request": Decimal(1)}
-        if not quantities:
-            return Unpriced(provider, model, ())
-        cost, applied, missing = Decimal(0), [], []
-        for pool, quantity in quantities.items():
-            if not quantity:
-                continue
-            row = self._row_for(provider, model, pool, at)
-            if row is None:
-                missing.append(pool)
-                continue
-            _, _, unit_amount, price_id, amount, per = row
-            cost = EXACT.fma(unit_amount, quantity, cost)
-            applied.append((pool, price_id, amount, per))
-        return Unpriced(provider, model, tuple(missing)) if missing else PricedCost(cost, tuple(applied))
+        return self.tariff_of(*self.names_of(provider, model), at).cost_of(quantities)
 
-    def _row_for(self, provider: str, model: str, pool: str, at: datetime) -> _Row | None:
-        row = self._in_force(provider, model, pool, at)
-        parent = POOLS.get(pool)
-        return row if row or parent is None else self._in_force(provider, model, parent, at)
+    def tariff_of(self, provider: str, model: str, at: datetime) -> Tariff:
+        """Return what prices the calls of a model at an instant, by the names of the list."""
+        found = self._tariffs.get((provider, model))
+        if found is None or not found.valid_from <= at < found.valid_to:
+            found = self._tariff(provider, model, at)
+            _remember(self._tariffs, (provider, model), found)
+        return found
 
-    def _in_force(self, provider: str, model: str, pool: str, at: datetime) -> _Row | None:
+    def _tariff(self, provider: str, model: str, at: datetime) -> Tariff:
         known = model in self._aliases.get(provider, {})
-        for row in self._rows.get((provider, model if known else ANY_MODEL, pool), ()):
-            if row[0] <= at and (row[1] is None or at < row[1]):
-                return row
-        return None
+        listed = {pool: self._rows.get((provider, model if known else ANY_MODEL, pool), ()) for pool in POOLS}
+        borders = {border for rows in listed.values() for row in rows for border in row[:2] if border is not None}
+        in_force = {pool: row for pool, rows in listed.items() if (row := _in_force(rows, at)) is not None}
+        rows = {
+            pool: row
+            for pool, parent in POOLS.items()
+            if (row := in_force.get(pool) or (in_force.get(parent) if parent else None)) is not None
+        }
+        valid_from = max((border for border in borders if border <= at), default=_FIRST)
+        valid_to = min((border for border in borders if border > at), default=_LAST)
+        return Tariff(provider, model, valid_from, valid_to, rows, "request" in in_force)
+
+
+def _in_force(rows: Iterable[_Row], at: datetime) -> _Row | None:
+    return next((row for row in rows if row[0] <= at and (row[1] is None or at < row[1])), None)
+
+
+def _remember(memory: dict[tuple[str, str], _T], key: tuple[str, str], value: _T) -> None:
+    """Keep a value; a memory that is full starts anew, since names come from outside."""
+    if len(memory) >= _REMEMBERED_MAX:
+        memory.clear()
+    memory[key] = value
 
 
 def price_book_of(

@@ -185,18 +185,24 @@ def _is_text(text: str, length_max: int) -> bool:
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def _read_properties(sent: Mapping[str, Any]) -> dict[str, Scalar] | Verdict:
+def _read_properties(sent: Mapping[str, Any]) -> Mapping[str, Scalar] | Verdict:
+    """Check names and values. What came in its plain form is returned as it is."""
     if len(sent) > PROPERTIES_MAX:
         return rejected(Reason.TOO_MANY_PROPERTIES)
-    read: dict[str, Scalar] = {}
+    changed: dict[str, Scalar] = {}
     for name, value in sent.items():
         if not 0 < len(name) <= NAME_LENGTH_MAX:
             return rejected(Reason.TEXT_MALFORMED, "the name of a property")
-        plain = _read_value(value)
-        if isinstance(plain, Verdict):
-            return plain
-        read[name] = plain
-    return read
+        kind = type(value)
+        if kind is str and len(value) <= TEXT_LENGTH_MAX:
+            continue
+        if kind is not int or not -_WHOLE_BOUND < value < _WHOLE_BOUND:
+            plain = _read_value(value)
+            if isinstance(plain, Verdict):
+                return plain
+            if plain is not value:
+                changed[name] = plain
+    return {**sent, **changed} if changed else sent
 
 
 def _read_value(value: object) -> Scalar | Verdict:

@@ -12,6 +12,7 @@ import msgspec
 from domain.access.roles import Permission
 from domain.kernel.call import Call
 from domain.kernel.ids import NOBODY, CustomerId, IdMalformed, ProviderPriceId, decode
+from domain.plans.exact import Quantity
 from domain.plans.meter import Contribution, Meter, Operation, WrongValue, contribution
 from domain.plans.meter_definition import VOID
 from domain.plans.provider_price import POOL_OF_PROPERTY, PricedCost
@@ -263,10 +264,11 @@ def _price(rules: Rules, sent: Mapping[str, Scalar], at: datetime) -> _Priced | 
     quantities = _quantities(sent)
     if isinstance(quantities, Verdict):
         return quantities
-    properties = _normalised(rules, sent)
-    priced = rules.book.cost_of(str(properties["provider"]), str(properties["model"]), quantities, at)
+    provider, model = rules.book.names_of(_text(sent.get("provider")), _text(sent.get("model")))
+    properties = {**sent, "provider": provider, "model": model}
+    priced = rules.book.tariff_of(provider, model, at).cost_of(quantities)
     if isinstance(priced, PricedCost):
-        return _Priced(properties, priced.cost, tuple(row[1] for row in priced.rows))
+        return _Priced(properties, priced.cost, tuple([row[1] for row in priced.rows]))
     return _Priced(properties)
 
 
@@ -277,31 +279,25 @@ def count_of(meter: Meter, added: Contribution) -> Count:
     return Count(meter, combination, added.quantity, key, added.operation)
 
 
-def _quantities(properties: Mapping[str, Scalar]) -> dict[str, Decimal] | Verdict:
+def _quantities(properties: Mapping[str, Scalar]) -> dict[str, Quantity] | Verdict:
     """Read the quantities by pool. Pools are mutually exclusive, and each is a number of at least 0."""
-    quantities = {}
-    for name, pool in POOL_OF_PROPERTY.items():
-        if name in properties:
-            value = properties[name]
-            if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
-                return quarantined(Reason.WRONG_TYPE, name)
-            if value < 0:
-                return rejected(Reason.NEGATIVE_VALUE, name)
-            quantities[pool] = Decimal(value)
+    quantities: dict[str, Quantity] = {}
+    for name, value in properties.items():
+        pool = POOL_OF_PROPERTY.get(name)
+        if pool is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
+            return quarantined(Reason.WRONG_TYPE, name)
+        if value < 0:
+            return rejected(Reason.NEGATIVE_VALUE, name)
+        quantities[pool] = value
     return quantities
-
-
-def _normalised(rules: Rules, properties: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """Replace the reported names of provider and model by those of the price list."""
-    provider = rules.book.provider_of(_text(properties.get("provider")))
-    model = rules.book.model_of(provider, _text(properties.get("model")))
-    return {**properties, "provider": provider, "model": model}
 
 
 def listed_names(row: Row) -> tuple[str, str]:
     """Return provider and model of a call under the names of the price list."""
-    named = _normalised(row.request.rules, row.envelope.properties)
-    return str(named["provider"]), str(named["model"])
+    sent = row.envelope.properties
+    return row.request.rules.book.names_of(_text(sent.get("provider")), _text(sent.get("model")))
 
 
 def _text(value: Scalar) -> str:

@@ -11,8 +11,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from domain.plans.exact import EXACT
-from domain.plans.meter import Meter, Quantity, WrongValue, dimensions_of, quantity_of, selects
+from domain.plans.exact import EXACT, Quantity
+from domain.plans.meter import Meter, WrongValue, dimensions_of, quantity_of, selects
 from domain.usage.combination import Combination, combination_of
 
 # Columns for sums in the tables of counters.
