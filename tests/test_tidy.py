@@ -214,11 +214,14 @@ def domain_errors(sources: Sequence[Source]) -> Iterator[tuple[Source, ast.Class
         for node in ast.walk(source.tree)
         if isinstance(node, ast.ClassDef)
     ]
+
+    def is_derived(node: ast.ClassDef) -> bool:
+        return bool(family & {ast.unparse(base).split(".")[-1] for base in node.bases})
+
+    # A class of another family may carry the name of an error, as GraphQL's problems do: its own bases decide.
     for _ in range(3):
-        family |= {
-            node.name for _, node in classes if family & {ast.unparse(base).split(".")[-1] for base in node.bases}
-        }
-    return ((source, node) for source, node in classes if node.name in family - {"DomainError"})
+        family |= {node.name for _, node in classes if is_derived(node)}
+    return ((source, node) for source, node in classes if is_derived(node))
 
 
 def class_constant(node: ast.ClassDef, name: str) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from domain.plans.line import round_units
+
 if TYPE_CHECKING:
     from api.conformance.system import System
 
@@ -101,6 +103,11 @@ def instant(text: str, zone: str = "UTC") -> datetime:
     """Read an instant, or a plain date as the local midnight with which it begins."""
     found = datetime.fromisoformat(text)
     return (found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
+
+
+def shown(value: Fraction | None, digits: int = 2) -> Fraction | None:
+    """Round a figure half-up as cases print it: to two digits where they do not say otherwise."""
+    return None if value is None else round_units(value, "nearest", digits)
 
 
 def number(value: Any) -> Fraction:

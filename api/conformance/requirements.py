@@ -7,9 +7,11 @@ from importlib import resources
 from typing import Any
 from uuid import UUID
 
+from api.conformance import limits
 from api.conformance.case import Area, Found, Given, NotBuilt, number
 from api.conformance.system import NOON, System, current_usage, event
 from domain.kernel.ids import ProviderPriceId
+from domain.limits.fitting import Offer, cheapest_fit
 from domain.limits.status import percent_of
 from domain.plans.definition import PlanDefinition, read_product
 from domain.plans.price_list import read_price_list
@@ -107,8 +109,33 @@ def _plan_limits(given: Given) -> Found:
     keys = ("modules", "deployments", "requests", "build_minutes", "collaborators")
     found: dict[str, Any] = {key: amounts.get(key) for key in keys}
     found["bandwidth_gb"] = number(amounts["bandwidth"]) / _GIGABYTE if "bandwidth" in amounts else None
-    monthly = [price for price in plan.prices if price.interval == "month" and price.currency == "USD"]
-    return {**found, "price_monthly": monthly[0].definition["amount"]}
+    return {**found, "price_monthly": _fee(plan, "month")}
+
+
+def _offers() -> list[Offer]:
+    """Return the plans of the delivered edge catalogue, each with its monthly fee and its limits."""
+    return [
+        Offer(
+            plan.key,
+            number(_fee(plan, "month")),
+            {each.key: None if each.amount is None else number(each.amount) for each in plan.entitlements},
+        )
+        for plan in read_product(_delivered("edge.json")).plans
+    ]
+
+
+def _fee(plan: PlanDefinition, interval: str) -> str:
+    [fee] = [price for price in plan.prices if price.interval == interval and price.currency == LIST_CURRENCY]
+    return str(fee.definition["amount"])
+
+
+def _fits_plan(given: Given) -> Found:
+    needs = {key: number(needed) for key, needed in given["usage"].items()}
+    if "bandwidth_gb" in needs:
+        needs["bandwidth"] = needs.pop("bandwidth_gb") * _GIGABYTE
+    fit = cheapest_fit(_offers(), needs)
+    blocking = {"bandwidth_gb" if each.key == "bandwidth" else each.key for each in fit.blocking}
+    return {"smallest_plan": fit.plan, "blocking": [key for key in given["usage"] if key in blocking]}
 
 
 async def _breakdown_sum(system: System, given: Given) -> Found:
@@ -131,6 +158,12 @@ AREA = Area(
         "token_cost": _token_cost,
         "flat_cost": _flat_cost,
         "plan_limits": _plan_limits,
+        "fits_plan": _fits_plan,
+        "limit_check": limits.limit_check,
+        "overage_grace": limits.overage_grace,
+        "alert_severity": limits.alert_severity,
+        "threshold_crossing": limits.threshold_crossing,
+        "projection": limits.projection,
     },
     served={"breakdown_sum": _breakdown_sum},
 )

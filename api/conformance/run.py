@@ -15,6 +15,7 @@ from api.conformance import (
     aggregations,
     billing_dates,
     charge_models,
+    credits_entitlements,
     idempotency,
     invoice_math,
     proration,
@@ -35,6 +36,7 @@ AREAS: Mapping[str, Area] = {
     "billing_dates": billing_dates.AREA,
     "proration": proration.AREA,
     "invoice_math": invoice_math.AREA,
+    "credits_entitlements": credits_entitlements.AREA,
 }
 _NO_AREA = Area({})
 _DATABASE = "conformance"

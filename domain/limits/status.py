@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 
+from domain.limits.policy import Limit, bound, limit_of
 from domain.plans.plan import Entitlement, Policy
 
 # Percentages are cut after this many digits, never rounded up: 100 means that the limit is reached.
@@ -39,17 +40,22 @@ class LimitStatus:
     resets_at: datetime | None
 
 
-def status_of(entitlement: Entitlement, used: Decimal, *, unit: str, resets_at: datetime | None) -> LimitStatus:
-    """Compare what was used with an entitlement of the kind limit."""
-    assert entitlement.policy is not None, "a limit has a policy"
+def status_of(
+    entitlement: Entitlement, used: Decimal, *, unit: str, resets_at: datetime | None, in_grace: bool = True
+) -> LimitStatus:
+    """Compare what was used with an entitlement of the kind limit.
+
+    A soft limit is read as in its hours of grace, unless told that they are over.
+    """
+    limit = limit_of(entitlement)
     return LimitStatus(
         entitlement.key,
         entitlement.description,
-        entitlement.policy,
+        limit.policy,
         entitlement.amount,
         used,
         percent_of(used, entitlement.amount),
-        _state(entitlement, Fraction(used)),
+        state_of(limit, Fraction(used), bound(limit, in_grace=in_grace)),
         unit,
         resets_at,
     )
@@ -63,13 +69,10 @@ def percent_of(used: Decimal, limit: Decimal | None) -> Decimal | None:
     return Decimal(cut.numerator // cut.denominator).scaleb(-_PERCENT_DIGITS)
 
 
-def _state(entitlement: Entitlement, used: Fraction) -> LimitState:
-    if entitlement.amount is None or used < Fraction(entitlement.amount):
+def state_of(limit: Limit, used: Fraction, upto: Fraction | None) -> LimitState:
+    """Say where usage stands, given the bound that holds at the time; None: nothing is ever refused."""
+    if limit.amount is None or used < limit.amount:
         return LimitState.OK
-    limit = Fraction(entitlement.amount)
-    if used == limit:
+    if used == limit.amount:
         return LimitState.AT_LIMIT
-    if entitlement.policy == "observe":
-        return LimitState.OVER_SOFT_LIMIT
-    bound = limit * (entitlement.soft_percent or 100) / 100
-    return LimitState.OVER_SOFT_LIMIT if used <= bound else LimitState.BLOCKED
+    return LimitState.OVER_SOFT_LIMIT if upto is None or used <= upto else LimitState.BLOCKED

@@ -69,3 +69,11 @@ def test_percentages_are_exact_and_never_rounded_up_to_the_limit() -> None:
     assert percent_of(Decimal("999999999.99"), Decimal(10**9)) == Decimal("99.999999")
     assert percent_of(Decimal(5), None) is None
     assert percent_of(Decimal(5), Decimal(0)) is None
+
+
+@pytest.mark.parametrize(
+    ("used", "state"), [("100", LimitState.AT_LIMIT), ("101", LimitState.BLOCKED), ("99", LimitState.OK)]
+)
+def test_once_its_grace_is_over_a_soft_limit_is_read_as_a_hard_one(used: str, state: LimitState) -> None:
+    entitlement = _entitlement("100", "soft", 110)
+    assert status_of(entitlement, Decimal(used), unit="request", resets_at=_END, in_grace=False).state is state

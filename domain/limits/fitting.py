@@ -1,0 +1,81 @@
+"""Which plan is large enough, and which of those is the cheapest (SEMANTICS 5.6)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from domain.kernel.ids import ProductId
+from domain.plans.plan import Catalogue, PriceNotFound
+from domain.plans.price import rate
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A plan as a buyer compares it: its monthly fee in major units, and its limits by their keys (None: unlimited)."""
+
+    plan: str
+    fee: Fraction
+    limits: Mapping[str, Fraction | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """A need above a plan's limit; `key` names the limit."""
+
+    key: str
+    needed: Fraction
+    limit: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The cheapest plan that holds what is needed, None where no plan does.
+
+    `blocking` is what rules out the next cheaper plan, or the dearest one where no plan fits.
+    """
+
+    plan: str | None
+    blocking: tuple[Excess, ...]
+
+
+def excesses(offer: Offer, needs: Mapping[str, Fraction]) -> tuple[Excess, ...]:
+    """Return what an offer does not hold within its limits, in the order of the needs.
+
+    What a soft limit tolerates for some hours is no reason to buy a plan, so only the limits themselves count. A need
+    for which a plan has no limit is held.
+    """
+    found = []
+    for key, needed in needs.items():
+        limit = offer.limits.get(key)
+        if limit is not None and needed > limit:
+            found.append(Excess(key, needed, limit))
+    return tuple(found)
+
+
+def cheapest_fit(offers: Iterable[Offer], needs: Mapping[str, Fraction]) -> Fit:
+    """Return the cheapest offer that holds every need; of two with one fee, the one that comes first."""
+    blocking: tuple[Excess, ...] = ()
+    for offer in sorted(offers, key=lambda offer: offer.fee):
+        found = excesses(offer, needs)
+        if not found:
+            return Fit(offer.plan, blocking)
+        blocking = found
+    return Fit(None, blocking)
+
+
+def offers_of(catalogue: Catalogue, product_id: ProductId, currency: str) -> list[Offer]:
+    """Return the plans of a product that are sold by the month in a currency, lowest rank first."""
+    offers = []
+    for plan in catalogue.plans_of(product_id):
+        version = catalogue.current_version_of(plan.id)
+        try:
+            fee = catalogue.fee_price(version.id, "month", currency)
+        except PriceNotFound:
+            continue
+        limits = {
+            each.key: None if each.amount is None else Fraction(each.amount)
+            for each in version.entitlements
+            if each.kind == "limit"
+        }
+        offers.append(Offer(plan.key, rate(fee, Fraction(1)).amount, limits))
+    return offers

@@ -1,0 +1,36 @@
+"""Where a period's usage or cost is heading: linear over the time that has passed (SEMANTICS 5.7 and 9)."""
+
+import math
+from datetime import datetime, timedelta
+from fractions import Fraction
+
+from domain.kernel.period import Period
+
+# Less time than this says nothing about a month.
+FIRST_DAY = timedelta(days=1)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def projected(used: Fraction, period: Period, at: datetime) -> Fraction | None:
+    """Return what a period will have come to at its end at the present rate; exact, in the unit of `used`.
+
+    None in the period's first 24 hours. Once the period is over it is what was used.
+    """
+    elapsed = min(at, period.end) - period.start
+    if elapsed < FIRST_DAY:
+        return None
+    return used * Fraction(period.length // _MICROSECOND, elapsed // _MICROSECOND)
+
+
+def reaches_at(used: Fraction, limit: Fraction | None, period: Period, at: datetime) -> datetime | None:
+    """Return when usage will reach a limit at the present rate, to the microsecond.
+
+    None in the first 24 hours, without a limit, with a limit that is reached already, and where the period ends first.
+    """
+    expected = projected(used, period, at)
+    if limit is None or expected is None or used >= limit or expected < limit:
+        return None
+    # Where the end of the period is expected above the limit, something was used and the limit is on the way.
+    elapsed = (at - period.start) // _MICROSECOND
+    reaches = period.start + math.ceil(elapsed * limit / used) * _MICROSECOND
+    return reaches if reaches in period else None
