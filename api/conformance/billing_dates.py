@@ -86,7 +86,7 @@ def _next_boundary(given: Given) -> Found:
     return {"next": found.start if is_here else found.end}
 
 
-def _subscription(given: Given, anchor_at: datetime, started_at: datetime, ends_at: datetime | None) -> Subscription:
+def subscription_on(given: Given, anchor_at: datetime, started_at: datetime, ends_at: datetime | None) -> Subscription:
     """Make a subscription on the grid of a case."""
     zone, interval = given.get("timezone", "UTC"), _INTERVALS[given.get("every", "P1M")]
     return Subscription(
@@ -124,7 +124,7 @@ def _billed_period_at_run(given: Given) -> Found:
         raise NotBuilt("alignment to the calendar")
     anchor_at, _, interval = _grid(given)
     run_at = _at(given, "run_at")
-    subscription = _subscription(given, anchor_at, anchor_at, None)
+    subscription = subscription_on(given, anchor_at, anchor_at, None)
     if given["mode"] == "advance":
         return _span(fee_periods_begun(subscription, (), run_at)[-1].service)
     if interval is not Interval.MONTH:
@@ -139,13 +139,13 @@ def _span(period: Period) -> Found:
 
 def _advance_billed_through(given: Given) -> Found:
     anchor_at, _, _ = _grid(given)
-    begun = fee_periods_begun(_subscription(given, anchor_at, anchor_at, None), (), _at(given, "target"))
+    begun = fee_periods_begun(subscription_on(given, anchor_at, anchor_at, None), (), _at(given, "target"))
     return {"billed_through": begun[-1].service.end, "whole_periods": len(begun)}
 
 
 def _period_capped_by_end(given: Given) -> Found:
     start, ends_at = _at(given, "start"), _at(given, "subscription_end")
-    stretch, _ = first_stretch(_subscription(given, _at(given, "next_boundary"), start, ends_at), start)
+    stretch, _ = first_stretch(subscription_on(given, _at(given, "next_boundary"), start, ends_at), start)
     return {"period_end": stretch.end}
 
 

@@ -7,7 +7,7 @@ from importlib import resources
 from typing import Any
 from uuid import UUID
 
-from api.conformance import limits
+from api.conformance import dunning, limits
 from api.conformance.case import Area, Found, Given, NotBuilt, number
 from api.conformance.system import NOON, System, current_usage, event
 from domain.kernel.ids import ProviderPriceId
@@ -164,6 +164,8 @@ AREA = Area(
         "alert_severity": limits.alert_severity,
         "threshold_crossing": limits.threshold_crossing,
         "projection": limits.projection,
+        "dunning_plan": dunning.dunning_plan,
+        "grace": dunning.grace,
     },
     served={"breakdown_sum": _breakdown_sum},
 )

@@ -16,6 +16,7 @@ from api.conformance import (
     billing_dates,
     charge_models,
     credits_entitlements,
+    dunning,
     idempotency,
     invoice_math,
     proration,
@@ -37,6 +38,7 @@ AREAS: Mapping[str, Area] = {
     "proration": proration.AREA,
     "invoice_math": invoice_math.AREA,
     "credits_entitlements": credits_entitlements.AREA,
+    "dunning": dunning.AREA,
 }
 _NO_AREA = Area({})
 _DATABASE = "conformance"
