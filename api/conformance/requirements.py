@@ -7,15 +7,18 @@ from importlib import resources
 from typing import Any
 from uuid import UUID
 
-from api.conformance import dunning, limits
-from api.conformance.case import Area, Found, Given, NotBuilt, number
+from api.conformance import dunning, limits, metrics
+from api.conformance.case import Area, Found, Given, NotBuilt, number, shown
 from api.conformance.system import NOON, System, current_usage, event
+from domain.analytics.recurring import Every
+from domain.analytics.recurring import monthly as monthly_amount
 from domain.kernel.ids import ProviderPriceId
 from domain.limits.fitting import Offer, cheapest_fit
 from domain.limits.status import percent_of
 from domain.plans.definition import PlanDefinition, read_product
 from domain.plans.price_list import read_price_list
 from domain.plans.provider_price import LIST_CURRENCY, POOLS, PriceBook, PricedCost, ProviderPrice, price_book_of
+from domain.plans.yearly import saving_percent, yearly_fee
 from domain.usage.verdict import Status
 
 _NO_ID = ProviderPriceId(UUID(int=0))
@@ -138,6 +141,22 @@ def _fits_plan(given: Given) -> Found:
     return {"smallest_plan": fit.plan, "blocking": [key for key in given["usage"] if key in blocking]}
 
 
+def _annual_price(given: Given) -> Found:
+    """Read the yearly fee of a delivered plan with that monthly fee and saving; without one, ask what it would be."""
+    monthly, percent = Decimal(given["monthly"]), Decimal(given["discount_percent"])
+    annual = number(yearly_fee(monthly, percent, LIST_CURRENCY).major)
+    for name in ("edge.json", "llm.json"):
+        for plan in read_product(_delivered(name)).plans:
+            sold = {interval: Decimal(_fee(plan, interval)) for interval in ("month", "year") if _sells(plan, interval)}
+            if sold.get("month") == monthly and "year" in sold and saving_percent(monthly, sold["year"]) == percent:
+                annual = number(sold["year"])
+    return {"annual": annual, "mrr": shown(monthly_amount(annual, Every(1, "year")))}
+
+
+def _sells(plan: PlanDefinition, interval: str) -> bool:
+    return any(price.interval == interval and price.currency == LIST_CURRENCY for price in plan.prices)
+
+
 async def _breakdown_sum(system: System, given: Given) -> Found:
     """Record one event for each part and read back the sums over all combinations of dimensions."""
     customer, subscription = await system.subscriber(NOON)
@@ -159,11 +178,15 @@ AREA = Area(
         "flat_cost": _flat_cost,
         "plan_limits": _plan_limits,
         "fits_plan": _fits_plan,
+        "annual_price": _annual_price,
         "limit_check": limits.limit_check,
         "overage_grace": limits.overage_grace,
         "alert_severity": limits.alert_severity,
         "threshold_crossing": limits.threshold_crossing,
         "projection": limits.projection,
+        "plan_revenue": metrics.plan_revenue,
+        "arpu": metrics.arpu_of_mrr,
+        "conversion": metrics.conversion,
         "dunning_plan": dunning.dunning_plan,
         "grace": dunning.grace,
     },

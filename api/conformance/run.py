@@ -19,6 +19,7 @@ from api.conformance import (
     dunning,
     idempotency,
     invoice_math,
+    metrics,
     proration,
     requirements,
 )
@@ -39,6 +40,7 @@ AREAS: Mapping[str, Area] = {
     "invoice_math": invoice_math.AREA,
     "credits_entitlements": credits_entitlements.AREA,
     "dunning": dunning.AREA,
+    "metrics": metrics.AREA,
 }
 _NO_AREA = Area({})
 _DATABASE = "conformance"
