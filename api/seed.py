@@ -12,15 +12,26 @@ from domain.plans import service as plans
 from domain.plans.service import Seeded
 
 
+def operator_call() -> Call:
+    """Start a call, now, of the operator at the terminal: every permission, every customer."""
+    return Call(clock.new_id(), clock.now(), system_principal("cli"), clock.new_id)
+
+
+@asynccontextmanager
+async def operator_database(settings: Settings) -> AsyncIterator[Database]:
+    """Open the database for a command that needs several units of work, one after another."""
+    database = Database(settings.database_url, Vault(settings.master_key_bytes()), pool_size=1, pooled=settings.pooled)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
 @asynccontextmanager
 async def operator(settings: Settings) -> AsyncIterator[tuple[Tx, Call]]:
     """Open one unit of work as the operator at the terminal; it commits when the block ends."""
-    database = Database(settings.database_url, Vault(settings.master_key_bytes()), pool_size=1, pooled=settings.pooled)
-    try:
-        async with database.transaction() as tx:
-            yield tx, Call(clock.new_id(), clock.now(), system_principal("cli"), clock.new_id)
-    finally:
-        await database.close()
+    async with operator_database(settings) as database, database.transaction() as tx:
+        yield tx, operator_call()
 
 
 async def seed(settings: Settings) -> Seeded:

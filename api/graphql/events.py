@@ -60,7 +60,10 @@ class CountedEvent:
     occurred_at: datetime = strawberry.field(description="When it happened, in business time.")
     properties: Json = strawberry.field(description="What was sent.")
     cost: Cost | None = strawberry.field(
-        description="Exact, by the provider price list at `occurredAt`; null where its type has no cost."
+        description="By the provider price list at `occurredAt`; null where its type has none or no price is known."
+    )
+    corrects: str | None = strawberry.field(
+        description="The sender's id of the earlier event that it voids or replaces; null for any other."
     )
 
 
@@ -107,7 +110,9 @@ class UsageEventInput:
     id: str = strawberry.field(
         description="Unique for the customer and the key's source, for ever; 1 to 255 characters."
     )
-    type: str = strawberry.field(description="The event type of a meter, such as llm.call.")
+    type: str = strawberry.field(
+        description="The event type of a meter, such as llm.call; or void, for an event that only voids another."
+    )
     customer_id: strawberry.ID = strawberry.field(description="`cus_…`")
     subscription_id: strawberry.ID | None = strawberry.field(
         description="`sub_…`; the live one of the key's product, unless told.", default=None
@@ -116,7 +121,15 @@ class UsageEventInput:
         description="35 days back to 5 minutes ahead in business time; when it is received, unless told.", default=None
     )
     properties: Json = strawberry.field(
-        description="An object of at most 32 texts, numbers and truth values; numbers have at most 20.18 digits."
+        description="An object of at most 32 texts, numbers and truth values; numbers have at most 20.18 digits.",
+        default_factory=dict,
+    )
+    corrects: str | None = strawberry.field(
+        description=(
+            "The id of an earlier event of the key's source, which this one replaces, or voids where its type is void. "
+            "The key needs the scope usage:correct."
+        ),
+        default=None,
     )
 
 
@@ -147,6 +160,7 @@ def _counted_of(value: readings.StoredEvent) -> CountedEvent:
         occurred_at=value.occurred_at,
         properties=Json(value.properties),
         cost=_cost_of(value.cost),
+        corrects=value.corrects,
     )
 
 
@@ -176,6 +190,7 @@ def _event_of(sent: UsageEventInput) -> UsageEvent | Verdict:
         subscription=sent.subscription_id,
         occurred_at=sent.occurred_at.isoformat() if sent.occurred_at else None,
         properties=sent.properties,
+        corrects=sent.corrects,
     )
 
 

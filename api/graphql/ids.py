@@ -5,7 +5,7 @@ from uuid import UUID
 import strawberry
 
 from domain.kernel import ids
-from domain.kernel.ids import ClockId, CustomerId, InvoiceId, JobId, KeyId, SubscriptionId
+from domain.kernel.ids import ClockId, CustomerId, EventId, InvoiceId, JobId, KeyId, SubscriptionId
 
 
 def id_of(noun: str, value: UUID) -> strawberry.ID:
@@ -26,6 +26,11 @@ def clock_id(text: str) -> ClockId:
 def subscription_id(text: str) -> SubscriptionId:
     """Read a subscription's id. Raises IdMalformed."""
     return SubscriptionId(ids.decode("subscription", text))
+
+
+def event_id(text: str) -> EventId:
+    """Read a usage event's id. Raises IdMalformed."""
+    return EventId(ids.decode("event", text))
 
 
 def invoice_id(text: str) -> InvoiceId:

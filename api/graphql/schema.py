@@ -5,6 +5,7 @@ from strawberry.types.base import get_object_definition
 
 from api.graphql.catalogue import CatalogueQuery
 from api.graphql.clocks import ClockMutation, ClockQuery
+from api.graphql.conservation import ConservationQuery
 from api.graphql.customers import CustomerMutation, CustomerQuery
 from api.graphql.documents import KnownDocuments
 from api.graphql.events import EventMutation, EventQuery
@@ -15,6 +16,7 @@ from api.graphql.ledger import LedgerQuery
 from api.graphql.live import Live
 from api.graphql.payments import PaymentMutation
 from api.graphql.prices import PriceMutation
+from api.graphql.redriving import RedriveMutation
 from api.graphql.scalars import CONFIG
 from api.graphql.subscriptions import SubscriptionMutation, SubscriptionQuery
 from api.graphql.usage import UsageQuery
@@ -43,6 +45,7 @@ Query = _root(
     InvoiceQuery,
     JournalQuery,
     VerifyQuery,
+    ConservationQuery,
     WhatIfQuery,
     LedgerQuery,
     ClockQuery,
@@ -56,6 +59,7 @@ Mutation = _root(
     PaymentMutation,
     EventMutation,
     UsageBatchMutation,
+    RedriveMutation,
     PriceMutation,
     JournalMutation,
     ClockMutation,

@@ -58,7 +58,7 @@ class RecordUsageBatchInput:
     events: Json = strawberry.field(
         description=(
             "An array of events as POST /v1/events takes them: `id`, `type`, `customer`, and optionally "
-            "`subscription`, `occurred_at` and `properties`. Pass it as a variable."
+            "`subscription`, `occurred_at`, `properties` and `corrects`. Pass it as a variable."
         )
     )
     mode: Mode = strawberry.field(description="What becomes of it with a bad event.", default=Mode.PARTIAL)

@@ -27,6 +27,7 @@ from domain.invoices import service as invoices
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, encode
 from domain.subscriptions.schedule import Interval
+from domain.usage import service as usage
 from tests import make
 from tests.api.graphql.site import Site, open_server
 from tests.world import key_of, llm_call
@@ -162,6 +163,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "invoice": {"id": "invoice"},
     "lineHours": {"invoiceId": "invoice", "lineId": "line"},
     "verifyInvoice": {"id": "invoice"},
+    "conservation": {"customerId": "customer", "subscriptionId": "subscription", "periodStart": "started"},
     "whatIf": {"customerId": "customer", "subscriptionId": "subscription", "plan": "=basic"},
     "auditEntries": {"customerId": "customer"},
     "ledgerBalances": {"environment": "environment", "customerId": "customer"},
@@ -192,6 +194,7 @@ INPUTS: dict[str, Any] = {
     },
     "recordUsage": lambda t, n: {"events": [_event(f"r{n}", t["customer"], "customerId")]},
     "recordUsageBatch": lambda t, n: {"events": [_event(f"b{n}", t["customer"], "customer")], "mode": "ATOMIC"},
+    "redriveEvents": lambda t, _: {"ids": [t["quarantined"]]},
     "addProviderPrices": lambda _, n: {
         "provider": "gemini",
         "model": f"model-{n}",
@@ -306,9 +309,13 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
     counted = await server.app.state.serving.recorder.record(reporter, [call, odd])
     # The one without a price is counted, and waits in quarantine for its price as well.
     assert [verdict.status for verdict in counted] == ["counted", "counted"]
+    async with server.runtime.db.transaction() as tx:
+        [waiting] = await usage.list_quarantined(tx, world.call, customer_id=made.id)
     ids = {
         "customer": encode("customer", made.id),
         "subscription": encode("subscription", started.id),
+        "started": started.started_at.isoformat(),
+        "quarantined": encode("event", waiting.id),
         "invoice": encode("invoice", invoice.id),
         "line": encode("line", line.id),
         "environment": environment.name,
@@ -316,7 +323,7 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "job": encode("job", made.id),
         "key": await _victim(server, environment),
     }
-    marks = (ids["customer"], ids["subscription"], ids["invoice"], call.id)
+    marks = (ids["customer"], ids["subscription"], ids["invoice"], ids["quarantined"], call.id)
     own_words = (f"{name} Personal", f"{name}@personal", f"odd-{name}", f"external-{name}")
     return Target(made.id, environment, ids, (*marks, *own_words))
 
