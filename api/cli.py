@@ -31,7 +31,9 @@ app = typer.Typer(
 )
 clocks = typer.Typer(help="Test clocks: the time of test customers.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(clocks, name="clock")
-verifying = typer.Typer(help="Check that the set-up, or an invoice, is right.", rich_markup_mode=None)
+verifying = typer.Typer(
+    help="Check that the set-up, an invoice, or all that was counted, is right.", rich_markup_mode=None
+)
 app.add_typer(verifying, name="verify")
 app.add_typer(prices, name="prices")
 
@@ -144,6 +146,38 @@ def verify_invoice(invoice: Annotated[str, typer.Argument(help="A number such as
         typer.echo(line)
     if found.outcome is Outcome.DIFFERENT:
         raise typer.Exit(1)
+
+
+@verifying.command("conservation")
+def verify_conservation(
+    owner: Annotated[str, typer.Argument(help="A customer's or a subscription's id; else everybody's.")] = "",
+    *,
+    at: Annotated[str, typer.Option(help="An instant of the usage periods; else all periods.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print each period as JSON on a line of its own.")] = False,
+) -> None:
+    """Prove that what was counted is charged, granted or still due; exits 1 where it does not add up."""
+    from api.conserving import print_proofs  # noqa: PLC0415 -- loaded by this command only
+
+    wanted = _instant(at) if at else None
+    if not asyncio.run(print_proofs(_settings_at_home(), owner, at=wanted, as_json=as_json, echo=typer.echo)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def redrive(
+    *,
+    reason: Annotated[str, typer.Option(help="Only those that wait for this reason, such as unpriced.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Count events in quarantine once what they lacked is there. Safe to repeat."""
+    import msgspec  # noqa: PLC0415 -- loaded by this command only
+
+    from api.redriving import reason_of, redrive_all, report  # noqa: PLC0415 -- the same
+
+    wanted = reason_of(reason) if reason else None
+    summary = asyncio.run(redrive_all(_settings_at_home(), wanted))
+    for line in [msgspec.json.encode(summary.as_json()).decode()] if as_json else report(summary):
+        typer.echo(line)
 
 
 @app.command("what-if")

@@ -14,7 +14,7 @@ from domain.usage.verdict import Reason
 
 @dataclass(eq=False)
 class ReasonUnknown(DomainError):
-    """No event waits in quarantine for this reason. One of those that it gives itself is meant, such as unpriced."""
+    """That is no reason why events wait in quarantine; one is unpriced, and `quarantinedEvents` tells that of each."""
 
     code = "reason_unknown"
     kind = Kind.INVALID

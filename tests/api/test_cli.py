@@ -27,7 +27,7 @@ def test_the_commands_are_listed(tmp_path: Path) -> None:
     listed = tollgate(tmp_path, "--help")
 
     assert listed.returncode == 0
-    for command in ("up", "serve", "work", "migrate", "seed", "schema", "clock", "replay", "verify"):
+    for command in ("up", "serve", "work", "migrate", "seed", "schema", "clock", "replay", "verify", "redrive"):
         assert f"  {command} " in listed.stdout
 
 
