@@ -139,6 +139,8 @@ async def _write(
     await share_buckets(tx, buckets)
     driver = await tx.raw()
     await counting.check_epochs(driver, [row for _, row in rows])
+    # Identities before the quarantine, as corrections take them: otherwise the two would wait for each other.
+    stored = await correcting.find_counted(driver, [row for each, row in rows if _is_priced_now(each, row)])
     still = await store.lock_held(driver, [each for each, _ in resolved])
     rows = [(each, row) for each, row in rows if each.id in still]
     outcome: dict[EventId, Reason | None] = {each.id: each.reason for each, _ in resolved if each.id in still}
@@ -147,7 +149,7 @@ async def _write(
         if each.id in still and each.reason is not Reason.UNPRICED and verdict.reason is not None:
             outcome[each.id] = verdict.reason
     unpriced = [(each, row) for each, row in rows if each.reason is Reason.UNPRICED]
-    outcome |= await _price(driver, unpriced, buckets)
+    outcome |= await _price(driver, unpriced, stored, buckets)
     uncounted = [(each, row) for each, row in rows if each.reason is not Reason.UNPRICED]
     outcome |= await _count(tx, uncounted, full, buckets)
     await _close(tx, call, [each for each, _ in resolved if each.id in still], outcome)
@@ -181,19 +183,24 @@ async def _count(
     return outcome
 
 
+def _is_priced_now(held: Held, row: Row) -> bool:
+    return held.reason is Reason.UNPRICED and row.cost is not None
+
+
 async def _price(
-    driver: counting_store.Driver, rows: Sequence[tuple[Held, Row]], buckets: Collection[SubscriptionId]
+    driver: counting_store.Driver,
+    rows: Sequence[tuple[Held, Row]],
+    stored: Mapping[bytes, Known],
+    buckets: Collection[SubscriptionId],
 ) -> dict[EventId, Reason | None]:
     """Give events their cost that were counted without: in the totals of cost, and in every digest they are part of."""
-    priced = [(each, row) for each, row in rows if row.cost is not None]
-    stored = await correcting.find_counted(driver, [row for _, row in priced])
     elsewhere = {known.entry.place.subscription.id for known in stored.values()} - set(buckets)
     if elsewhere:
         raise NarrowError(elsewhere)
     sums = Tally()
     costs: dict[EventId, store.Cost] = {}
     outcome: dict[EventId, Reason | None] = {}
-    for each, row in priced:
+    for each, row in rows:
         known = stored.get(row.identity)
         if known is not None and known.stands and row.cost is not None:
             counting_meters = _add_cost(sums, known, row)

@@ -30,9 +30,9 @@ ORDER BY id LIMIT $6
 """
 
 _LOCK = """
-SELECT q.id FROM unnest($1::text::uuid[], $2::text::uuid[]) AS k (customer_id, id)
+SELECT q.id FROM unnest($1::text::uuid[], $2::text::uuid[], $3::text[]) AS k (customer_id, id, reason)
 JOIN quarantined_event q ON q.customer_id = k.customer_id AND q.id = k.id
-WHERE q.resolved_at IS NULL ORDER BY q.customer_id, q.id FOR UPDATE OF q
+WHERE q.resolved_at IS NULL AND q.reason = k.reason ORDER BY q.customer_id, q.id FOR UPDATE OF q
 """
 
 _RESOLVE = """
@@ -127,9 +127,13 @@ def _held(row: asyncpg.Record) -> Held:
 
 
 async def lock_held(driver: Driver, held: Iterable[Held]) -> set[UUID]:
-    """Keep events in quarantine from other re-drives, and return the ids of those that are still open."""
+    """Keep events in quarantine from other re-drives, and return the ids of those that wait for the same reason still.
+
+    One that another re-drive has counted since, without a price, is open for another reason: it is not counted again.
+    """
     listed = sorted(held, key=lambda each: (each.customer_id, each.id))
-    return {row["id"] for row in await driver.fetch(_LOCK, *_keys(listed))}
+    reasons = [str(each.reason) for each in listed]
+    return {row["id"] for row in await driver.fetch(_LOCK, *_keys(listed), reasons)}
 
 
 async def resolve_held(driver: Driver, held: Sequence[Held], at: datetime) -> None:

@@ -1,5 +1,6 @@
 """Events in quarantine that are counted, or priced, once what they lacked is there; and who is told of prices."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -174,3 +175,38 @@ async def test_many_events_are_re_driven_in_several_transactions_oldest_first(wo
     assert list(done.resolved) == sorted(done.resolved)
     assert len((await redrive(world.db, _STAFF, after=done.last)).resolved) == 150
     assert (await world.usage(subscription)).quantity(world.meter("llm", "calls")) == 450
+
+
+async def test_re_drives_at_once_count_each_event_once_and_price_it_once(world: World) -> None:
+    ada = await world.customer()
+    await world.record(*(llm(ada, f"e{n}", at="2026-01-15T12:00:00Z", model=_NEW_MODEL) for n in range(100)))
+    subscription = await world.subscribe(ada)
+    done = await asyncio.gather(*(redrive(world.db, _STAFF) for _ in range(4)))
+    # All are counted, and wait for their price from now on.
+    assert {why for each in done for _, why in each.kept} == {Reason.UNPRICED}
+    assert (await world.usage(subscription)).quantity(world.meter("llm", "calls")) == 100
+    await _price(world, _NEW_MODEL)
+    done = await asyncio.gather(*(redrive(world.db, _STAFF) for _ in range(4)))
+    assert sum(len(each.resolved) for each in done) == 100
+    found = await world.usage(subscription)
+    # 100 x (1,000 x 2 + 100 x 4) / 1M
+    assert found.quantity(world.meter("llm", "cost")) == Decimal("0.24")
+    assert found.quantity(world.meter("llm", "calls")) == 100
+    assert await _digests(world, ada, subscription) == {await _digest_of_events(world, ada)}
+
+
+async def test_a_re_drive_and_voids_of_the_same_events_go_on_beside_each_other(world: World) -> None:
+    ada, subscription = await world.subscriber()
+    by = sender(product_key="llm")
+    for turn in range(3):
+        model, names = f"{_NEW_MODEL}-{turn}", [f"e{turn}-{n}" for n in range(100)]
+        await world.record(*(llm(ada, name, at="2026-01-15T12:00:00Z", model=model) for name in names), by=by)
+        await _price(world, model)
+        voids = [UsageEvent(f"void {name}", "void", name_of(ada), corrects=name) for name in reversed(names)]
+        _, verdicts, _ = await asyncio.gather(
+            redrive(world.db, _STAFF), world.record(*voids, by=by), redrive(world.db, _STAFF)
+        )
+        assert verdicts == [COUNTED] * 100
+    found = await world.usage(subscription)
+    assert (found.quantity(world.meter("llm", "cost")), found.quantity(world.meter("llm", "calls"))) == (0, 0)
+    assert await _open(world) == []
