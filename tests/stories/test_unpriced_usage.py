@@ -38,13 +38,14 @@ async def price(world: World) -> None:
         await set_merchant_prices(tx, world.call, provider="gemini", model=MODEL, valid_from=START, prices=[row])
 
 
-async def used(world: World, subscription: Subscription) -> dict[str, Decimal]:
-    """Return what the present period shows by meter."""
+async def used(world: World, subscription: Subscription) -> dict[str, str]:
+    """Return what the present period shows of calls, tokens and cost."""
     async with world.runtime.db.transaction() as tx:
         current = await world.subscription(subscription)
         found = await usage.current_usage(tx, subscription.customer_id, current)
         catalogue = await plans.load_catalogue(tx)
-    return {catalogue.meter(each.meter_id).key: each.quantity for each in found.meters.values()}
+    shown = {catalogue.meter(each.meter_id).key: exact_text(each.amount) for each in found.meters.values()}
+    return {key: shown.get(key, "0") for key in ("calls", "input_tokens", "cost")}
 
 
 async def waiting(world: World) -> list[Reason]:
@@ -95,8 +96,8 @@ async def test_unpriced_calls_count_at_once_and_cost_what_their_price_says_once_
     pro = await world.subscribe(ada, "pro")
     calls = new_calls(ada, 3)
     assert await world.use("llm", *calls) == [COUNTED] * 3
-    counted = await used(world, pro)
-    assert (counted["calls"], counted["input_tokens"], counted.get("cost", 0)) == (3, 1_200_000, 0)
+    uncosted = {"calls": "3", "input_tokens": "1200000", "cost": "0"}
+    assert await used(world, pro) == uncosted
     assert await waiting(world) == [Reason.UNPRICED] * 3
     [alert] = await told(world)
     assert (alert["provider"], alert["model"]) == ("gemini", MODEL)
@@ -106,14 +107,13 @@ async def test_unpriced_calls_count_at_once_and_cost_what_their_price_says_once_
 
     await price(world)
     # The price alone changes nothing: what was counted is priced by a re-drive.
-    assert (await used(world, pro)).get("cost", 0) == 0
+    assert await used(world, pro) == uncosted
     assert len((await redrive(world.runtime.db, world.call, reason=Reason.UNPRICED)).resolved) == 3
-    counted = await used(world, pro)
-    assert (counted["calls"], counted["input_tokens"], counted["cost"]) == (3, 1_200_000, 3)
+    assert await used(world, pro) == {**uncosted, "cost": "3"}
     assert await waiting(world) == []
     assert await redrive(world.runtime.db, world.call) == Redriven((), (), None)
     assert await world.use("llm", *calls) == [DUPLICATE] * 3
-    assert await used(world, pro) == counted
+    assert await used(world, pro) == {**uncosted, "cost": "3"}
 
     await world.advance(to="2026-04-01")
     # 79.00 in advance; 79.00 and 3 x 1.00; 79.00: the cost is charged once, and paid.
@@ -183,12 +183,12 @@ async def test_an_unpriced_call_that_was_voided_is_never_charged_and_its_replace
     assert await waiting(world) == [Reason.UNPRICED]
     await price(world)
     assert len((await redrive(world.runtime.db, world.call)).resolved) == 1
-    assert (await used(world, pro))["cost"] == 2
+    assert (await used(world, pro))["cost"] == "2"
     # The void is undone: the call counts again, and waits for its cost until the next re-drive.
     assert await world.use("llm", UsageEvent("v2", "void", voided.customer, corrects="v1")) == [COUNTED]
     assert await waiting(world) == [Reason.UNPRICED]
     assert len((await redrive(world.runtime.db, world.call)).resolved) == 1
-    assert (await used(world, pro))["cost"] == 3
+    assert (await used(world, pro))["cost"] == "3"
     await world.advance(to="2026-03-01")
     assert [total for total, _, _ in await billed(world, ada)] == [7_900, 8_200]
     assert (await prove(world, pro)).holds
