@@ -175,6 +175,9 @@ async def _count(
     await counting.count(tx, [row for _, row in wanted], fresh, full=full, held=buckets, quarantined=held_ids)
     counted = [(each, row) for each, row in wanted if fresh[row.identity].status is Status.COUNTED]
     await store.save_identities_counted(driver, [row for _, row in counted])
+    # As when it is sent: a void of what was voided meanwhile is a duplicate, and holds no identity.
+    again = [row for _, row in wanted if fresh[row.identity].status is Status.DUPLICATE]
+    await counting_store.delete_identities(driver, again)
     for each, row in wanted:
         verdict = fresh[row.identity]
         outcome[each.id] = verdict.reason

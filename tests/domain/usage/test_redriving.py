@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from domain.access.roles import Permission
 from domain.customers.customer import Customer
+from domain.invoices.conservation.store import count_accepted
 from domain.kernel.call import Forbidden
 from domain.kernel.ids import encode
 from domain.plans import service as plans
@@ -146,6 +147,22 @@ async def test_a_correction_that_came_before_its_event_is_re_driven(world: World
     assert (verdict.status, verdict.reason) == (Status.QUARANTINED, Reason.UNKNOWN_EVENT)
     await world.record(event(ada, "e1"), by=by)
     assert len((await redrive(world.db, _STAFF)).resolved) == 1
+    assert (await world.usage(subscription)).quantity(world.meter("llm", "calls")) == 0
+
+
+async def test_a_void_of_what_was_voided_meanwhile_is_resolved_as_a_duplicate_and_holds_nothing(world: World) -> None:
+    ada, subscription = await world.subscriber()
+    by = sender(product_key="llm")
+    early, later = (UsageEvent(name, "void", name_of(ada), corrects="e1") for name in ("v1", "v2"))
+    await world.record(early, by=by)
+    assert await world.record(event(ada, "e1"), later, by=by) == [COUNTED, COUNTED]
+    assert len((await redrive(world.db, _STAFF)).resolved) == 1
+    assert await _open(world) == []
+    async with world.db.transaction() as tx:
+        accepted = await count_accepted(await tx.raw(), ada.id)
+    # e1 and v2; nothing is answered for as waiting that waits no more.
+    assert (accepted["counted"], accepted["stored"], accepted["quarantined"], accepted["held"]) == (2, 2, 0, 0)
+    assert await world.record(early, by=by) == [DUPLICATE]
     assert (await world.usage(subscription)).quantity(world.meter("llm", "calls")) == 0
 
 
