@@ -120,9 +120,10 @@ class UsageEventInput:
     occurred_at: datetime | None = strawberry.field(
         description="35 days back to 5 minutes ahead in business time; when it is received, unless told.", default=None
     )
-    properties: Json = strawberry.field(
+    # Null stands for none: introspection cannot write an object as the default of a scalar.
+    properties: Json | None = strawberry.field(
         description="An object of at most 32 texts, numbers and truth values; numbers have at most 20.18 digits.",
-        default_factory=dict,
+        default=None,
     )
     corrects: str | None = strawberry.field(
         description=(
@@ -181,7 +182,8 @@ def _quarantined_of(value: readings.QuarantinedEvent) -> QuarantinedEvent:
 
 
 def _event_of(sent: UsageEventInput) -> UsageEvent | Verdict:
-    if not isinstance(sent.properties, dict):
+    properties: Json = Json({}) if sent.properties is None else sent.properties
+    if not isinstance(properties, dict):
         return rejected(Reason.MALFORMED, "properties")
     return UsageEvent(
         id=sent.id,
@@ -189,7 +191,7 @@ def _event_of(sent: UsageEventInput) -> UsageEvent | Verdict:
         customer=sent.customer_id,
         subscription=sent.subscription_id,
         occurred_at=sent.occurred_at.isoformat() if sent.occurred_at else None,
-        properties=sent.properties,
+        properties=properties,
         corrects=sent.corrects,
     )
 
