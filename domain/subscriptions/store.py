@@ -315,7 +315,7 @@ async def share_buckets(tx: db.Tx, subscription_ids: Collection[SubscriptionId])
 
     While they are held no border of these subscriptions moves. In ascending order, so that two never wait in a ring.
     """
-    await _lock_buckets(tx, subscription_ids, sa.func.pg_advisory_xact_lock_shared)
+    await _lock_buckets(tx, subscription_ids, _SHARE_BUCKETS)
 
 
 async def hold_buckets(tx: db.Tx, subscription_ids: Collection[SubscriptionId]) -> None:
@@ -323,7 +323,7 @@ async def hold_buckets(tx: db.Tx, subscription_ids: Collection[SubscriptionId]) 
 
     Take all buckets of a transaction at once, before any other lock.
     """
-    await _lock_buckets(tx, subscription_ids, sa.func.pg_advisory_xact_lock)
+    await _lock_buckets(tx, subscription_ids, _HOLD_BUCKETS)
 
 
 async def raise_epoch_of(tx: db.Tx, customer_id: CustomerId, subscription_id: SubscriptionId) -> None:
@@ -341,10 +341,17 @@ _PERIODS = ("period", "fee_period")
 _SAME_NAMES = [field.name for field in dataclasses.fields(Subscription) if field.name not in _PERIODS]
 
 
-async def _lock_buckets(tx: db.Tx, subscription_ids: Collection[SubscriptionId], lock: Any) -> None:
-    buckets = sorted({bucket_of(subscription_id) for subscription_id in subscription_ids})
-    wanted = sa.func.unnest(sa.cast(buckets, pg.ARRAY(sa.Integer))).column_valued("bucket")
-    await tx.execute(sa.select(lock(_BUCKET_LOCK, wanted)))
+def _lock_of(lock: Any) -> sa.Select[Any]:
+    wanted = sa.func.unnest(sa.bindparam("buckets", type_=pg.ARRAY(sa.Integer))).column_valued("bucket")
+    return sa.select(lock(_BUCKET_LOCK, wanted))
+
+
+_SHARE_BUCKETS = _lock_of(sa.func.pg_advisory_xact_lock_shared)
+_HOLD_BUCKETS = _lock_of(sa.func.pg_advisory_xact_lock)
+
+
+async def _lock_buckets(tx: db.Tx, subscription_ids: Collection[SubscriptionId], lock: sa.Select[Any]) -> None:
+    await tx.execute(lock, {"buckets": sorted({bucket_of(each) for each in subscription_ids})})
 
 
 def _waiting(clock_id: ClockId | None) -> sa.CompoundSelect[Any]:

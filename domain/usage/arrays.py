@@ -1,6 +1,6 @@
 """Columns for statements that write or look up many rows at once: texts that Postgres reads as arrays."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 
@@ -18,3 +18,20 @@ def columns(keys: Collection[bytes], parts: int) -> list[str]:
 def instants(values: Iterable[datetime]) -> str:
     """Write an array of instants."""
     return array([f'"{value.isoformat()}"' for value in values])
+
+
+def texts(values: Iterable[str]) -> str:
+    """Write an array of texts of which there are few, like names: each is quoted once."""
+    quoted: dict[str, str] = {}
+    found = []
+    for value in values:
+        if value not in quoted:
+            plain = value.replace("\\", "\\\\").replace('"', '\\"')
+            quoted[value] = f'"{plain}"'
+        found.append(quoted[value])
+    return array(found)
+
+
+def where_any(values: Sequence[str | None]) -> Sequence[str | None]:
+    """Return a column of texts, or an empty one where all are null: unnest fills it up with nulls."""
+    return values if any(value is not None for value in values) else []

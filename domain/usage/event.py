@@ -90,6 +90,12 @@ def read_event(event: UsageEvent) -> Envelope | Verdict:
 
 
 def _fault_of_head(event: UsageEvent) -> Verdict | None:
+    plain = f"{event.id}{event.type}{event.customer}"
+    if plain.isascii() and "\0" not in plain and event.subscription is None and event.corrects is None:
+        # One look at all of them is enough where nothing is out of the ordinary.
+        lengths = len(event.id) <= ID_LENGTH_MAX and len(event.type) <= TYPE_LENGTH_MAX
+        if lengths and event.id and event.type and 0 < len(event.customer) <= ID_LENGTH_MAX and event.type != VOID:
+            return None
     if not (_is_text(event.id, ID_LENGTH_MAX) and _is_text(event.type, TYPE_LENGTH_MAX)):
         return rejected(Reason.TEXT_MALFORMED, "id or type")
     if not _is_text(event.customer, ID_LENGTH_MAX):

@@ -30,10 +30,11 @@ class SegmentFacts:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionFacts:
-    """A subscription with its newest segments, latest first. `name` is its id as senders write it."""
+    """A subscription with its newest segments, latest first. `name` is its id as senders write it, `hex` in plain."""
 
     id: SubscriptionId
     name: str
+    hex: str
     product_id: ProductId
     epoch: int
     segments: tuple[SegmentFacts, ...]

@@ -265,7 +265,9 @@ def _price(rules: Rules, sent: Mapping[str, Scalar], at: datetime) -> _Priced | 
     if isinstance(quantities, Verdict):
         return quantities
     provider, model = rules.book.names_of(_text(sent.get("provider")), _text(sent.get("model")))
-    properties = {**sent, "provider": provider, "model": model}
+    properties = sent
+    if sent.get("provider") != provider or sent.get("model") != model:
+        properties = {**sent, "provider": provider, "model": model}
     priced = rules.book.tariff_of(provider, model, at).cost_of(quantities)
     if isinstance(priced, PricedCost):
         return _Priced(properties, priced.cost, tuple([row[1] for row in priced.rows]))

@@ -130,6 +130,11 @@ def _place(target: store.StoredTarget) -> Place:
     )
     subscription_id = SubscriptionId(target.subscription_id)
     subscription = SubscriptionFacts(
-        subscription_id, encode("subscription", subscription_id), ProductId(target.product_id), 0, ()
+        subscription_id,
+        encode("subscription", subscription_id),
+        subscription_id.hex,
+        ProductId(target.product_id),
+        0,
+        (),
     )
     return Place(subscription, segment, hour_of(target.event.occurred_at, ZoneInfo(target.zone), target.start_at))

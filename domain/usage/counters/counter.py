@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from domain.plans.exact import EXACT, Quantity
-from domain.plans.meter import Meter, WrongValue, dimensions_of, quantity_of, selects
+from domain.plans.meter import Meter, Reader, WrongValue, dimensions_of, reader_of
 from domain.usage.combination import Combination, combination_of
 
 # Columns for sums in the tables of counters.
@@ -36,10 +36,11 @@ class Pack(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Counters of one type of event with the same dimensions."""
+    """Counters of one type of event with the same dimensions, and what reads the number for each of them."""
 
     dimensions: tuple[str, ...]
     whole: MeterSet
+    readers: tuple[Reader, ...]
 
 
 @dataclass(slots=True)
@@ -71,7 +72,10 @@ def groups_of(meters: Iterable[Meter]) -> tuple[Group, ...]:
     for meter in meters:
         if meter.is_counter:
             by_dimensions.setdefault(meter.dimensions, []).append(meter)
-    return tuple(Group(dimensions, set_of(own)) for dimensions, own in by_dimensions.items())
+    return tuple(
+        Group(dimensions, set_of(own), tuple(reader_of(meter) for meter in own))
+        for dimensions, own in by_dimensions.items()
+    )
 
 
 def set_of(meters: Sequence[Meter]) -> MeterSet:
@@ -83,8 +87,8 @@ def packs_of(group: Group, properties: Mapping[str, Any], cost: Decimal | None) 
     """Return what an event adds to the counters of a group; nothing where none of them counts it."""
     meters: list[Meter] = []
     quantities: list[Quantity] = []
-    for meter in group.whole.meters:
-        quantity = quantity_of(meter, properties, cost) if selects(meter, properties) else None
+    for meter, read in zip(group.whole.meters, group.readers, strict=True):
+        quantity = read(properties, cost)
         if isinstance(quantity, WrongValue):
             return quantity
         if quantity is not None:

@@ -37,6 +37,7 @@ from domain.usage.tally import (
 )
 from domain.usage.verdict import Reason, Status, Verdict, rejected
 
+_ID_BYTES = 16
 _PLACE_BYTES = 32  # customer and segment
 
 
@@ -75,11 +76,17 @@ async def check_epochs(driver: store.Driver, rows: Iterable[Row]) -> None:
 
     The buckets are held, so none moves any more.
     """
-    placed = [(row.customer_id, row.place.subscription) for row in rows if row.place]
-    epochs = await store.load_epochs(driver, {(customer_id, each.id) for customer_id, each in placed})
-    moved = {customer_id for customer_id, each in placed if epochs.get(each.id) != each.epoch}
-    if moved:
-        raise MovedError(moved)
+    placed = [(row.place.segment.key, row.place.subscription) for row in rows if row.place]
+    wanted = {each.hex: key[:_ID_BYTES] for key, each in placed}
+    epochs = await store.load_epochs(driver, wanted)
+    if any(epochs.get(each.hex) != each.epoch for _, each in placed):
+        raise MovedError(
+            {
+                row.customer_id
+                for row in rows
+                if row.place and epochs.get(row.place.subscription.hex) != row.place.subscription.epoch
+            }
+        )
 
 
 async def count(

@@ -7,12 +7,13 @@ in the order of the primary key, so that two flushes never wait for each other i
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 
 import asyncpg
 import msgspec
 
-from domain.kernel.ids import CustomerId, SubscriptionId
-from domain.usage.arrays import array, columns
+from domain.kernel.ids import CustomerId, ProviderPriceId
+from domain.usage.arrays import array, columns, texts, where_any
 from domain.usage.combination import Combination
 from domain.usage.event import DIGEST_MODULUS
 from domain.usage.resolve import Row
@@ -21,6 +22,11 @@ from domain.usage.verdict import Reason
 
 # The driver's connection, inside the transaction of a flush.
 Driver = asyncpg.Connection
+
+_ID_LETTERS = 32
+# JSON never holds this character, so it parts one event's properties from the next one's.
+_UNIT_SEPARATOR = "\x1f"
+_PRICE_LISTS_MAX = 4_096
 
 _EPOCHS = """
 SELECT s.id, s.epoch FROM unnest($1::text::uuid[], $2::text::uuid[]) AS k (customer_id, id)
@@ -41,9 +47,10 @@ _INSERT_EVENTS = """
 INSERT INTO usage_event (customer_id, id, received_at, source, event_id, type, subscription_id, segment_id, occurred_at,
                          properties, meter_set, cost, price_ids, corrects)
 SELECT a, b, c, d, e, f, g, h, i, j, k, l, m::uuid[], n
-FROM unnest($1::text::uuid[], $2::text::uuid[], $3::text::timestamptz[], $4::text[], $5::text[], $6::text[],
-            $7::text::uuid[], $8::text::uuid[], $9::text::timestamptz[], $10::text[], $11::text::uuid[],
-            $12::text::numeric[], $13::text[], $14::text[]) AS t (a, b, c, d, e, f, g, h, i, j, k, l, m, n)
+FROM unnest($1::text::uuid[], $2::text::uuid[], $3::text::timestamptz[], $4::text::text[], $5::text[],
+            $6::text::text[], $7::text::uuid[], $8::text::uuid[], $9::text::timestamptz[],
+            string_to_array($10::text, E'\\x1f'), $11::text::uuid[], $12::text::numeric[], $13::text::text[],
+            $14::text[]) AS t (a, b, c, d, e, f, g, h, i, j, k, l, m, n)
 """
 
 _INSERT_QUARANTINED = """
@@ -137,10 +144,10 @@ ON CONFLICT (customer_id) DO UPDATE SET version = t.version + 1
 """
 
 
-async def load_epochs(driver: Driver, ids: Collection[tuple[CustomerId, SubscriptionId]]) -> dict[SubscriptionId, int]:
-    """Return the epochs of subscriptions whose buckets are held."""
-    rows = await driver.fetch(_EPOCHS, array([each[0].hex for each in ids]), array([each[1].hex for each in ids]))
-    return {row["id"]: row["epoch"] for row in rows}
+async def load_epochs(driver: Driver, wanted: Mapping[str, bytes]) -> dict[str, int]:
+    """Return the epochs of subscriptions whose buckets are held, by their ids in plain; beside are the customers'."""
+    rows = await driver.fetch(_EPOCHS, array([customer.hex() for customer in wanted.values()]), array(wanted))
+    return {row["id"].hex: row["epoch"] for row in rows}
 
 
 async def save_identities_quarantined(driver: Driver, rows: Collection[Row]) -> None:
@@ -161,23 +168,30 @@ async def insert_events(driver: Driver, rows: Sequence[Row], ids: Mapping[bytes,
         return
     places = [row.place for row in rows if row.place is not None]
     assert len(places) == len(rows), "a counted row has a place"
+    keys = [place.segment.key.hex() for place in places]
     await driver.execute(
         _INSERT_EVENTS,
-        array([row.customer_id.hex for row in rows]),
+        array([key[:_ID_LETTERS] for key in keys]),
         array([ids[row.identity].hex() for row in rows]),
         array([row.request.received_text for row in rows]),
-        [row.request.sender.source for row in rows],
+        texts([row.request.sender.source for row in rows]),
         [row.envelope.event.id for row in rows],
-        [row.envelope.event.type for row in rows],
-        array([place.subscription.id.hex for place in places]),
-        array([place.segment.id.hex for place in places]),
+        texts([row.envelope.event.type for row in rows]),
+        array([place.subscription.hex for place in places]),
+        array([key[_ID_LETTERS:] for key in keys]),
         array([row.occurred_at.isoformat() for row in rows]),
-        [row.kept.decode() for row in rows],
+        _UNIT_SEPARATOR.join([row.kept.decode() for row in rows]),
         array([row.meters.id.hex() for row in rows]),
         array(["NULL" if row.cost is None else str(row.cost) for row in rows]),
-        [f"{{{','.join(map(str, row.price_ids))}}}" if row.price_ids else None for row in rows],
-        [row.envelope.event.corrects for row in rows],
+        array([_price_list(row.price_ids) for row in rows]),
+        where_any([row.envelope.event.corrects for row in rows]),
     )
+
+
+@lru_cache(maxsize=_PRICE_LISTS_MAX)
+def _price_list(ids: tuple[ProviderPriceId, ...]) -> str:
+    """Write the ids of rows of the price list; calls of one model have the same ones."""
+    return f'"{{{",".join(map(str, ids))}}}"' if ids else "NULL"
 
 
 async def insert_quarantined(

@@ -156,6 +156,8 @@ class Recorder:
             self._arrived.clear()
             while self._queue:
                 await self._flush(self._take())
+                # Whoever was answered may have the next event ready: it joins those that wait already.
+                await asyncio.sleep(0)
 
     def _take(self) -> list[_Waiting]:
         """Take whole requests of up to FLUSH_MAX rows; an atomic one is a flush of its own."""

@@ -67,7 +67,8 @@ def _subscription_facts(customer_id: CustomerId, rows: Sequence[asyncpg.Record])
         if oldest is not None and row["end_at"] > oldest
     )
     name = encode("subscription", first["subscription_id"])
-    return SubscriptionFacts(first["subscription_id"], name, first["product_id"], first["epoch"], segments)
+    own = first["subscription_id"]
+    return SubscriptionFacts(own, name, own.hex, first["product_id"], first["epoch"], segments)
 
 
 async def load_clocks(driver: asyncpg.Connection, ids: Collection[ClockId]) -> dict[ClockId, datetime]:
