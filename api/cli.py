@@ -10,20 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from api.local.errors import LocalStackError
 from api.pricing.commands import prices
-from api.replay.errors import ReplayError
-from domain.kernel.errors import DomainError
+from api.refusals import refused_in_one_line
 
 if TYPE_CHECKING:
     from api.replay.client import Client
     from domain.config import Settings
 
-# One message on a socket; a subscription document and its variables are far below.
-SOCKET_MESSAGE_BYTES_MAX = 1_000_000
-GRACE_S = 10
-BACKLOG = 2_048
-INTERRUPTED = 130
 T = TypeVar("T")
 
 app = typer.Typer(
@@ -52,35 +45,9 @@ def up() -> None:
 @app.command()
 def serve() -> None:
     """Serve the API with the settings of the environment."""
-    from domain.config import check_serving  # noqa: PLC0415 -- loaded by this command only
+    from api.serve import serve as start  # noqa: PLC0415 -- loaded by this command only
 
-    settings = _settings()
-    check_serving(settings)
-
-    import uvicorn  # noqa: PLC0415 -- loaded once the settings are known to be good
-
-    from api.app import create_app  # noqa: PLC0415 -- the same
-    from api.local.ports import claim_api_port  # noqa: PLC0415 -- the same
-    from domain.adapters.log import set_up_logging  # noqa: PLC0415 -- the same
-
-    claim_api_port(settings.port)
-    set_up_logging()
-    uvicorn.run(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        ws="websockets-sansio",
-        ws_max_size=SOCKET_MESSAGE_BYTES_MAX,
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        backlog=BACKLOG,
-        timeout_graceful_shutdown=GRACE_S,
-    )
+    start()
 
 
 @app.command()
@@ -280,23 +247,12 @@ def conformance(directory: Annotated[Path, typer.Argument(help="A directory of w
 
 def main() -> None:
     """Run a command. What it was refused is one line on standard error and status 1; Ctrl-C is status 130."""
-    try:
+    with refused_in_one_line():
         app()
-    except DomainError as error:
-        _fail(error.message)
-    except (LocalStackError, ReplayError) as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-
-
-def _fail(what: str) -> None:
-    sys.stderr.write(f"tollgate: {what}\n")
-    sys.exit(1)
 
 
 def _settings() -> "Settings":
-    from domain.config import read_settings  # noqa: PLC0415 -- pydantic takes a while to load
+    from domain.config import read_settings  # noqa: PLC0415 -- loaded by the commands that need it
 
     return read_settings()
 

@@ -56,7 +56,7 @@ def serving(running: Servers, database: str) -> Iterator[Api]:
         started = time.perf_counter()
         with log.open("wb") as opened:
             process = subprocess.Popen(
-                [sys.executable, "-m", "api.cli", "serve"],
+                [sys.executable, "-m", "api", "serve"],
                 env=child_environment(settings),
                 stdout=opened,
                 stderr=subprocess.STDOUT,

@@ -217,7 +217,7 @@ def _helpers(stack: Stack) -> list[Program]:
 def _processes(stack: Stack, settings: Settings) -> list[Program]:
     """Return Tollgate's own processes. They get every setting by their environment, and nothing else of ours."""
     variables = environment_of(settings)
-    api = python_module("api.cli", "serve")
+    api = python_module("api", "serve")
     worker = python_module("workers")
     return [
         _program(stack, "api", api, answers_http(settings.port, "/readyz"), variables),

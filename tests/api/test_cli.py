@@ -13,7 +13,7 @@ TIMEOUT_S = 60
 
 def tollgate(home: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 -- our own command
-        [sys.executable, "-m", "api.cli", *arguments],
+        [sys.executable, "-m", "api", *arguments],
         check=False,
         capture_output=True,
         text=True,

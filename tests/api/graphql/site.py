@@ -15,7 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from api.app import create_app
-from api.cli import SOCKET_MESSAGE_BYTES_MAX
+from api.serve import SOCKET_MESSAGE_BYTES_MAX
 from domain.access import service as access
 from domain.access.tokens import AUDIENCE, sign_hs256
 from domain.config import Settings

@@ -8,8 +8,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-from api.cli import SOCKET_MESSAGE_BYTES_MAX
 from api.graphql.view import OPERATIONS_PER_SOCKET_MAX
+from api.serve import SOCKET_MESSAGE_BYTES_MAX
 from domain.adapters.memory import MemoryWakeups
 from domain.kernel.call import Environment
 from domain.kernel.ids import encode

@@ -32,7 +32,7 @@ def environment(home: Path, port: int) -> dict[str, str]:
 def running(home: Path, port: int) -> Iterator[subprocess.Popen[str]]:
     """Start the system and wait until it says that it runs; whatever happens, nothing of it is left."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "api.cli", "up"],
+        [sys.executable, "-m", "api", "up"],
         cwd=PYTHON_ROOT,
         env=environment(home, port),
         stdout=subprocess.PIPE,
@@ -58,7 +58,7 @@ def running(home: Path, port: int) -> Iterator[subprocess.Popen[str]]:
 
 
 def replay(home: Path, port: int, trace: Path, *options: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "api.cli", "replay", str(trace), "--customers", "2", "--json", *options]
+    command = [sys.executable, "-m", "api", "replay", str(trace), "--customers", "2", "--json", *options]
     done = subprocess.run(  # noqa: S603 -- our own command
         command, check=False, capture_output=True, text=True, cwd=PYTHON_ROOT, env=environment(home, port), timeout=120
     )

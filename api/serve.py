@@ -1,0 +1,51 @@
+"""`tollgate serve`: the API process. It imports nothing beside what it serves with, and that only once it may serve."""
+
+import gc
+
+from domain.config import check_serving, read_settings
+
+# One message on a socket; a subscription document and its variables are far below.
+SOCKET_MESSAGE_BYTES_MAX = 1_000_000
+GRACE_S = 10
+BACKLOG = 2_048
+
+
+def serve() -> None:
+    """Serve the API with the settings of the environment until a signal ends the process.
+
+    Raises SettingMissing, SettingRefused, LocalStackError.
+    """
+    settings = read_settings()
+    check_serving(settings)
+    # What is loaded now stays until the end: looking through it for garbage, again and again while it grows, would take
+    # a fifth of the start.
+    gc.disable()
+
+    import uvicorn  # noqa: PLC0415 -- loaded once the settings are known to be good
+
+    from api.app import create_app  # noqa: PLC0415 -- the same
+    from api.local.ports import claim_api_port  # noqa: PLC0415 -- the same
+    from domain.adapters.log import set_up_logging  # noqa: PLC0415 -- the same
+
+    claim_api_port(settings.port)
+    set_up_logging()
+    app = create_app(settings)
+    # No later collection has to look through it either.
+    gc.freeze()
+    gc.enable()
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=SOCKET_MESSAGE_BYTES_MAX,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=GRACE_S,
+    )
