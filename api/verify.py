@@ -1,7 +1,7 @@
 """`tollgate verify`: whether a set-up is complete. One check a line, each with what to do when it fails."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cryptography.exceptions import InvalidTag
 from redis.asyncio import Redis
@@ -44,18 +44,17 @@ def settings_at_home(settings: Settings) -> Settings:
         return settings
     home = Home(settings.home.resolve())
     secrets = read_secrets(home)
-    return settings.model_copy(
-        update={
-            "dev": True,
-            "database_url": settings.database_url or local_postgres(home, secrets.home_id).dsn(),
-            "redis_url": settings.redis_url or local_valkey(home, secrets.home_id).url(),
-            "master_key": settings.master_key or secrets.master_key,
-            "key_pepper": settings.key_pepper or secrets.api_key_pepper,
-            "hs256_secret": settings.hs256_secret or secrets.hs256_secret,
-            "stripe_secret_key": settings.stripe_secret_key or secrets.sandbox_api_key,
-            # No check sends mail: that there is a catcher is enough.
-            "smtp_url": settings.smtp_url or f"smtp://{LOOPBACK}",
-        }
+    return replace(
+        settings,
+        dev=True,
+        database_url=settings.database_url or local_postgres(home, secrets.home_id).dsn(),
+        redis_url=settings.redis_url or local_valkey(home, secrets.home_id).url(),
+        master_key=settings.master_key or secrets.master_key,
+        key_pepper=settings.key_pepper or secrets.api_key_pepper,
+        hs256_secret=settings.hs256_secret or secrets.hs256_secret,
+        stripe_secret_key=settings.stripe_secret_key or secrets.sandbox_api_key,
+        # No check sends mail: that there is a catcher is enough.
+        smtp_url=settings.smtp_url or f"smtp://{LOOPBACK}",
     )
 
 

@@ -7,18 +7,17 @@ credentials, seeds for tests, the sandbox) are refused unless TOLLGATE_DEV=1, wh
 
 import base64
 import binascii
-from collections.abc import Iterator
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from typing import Any
 
 from domain.kernel.errors import DomainError, Kind
 
 _KEY_BYTES = 32
 _SECRET_BYTES_MIN = 32
+_ON, _OFF = ("1", "true", "t", "yes", "y", "on"), ("0", "false", "f", "no", "n", "off")
 
 
 @dataclass(eq=False)
@@ -41,47 +40,37 @@ class SettingRefused(DomainError):
     advice: str
 
 
-class Settings(BaseSettings):
-    """Every setting, by the name of its environment variable. Secrets have no default."""
+def _setting(default: Any, variable: str | None = None, *, secret: bool = False, bounds: range | None = None) -> Any:
+    """Make a setting. Its variable is its name in capitals unless another is given; a secret one is never shown."""
+    return field(default=default, repr=not secret, metadata={"variable": variable, "bounds": bounds})
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
 
-    database_url: str = Field(default="", repr=False)
-    redis_url: str = Field(default="", repr=False)
-    live_redis_url: str = Field(default="", repr=False)
-    stripe_secret_key: str = Field(default="", repr=False)
-    stripe_webhook_secret: Annotated[tuple[str, ...], NoDecode] = Field(default=(), repr=False)
-    stripe_api_base: str = ""
-    smtp_url: str = Field(default="", repr=False)
-    mail_from: str = Field(default="billing@localhost", validation_alias="TOLLGATE_MAIL_FROM")
-    mail_test_allow: str = Field(default="", validation_alias="TOLLGATE_MAIL_TEST_ALLOW")
-    merchant_name: str = Field(default="Tollgate Demo", validation_alias="TOLLGATE_MERCHANT_NAME")
-    port: int = Field(default=8000, ge=1, le=65535, validation_alias="TOLLGATE_PORT")
-    host: str = Field(default="127.0.0.1", validation_alias="TOLLGATE_HOST")
-    home: Path = Field(default=Path(".tollgate"), validation_alias="TOLLGATE_HOME")
-    dev: bool = Field(default=False, validation_alias="TOLLGATE_DEV")
-    master_key: str = Field(default="", repr=False, validation_alias="TOLLGATE_MASTER_KEY")
-    key_pepper: str = Field(default="", repr=False, validation_alias="TOLLGATE_KEY_PEPPER")
-    hs256_secret: str = Field(default="", repr=False, validation_alias="TOLLGATE_HS256_SECRET")
-    jwks_url: str = Field(default="", validation_alias="TOLLGATE_JWKS_URL")
-    token_issuer: str = Field(default="tollgate", validation_alias="TOLLGATE_TOKEN_ISSUER")
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(default=(), validation_alias="TOLLGATE_ALLOWED_HOSTS")
-    pool_size: int = Field(default=10, ge=2, le=100, validation_alias="TOLLGATE_POOL_SIZE")
-    pooled: bool = Field(default=False, validation_alias="TOLLGATE_POOLED")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting, and the environment variable it is read from. Secrets have no default."""
 
-    @field_validator("stripe_webhook_secret", "allowed_hosts", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-    @field_validator("database_url")
-    @classmethod
-    def _name_driver(cls, value: str) -> str:
-        """Take the address as every other tool writes it: without a driver, and with libpq's word for TLS."""
-        scheme, mark, rest = value.partition("://")
-        if scheme not in {"postgres", "postgresql", "postgresql+asyncpg"}:
-            return value
-        return f"postgresql+asyncpg{mark}{rest.replace('sslmode=', 'ssl=')}"
+    database_url: str = _setting("", secret=True)
+    redis_url: str = _setting("", secret=True)
+    live_redis_url: str = _setting("", secret=True)
+    stripe_secret_key: str = _setting("", secret=True)
+    stripe_webhook_secret: tuple[str, ...] = _setting((), secret=True)
+    stripe_api_base: str = _setting("")
+    smtp_url: str = _setting("", secret=True)
+    mail_from: str = _setting("billing@localhost", "TOLLGATE_MAIL_FROM")
+    mail_test_allow: str = _setting("", "TOLLGATE_MAIL_TEST_ALLOW")
+    merchant_name: str = _setting("Tollgate Demo", "TOLLGATE_MERCHANT_NAME")
+    port: int = _setting(8000, "TOLLGATE_PORT", bounds=range(1, 65_536))
+    host: str = _setting("127.0.0.1", "TOLLGATE_HOST")
+    home: Path = _setting(Path(".tollgate"), "TOLLGATE_HOME")  # noqa: RUF009 -- a dataclass field, as from field()
+    dev: bool = _setting(default=False, variable="TOLLGATE_DEV")
+    master_key: str = _setting("", "TOLLGATE_MASTER_KEY", secret=True)
+    key_pepper: str = _setting("", "TOLLGATE_KEY_PEPPER", secret=True)
+    hs256_secret: str = _setting("", "TOLLGATE_HS256_SECRET", secret=True)
+    jwks_url: str = _setting("", "TOLLGATE_JWKS_URL")
+    token_issuer: str = _setting("tollgate", "TOLLGATE_TOKEN_ISSUER")
+    allowed_hosts: tuple[str, ...] = _setting((), "TOLLGATE_ALLOWED_HOSTS")
+    pool_size: int = _setting(10, "TOLLGATE_POOL_SIZE", bounds=range(2, 101))
+    pooled: bool = _setting(default=False, variable="TOLLGATE_POOLED")
 
     @property
     def real_servers(self) -> tuple[str, ...]:
@@ -112,13 +101,65 @@ class Settings(BaseSettings):
         return key
 
 
-def read_settings() -> Settings:
-    """Read the environment. Raises SettingRefused for a value that cannot be read, and does not repeat it."""
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the environment, the process's own unless another is given. An empty variable counts as one not set.
+
+    Raises SettingRefused for a value that cannot be read, and does not repeat it.
+    """
+    if environment is None:
+        environment = os.environ  # noqa: TID251 -- this is the one place that reads it
+    given = {name.upper(): value for name, value in environment.items() if value}
+    found: dict[str, Any] = {}
+    for each in fields(Settings):
+        variable = _variable(each)
+        if variable in given:
+            found[each.name] = _READERS[type(each.default)](variable, given[variable], each.metadata["bounds"])
+    if "database_url" in found:
+        found["database_url"] = _with_driver(found["database_url"])
+    return Settings(**found)
+
+
+def _variable(setting: "Field[Any]") -> str:
+    return str(setting.metadata["variable"] or setting.name.upper())
+
+
+def _read_integer(variable: str, text: str, bounds: range) -> int:
     try:
-        return Settings()
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        raise SettingRefused(str(first["loc"][0]).upper(), first["msg"]) from None
+        value = int(text)
+    except ValueError:
+        value = None
+    if value is None or value not in bounds:
+        raise SettingRefused(variable, f"It must be a whole number from {bounds[0]} to {bounds[-1]}")
+    return value
+
+
+def _read_switch(variable: str, text: str, _: range | None) -> bool:
+    word = text.strip().casefold()
+    if word not in {*_ON, *_OFF}:
+        raise SettingRefused(variable, "It must be 1 or 0")
+    return word in _ON
+
+
+def _read_list(_: str, text: str, __: range | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+# How a variable's text becomes a value, by the type of the setting's default.
+_READERS: dict[type, Callable[[str, str, Any], object]] = {
+    int: _read_integer,
+    bool: _read_switch,
+    tuple: _read_list,
+    type(Path()): lambda _, text, __: Path(text),
+    str: lambda _, text, __: text,
+}
+
+
+def _with_driver(url: str) -> str:
+    """Take the address as every other tool writes it: without a driver, and with libpq's word for TLS."""
+    scheme, mark, rest = url.partition("://")
+    if scheme not in {"postgres", "postgresql", "postgresql+asyncpg"}:
+        return url
+    return f"postgresql+asyncpg{mark}{rest.replace('sslmode=', 'ssl=')}"
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
@@ -127,12 +168,11 @@ def environment_of(settings: Settings) -> dict[str, str]:
 
 
 def _variables(settings: Settings) -> Iterator[tuple[str, str]]:
-    for name, field in Settings.model_fields.items():
-        value = getattr(settings, name)
-        if value == field.default:
-            continue
-        alias = field.validation_alias if isinstance(field.validation_alias, str) else name.upper()
-        yield alias, ",".join(value) if isinstance(value, tuple) else "1" if value is True else str(value)
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        if value != each.default:
+            text = ",".join(value) if isinstance(value, tuple) else "1" if value is True else str(value)
+            yield _variable(each), text
 
 
 def check_serving(settings: Settings) -> None:

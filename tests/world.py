@@ -42,7 +42,7 @@ from workers import runner
 from workers.clock import drive_once
 
 ROUNDS_MAX = 2_000
-_SETTINGS: dict[str, Any] = {"TOLLGATE_KEY_PEPPER": "p" * 32, "TOLLGATE_HS256_SECRET": "s" * 32, "TOLLGATE_DEV": True}
+_SETTINGS: dict[str, Any] = {"key_pepper": "p" * 32, "hs256_secret": "s" * 32, "dev": True}
 
 
 def runtime_of(db: Database) -> Runtime:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from api.local import demo, webhooks
 from api.local.children import Program, Supervisor, answers_http
@@ -115,7 +116,7 @@ def plan(settings: Settings, home: Home, secrets: Secrets) -> Stack:
 
 def complete(settings: Settings, secrets: Secrets, stack: Stack) -> Settings:
     """Name the embedded servers in the settings and, in development, fill in the home's secrets."""
-    chosen: dict[str, object] = {"home": stack.home.path}
+    chosen: dict[str, Any] = {"home": stack.home.path}
     if stack.postgres is not None:
         chosen["database_url"] = stack.postgres.dsn()
     if stack.valkey is not None:
@@ -134,7 +135,7 @@ def complete(settings: Settings, secrets: Secrets, stack: Stack) -> Settings:
             "key_pepper": settings.key_pepper or secrets.api_key_pepper,
             "hs256_secret": settings.hs256_secret or secrets.hs256_secret,
         }
-    return settings.model_copy(update=chosen)
+    return replace(settings, **chosen)
 
 
 def start(supervisor: Supervisor, stack: Stack) -> None:
@@ -148,7 +149,7 @@ def start(supervisor: Supervisor, stack: Stack) -> None:
         supervisor.start(program)
     if stack.sandbox_url is not None:
         secret = webhooks.register(stack.home, stack.sandbox_url, settings.stripe_secret_key, stack.api_url)
-        settings = settings.model_copy(update={"stripe_webhook_secret": (secret,)})
+        settings = replace(settings, stripe_webhook_secret=(secret,))
     for program in _processes(stack, settings):
         supervisor.start(program)
     if settings.dev:

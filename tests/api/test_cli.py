@@ -41,7 +41,7 @@ def test_the_commands_are_listed(tmp_path: Path) -> None:
         (
             ("serve",),
             {"TOLLGATE_PORT": "port"},
-            "The setting TOLLGATE_PORT is refused: Input should be a valid integer",
+            "The setting TOLLGATE_PORT is refused: It must be a whole number from 1 to 65535",
         ),
         (("up",), {"DATABASE_URL": "postgresql://h/d"}, "Beside DATABASE_URL the sandbox is refused"),
         (

@@ -10,14 +10,14 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from api.hosts import HostCheck
-from domain.config import Settings
+from domain.config import read_settings
 
 
-def _client(**settings: Any) -> httpx2.AsyncClient:
+def _client(**settings: str) -> httpx2.AsyncClient:
     async def answer(_: Any) -> PlainTextResponse:
         return PlainTextResponse("yes")
 
-    given = Settings(**settings)
+    given = read_settings(settings)
     app = Starlette(routes=[Route("/", answer)], middleware=[Middleware(HostCheck, settings=given)])
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://127.0.0.1:8000")
 

@@ -1,6 +1,7 @@
 """`tollgate verify` on a database that is empty, seeded, or used with another key."""
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,17 +15,15 @@ from domain.kernel.call import Environment
 
 
 def settings(database_url: str, key: bytes = b"\x01") -> Settings:
-    return Settings.model_validate(
-        {
-            "database_url": database_url,
-            "redis_url": "unix:///nonexistent/valkey.sock",
-            "stripe_secret_key": "sk_test_1",
-            "smtp_url": "smtp://127.0.0.1:25",
-            "TOLLGATE_DEV": True,
-            "TOLLGATE_MASTER_KEY": base64.b64encode(key * 32).decode(),
-            "TOLLGATE_KEY_PEPPER": "p" * 32,
-            "TOLLGATE_HS256_SECRET": "s" * 32,
-        }
+    return Settings(
+        database_url=database_url,
+        redis_url="unix:///nonexistent/valkey.sock",
+        stripe_secret_key="sk_test_1",
+        smtp_url="smtp://127.0.0.1:25",
+        dev=True,
+        master_key=base64.b64encode(key * 32).decode(),
+        key_pepper="p" * 32,
+        hs256_secret="s" * 32,
     )
 
 
@@ -73,15 +72,16 @@ async def test_a_database_out_of_reach_fails_its_checks_and_no_other(tmp_path: P
 
 
 async def test_production_settings_without_a_gateway_are_incomplete(database_url: str) -> None:
-    production = {
-        "dev": False,
-        "hs256_secret": "",
-        "jwks_url": "https://id.example/keys",
-        "stripe_secret_key": "rk_live_1",
-        "smtp_url": "smtp://mail.example",
-    }
+    production = replace(
+        settings(database_url),
+        dev=False,
+        hs256_secret="",
+        jwks_url="https://id.example/keys",
+        stripe_secret_key="rk_live_1",
+        smtp_url="smtp://mail.example",
+    )
 
-    found = await find(settings(database_url).model_copy(update=production))
+    found = await find(production)
 
     assert found["settings"] == (
         False,
@@ -91,6 +91,6 @@ async def test_production_settings_without_a_gateway_are_incomplete(database_url
 
 def test_a_home_that_was_never_started_cannot_be_verified(tmp_path: Path) -> None:
     with pytest.raises(LocalStackError, match="start once with `tollgate up`"):
-        settings_at_home(Settings.model_validate({"TOLLGATE_HOME": tmp_path / "home"}))
+        settings_at_home(Settings(home=tmp_path / "home"))
 
     assert not (tmp_path / "home").exists()

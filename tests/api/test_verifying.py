@@ -18,7 +18,7 @@ from tests.world import World, llm_call, runtime_of
 
 def settings(database_url: str) -> Settings:
     """Name a database and the key of the tests."""
-    return Settings(database_url=database_url, TOLLGATE_MASTER_KEY=base64.b64encode(b"\x01" * 32).decode())  # type: ignore[call-arg]  # by its alias
+    return Settings(database_url=database_url, master_key=base64.b64encode(b"\x01" * 32).decode())
 
 
 async def test_each_line_is_printed_with_what_differs(db: Database, database_url: str) -> None:

@@ -1,25 +1,25 @@
 """Which settings may be combined."""
 
 import base64
-from typing import Any
+from pathlib import Path
 
 import pytest
 
-from domain.config import SettingMissing, SettingRefused, Settings, check_serving
+from domain.config import SettingMissing, SettingRefused, Settings, check_serving, environment_of, read_settings
 
-_REAL: dict[str, Any] = {
-    "database_url": "postgresql+asyncpg://db/tollgate",
-    "redis_url": "redis://cache",
-    "stripe_secret_key": "sk_test_1",
-    "smtp_url": "smtp://mail",
+_REAL = {
+    "DATABASE_URL": "postgresql+asyncpg://db/tollgate",
+    "REDIS_URL": "redis://cache",
+    "STRIPE_SECRET_KEY": "sk_test_1",
+    "SMTP_URL": "smtp://mail",
     "TOLLGATE_MASTER_KEY": base64.b64encode(b"\x01" * 32).decode(),
     "TOLLGATE_KEY_PEPPER": "p" * 32,
     "TOLLGATE_JWKS_URL": "https://id.example.com/keys",
 }
 
 
-def _settings(**changed: Any) -> Settings:
-    return Settings(**{**_REAL, **changed})
+def _settings(**changed: str) -> Settings:
+    return read_settings({**_REAL, **changed})
 
 
 def test_real_servers_are_served_without_means_of_development() -> None:
@@ -27,26 +27,26 @@ def test_real_servers_are_served_without_means_of_development() -> None:
     assert _settings().real_servers == ("DATABASE_URL", "REDIS_URL", "STRIPE_SECRET_KEY", "SMTP_URL")
 
 
-@pytest.mark.parametrize("means", [{"TOLLGATE_HS256_SECRET": "s" * 32}, {"stripe_api_base": "http://127.0.0.1:12111"}])
+@pytest.mark.parametrize("means", [{"TOLLGATE_HS256_SECRET": "s" * 32}, {"STRIPE_API_BASE": "http://127.0.0.1:12111"}])
 def test_means_of_development_are_refused_beside_real_servers_unless_asked_for(means: dict[str, str]) -> None:
     with pytest.raises(SettingRefused, match="TOLLGATE_DEV=1"):
         check_serving(_settings(**means))
-    check_serving(_settings(**means, TOLLGATE_DEV=True))
+    check_serving(_settings(**means, TOLLGATE_DEV="1"))
 
 
 def test_development_is_refused_beside_a_live_stripe_key() -> None:
     for key in ("sk_live_1", "rk_live_1"):
         with pytest.raises(SettingRefused, match="live Stripe key"):
-            check_serving(_settings(stripe_secret_key=key, TOLLGATE_DEV=True))
+            check_serving(_settings(STRIPE_SECRET_KEY=key, TOLLGATE_DEV="1"))
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("database_url", ""),
-        ("redis_url", ""),
-        ("stripe_secret_key", ""),
-        ("smtp_url", ""),
+        ("DATABASE_URL", ""),
+        ("REDIS_URL", ""),
+        ("STRIPE_SECRET_KEY", ""),
+        ("SMTP_URL", ""),
         ("TOLLGATE_KEY_PEPPER", "short"),
         ("TOLLGATE_MASTER_KEY", ""),
         ("TOLLGATE_MASTER_KEY", "not base64"),
@@ -57,8 +57,58 @@ def test_development_is_refused_beside_a_live_stripe_key() -> None:
 def test_what_is_missing_or_malformed_is_named(name: str, value: str) -> None:
     with pytest.raises((SettingMissing, SettingRefused)) as refusal:
         check_serving(_settings(**{name: value}))
-    assert name.upper() in refusal.value.message
+    assert name in refusal.value.message
 
 
 def test_several_webhook_secrets_are_separated_by_commas() -> None:
-    assert _settings(stripe_webhook_secret="whsec_new, whsec_old").stripe_webhook_secret == ("whsec_new", "whsec_old")
+    assert _settings(STRIPE_WEBHOOK_SECRET="whsec_new, whsec_old").stripe_webhook_secret == ("whsec_new", "whsec_old")
+
+
+@pytest.mark.parametrize(
+    ("given", "understood"),
+    [
+        ("postgres://user@db/tollgate", "postgresql+asyncpg://user@db/tollgate"),
+        ("postgresql://db/tollgate?sslmode=require", "postgresql+asyncpg://db/tollgate?ssl=require"),
+        ("postgresql+asyncpg://db/tollgate", "postgresql+asyncpg://db/tollgate"),
+        ("mysql://db/tollgate", "mysql://db/tollgate"),
+    ],
+)
+def test_an_address_of_postgres_is_taken_as_other_tools_write_it(given: str, understood: str) -> None:
+    assert _settings(DATABASE_URL=given).database_url == understood
+
+
+def test_an_empty_variable_counts_as_one_not_set_and_capitals_do_not_matter() -> None:
+    found = read_settings({"TOLLGATE_PORT": "", "tollgate_home": "elsewhere", "UNKNOWN": "1"})
+    assert (found.port, found.home) == (8000, Path("elsewhere"))
+
+
+@pytest.mark.parametrize(("word", "is_on"), [("1", True), ("true", True), ("YES", True), ("0", False), ("off", False)])
+def test_a_switch_is_turned_by_any_usual_word(word: str, is_on: bool) -> None:
+    assert read_settings({"TOLLGATE_POOLED": word}).pooled is is_on
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TOLLGATE_PORT", "0"),
+        ("TOLLGATE_PORT", "65536"),
+        ("TOLLGATE_PORT", "http"),
+        ("TOLLGATE_POOL_SIZE", "1"),
+        ("TOLLGATE_POOL_SIZE", "101"),
+        ("TOLLGATE_DEV", "maybe"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_refused_by_the_name_of_its_variable(name: str, value: str) -> None:
+    with pytest.raises(SettingRefused) as refusal:
+        read_settings({name: value})
+    assert refusal.value.name == name
+
+
+def test_a_child_reads_the_settings_that_its_parent_wrote() -> None:
+    given = _settings(
+        TOLLGATE_PORT="18090", TOLLGATE_DEV="1", TOLLGATE_ALLOWED_HOSTS="one, two", TOLLGATE_HOME="elsewhere"
+    )
+    written = environment_of(given)
+    assert read_settings(written) == given
+    # What stands at its default is left out.
+    assert "TOLLGATE_HOST" not in written

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -173,14 +173,14 @@ async def running(servers: TemporaryServers, template: str, place: Path) -> Asyn
     secrets = make_secrets(home)
     async with AsyncExitStack() as held:
         database = await held.enter_async_context(_database(servers, template))
-        given = {
-            "database_url": servers.postgres.dsn(database),
-            "redis_url": servers.valkey.url(),
-            "TOLLGATE_DEV": True,
-            "TOLLGATE_PORT": free_port(set()),
-            "TOLLGATE_HOME": home.path,
-        }
-        stack = up.plan(Settings.model_validate(given), home, secrets)
+        given = Settings(
+            database_url=servers.postgres.dsn(database),
+            redis_url=servers.valkey.url(),
+            dev=True,
+            port=free_port(set()),
+            home=home.path,
+        )
+        stack = up.plan(given, home, secrets)
         await seed(stack.settings)
         token = demo.sign(stack.settings, real_time.now(), {"sub": "story", "kind": "staff", "role": "admin"})
         assert stack.sandbox_url is not None
@@ -210,7 +210,7 @@ async def _start(processes: Processes) -> None:
     secret = await asyncio.to_thread(
         webhooks.register, stack.home, stack.sandbox_url, stack.settings.stripe_secret_key, stack.api_url
     )
-    processes.settings = stack.settings.model_copy(update={"stripe_webhook_secret": (secret,)})
+    processes.settings = replace(stack.settings, stripe_webhook_secret=(secret,))
     for name in ("api", "worker"):
         await processes.start(name)
 

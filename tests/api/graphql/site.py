@@ -130,7 +130,7 @@ async def open_server(db: Database) -> AsyncIterator[Site]:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        settings = runtime.settings.model_copy(update={"port": port})
+        settings = replace(runtime.settings, port=port)
         app = create_app(settings, _opener(replace(runtime, settings=settings)))
         server = uvicorn.Server(
             uvicorn.Config(

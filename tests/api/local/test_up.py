@@ -18,7 +18,7 @@ from api.local.ports import free_port
 from api.local.processes import child_environment, python_module
 from api.local.up import plan, says_started
 from domain.access.tokens import verify_hs256
-from domain.config import SettingMissing, Settings, environment_of
+from domain.config import SettingMissing, Settings, environment_of, read_settings
 from tests.make import at
 
 REAL = {
@@ -39,14 +39,14 @@ def home(passable: Path) -> Home:
     return open_home(passable / "home")
 
 
-def settings(**given: Any) -> Settings:
-    return Settings.model_validate(given)
+def settings(**given: str) -> Settings:
+    return read_settings({name.upper(): value for name, value in given.items()})
 
 
 def test_without_settings_everything_is_embedded_and_in_development(home: Home) -> None:
     secrets = make_secrets(home)
 
-    stack = plan(settings(TOLLGATE_PORT=18090), home, secrets)
+    stack = plan(settings(TOLLGATE_PORT="18090"), home, secrets)
 
     assert stack.postgres is not None
     assert stack.valkey is not None
@@ -91,7 +91,7 @@ def test_with_every_real_server_nothing_is_embedded_and_nothing_is_for_developme
     ],
 )
 def test_one_real_server_replaces_its_own_embedded_one_only(given: str, embedded: str, home: Home) -> None:
-    stack = plan(settings(**{given: REAL[given]}, TOLLGATE_DEV=True), home, make_secrets(home))
+    stack = plan(settings(**{given: REAL[given]}, TOLLGATE_DEV="1"), home, make_secrets(home))
 
     parts = {name: getattr(stack, name) for name in ("postgres", "valkey", "sandbox_url", "mail_url")}
     assert [name for name, part in parts.items() if part is None] == [embedded]
