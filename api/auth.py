@@ -3,9 +3,8 @@
 from datetime import datetime, timedelta
 
 from domain.access import credentials, service
-from domain.access.credentials import CredentialsMissing, CredentialsRejected
+from domain.access.credentials import TOKEN_LENGTH_MAX, CredentialsMissing, CredentialsRejected
 from domain.access.port import TokenVerifier
-from domain.access.tokens import TOKEN_LENGTH_MAX
 from domain.db import Database
 from domain.kernel.call import Principal
 

@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from domain.kernel.errors import DomainError, Kind
 
 _KEY_BYTES = 32
 _SECRET_BYTES_MIN = 32
+_REDIS_SCHEMES = frozenset(("redis", "rediss", "unix"))
+_LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 _ON, _OFF = ("1", "true", "t", "yes", "y", "on"), ("0", "false", "f", "no", "n", "off")
 
 
@@ -196,6 +199,30 @@ def check_serving(settings: Settings) -> None:
         raise SettingRefused("TOLLGATE_HS256_SECRET", "It must have at least 32 characters")
     if not settings.hs256_secret and not settings.jwks_url:
         raise SettingMissing("TOLLGATE_JWKS_URL", "Give the address of your identity provider's key set")
+    _check_addresses(settings)
+
+
+def _check_addresses(settings: Settings) -> None:
+    """Refuse what no client can be made of: clients are made at their first use, and a fault should show at the start.
+
+    Keys that tokens are verified with come over https, or from this machine.
+    """
+    for name, url in (("REDIS_URL", settings.redis_url), ("LIVE_REDIS_URL", settings.live_redis_url)):
+        if url and _parts(url)[0] not in _REDIS_SCHEMES:
+            raise SettingRefused(name, "It looks like redis://host:6379/0, rediss://host:6379/0 or unix:///path/socket")
+    scheme, host = _parts(settings.jwks_url)
+    if settings.jwks_url and not (scheme == "https" or (scheme == "http" and host in _LOOPBACK)):
+        raise SettingRefused("TOLLGATE_JWKS_URL", "It must begin with https://, or name this machine")
+
+
+def _parts(url: str) -> tuple[str, str | None]:
+    """Return the scheme and the host of an address, both empty where it is malformed."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 -- reading it is what checks it
+    except ValueError:
+        return "", None
+    return parts.scheme, parts.hostname
 
 
 def check_development(settings: Settings) -> None:

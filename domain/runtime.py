@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 from domain.access.port import TokenVerifier
 from domain.access.service import Hs256Verifier
 from domain.adapters import clock
-from domain.adapters.jwks import JwksVerifier, fetch_over_http
-from domain.adapters.redis import RedisWakeups
+from domain.adapters.late import LateVerifier, LateWakeups
 from domain.adapters.smtp import SmtpMailer
 from domain.adapters.stripe import StripeGateway
 from domain.alerts.port import Mailer, MailPolicy
@@ -83,7 +82,7 @@ async def open_runtime(settings: Settings) -> Runtime:
     verifier: TokenVerifier = (
         Hs256Verifier(settings.hs256_secret, settings.token_issuer)
         if settings.hs256_secret
-        else JwksVerifier(fetch_over_http(settings.jwks_url), settings.token_issuer)
+        else LateVerifier(settings.jwks_url, settings.token_issuer)
     )
     return Runtime(
         settings=settings,
@@ -95,7 +94,7 @@ async def open_runtime(settings: Settings) -> Runtime:
         ),
         gateway=StripeGateway(settings.stripe_secret_key, api_base=settings.stripe_api_base or None),
         mailer=SmtpMailer(settings.smtp_url, _mail_policy(settings)),
-        wakeups=RedisWakeups(settings.live_redis_url or settings.redis_url),
+        wakeups=LateWakeups(settings.live_redis_url or settings.redis_url),
         verifier=verifier,
     )
 

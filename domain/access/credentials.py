@@ -16,6 +16,7 @@ SECRET_BYTES = 32
 PEPPER_BYTES_MIN = 32
 SHOWN_LETTERS = 8
 TEXT_LENGTH_MAX = 100
+TOKEN_LENGTH_MAX = 8_192
 
 _SECRET = re.compile(r"tg_(live|test)_[A-Za-z0-9_-]{43}")
 _PRODUCT = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,99}")

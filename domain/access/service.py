@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from domain.access import credentials, store, tokens
+from domain.access import credentials, store
 from domain.access.credentials import ApiKey, CredentialsRejected, KeyRefused
 from domain.access.roles import Permission
 from domain.db import Tx
@@ -146,6 +146,8 @@ class Hs256Verifier:
 
     async def verify(self, token: str, at: datetime) -> Principal:
         """Return for whom the token speaks. Raises CredentialsRejected."""
+        from domain.access import tokens  # noqa: PLC0415 -- jwt loads much of cryptography: with the first token
+
         return tokens.verify_hs256(token, secret=self.secret, issuer=self.issuer, at=at)
 
 

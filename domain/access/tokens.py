@@ -14,14 +14,13 @@ from typing import Any, Literal
 import jwt
 import msgspec
 
-from domain.access.credentials import CredentialsRejected, TokensUnverifiable
+from domain.access.credentials import TOKEN_LENGTH_MAX, CredentialsRejected, TokensUnverifiable
 from domain.access.roles import RoleUnknown, permissions_of
 from domain.kernel.call import Environment, Principal, PrincipalKind
 from domain.kernel.ids import CustomerId, IdMalformed, decode
 
 AUDIENCE = "tollgate"
 SECRET_BYTES_MIN = 32
-TOKEN_LENGTH_MAX = 8_192
 SUBJECT_LENGTH_MAX = 255
 KEYS_MAX = 100
 # From iat to exp. A longer life is refused: tokens cannot be revoked one by one.

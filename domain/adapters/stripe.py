@@ -1,7 +1,7 @@
 """Stripe as the payment gateway, and the sandbox, which speaks the same.
 
-The `stripe` package is imported at the first request: a process that only serves reads never pays for it. Its client
-pools connections and is bound to one event loop, so it is made inside of it.
+The `stripe` package and `httpx` are imported at the first request: a process that only serves reads never pays for
+them. The client pools connections and is bound to one event loop, so it is made inside of it.
 """
 
 from collections.abc import Awaitable, Iterator, Sequence
@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
-
-import httpx
 
 from domain.adapters import stripe_objects
 from domain.kernel.call import Environment
@@ -31,6 +29,7 @@ from domain.payments.port import (
 )
 
 if TYPE_CHECKING:
+    import httpx
     import stripe
 
 TIMEOUT_S = 10
@@ -76,6 +75,7 @@ class StripeGateway:
     @property
     def _api(self) -> "stripe.StripeClient":
         if self._made is None:
+            import httpx  # noqa: PLC0415 -- see the module's docstring
             import stripe  # noqa: PLC0415 -- a third of a second and 40 MB, which most processes never need
 
             stripe.enable_telemetry = False
@@ -212,6 +212,8 @@ class StripeGateway:
         """Ask the sandbox; Stripe itself does not tell, nor do other stand-ins."""
         if self._api_base is None:
             return None
+        import httpx  # noqa: PLC0415 -- see the module's docstring
+
         if self._control is None:
             headers = {"Authorization": f"Bearer {self._secret_key}"}
             self._control = httpx.AsyncClient(base_url=self._api_base, timeout=TIMEOUT_S, headers=headers)

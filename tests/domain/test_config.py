@@ -52,6 +52,13 @@ def test_development_is_refused_beside_a_live_stripe_key() -> None:
         ("TOLLGATE_MASTER_KEY", "not base64"),
         ("TOLLGATE_MASTER_KEY", base64.b64encode(b"short").decode()),
         ("TOLLGATE_JWKS_URL", ""),
+        ("TOLLGATE_JWKS_URL", "http://id.example.com/keys"),
+        ("TOLLGATE_JWKS_URL", "ftp://127.0.0.1/keys"),
+        ("REDIS_URL", "cache:6379"),
+        ("REDIS_URL", "http://cache"),
+        ("REDIS_URL", "redis://cache:port"),
+        ("REDIS_URL", "redis://[cache"),
+        ("LIVE_REDIS_URL", "memcached://cache"),
     ],
 )
 def test_what_is_missing_or_malformed_is_named(name: str, value: str) -> None:

@@ -8,7 +8,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from domain.access import tokens
+from domain.access import credentials, tokens
 from domain.access.credentials import CredentialsRejected, TokensUnverifiable
 from domain.access.service import Hs256Verifier
 from domain.kernel.call import Environment, Principal
@@ -116,7 +116,7 @@ def _tampered() -> str:
         tokens.sign_hs256("another-secret-of-32-bytes-or-so", _STAFF),
         f"{_segment({'alg': 'none', 'typ': 'JWT'})}.{_segment(_STAFF)}.",
         jwt.encode(_STAFF, _SECRET * 2, algorithm="HS512"),
-        tokens.sign_hs256(_SECRET, _STAFF) + "A" * tokens.TOKEN_LENGTH_MAX,
+        tokens.sign_hs256(_SECRET, _STAFF) + "A" * credentials.TOKEN_LENGTH_MAX,
         "\ud800.\ud800.\ud800",
         "a.b",
         "",
