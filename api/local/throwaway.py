@@ -4,7 +4,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,9 @@ from api.local.processes import child_environment
 from api.local.site import choose_account, socket_directory
 from api.local.valkey import Valkey, valkey_at
 
-# Reads until its input ends, which happens when the process that holds the other end of the pipe is gone.
-CLEANER = 'cat >/dev/null; kill -9 "$2" "$3"; sleep 1; rm -rf -- "$1"'
+# Reads until its input ends, which happens when the process that holds the other end of the pipe is gone. Postgres may
+# have been started again meanwhile, so its process is the one that its own file names.
+CLEANER = 'cat >/dev/null; kill -9 "$(head -n 1 "$1/data/postmaster.pid")" "$2"; sleep 1; rm -rf -- "$1"'
 RESERVED_CONNECTIONS = 10
 
 
@@ -29,20 +30,20 @@ class TemporaryServers:
 
 
 @contextmanager
-def temporary_servers(logs: Path) -> Iterator[TemporaryServers]:
+def temporary_servers(logs: Path, *, durable: bool = False) -> Iterator[TemporaryServers]:
     """Start both servers on empty data in the system's temporary directory; stop and remove them at the end.
 
-    Logs stay in `logs`. The servers lose data in a power cut, not in a kill -9 of a client. When this process is
-    killed, a waiting shell ends the servers and removes their files.
+    Logs stay in `logs`. Unless Postgres is durable, the servers lose data when they are killed, not when a client is.
+    When this process is killed, a waiting shell ends the servers and removes their files.
     """
     place = Path(tempfile.mkdtemp(prefix="tollgate-"))
     place.chmod(PASSABLE_DIRECTORY)
-    postgres = _postgres(place, logs)
+    postgres = _postgres(place, logs, durable=durable)
     valkey = valkey_at(place / "valkey", place.name, logs / "valkey.log", durable=False)
     try:
         postgres.start()
         valkey.start()
-        with _cleaner(place, [postgres.process_id, valkey.process_id]):
+        with _cleaner(place, valkey.process_id):
             yield TemporaryServers(postgres, valkey)
     finally:
         valkey.stop()
@@ -50,17 +51,17 @@ def temporary_servers(logs: Path) -> Iterator[TemporaryServers]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _postgres(place: Path, logs: Path) -> Postgres:
+def _postgres(place: Path, logs: Path, *, durable: bool) -> Postgres:
     account = choose_account(place / "data")
     sockets = socket_directory(place / "s", secrets.token_hex(4), account)
-    return postgres_at(place, sockets, logs / "postgres.log", durable=False)
+    return postgres_at(place, sockets, logs / "postgres.log", durable=durable)
 
 
 @contextmanager
-def _cleaner(place: Path, processes: Sequence[int | None]) -> Iterator[None]:
+def _cleaner(place: Path, valkey: int | None) -> Iterator[None]:
     """Keep a shell waiting for our death, in a session of its own so that Ctrl-C does not reach it."""
     with subprocess.Popen(  # noqa: S603 a fixed script, and our own ids and path as arguments
-        ["/bin/sh", "-c", CLEANER, "sh", str(place), *(str(process) for process in processes)],
+        ["/bin/sh", "-c", CLEANER, "sh", str(place), str(valkey)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

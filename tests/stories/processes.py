@@ -6,6 +6,8 @@ decides which process dies when. Logs stay in the home below the test's director
 
 import asyncio
 import itertools
+import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,6 +23,7 @@ from api.local import demo, up, webhooks
 from api.local.children import Program
 from api.local.home import make_secrets, open_home
 from api.local.ports import free_port
+from api.local.processes import wait_until
 from api.local.throwaway import TemporaryServers
 from api.replay import documents
 from api.replay.client import Client
@@ -30,6 +33,7 @@ from domain.config import Settings
 
 POLL_S = 0.05
 LIST_PAGES_MAX = 20
+PROCESS_END_S = 10.0
 _databases = itertools.count(1)
 T = TypeVar("T")
 
@@ -42,6 +46,8 @@ MAKE_KEY = """mutation($input: CreateApiKeyInput!) {
 class Processes:
     """The running processes by name, and the ways in to look at what they do."""
 
+    servers: TemporaryServers
+    database: str
     stack: up.Stack
     settings: Settings
     client: Client
@@ -64,6 +70,27 @@ class Processes:
         program = self._programs[name]
         program.stop_steps = ()
         await self._by_hand(program.stop)
+
+    async def kill_postgres(self) -> None:
+        """Send SIGKILL to the first process of Postgres; its children notice and end by themselves."""
+        process_id = self.servers.postgres.process_id
+        assert process_id is not None
+        os.kill(process_id, signal.SIGKILL)
+        await self._by_hand(self._await_end_of_postgres)
+
+    async def start_postgres(self) -> None:
+        """Start Postgres again from the directory that it left behind, and look at its rows anew."""
+        await self._by_hand(self.servers.postgres.start)
+        await self.forget_rows()
+        self.rows = await asyncpg.connect(**self.servers.postgres.asyncpg_arguments(self.database))
+
+    async def forget_rows(self) -> None:
+        """Close the connection that looks at rows."""
+        await self.rows.close()
+
+    def process_id(self, name: str) -> int | None:
+        """Return the id of a process while it runs."""
+        return self._programs[name].process_id
 
     async def stop(self) -> None:
         """Ask every process to end, the last started first."""
@@ -161,6 +188,9 @@ class Processes:
         listed = (await self.mail.get("/messages", params={"to": to})).raise_for_status().json()
         return [(await self.mail.get(f"/messages/{each['id']}")).json() for each in reversed(listed)]
 
+    def _await_end_of_postgres(self) -> None:
+        assert wait_until(lambda: not self.servers.postgres.is_alive(), PROCESS_END_S)
+
     async def _by_hand(self, act: Callable[[], None]) -> None:
         # One thread for as long as the processes live: the kernel ends them when the thread that started them ends.
         await asyncio.get_running_loop().run_in_executor(self._hands, act)
@@ -187,8 +217,9 @@ async def running(servers: TemporaryServers, template: str, place: Path) -> Asyn
         assert stack.mail_url is not None
         key = {"Authorization": f"Bearer {stack.settings.stripe_secret_key}"}
         rows = await asyncpg.connect(**servers.postgres.asyncpg_arguments(database))
-        held.push_async_callback(rows.close)
         processes = Processes(
+            servers=servers,
+            database=database,
             stack=stack,
             settings=stack.settings,
             client=await held.enter_async_context(Client(stack.api_url, token)),
@@ -197,6 +228,7 @@ async def running(servers: TemporaryServers, template: str, place: Path) -> Asyn
             rows=rows,
             _hands=held.enter_context(ThreadPoolExecutor(1)),
         )
+        held.push_async_callback(processes.forget_rows)
         held.push_async_callback(processes.stop)
         await _start(processes)
         yield processes
@@ -219,11 +251,16 @@ async def _start(processes: Processes) -> None:
 async def _database(servers: TemporaryServers, template: str) -> AsyncIterator[str]:
     """Copy the migrated database, and drop the copy at the end."""
     name = f"{template}_story_{next(_databases)}"
+    await administer(servers, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield name
+    await administer(servers, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def administer(servers: TemporaryServers, statement: str) -> None:
+    """Carry out a statement outside of any story's database, on a connection of its own: a story may end Postgres."""
     connection = await asyncpg.connect(**servers.postgres.asyncpg_arguments())
     try:
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        yield name
-        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await connection.execute(statement)
     finally:
         await connection.close()
 

@@ -13,7 +13,6 @@ from redis.asyncio import Redis
 
 from api.local.throwaway import TemporaryServers
 from api.replay import documents
-from api.replay.client import Client
 from domain.adapters.clock import now
 from domain.kernel.ids import encode
 from tests.make import at
@@ -208,33 +207,3 @@ async def test_redis_emptied_in_the_middle_of_closing_costs_nothing(
             await queue.flushall()
     await until(lambda: _is_at_rest(processes, clock_id), SETTLED_WITHIN_S, "the end of all jobs")
     assert await _check(processes, billed, frozenset()) == 0
-
-
-async def _send(product: Client, customer_id: str, sender: int) -> Counter[str]:
-    """Send ten batches of fifty events, each again until it is answered."""
-    answers: Counter[str] = Counter()
-    for batch in range(10):
-        names = [f"{sender}-{batch}-{number}" for number in range(50)]
-        events = llm_events(customer_id, names, now(), input_tokens=1_000, output_tokens=1)
-        answers += Counter(verdict["status"] for verdict in await product.send(events))
-    return answers
-
-
-async def test_an_api_killed_while_usage_comes_in_counts_what_it_acknowledged_once(processes: Processes) -> None:
-    customer_id, _ = await processes.customer(None)
-    async with processes.product() as product:
-        senders = [asyncio.create_task(_send(product, customer_id, sender)) for sender in range(4)]
-        for pause_s in (0.2, 0.1):
-            await asyncio.sleep(pause_s)
-            await processes.kill("api")
-            await processes.start("api")
-        answers = sum(await asyncio.gather(*senders), Counter())
-    # 4 senders, 10 batches, 50 events; some were counted before their answer was lost.
-    assert answers["counted"] + answers["duplicate"] == answers.total() == 2_000
-    rows = processes.rows
-    assert await rows.fetchval("SELECT count(*) FROM usage_event") == 2_000
-    assert await rows.fetchval("SELECT count(*) FROM event_identity") == 2_000
-    usage = await processes.client.read(documents.USAGE, id=customer_id)
-    [subscription] = usage["subscriptions"]
-    meters = {each["meter"]["key"]: each["quantity"] for each in subscription["meters"]}
-    assert [meters[key] for key in ("calls", "input_tokens", "output_tokens")] == ["2000", "2000000", "2000"]
