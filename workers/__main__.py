@@ -1,12 +1,12 @@
 """`python -m workers`: the worker process."""
 
 import asyncio
+import gc
 import sys
 
 from domain.adapters.log import set_up_logging
 from domain.config import check_serving, read_settings
 from domain.kernel.errors import DomainError
-from workers.settings import work
 
 
 def main() -> None:
@@ -14,6 +14,12 @@ def main() -> None:
     try:
         settings = read_settings()
         check_serving(settings)
+        # As in api/serve.py: what is loaded now stays until the end, and is not looked through for garbage.
+        gc.disable()
+        from workers.settings import work  # noqa: PLC0415 -- loaded once the settings are known to be good
+
+        gc.freeze()
+        gc.enable()
         set_up_logging()
         asyncio.run(work(settings))
     except DomainError as error:

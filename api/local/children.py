@@ -73,6 +73,11 @@ class Program:
 
     def start(self) -> None:
         """Start the command and wait for its health; LocalStackError with its last lines when it ends or is late."""
+        self.launch()
+        self.await_health()
+
+    def launch(self) -> None:
+        """Start the command, without waiting."""
         self.stop()
         bound_log(self.log)
         with self.log.open("ab") as log:
@@ -85,7 +90,11 @@ class Program:
                 env=dict(self.environment),
                 start_new_session=True,
             )
+
+    def await_health(self) -> None:
+        """Wait until the launched command is healthy; LocalStackError with its last lines when it ends or is late."""
         process = self._process
+        assert process is not None, "it was launched"
         healthy = wait_until(lambda: process.poll() is not None or self.healthy(), self.health_timeout_s)
         if process.poll() is not None:
             raise LocalStackError(self._tell(f"{self.name} {describe_end(process.returncode)} while starting"))
@@ -160,6 +169,20 @@ class Supervisor:
         self._watched.append(watched)
         service.start()
         watched.started_at_s = time.monotonic()
+
+    def launch(self, programs: Sequence[Program]) -> None:
+        """Start programs that do not wait for one another, and watch them from now on; await_health comes next."""
+        for program in programs:
+            self._watched.append(_Watched(program, time.monotonic()))
+            program.launch()
+
+    def await_health(self, programs: Sequence[Program]) -> None:
+        """Wait until launched programs are healthy. LocalStackError when one does not become it."""
+        for program in programs:
+            program.await_health()
+        for watched in self._watched:
+            if watched.service in programs:
+                watched.started_at_s = time.monotonic()
 
     def watch(self) -> None:
         """Start again what dies, until a stop signal; LocalStackError when a service died too often in a row."""

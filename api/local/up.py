@@ -139,19 +139,21 @@ def complete(settings: Settings, secrets: Secrets, stack: Stack) -> Settings:
 
 
 def start(supervisor: Supervisor, stack: Stack) -> None:
-    """Start each part when the parts it needs are healthy. Raises LocalStackError."""
+    """Start each part when the parts it needs are healthy, beside those that it does not. Raises LocalStackError."""
+    helpers = _helpers(stack)
+    supervisor.launch(helpers)
     for server in (stack.postgres, stack.valkey):
         if server is not None:
             supervisor.start(server)
     asyncio.run(prepare(stack.settings, stack.secrets.demo_api_key))
     settings = stack.settings
-    for program in _helpers(stack):
-        supervisor.start(program)
+    supervisor.await_health(helpers)
     if stack.sandbox_url is not None:
         secret = webhooks.register(stack.home, stack.sandbox_url, settings.stripe_secret_key, stack.api_url)
         settings = replace(settings, stripe_webhook_secret=(secret,))
-    for program in _processes(stack, settings):
-        supervisor.start(program)
+    processes = _processes(stack, settings)
+    supervisor.launch(processes)
+    supervisor.await_health(processes)
     if settings.dev:
         asyncio.run(_demonstrate(stack, settings))
 

@@ -58,12 +58,15 @@ class Processes:
     _programs: dict[str, Program] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
-    async def start(self, name: str) -> None:
-        """Start a process, or start it again, and wait until it is healthy."""
+    async def start(self, *names: str) -> None:
+        """Start processes beside one another, or start them again, and wait until they are healthy."""
         made = [*up._helpers(self.stack), *up._processes(self.stack, self.settings)]
-        [program] = [each for each in made if each.name == name]
-        self._programs[name] = program
-        await self._by_hand(program.start)
+        programs = {each.name: each for each in made if each.name in names}
+        self._programs |= programs
+        for program in programs.values():
+            await self._by_hand(program.launch)
+        for program in programs.values():
+            await self._by_hand(program.await_health)
 
     async def kill(self, name: str) -> None:
         """Send SIGKILL, without any warning, and wait until the process is gone."""
@@ -235,16 +238,14 @@ async def running(servers: TemporaryServers, template: str, place: Path) -> Asyn
 
 
 async def _start(processes: Processes) -> None:
-    for name in ("sandbox", "mail"):
-        await processes.start(name)
+    await processes.start("sandbox", "mail")
     stack = processes.stack
     assert stack.sandbox_url is not None
     secret = await asyncio.to_thread(
         webhooks.register, stack.home, stack.sandbox_url, stack.settings.stripe_secret_key, stack.api_url
     )
     processes.settings = replace(stack.settings, stripe_webhook_secret=(secret,))
-    for name in ("api", "worker"):
-        await processes.start(name)
+    await processes.start("api", "worker")
 
 
 @asynccontextmanager

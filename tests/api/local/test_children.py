@@ -157,6 +157,39 @@ def test_a_service_that_fails_to_start_stops_the_others_and_is_told() -> None:
     assert events == ["start database", "start api", "stop api", "stop database"]
 
 
+def test_programs_that_do_not_wait_for_one_another_start_side_by_side(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+
+    def meets(own: Path, other: Path) -> str:
+        """Healthy only when the other one runs too."""
+        return f"""
+import pathlib, time
+pathlib.Path({str(own)!r}).touch()
+while not pathlib.Path({str(other)!r}).exists(): time.sleep(0.01)
+pathlib.Path({str(own)!r} + ".met").touch()
+{SLEEPER}"""
+
+    programs = [
+        program(tmp_path, meets(first, second), (tmp_path / "first.met").exists),
+        program(tmp_path, meets(second, first), (tmp_path / "second.met").exists),
+    ]
+    with Supervisor(lambda _line: None) as supervisor:
+        supervisor.launch(programs)
+        supervisor.await_health(programs)
+        assert all(each.is_alive() for each in programs)
+    assert not any(each.is_alive() for each in programs)
+
+
+def test_a_program_that_fails_beside_others_stops_them_and_is_told(tmp_path: Path) -> None:
+    lives = program(tmp_path, SLEEPER)
+    fails = program(tmp_path, "raise SystemExit(3)", lambda: False)
+    with Supervisor(lambda _line: None) as supervisor:
+        supervisor.launch([lives, fails])
+        with pytest.raises(LocalStackError, match="ended with status 3 while starting"):
+            supervisor.await_health([lives, fails])
+    assert not lives.is_alive()
+
+
 def test_a_service_that_dies_is_reported_and_started_again() -> None:
     events: list[str] = []
     with Supervisor(events.append, backoff_first_s=0.0) as supervisor:
