@@ -134,3 +134,37 @@ def test_nothing_of_the_api_is_loaded_to_list_the_commands() -> None:
     )
 
     assert shown.stdout == "[]\n"
+
+
+def test_serving_loads_no_parser_of_a_command_line_and_nothing_of_the_api_before_its_settings_are_known_good(
+    tmp_path: Path,
+) -> None:
+    script = """
+import sys
+from api.__main__ import main
+sys.argv = ["tollgate", "serve"]
+try:
+    main()
+except SystemExit as end:
+    print(end.code, [name for name in ("typer", "click", "rich", "sqlalchemy", "strawberry") if name in sys.modules])
+"""
+
+    refused = subprocess.run(  # noqa: S603 -- a fixed script
+        [sys.executable, "-c", script],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=PYTHON_ROOT,
+        env=child_environment({"TOLLGATE_HOME": str(tmp_path)}),
+        timeout=TIMEOUT_S,
+    )
+
+    assert refused.stdout == "1 []\n"
+    assert refused.stderr.startswith("tollgate: The setting DATABASE_URL is missing")
+
+
+def test_options_of_serve_are_left_to_the_parser(tmp_path: Path) -> None:
+    helped = tollgate(tmp_path, "serve", "--help")
+
+    assert helped.returncode == 0
+    assert "Serve the API with the settings of the environment." in helped.stdout
