@@ -16,6 +16,9 @@ import sys
 from pathlib import Path
 from api.local.throwaway import temporary_servers
 with temporary_servers(Path(sys.argv[1])) as servers:
+    # What runs at the end is not what was started first.
+    servers.postgres.stop()
+    servers.postgres.start()
     print(servers.postgres.data.parent, servers.postgres.process_id, servers.valkey.process_id, flush=True)
     sys.stdin.read()
 """
