@@ -310,19 +310,22 @@ async def delete_segment(tx: db.Tx, of: Segment) -> None:
     await tx.execute(sa.delete(segment).where(segment.c.customer_id == of.customer_id, segment.c.id == of.id))
 
 
-async def share_buckets(tx: db.Tx, subscription_ids: Collection[SubscriptionId]) -> None:
-    """Take the buckets of subscriptions together with other flushes, until the transaction ends.
+_BUCKET_LOCK = 0x5E6
+_BUCKETS = sa.func.unnest(sa.bindparam("buckets", type_=pg.ARRAY(sa.Integer))).column_valued("bucket")
+_SHARE_BUCKETS = sa.select(sa.func.pg_advisory_xact_lock_shared(_BUCKET_LOCK, _BUCKETS))
+_HOLD_BUCKETS = sa.select(sa.func.pg_advisory_xact_lock(_BUCKET_LOCK, _BUCKETS))
 
-    While they are held no border of these subscriptions moves. In ascending order, so that two never wait in a ring.
+
+async def share_buckets(tx: db.Tx, subscription_ids: Collection[SubscriptionId]) -> None:
+    """Take buckets together with other flushes until the transaction ends: meanwhile no border moves.
+
+    In ascending order, so that two never wait in a ring.
     """
     await _lock_buckets(tx, subscription_ids, _SHARE_BUCKETS)
 
 
 async def hold_buckets(tx: db.Tx, subscription_ids: Collection[SubscriptionId]) -> None:
-    """Take the buckets of subscriptions alone: waits for running flushes and keeps new ones out until the end.
-
-    Take all buckets of a transaction at once, before any other lock.
-    """
+    """Take buckets alone, all at once and before any other lock: waits for flushes, and keeps new ones out."""
     await _lock_buckets(tx, subscription_ids, _HOLD_BUCKETS)
 
 
@@ -336,18 +339,8 @@ async def raise_epoch_of(tx: db.Tx, customer_id: CustomerId, subscription_id: Su
     )
 
 
-_BUCKET_LOCK = 0x5E6
 _PERIODS = ("period", "fee_period")
 _SAME_NAMES = [field.name for field in dataclasses.fields(Subscription) if field.name not in _PERIODS]
-
-
-def _lock_of(lock: Any) -> sa.Select[Any]:
-    wanted = sa.func.unnest(sa.bindparam("buckets", type_=pg.ARRAY(sa.Integer))).column_valued("bucket")
-    return sa.select(lock(_BUCKET_LOCK, wanted))
-
-
-_SHARE_BUCKETS = _lock_of(sa.func.pg_advisory_xact_lock_shared)
-_HOLD_BUCKETS = _lock_of(sa.func.pg_advisory_xact_lock)
 
 
 async def _lock_buckets(tx: db.Tx, subscription_ids: Collection[SubscriptionId], lock: sa.Select[Any]) -> None:
