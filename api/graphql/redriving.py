@@ -104,4 +104,5 @@ class RedriveMutation:
             after=ids.event_id(input.after) if input.after is not None else None,
             limit=input.first,
         )
+        await info.context.runtime.wakeups.publish(sorted(found.customers))
         return _redriven_of(found)

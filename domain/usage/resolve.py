@@ -172,16 +172,15 @@ def _known_before(envelope: Envelope, request: Request, occurred_at: datetime, n
 
 def place_of(customer: CustomerFacts, sender: Sender, name: str | None, at: datetime) -> Place | Verdict:
     """Find the segment that contains an instant, of the named subscription or of any of the sender's product."""
-    own = [each for each in customer.subscriptions if each.product_id == sender.product_id]
-    if name is not None:
-        own = [each for each in own if each.name == name]
-        if not own:
-            return _unknown_subscription(name)
-    for subscription in own:
+    is_known = name is None
+    for subscription in customer.subscriptions:
+        if subscription.product_id != sender.product_id or name not in {None, subscription.name}:
+            continue
+        is_known = True
         for segment in subscription.segments:
             if segment.start_at <= at < segment.end_at:
                 return Place(subscription, segment, hour_of(at, customer.zone, segment.start_at))
-    return quarantined(Reason.OUTSIDE_SUBSCRIPTION)
+    return quarantined(Reason.OUTSIDE_SUBSCRIPTION) if is_known else _unknown_subscription(str(name))
 
 
 def hour_of(at: datetime, zone: ZoneInfo, segment_start_at: datetime) -> datetime:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 import msgspec
+import structlog
 
 from domain.db import Tx
 from domain.journal import service as journal
@@ -37,6 +38,7 @@ from domain.usage.tally import (
 )
 from domain.usage.verdict import Reason, Status, Verdict, rejected
 
+_log = structlog.get_logger()
 _ID_BYTES = 16
 _PLACE_BYTES = 32  # customer and segment
 
@@ -159,6 +161,12 @@ async def _tell_operator(tx: Tx, driver: store.Driver, rows: Iterable[Row]) -> l
         facts = {"provider": provider, "model": model, "day": day.isoformat()}
         await journal.audit(tx, calls[day, (provider, model)], "usage_unpriced", f"{provider}/{model}", facts=facts)
     return [names for _, names in news]
+
+
+def tell_unpriced(sums: Tally) -> None:
+    """Log an error for each model without a price that is news to the operator."""
+    for provider, model in sums.unpriced:
+        _log.error("usage_unpriced", provider=provider, model=model)
 
 
 def _needs_order(rows: Iterable[Row]) -> bool:

@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
-import structlog
 
 from domain.access.roles import Permission
 from domain.db import DATABASE_ERRORS, Database, Tx
@@ -51,9 +50,6 @@ STARTS_MAX = 5
 # Combinations and sets of meters this process knows to be stored; beyond it the memory starts anew, at the cost of
 # writing some again.
 COMBINATIONS_MAX = 100_000
-
-
-_log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -251,8 +247,7 @@ class Recorder:
         if len(self._known) + len(sums.combinations) > COMBINATIONS_MAX:
             self._known.clear()
         self._known.update(sums.combinations, sums.sets, sums.packs.sets)
-        for provider, model in sums.unpriced:
-            _log.error("usage_unpriced", provider=provider, model=model)
+        counting.tell_unpriced(sums)
         if sums.customers:
             self._moved |= sums.customers
             self._committed.set()

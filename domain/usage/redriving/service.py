@@ -8,7 +8,7 @@ from domain.access.roles import Permission
 from domain.db import Database, Tx
 from domain.journal import service as journal
 from domain.kernel.call import Call
-from domain.kernel.ids import EventId, SubscriptionId, encode
+from domain.kernel.ids import CustomerId, EventId, SubscriptionId, decode, encode
 from domain.subscriptions.store import share_buckets
 from domain.usage.correcting import service as correcting
 from domain.usage.correction import Known
@@ -37,12 +37,14 @@ STARTS_MAX = 5
 class Redriven:
     """What became of events: `resolved` left the quarantine, `kept` stay there. Each id is in one of the two.
 
-    `last` is the id of the last event that was looked at: go on after it where there may be more.
+    `last` is the id of the last event that was looked at: go on after it where there may be more. The totals of
+    `customers` have moved.
     """
 
     resolved: tuple[EventId, ...]
     kept: tuple[tuple[EventId, Reason], ...]
     last: EventId | None
+    customers: frozenset[CustomerId] = frozenset()
 
 
 async def redrive(
@@ -73,13 +75,14 @@ async def redrive(
             after=after,
             limit=max(0, min(limit, REDRIVE_MAX)),
         )
-    resolved: list[EventId] = []
+    resolved: list[Held] = []
     kept: list[tuple[EventId, Reason]] = []
     for start in range(0, len(held), CHUNK):
         done = await _redrive_chunk(db, call, snapshots, rules, held[start : start + CHUNK])
-        resolved += [each.id for each, why in done if why is None]
+        resolved += [each for each, why in done if why is None]
         kept += [(each.id, why) for each, why in done if why is not None]
-    return Redriven(tuple(resolved), tuple(kept), held[-1].id if held else None)
+    customers = frozenset(CustomerId(decode("customer", each.customer)) for each in resolved)
+    return Redriven(tuple(each.id for each in resolved), tuple(kept), held[-1].id if held else None, customers)
 
 
 async def _redrive_chunk(
@@ -172,7 +175,8 @@ async def _count(
     held_ids = {row.identity: each.id.bytes for each, row in wanted}
     if not wanted:
         return outcome
-    await counting.count(tx, [row for _, row in wanted], fresh, full=full, held=buckets, quarantined=held_ids)
+    sums = await counting.count(tx, [row for _, row in wanted], fresh, full=full, held=buckets, quarantined=held_ids)
+    counting.tell_unpriced(sums)
     counted = [(each, row) for each, row in wanted if fresh[row.identity].status is Status.COUNTED]
     await store.save_identities_counted(driver, [row for _, row in counted])
     # As when it is sent: a void of what was voided meanwhile is a duplicate, and holds no identity.
