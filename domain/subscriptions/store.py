@@ -92,7 +92,7 @@ segment = sa.Table(
         name="segment_overlap_excl",
         using="gist",
     ),
-    sa.Index("segment_subscription_id_idx", "customer_id", "subscription_id", "start_at"),
+    sa.Index("segment_subscription_id_idx", "subscription_id", "start_at"),
 )
 
 

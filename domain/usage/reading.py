@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, localcontext
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from domain.kernel.ids import CustomerId, EventId, MeterId, SegmentId, SubscriptionId
 from domain.kernel.period import Period
@@ -47,8 +47,7 @@ class Hour:
     events: int
 
 
-@dataclass(frozen=True, slots=True)
-class Combination:
+class Combination(NamedTuple):
     """What one meter shows for one combination of its dimensions' values; `measured` as in MeterUsage."""
 
     dimensions: dict[str, str]

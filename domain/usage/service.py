@@ -44,14 +44,14 @@ __all__ = [
 async def current_usage(tx: Tx, customer_id: CustomerId, subscription: Subscription) -> Usage:
     """Return what a subscription has used in its present usage period, under all plan versions of that period.
 
-    From running totals: as fast for a million events as for ten. Levels are shown as they stand now. The version was
-    read first, so what is shown is at least as new. The caller has checked the permission usage:read and the scope.
+    From running totals: as fast for a million events as for ten. Levels are shown as they stand now. The version is
+    read with the totals, so what is shown is at least as new. The caller has checked the permission usage:read and the
+    scope.
     """
     assert subscription.customer_id == customer_id, "a customer's own subscription"
-    version = await totals_store.find_version(tx, customer_id)
     found = await subscriptions.segments_of(tx, [subscription.id], ending_after=subscription.period.start)
     own = [each for each in found[subscription.id] if each.period == subscription.period]
-    totals = await totals_store.list_totals(tx, customer_id, [each.id for each in own])
+    version, totals = await totals_store.list_totals(tx, customer_id, [each.id for each in own])
     shown = await measuring.usage_of_period(tx, subscription, own, totals)
     return Usage(customer_id, subscription.id, subscription.period, version, shown)
 

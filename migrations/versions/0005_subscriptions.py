@@ -99,7 +99,7 @@ CREATE TABLE segment (
         uuidrange(subscription_id, subscription_id, '[]') WITH &&, tstzrange(start_at, end_at) WITH &&)
 );
 COMMENT ON COLUMN segment.period_start_at IS 'the whole usage period it is a stretch of';
-CREATE INDEX segment_subscription_id_idx ON segment (customer_id, subscription_id, start_at);
+CREATE INDEX segment_subscription_id_idx ON segment (subscription_id, start_at);
 """
 
 

@@ -1,11 +1,10 @@
 """The statements that read totals: by meter, however they are kept."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import msgspec
 import sqlalchemy as sa
 
@@ -31,27 +30,34 @@ _ALL = UUID(int=0)
 _NAMED = msgspec.json.Decoder(dict[str, str])
 _SUMS = ", ".join(f"sum(q{slot}) AS q{slot}" for slot in range(SLOTS))
 _SLOT_NAMES = ", ".join(f"t.q{slot}" for slot in range(SLOTS))
+_NO_SUMS = ", ".join(["NULL::numeric"] * SLOTS)
+_NO_MORE_SUMS = ", NULL" * (SLOTS - 1)
+# A set comes before the totals that it names the meters of.
+_VERSION, _SET, _COUNTER, _OTHER = range(4)
 
-_COUNTERS = f"""
-SELECT t.set_id, t.dimensions, d."values"::text AS named, t.events, {_SLOT_NAMES}
-FROM (SELECT set_id, dimensions, sum(events)::bigint AS events, {_SUMS}
-      FROM counter_total WHERE customer_id = $1::uuid AND segment_id = ANY($2::uuid[])
-      GROUP BY set_id, dimensions) t
-LEFT JOIN dimension_set d ON d.customer_id = $1::uuid AND d.id = t.dimensions
+# Totals of counters, of other meters, which meters are in the sets of the first, and the version: told by `kind`.
+_TOTALS = f"""
+WITH counters AS (
+    SELECT set_id, dimensions, sum(events)::bigint AS events, {_SUMS}
+    FROM counter_total WHERE customer_id = $1::uuid AND segment_id = ANY($2::uuid[])
+    GROUP BY set_id, dimensions
+), others AS (
+    SELECT meter_id, dimensions, sum(events)::bigint AS events, sum(quantity) AS quantity
+    FROM usage_total WHERE customer_id = $1::uuid AND segment_id = ANY($2::uuid[])
+    GROUP BY meter_id, dimensions
+)
+SELECT {_VERSION} AS kind, NULL::uuid AS owner, NULL::uuid AS part, NULL::text AS named, version AS events, {_NO_SUMS}
+FROM usage_version WHERE customer_id = $1::uuid
+UNION ALL
+SELECT {_SET}, id, meter_id, NULL, slot, {_NO_SUMS} FROM meter_set WHERE id IN (SELECT set_id FROM counters)
+UNION ALL
+SELECT {_COUNTER}, t.set_id, t.dimensions, d."values"::text, t.events, {_SLOT_NAMES}
+FROM counters t LEFT JOIN dimension_set d ON d.customer_id = $1::uuid AND d.id = t.dimensions
+UNION ALL
+SELECT {_OTHER}, t.meter_id, t.dimensions, d."values"::text, t.events, t.quantity{_NO_MORE_SUMS}
+FROM others t LEFT JOIN dimension_set d ON d.customer_id = $1::uuid AND d.id = t.dimensions
+ORDER BY kind
 """  # noqa: S608 -- made of constants of this module
-
-_OTHERS = """
-SELECT t.meter_id, t.dimensions, d."values"::text AS named, t.events, t.quantity
-FROM (SELECT meter_id, dimensions, sum(events)::bigint AS events, sum(quantity) AS quantity
-      FROM usage_total WHERE customer_id = $1::uuid AND segment_id = ANY($2::uuid[])
-      GROUP BY meter_id, dimensions) t
-LEFT JOIN dimension_set d ON d.customer_id = $1::uuid AND d.id = t.dimensions
-"""
-
-_SETS = "SELECT id, meter_id FROM meter_set WHERE id = ANY($1::uuid[]) ORDER BY id, slot"
-
-# (meter, combination) -> (values of the combination, quantity, events)
-_Read = dict[tuple[MeterId, UUID], tuple[dict[str, str], Decimal, int]]
 
 
 async def find_version(tx: db.Tx, customer_id: CustomerId) -> int:
@@ -62,57 +68,45 @@ async def find_version(tx: db.Tx, customer_id: CustomerId) -> int:
 
 async def list_totals(
     tx: db.Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId]
-) -> dict[MeterId, MeterUsage]:
-    """Return the running totals of segments, added up by meter and combination."""
+) -> tuple[int, dict[MeterId, MeterUsage]]:
+    """Return the customer's version, and the running totals of segments, added up by meter and combination.
+
+    They are of one moment: one statement reads them.
+    """
+    version = 0
+    sets: dict[UUID, dict[int, MeterId]] = {}
+    found: dict[MeterId, dict[UUID, Combination]] = {}
     driver = await tx.raw()
-    wanted = list(segment_ids)
-    counters = await driver.fetch(_COUNTERS, customer_id, wanted)
-    sets = await _members(driver, {row["set_id"] for row in counters})
-    found: _Read = {}
-    for set_id, dimensions, named, events, *sums in counters:
-        values = _NAMED.decode(named) if named else {}
-        for meter_id, quantity in zip(sets[set_id], sums, strict=False):
-            _add(found, (meter_id, dimensions), values, quantity, events)
-    for meter_id, dimensions, named, events, quantity in await driver.fetch(_OTHERS, customer_id, wanted):
-        found[meter_id, dimensions] = (_NAMED.decode(named) if named else {}, quantity, events)
-    return _meters(found)
-
-
-async def _members(driver: asyncpg.Connection, ids: Collection[UUID]) -> Mapping[UUID, Sequence[MeterId]]:
-    sets: dict[UUID, list[MeterId]] = {}
-    for set_id, meter_id in await driver.fetch(_SETS, list(ids)):
-        sets.setdefault(set_id, []).append(meter_id)
-    return sets
-
-
-def _add(found: _Read, key: tuple[MeterId, UUID], values: dict[str, str], quantity: Decimal, events: int) -> None:
-    """Add what the meter counted in another set under the same combination."""
-    if key in found:
-        _, before, counted = found[key]
-        found[key] = (values, EXACT.add(before, quantity), counted + events)
-    else:
-        found[key] = (values, quantity, events)
-
-
-def _meters(found: _Read) -> dict[MeterId, MeterUsage]:
-    """Arrange totals by meter; those of all combinations are added up where they are not kept."""
-    combinations: dict[MeterId, list[Combination]] = {}
-    wholes: dict[MeterId, tuple[Decimal, int]] = {}
-    for (meter_id, dimensions), (values, quantity, events) in found.items():
-        if dimensions == _ALL:
-            wholes[meter_id] = (quantity, events)
+    for kind, owner, part, named, events, *sums in await driver.fetch(_TOTALS, customer_id, list(segment_ids)):
+        if kind == _VERSION:
+            version = events
+        elif kind == _SET:
+            sets.setdefault(owner, {})[events] = part
         else:
-            combinations.setdefault(meter_id, []).append(Combination(values, quantity, events))
-    for meter_id, own in combinations.items():
-        if meter_id not in wholes:
-            total = Decimal(0)
-            for each in own:
-                total = EXACT.add(total, each.quantity)
-            wholes[meter_id] = (total, sum(each.events for each in own))
-    return {
-        meter_id: MeterUsage(meter_id, quantity, events, tuple(combinations.get(meter_id, ())))
-        for meter_id, (quantity, events) in wholes.items()
-    }
+            values = _NAMED.decode(named) if named else {}
+            meters = sets[owner] if kind == _COUNTER else {0: owner}
+            for slot, meter_id in meters.items():
+                _add(found.setdefault(meter_id, {}), part, Combination(values, sums[slot], events))
+    return version, {meter_id: _meter(meter_id, own) for meter_id, own in found.items()}
+
+
+def _add(own: dict[UUID, Combination], dimensions: UUID, more: Combination) -> None:
+    """Add what a meter counted in another set under the same combination."""
+    before = own.get(dimensions)
+    if before is not None:
+        more = Combination(more.dimensions, EXACT.add(before.quantity, more.quantity), before.events + more.events)
+    own[dimensions] = more
+
+
+def _meter(meter_id: MeterId, own: dict[UUID, Combination]) -> MeterUsage:
+    """Arrange the totals of a meter; that of all combinations is added up where it is not kept."""
+    whole = own.pop(_ALL, None)
+    if whole is None:
+        total = Decimal(0)
+        for each in own.values():
+            total = EXACT.add(total, each.quantity)
+        whole = Combination({}, total, sum(each.events for each in own.values()))
+    return MeterUsage(meter_id, whole.quantity, whole.events, tuple(own.values()))
 
 
 async def list_segment_totals(
