@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -25,6 +26,8 @@ from domain.usage.verdict import COUNTED, Reason, Status, Verdict, quarantined, 
 NO_KEY = bytes(16)
 # Rejected for good: not even looked up.
 _ALONE = frozenset((Reason.CORRECTS_NOT_ALLOWED, Reason.WRONG_PRODUCT))
+_QUARTER_MINUTES = 15
+_QUARTERS_MAX = 16_384
 # What a void counts.
 _NOTHING = MeterSet(bytes(16), ())
 
@@ -185,9 +188,15 @@ def place_of(customer: CustomerFacts, sender: Sender, name: str | None, at: date
 
 def hour_of(at: datetime, zone: ZoneInfo, segment_start_at: datetime) -> datetime:
     """Return the start of the full hour in the customer's zone, or of the segment where that is later."""
-    local = at.astimezone(zone)
-    past = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
-    return max(at - past, segment_start_at)
+    quarter = at.replace(minute=at.minute - at.minute % _QUARTER_MINUTES, second=0, microsecond=0)
+    return max(_hour_of_quarter(quarter, zone), segment_start_at)
+
+
+@lru_cache(maxsize=_QUARTERS_MAX)
+def _hour_of_quarter(quarter: datetime, zone: ZoneInfo) -> datetime:
+    """Return the full hour of the zone that a quarter of an hour belongs to: offsets are whole quarters since 1972."""
+    local = quarter.astimezone(zone)
+    return quarter - timedelta(minutes=local.minute, seconds=local.second)
 
 
 def _of_nobody(envelope: Envelope, request: Request, now: datetime) -> Row | Verdict:
