@@ -1,8 +1,9 @@
-"""Which segments follow one another: they tile a subscription's life without gap or overlap."""
+"""Which segments follow one another, and which keep the same price: they tile a subscription's life without a gap."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
+from domain.kernel.ids import PlanVersionId, SubscriptionId
 from domain.kernel.period import Period
 from domain.subscriptions.schedule import Interval, period_containing
 from domain.subscriptions.subscription import Segment, Subscription
@@ -30,3 +31,38 @@ def first_stretch(subscription: Subscription, start: datetime) -> tuple[Period, 
     period = period_containing(subscription.anchor_at, subscription.zone, Interval.MONTH, start)
     end = min(period.end, subscription.ends_at) if subscription.ends_at else period.end
     return Period(start, end), period
+
+
+def is_complete(subscription: Subscription, segment: Segment, at: datetime) -> bool:
+    """Whether by an instant a segment has ended, and its usage period can have no further one.
+
+    That is once the period is over, or the subscription. Until then the plan may come back to the segment's version,
+    and both are rated together.
+    """
+    end = subscription.ends_at
+    is_over = segment.period.end <= at or (end is not None and end <= at)
+    return is_over and segment.during.end <= at
+
+
+def keeping_their_price(segments: Iterable[Segment]) -> list[tuple[Segment, ...]]:
+    """Group segments that are rated together, oldest first: those of a usage period under the same plan version.
+
+    A price belongs to one plan version, so these and no others keep the same price. Another version's segments may lie
+    between them.
+    """
+    found: dict[tuple[SubscriptionId, Period, PlanVersionId], list[Segment]] = {}
+    for segment in sorted(segments, key=lambda each: each.during.start):
+        key = (segment.subscription_id, segment.period, segment.plan_version_id)
+        found.setdefault(key, []).append(segment)
+    return [tuple(group) for group in found.values()]
+
+
+def stretches_of(segments: Sequence[Segment]) -> list[Period]:
+    """Return the time that segments cover, oldest first: those that follow one another are one stretch."""
+    found: list[Period] = []
+    for segment in segments:
+        if found and found[-1].end == segment.during.start:
+            found[-1] = Period(found[-1].start, segment.during.end)
+        else:
+            found.append(segment.during)
+    return found

@@ -25,7 +25,7 @@ from domain.kernel.ids import (
 from domain.kernel.period import Period
 from domain.subscriptions import lifecycle, mirror, store
 from domain.subscriptions.schedule import Interval, period
-from domain.subscriptions.segments import following
+from domain.subscriptions.segments import following, is_complete
 from domain.subscriptions.subscription import Segment, Source, Status, Subscription
 
 LIST_MAX = 100
@@ -224,8 +224,9 @@ async def segments_of(
 
 
 async def segments_ending_by(tx: Tx, subscription: Subscription, by: datetime) -> Sequence[Segment]:
-    """Return the segments that have ended by an instant and are not final yet, oldest first."""
-    return await store.list_segments_ending_by(tx, subscription, by)
+    """Return the segments that are complete by an instant and not final yet, oldest first."""
+    found = await store.list_segments_ending_by(tx, subscription, by)
+    return [segment for segment in found if is_complete(subscription, segment, by)]
 
 
 async def save(tx: Tx, before: Subscription, after: Subscription) -> Subscription:

@@ -7,8 +7,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.kernel.ids import PlanVersionId
 from domain.kernel.period import Period
-from domain.subscriptions.segments import FOLLOWING_MAX, following
+from domain.subscriptions.segments import FOLLOWING_MAX, following, is_complete, keeping_their_price, stretches_of
+from domain.subscriptions.subscription import Segment, Subscription
 from tests import make
 from tests.domain.subscriptions import examples
 
@@ -54,3 +56,38 @@ def test_segments_tile_the_time_up_to_the_instant(
     ended = replace(subscription, cancel_at=start + offset + cut)
     before_the_end = [stretch for stretch, _ in following(ended, None, start + offset + cut)]
     assert sum((each.length for each in before_the_end), timedelta(0)) == offset + cut
+
+
+def _cut(of: Subscription, *days: str) -> list[Segment]:
+    """Cut the first period, 31 January to 28 February, at days of February."""
+    edges = [of.period.start, *(make.at(f"2026-02-{day}") for day in days), of.period.end]
+    return [examples.segment_of(of, Period(*edge), of.period) for edge in pairwise(edges)]
+
+
+def test_a_segment_is_complete_once_no_other_can_follow_in_its_usage_period() -> None:
+    subscription = examples.value(on="2026-01-31T10:00")
+    first, second = _cut(subscription, "10")
+    # The first has ended long before, but the plan may come back to its version until the period is over.
+    assert not is_complete(subscription, first, subscription.period.end - timedelta(microseconds=1))
+    assert all(is_complete(subscription, each, subscription.period.end) for each in (first, second))
+
+
+def test_the_end_of_a_subscription_completes_what_has_ended_by_then() -> None:
+    end = make.at("2026-02-20")
+    subscription = replace(examples.value(on="2026-01-31T10:00"), ended_at=end)
+    first, second, ahead = _cut(subscription, "10", "20")
+    assert not is_complete(subscription, first, end - timedelta(microseconds=1))
+    # What was counted ahead of the end is complete at its own end.
+    assert [is_complete(subscription, each, end) for each in (first, second, ahead)] == [True, True, False]
+
+
+def test_segments_of_one_version_in_one_period_keep_their_price() -> None:
+    subscription = examples.value(on="2026-01-31T10:00")
+    first, second, third = _cut(subscription, "10", "20")
+    other = replace(second, plan_version_id=PlanVersionId(make.new_id()))
+    march = Period(subscription.period.end, make.at("2026-03-31T10:00"))
+    later = examples.segment_of(subscription, march, march)
+    assert keeping_their_price([later, third, other, first]) == [(first, third), (other,), (later,)]
+    assert stretches_of([first, third]) == [first.during, third.during]
+    assert stretches_of([first, second, third]) == [subscription.period]
+    assert stretches_of([]) == []

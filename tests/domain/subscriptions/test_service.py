@@ -325,3 +325,15 @@ async def test_a_mirror_does_not_come_to_life_beside_another_subscription(db: Da
         with pytest.raises(AlreadySubscribed):
             await service.follow(tx, _CALL, now, opened, replace(news, status=Status.ACTIVE), counted=())
         assert await service.find_mirror(tx, ada.id, "sub_1") == opened
+
+
+async def test_a_segment_that_a_switch_ended_becomes_final_with_its_period(db: Database) -> None:
+    ada, catalogue = await _setting(db)
+    free, at = catalogue.current_version("print", "free").id, make.at("2026-02-10")
+    async with db.transaction() as tx:
+        opened = await examples.subscription(tx, ada, catalogue)
+        held = await service.lock_subscription(tx, opened.id, scope=None)
+        after = await service.switch_version(tx, _CALL, held, free, at)
+        assert await service.segments_ending_by(tx, after, make.at("2026-02-20")) == []
+        ended = await service.segments_ending_by(tx, after, _FEBRUARY.end)
+        assert [each.during.end for each in ended] == [at, _FEBRUARY.end]
