@@ -44,12 +44,18 @@ class Kind:
         """Whether its combinations add up."""
         return self.aggregation in {"level", "weighted_sum"}
 
+    @property
+    def is_weighed(self) -> bool:
+        """Whether it weighs by time: then what it measured in parts of a period adds up."""
+        return self.by_days or self.aggregation == "weighted_sum"
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Segments that follow one another in one usage period, oldest first, from the first to the end of the last.
+    """Segments of one usage period, oldest first, from the first to the end of the last.
 
-    `zone` is the customer's: it says where days begin.
+    Other segments may lie between them: what is weighed by time is then to be added up from each alone. `zone` is the
+    customer's: it says where days begin.
     """
 
     segments: tuple[SegmentId, ...]

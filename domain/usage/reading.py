@@ -1,7 +1,7 @@
 """What is read back of usage: totals, events and quarantine, as values."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from domain.kernel.ids import CustomerId, EventId, MeterId, SegmentId, SubscriptionId
 from domain.kernel.period import Period
 from domain.plans.exact import EXACT
+from domain.usage.event import DIGEST_MODULUS
 from domain.usage.verdict import Reason
 
 
@@ -130,6 +131,24 @@ def whole_of(totals: Sequence[SegmentTotal]) -> Fraction:
     if totals and totals[0].whole is not None:
         return totals[0].whole
     return sum((total.amount for total in totals), Fraction(0))
+
+
+def added_up(totals: Iterable[SegmentTotal]) -> list[SegmentTotal]:
+    """Add what several segments counted up, by meter and combination, in the order in which these first appear.
+
+    What was measured is left out: it need not add up.
+    """
+    found: dict[tuple[object, ...], SegmentTotal] = {}
+    for total in totals:
+        key = (total.meter_id, *sorted(total.dimensions.items()))
+        before = found.get(key, SegmentTotal(total.meter_id, total.dimensions, Decimal(0), 0, 0))
+        found[key] = replace(
+            before,
+            quantity=EXACT.add(before.quantity, total.quantity),
+            events=before.events + total.events,
+            digest=(before.digest + total.digest) % DIGEST_MODULUS,
+        )
+    return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ __all__ = [
     "list_events",
     "list_quarantined",
     "usage_of_segments",
+    "usage_together",
     "usage_version",
 ]
 
@@ -64,6 +65,14 @@ async def usage_of_segments(
     What stood at its start and was not touched in it is measured too, without events.
     """
     return await measuring.totals_of_segments(tx, customer_id, segment_ids)
+
+
+async def usage_together(tx: Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId]) -> list[SegmentTotal]:
+    """Return what segments of one usage period counted and measured together by meter and combination, for rating.
+
+    A mean, a percentile or a number of keys is not to be had from what each of them measured.
+    """
+    return await measuring.totals_together(tx, customer_id, segment_ids)
 
 
 async def hours_of(

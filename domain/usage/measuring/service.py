@@ -27,7 +27,7 @@ from domain.usage.measure import (
     shown,
 )
 from domain.usage.measuring import store
-from domain.usage.reading import Combination, MeterUsage, SegmentTotal
+from domain.usage.reading import Combination, MeterUsage, SegmentTotal, added_up
 from domain.usage.totals import store as totals_store
 
 _Measured = dict[Scope, Fraction | None]
@@ -56,9 +56,7 @@ async def totals_of_segments(
         return found
     by_subscription: dict[SubscriptionId, list[Stretch]] = {}
     for row in segments:
-        during, period = Period(row["start_at"], row["end_at"]), Period(row["period_start_at"], row["period_end_at"])
-        stretch = Stretch((row["id"],), during, period, ZoneInfo(row["zone"]))
-        by_subscription.setdefault(row["subscription_id"], []).append(stretch)
+        by_subscription.setdefault(row["subscription_id"], []).append(_stretch_of(row))
     for subscription_id, stretches in by_subscription.items():
         of = _Of(driver, customer_id, subscription_id)
         kept = await _load(of, stretches, kinds)
@@ -67,6 +65,42 @@ async def totals_of_segments(
             [segment_id] = stretch.segments
             found[segment_id] = await _with(of, found[segment_id], kinds, measured)
     return found
+
+
+async def totals_together(tx: Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId]) -> list[SegmentTotal]:
+    """Return what segments of one usage period counted and measured together, by meter and combination.
+
+    As if they were one segment, but without what lies between them.
+    """
+    found = await totals_store.list_segment_totals(tx, customer_id, segment_ids)
+    counted = added_up(total for totals in found.values() for total in totals)
+    driver = await tx.raw()
+    rows = await store.list_segments(driver, customer_id, segment_ids)
+    kinds = await store.list_kinds(driver, {row["product_id"] for row in rows})
+    if not kinds:
+        return counted
+    of = _Of(driver, customer_id, rows[0]["subscription_id"])
+    return await _with(of, counted, kinds, await _measured_together(of, [_stretch_of(row) for row in rows], kinds))
+
+
+async def _measured_together(of: _Of, parts: Sequence[Stretch], kinds: Sequence[Kind]) -> _Measured:
+    """Measure over all parts; what is weighed by time in each, as the time between them is not theirs."""
+    first, last = parts[0], parts[-1]
+    ids = tuple(segment_id for part in parts for segment_id in part.segments)
+    whole = Stretch(ids, Period(first.during.start, last.during.end), first.period, first.zone)
+    kept = await _load(of, [whole], kinds)
+    weighed: dict[Scope, Fraction] = {}
+    for part in parts:
+        own = [kind for kind in kinds if kind.is_weighed]
+        for scope, value in (_measured(own, part, kept) | await _by_days(of, part, own, kept)).items():
+            weighed[scope] = weighed.get(scope, Fraction(0)) + (value or 0)
+    return _measured(kinds, whole, kept) | weighed
+
+
+def _stretch_of(row: Any) -> Stretch:
+    """Read a segment as a stretch of its own."""
+    during, period = Period(row["start_at"], row["end_at"]), Period(row["period_start_at"], row["period_end_at"])
+    return Stretch((row["id"],), during, period, ZoneInfo(row["zone"]))
 
 
 async def usage_of_period(
@@ -148,7 +182,7 @@ def _with_whole(
 
 def _measured(kinds: Iterable[Kind], stretch: Stretch, kept: Kept) -> _Measured:
     by_id = {kind.meter_id: kind for kind in kinds}
-    return {scope: measure(by_id[scope[0]], scope[1], stretch, kept) for scope in kept.scopes}
+    return {scope: measure(by_id[scope[0]], scope[1], stretch, kept) for scope in kept.scopes if scope[0] in by_id}
 
 
 async def _by_days(of: _Of, stretch: Stretch, kinds: Iterable[Kind], kept: Kept) -> _Measured:
