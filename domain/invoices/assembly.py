@@ -1,37 +1,48 @@
-"""What is due by an instant: every fee period that has begun and every segment that has ended, within bounds."""
+"""What is due by an instant: every fee period that has begun and every usage period that is over, within bounds."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from domain.invoices.derivation import WantedLine
 from domain.invoices.invoice import Identity, LineKind
-from domain.invoices.rating import FeePeriod, Rates, SegmentUsage, fee_line, usage_lines
+from domain.invoices.rating import FeePeriod, Part, Rates, SegmentUsage, fee_line, usage_lines
 from domain.kernel.ids import MeterId, PlanVersionId, SegmentId
 from domain.kernel.period import Period
 from domain.plans.plan import Catalogue
 from domain.subscriptions import schedule
+from domain.subscriptions.segments import is_complete, keeping_their_price
 from domain.subscriptions.subscription import Segment, Source, Subscription
 from domain.usage.reading import SegmentTotal
 
 # Segments that ended this long ago or less are derived again: events arrive up to 35 days late, and a draft may wait.
 SEGMENTS_REVISED = timedelta(days=3 * 31)
-# How far back segments and fee periods are looked at that were never billed, or whose invoice was voided.
+# How far back usage periods and fee periods are looked at that were never billed, or whose invoice was voided.
 SEGMENTS_BACK = timedelta(days=36 * 31)
 FEE_PERIODS_BACK_MAX = 36
 
-# What each event added to a meter, in order of time, by segment and meter.
+# What each event added to a meter, in order of time, by meter and by the first of the segments rated together.
 EventValues = Mapping[SegmentId, Mapping[MeterId, Sequence[Decimal]]]
+# What segments counted and measured, each alone or several together under the first of them.
+SegmentTotals = Mapping[SegmentId, Sequence[SegmentTotal]]
 
 
 @dataclass(frozen=True, slots=True)
 class Obligation:
-    """The part of one subscription that a derivation looks at. Lines outside of it stay as they are."""
+    """The part of one subscription that a derivation looks at. Lines outside of it stay as they are.
+
+    Of segments that keep the same price there are all or none.
+    """
 
     subscription: Subscription
     segments: tuple[Segment, ...]
     fees: tuple[FeePeriod, ...]
+
+    @property
+    def groups(self) -> list[tuple[Segment, ...]]:
+        """The segments that are rated together."""
+        return keeping_their_price(self.segments)
 
 
 def obligation_of(
@@ -39,18 +50,32 @@ def obligation_of(
 ) -> Obligation:
     """Choose what to derive by business time `now`, from a subscription's segments in order of time.
 
-    That is the segments that ended within SEGMENTS_REVISED, those that ended before and were not `billed` (no line on
-    an opened invoice that is not void), and the last FEE_PERIODS_BACK_MAX fee periods that have begun. The caller loads
-    segments back to SEGMENTS_BACK. What Stripe bills is never rated here.
+    That is the segments that are complete and ended within SEGMENTS_REVISED, those that ended before and were not
+    `billed` (no line on an opened invoice that is not void), and the last FEE_PERIODS_BACK_MAX fee periods that have
+    begun. The caller loads segments back to SEGMENTS_BACK. What Stripe bills is never rated here.
+
+    Segments that keep the same price are chosen as one: by the last end, and billed by a line that names any of them.
+    A usage period is rated once it can have no further segment, so that a line is derived with its whole service period
+    and keeps its identity. Whole periods are looked at, lest the first of a group was not loaded.
     """
     if subscription.source is Source.STRIPE:
         return Obligation(subscription, (), ())
-    considered = tuple(
-        segment
-        for segment in segments
-        if segment.during.end <= now and (segment.during.end > now - SEGMENTS_REVISED or segment.id not in billed)
-    )
+    chosen = {
+        segment.id
+        for group in keeping_their_price(segments)
+        if _is_considered(subscription, group, billed, now)
+        for segment in group
+    }
+    considered = tuple(segment for segment in segments if segment.id in chosen)
     return Obligation(subscription, considered, fee_periods_begun(subscription, segments, now))
+
+
+def _is_considered(
+    subscription: Subscription, group: Sequence[Segment], billed: Collection[SegmentId], now: datetime
+) -> bool:
+    if group[0].period.start < now - SEGMENTS_BACK or not all(is_complete(subscription, each, now) for each in group):
+        return False
+    return group[-1].during.end > now - SEGMENTS_REVISED or not any(each.id in billed for each in group)
 
 
 def fee_periods_begun(subscription: Subscription, segments: Sequence[Segment], now: datetime) -> tuple[FeePeriod, ...]:
@@ -99,20 +124,37 @@ def is_considered(identity: Identity, obligations: Iterable[Obligation]) -> bool
 
 def lines_due(
     obligations: Sequence[Obligation],
-    totals: Mapping[SegmentId, Sequence[SegmentTotal]],
+    totals: SegmentTotals,
     rates: Rates,
     catalogue: Catalogue,
     events: EventValues | None = None,
+    *,
+    together: SegmentTotals | None = None,
 ) -> list[WantedLine]:
     """Return every line that should exist for these obligations, whatever was billed before. Raises PriceNotFound.
 
-    `events` holds what segments need whose prices look at each event (`rating.meters_by_event`).
+    `events` holds what segments need whose prices look at each event (`rating.meters_by_event`); `together` what
+    several segments counted that keep the same price.
     """
     wanted: list[WantedLine] = []
     for due in obligations:
-        for segment in due.segments:
-            values = (events or {}).get(segment.id, {})
-            usage = SegmentUsage(due.subscription, segment, totals.get(segment.id, ()), rates, values)
-            wanted += usage_lines(usage, catalogue)
+        for group in due.groups:
+            usage = usage_of(due.subscription, group, totals, (together or {}).get(group[0].id, ()))
+            values = (events or {}).get(group[0].id, {})
+            wanted += usage_lines(replace(usage, rates=rates, events=values), catalogue)
         wanted += [fee_line(due.subscription, fee, catalogue) for fee in due.fees]
     return wanted
+
+
+def usage_of(
+    subscription: Subscription, group: Sequence[Segment], totals: SegmentTotals, together: Sequence[SegmentTotal]
+) -> SegmentUsage:
+    """Return the usage of segments that keep the same price, to be rated; `together` is theirs where they are several.
+
+    One alone is what it counted: nothing is added up.
+    """
+    first, *others = group
+    if not others:
+        return SegmentUsage(subscription, first, totals.get(first.id, ()), {})
+    parts = [Part(segment, totals.get(segment.id, ())) for segment in group]
+    return SegmentUsage(subscription, first, together, {}, parts=parts)

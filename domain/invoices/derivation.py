@@ -130,8 +130,11 @@ def _due(wish: WantedLine | None, standing: Sequence[Line]) -> NewLine | None:
 def _undone(derivation: dict[str, Any]) -> dict[str, Any]:
     """Write the derivation of a line of which nothing is left."""
     nothing: dict[str, Any] = {"quantity": "0", "exact_amount": "0", "amount_minor": 0}
+    no_events = {"events": 0, "digest": digest_text(0)}
     if "events" in derivation:
-        nothing |= {"events": 0, "digest": digest_text(0)}
+        nothing |= no_events
+        if "segments" in derivation:
+            nothing["segments"] = [{**part, "quantity": "0", **no_events} for part in derivation["segments"]]
     return {**derivation, **nothing}
 
 

@@ -33,20 +33,25 @@ def period_text(period: Period, zone: str) -> str:
     return f"{day_text(period.start, zone)} – {day_text(period.end, zone)}"  # noqa: RUF001 - an en dash joins a range
 
 
+def periods_text(periods: Sequence[Period], zone: str) -> str:
+    """Write the times of one line: the plan may have been another one between them."""
+    return ", ".join(period_text(period, zone) for period in periods)
+
+
 def describe_fee(product: str, plan: str, interval: str, period: Period, zone: str) -> str:
     """Describe a fee: LLM Pro, monthly fee, 1 Jan 2026 to 1 Feb 2026."""
     return _cut(f"{product} {plan}, {_EVERY[interval]} fee, {period_text(period, zone)}")
 
 
-def describe_usage(product: str, meter: str, values: Sequence[str], period: Period, zone: str) -> str:
+def describe_usage(product: str, meter: str, values: Sequence[str], periods: Sequence[Period], zone: str) -> str:
     """Describe usage by its dimension values in the meter's order, or by the meter where the line sums them up."""
     what = " / ".join(value or _NO_VALUE for value in values) or meter
-    return _cut(f"{product} usage: {what}, {period_text(period, zone)}")
+    return _cut(f"{product} usage: {what}, {periods_text(periods, zone)}")
 
 
-def describe_cap(product: str, period: Period, zone: str) -> str:
+def describe_cap(product: str, periods: Sequence[Period], zone: str) -> str:
     """Describe what a monthly cost cap takes off."""
-    return _cut(f"{product}: above the monthly cost cap, not charged, {period_text(period, zone)}")
+    return _cut(f"{product}: above the monthly cost cap, not charged, {periods_text(periods, zone)}")
 
 
 def describe_adjustment(description: str) -> str:

@@ -1,4 +1,4 @@
-"""Price times totals: the lines that one segment's usage, or one fee period, should have."""
+"""Price times totals: the lines that the usage of segments under one price, or one fee period, should have."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,6 +19,7 @@ from domain.plans.meter import Meter
 from domain.plans.plan import Catalogue, Entitlement, Price
 from domain.plans.price import MODELS, Charge, rate
 from domain.plans.provider_price import ANY_MODEL, ProviderPrice
+from domain.subscriptions.segments import stretches_of
 from domain.subscriptions.subscription import Segment, Subscription
 from domain.usage.event import DIGEST_MODULUS
 from domain.usage.measure import shown
@@ -40,10 +41,21 @@ class FeePeriod:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One of several segments that are rated together, and what it counted alone."""
+
+    segment: Segment
+    totals: Sequence[SegmentTotal]
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentUsage:
     """What was counted in one segment, and the price list that its kept costs were taken from.
 
-    `events` holds what each event added, in order of time, for the meters that are priced by the event.
+    `events` holds what each event added, in order of time, for the meters that are priced by the event. Where several
+    segments of a usage period keep the same price, `parts` are all of them in order of time, `segment` is the first,
+    and `totals` and `events` are those of all together. The first names the lines: whatever else comes under the same
+    price in the period comes after it, and so do later differences.
     """
 
     subscription: Subscription
@@ -51,22 +63,43 @@ class SegmentUsage:
     totals: Sequence[SegmentTotal]
     rates: Rates
     events: Mapping[MeterId, Sequence[Decimal]] = field(default_factory=dict)
+    parts: Sequence[Part] = ()
+
+    @property
+    def segments(self) -> list[Segment]:
+        """The segments that are rated, in order of time."""
+        return [part.segment for part in self.parts] or [self.segment]
 
     @property
     def share(self) -> Fraction:
-        """The part of its usage period that the segment is: tiers, allowances and caps count by it."""
-        return self.segment.during.share_of(self.segment.period)
+        """The part of their usage period that the segments are: tiers, allowances and caps count by it."""
+        return sum((each.during.share_of(each.period) for each in self.segments), Fraction(0))
+
+    @property
+    def during(self) -> Period:
+        """The service period, from the first start to the last end.
+
+        Another plan may have been in force between: its lines overlap this one in time, and the description and the
+        derivation name the times that are charged here. One line for each time would be rated apart.
+        """
+        return Period(self.segment.during.start, self.segments[-1].during.end)
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """What all lines of one price in a segment share; `derivation` is the part of theirs that is the same."""
+    """What all lines of one price share; `derivation` is the part of theirs that is the same.
+
+    `parts` are those of the usage, with what each line charges of them by its dimension key.
+    """
 
     usage: SegmentUsage
     price: Price
     meter: Meter
     product: str
     derivation: dict[str, Any]
+    during: Period
+    stretches: Sequence[Period]
+    parts: Sequence[tuple[Segment, Mapping[str, Sequence[SegmentTotal]]]]
 
 
 def fee_line(subscription: Subscription, fee: FeePeriod, catalogue: Catalogue) -> WantedLine:
@@ -96,7 +129,7 @@ def fee_line(subscription: Subscription, fee: FeePeriod, catalogue: Catalogue) -
 
 
 def usage_lines(usage: SegmentUsage, catalogue: Catalogue) -> list[WantedLine]:
-    """Return the usage lines of a segment that has ended, and what its cost caps take off.
+    """Return the usage lines of segments that have ended, and what their cost caps take off.
 
     A price on kept costs gives a line for each combination of dimensions; any other gives one for the sum over them.
     Nothing counted and nothing due gives no line; a quantity that costs nothing keeps its line.
@@ -116,8 +149,18 @@ def usage_lines(usage: SegmentUsage, catalogue: Catalogue) -> list[WantedLine]:
 
 def _frame(usage: SegmentUsage, price: Price, catalogue: Catalogue) -> _Frame:
     meter = _meter_of(price, catalogue)
-    said = {**_sold(price, catalogue), **_segment(usage.segment), "meter": meter.key, "unit": meter.unit}
-    return _Frame(usage, price, meter, catalogue.product_by_id(usage.subscription.product_id).name, said)
+    said = {**_sold(price, catalogue), **_time(usage), "meter": meter.key, "unit": meter.unit}
+    product = catalogue.product_by_id(usage.subscription.product_id)
+    parts = [(part.segment, _by_line(part.totals, meter)) for part in usage.parts]
+    return _Frame(usage, price, meter, product.name, said, usage.during, stretches_of(usage.segments), parts)
+
+
+def _by_line(totals: Sequence[SegmentTotal], meter: Meter) -> Mapping[str, Sequence[SegmentTotal]]:
+    found = defaultdict[str, list[SegmentTotal]](list)
+    for total in totals:
+        if total.meter_id == meter.id:
+            found[document.dimension_key(total.dimensions) if meter.aggregation == "cost" else ""].append(total)
+    return found
 
 
 def meters_by_event(plan_version_id: PlanVersionId, currency: str, catalogue: Catalogue) -> list[Meter]:
@@ -163,13 +206,13 @@ def _cost_line(frame: _Frame, total: SegmentTotal, beside: _Beside, catalogue: C
 
 
 def _usage_line(frame: _Frame, total: SegmentTotal, charge: Charge) -> WantedLine:
-    subscription, segment, meter = frame.usage.subscription, frame.usage.segment, frame.meter
+    usage, subscription, meter = frame.usage, frame.usage.subscription, frame.meter
     values = [total.dimensions[name] for name in meter.dimensions if name in total.dimensions]
     key = document.dimension_key(total.dimensions)
     amount = _rounded(charge.amount, subscription.currency)
     return WantedLine(
-        identity=Identity(LineKind.USAGE, subscription.id, frame.price.id, segment.id, segment.during, key),
-        description=document.describe_usage(frame.product, meter.name, values, segment.during, subscription.zone),
+        identity=Identity(LineKind.USAGE, subscription.id, frame.price.id, usage.segment.id, frame.during, key),
+        description=document.describe_usage(frame.product, meter.name, values, frame.stretches, subscription.zone),
         quantity=total.quantity,
         unit=meter.unit,
         amount_minor=amount["amount_minor"],
@@ -180,8 +223,25 @@ def _usage_line(frame: _Frame, total: SegmentTotal, charge: Charge) -> WantedLin
             "dimensions": dict(total.dimensions),
             "events": total.events,
             "digest": digest_text(total.digest),
+            **_added_up(frame, key),
         },
     )
+
+
+def _added_up(frame: _Frame, key: str) -> dict[str, Any]:
+    """Say what each of several segments brings to a line; nothing for one alone."""
+    found = []
+    for segment, by_line in frame.parts:
+        own = by_line.get(key, ())
+        found.append(
+            {
+                **_part(segment),
+                "quantity": exact_text(whole_of(own)),
+                "events": sum(each.events for each in own),
+                "digest": digest_text(sum(each.digest for each in own) % DIGEST_MODULUS),
+            }
+        )
+    return {"segments": found} if found else {}
 
 
 def _by_events(totals: Sequence[SegmentTotal], catalogue: Catalogue) -> _Beside:
@@ -200,14 +260,15 @@ def _counted_beside(cost: SegmentTotal, beside: _Beside, catalogue: Catalogue) -
 
 
 def _rates(usage: SegmentUsage, cost: SegmentTotal) -> list[dict[str, str | None]]:
-    """Return the list rows of the line's model, or of any model of its provider, in force at times of the segment."""
+    """Return the list rows of the line's model, or of any model of its provider, in force at times of the segments."""
     provider, model = cost.dimensions.get("provider", ""), cost.dimensions.get("model", "")
     rows = usage.rates.get((provider, model)) or usage.rates.get((provider, ANY_MODEL), ())
-    during = usage.segment.during
-    in_force = (
-        row for row in rows if row.valid_from < during.end and (row.valid_to is None or row.valid_to > during.start)
-    )
+    in_force = (row for row in rows if any(_is_in_force(row, each.during) for each in usage.segments))
     return [_rate(row) for row in sorted(in_force, key=lambda row: (row.pool, row.valid_from))]
+
+
+def _is_in_force(row: ProviderPrice, during: Period) -> bool:
+    return row.valid_from < during.end and (row.valid_to is None or row.valid_to > during.start)
 
 
 def _caps(usage: SegmentUsage, meter: Meter, lines: Sequence[WantedLine], catalogue: Catalogue) -> list[WantedLine]:
@@ -224,8 +285,7 @@ def _caps(usage: SegmentUsage, meter: Meter, lines: Sequence[WantedLine], catalo
 
 
 def _cap(usage: SegmentUsage, cap: Entitlement, charged_minor: int, catalogue: Catalogue) -> WantedLine | None:
-    subscription, segment = usage.subscription, usage.segment
-    currency = subscription.currency
+    subscription, currency = usage.subscription, usage.subscription.currency
     assert cap.amount is not None, "only a limited amount caps"
     assert cap.currency == currency, "a cost cap is in the currency of the prices it caps"
     assert not cap.dimension_filter, "a cost cap covers the whole meter"
@@ -236,8 +296,8 @@ def _cap(usage: SegmentUsage, cap: Entitlement, charged_minor: int, catalogue: C
     product = catalogue.product_by_id(subscription.product_id)
     above = Decimal(above_minor).scaleb(-exponent(currency))
     return WantedLine(
-        identity=Identity(LineKind.CAP, subscription.id, None, segment.id, segment.during, cap.key),
-        description=document.describe_cap(product.name, segment.during, subscription.zone),
+        identity=Identity(LineKind.CAP, subscription.id, None, usage.segment.id, usage.during, cap.key),
+        description=document.describe_cap(product.name, stretches_of(usage.segments), subscription.zone),
         quantity=above,
         unit=currency,
         amount_minor=-above_minor,
@@ -250,7 +310,8 @@ def _cap(usage: SegmentUsage, cap: Entitlement, charged_minor: int, catalogue: C
             "cap_of_segment": exact_text(cap_exact),
             "charged_minor": charged_minor,
             **_rounded(-Fraction(above), currency),
-            **_segment(segment),
+            **_time(usage),
+            **({"segments": [_part(part.segment) for part in usage.parts]} if usage.parts else {}),
         },
     )
 
@@ -274,11 +335,19 @@ def _rounded(exact: Fraction, currency: str) -> dict[str, Any]:
     }
 
 
-def _segment(segment: Segment) -> dict[str, Any]:
+def _time(usage: SegmentUsage) -> dict[str, Any]:
+    return {
+        "segment_id": encode("segment", usage.segment.id),
+        "segment": _stretch(usage.during),
+        "period": _stretch(usage.segment.period),
+        "share_of_time": exact_text(usage.share),
+    }
+
+
+def _part(segment: Segment) -> dict[str, Any]:
     return {
         "segment_id": encode("segment", segment.id),
-        "segment": _stretch(segment.during),
-        "period": _stretch(segment.period),
+        **_stretch(segment.during),
         "share_of_time": exact_text(segment.during.share_of(segment.period)),
     }
 

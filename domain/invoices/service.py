@@ -1,6 +1,6 @@
 """Draft what is due, open a draft, mark an invoice paid, and read invoices."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -31,7 +31,6 @@ from domain.subscriptions import service as subscriptions_service
 from domain.subscriptions.subscription import Subscription
 from domain.usage import service as usage
 from domain.usage.facts import rules_of
-from domain.usage.reading import SegmentTotal
 from domain.usage.recounting import service as recounting
 
 # A page of 100, and the row that tells whether another follows.
@@ -101,15 +100,15 @@ async def _changes(
     fees = [fee.service.start for due in obligations for fee in due.fees]
     if not segments and not fees:
         return Changes((), ())
-    totals: Mapping[SegmentId, Sequence[SegmentTotal]] = {}
+    totals: assembly.SegmentTotals = {}
     rates: Rates = {}
     if segments:
         totals = await usage.usage_of_segments(tx, customer_id, [segment.id for segment in segments])
         whole = Period(min(each.during.start for each in segments), max(each.during.end for each in segments))
         rates = await _rates(tx, totals, whole)
-    wanted = assembly.lines_due(
-        obligations, totals, rates, catalogue, await _values(tx, customer_id, obligations, catalogue)
-    )
+    values = await _values(tx, customer_id, obligations, catalogue)
+    together = await _together(tx, customer_id, obligations)
+    wanted = assembly.lines_due(obligations, totals, rates, catalogue, values, together=together)
     standing = await store.list_standing_lines(
         tx,
         customer_id=customer_id,
@@ -128,21 +127,27 @@ async def _values(
 ) -> assembly.EventValues:
     """Load what each event added, for the prices that look at each event."""
     wanted = [
-        (segment.id, meter.id)
+        ([segment.id for segment in group], meter.id)
         for due in obligations
-        for segment in due.segments
-        for meter in rating.meters_by_event(segment.plan_version_id, due.subscription.currency, catalogue)
+        for group in due.groups
+        for meter in rating.meters_by_event(group[0].plan_version_id, due.subscription.currency, catalogue)
     ]
     found: dict[SegmentId, dict[MeterId, Sequence[Decimal]]] = {}
     if wanted:
         rules = rules_of(catalogue, await plans.load_price_book(tx), catalogue.fingerprint)
-        for segment_id, meter_id in wanted:
-            values = await recounting.values_of_events(tx, customer_id, [segment_id], meter_id, rules)
-            found.setdefault(segment_id, {})[meter_id] = values
+        for ids, meter_id in wanted:
+            values = await recounting.values_of_events(tx, customer_id, ids, meter_id, rules)
+            found.setdefault(ids[0], {})[meter_id] = values
     return found
 
 
-async def _rates(tx: Tx, totals: Mapping[SegmentId, Sequence[SegmentTotal]], during: Period) -> Rates:
+async def _together(tx: Tx, customer_id: CustomerId, obligations: Sequence[Obligation]) -> assembly.SegmentTotals:
+    """Load what segments counted together that keep the same price, where they are several."""
+    groups = [[segment.id for segment in group] for due in obligations for group in due.groups if len(group) > 1]
+    return {ids[0]: await usage.usage_together(tx, customer_id, ids) for ids in groups}
+
+
+async def _rates(tx: Tx, totals: assembly.SegmentTotals, during: Period) -> Rates:
     """Load the price list rows that explain what was counted."""
     models = {
         (total.dimensions["provider"], model)

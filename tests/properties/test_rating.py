@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -12,8 +13,10 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.invoices.assembly import usage_of
 from domain.invoices.derivation import WantedLine, changes
 from domain.invoices.invoice import Identity, Line, LineKind
+from domain.invoices.rating import usage_lines
 from domain.kernel.ids import CustomerId, InvoiceId, LineId, MeterId, PlanVersionId, PriceId, SegmentId, SubscriptionId
 from domain.kernel.money import Money, exact_text, split, to_minor
 from domain.kernel.period import Period
@@ -21,7 +24,10 @@ from domain.plans import aggregation
 from domain.plans.aggregation import Reading
 from domain.plans.plan import Price, PriceModel
 from domain.plans.price import check_definition, rate
+from domain.subscriptions.subscription import Segment
+from domain.usage.reading import added_up
 from tests import make
+from tests.domain.invoices import examples
 
 _SCALE = 10**6
 _IDS = PriceId(make.new_id()), PlanVersionId(make.new_id()), MeterId(make.new_id())
@@ -162,6 +168,73 @@ def test_an_amount_stays_between_minimum_and_maximum(price: Price, quantity: Fra
     assert amount >= Fraction(price.definition.get("minimum", "0"))
     if "maximum" in price.definition:
         assert amount <= Fraction(price.definition["maximum"])
+
+
+_PERCENTAGE = st.fixed_dictionaries(
+    {"rate_percent": _decimals(100)},
+    optional={
+        "fixed_amount": _AMOUNT,
+        "free_events": st.integers(0, 5).map(str),
+        "free_units": _decimals(900),
+        "min_per_event": _decimals(3),
+        "max_per_event": _decimals(50, least=3),
+    },
+)
+_OF_A_METER = st.one_of(_EVERY, _priced("percentage", _PERCENTAGE))
+_JANUARY = Period(make.at("2026-01-01"), make.at("2026-02-01"))
+_CUT_AT = st.lists(st.integers(1, 31 * 24 - 1).map(lambda hour: _JANUARY.start + timedelta(hours=hour)), max_size=6)
+_EVENTS = st.lists(
+    st.tuples(
+        st.integers(0, 31 * 24 - 1).map(lambda hour: _JANUARY.start + timedelta(hours=hour)),
+        _decimals(300).map(Decimal),
+    ),
+    max_size=12,
+)
+
+
+def _cut(whole: Period, cuts: list[datetime]) -> list[Period]:
+    inside = sorted({at for at in cuts if whole.start < at < whole.end})
+    return [Period(*edges) for edges in itertools.pairwise((whole.start, *inside, whole.end))]
+
+
+def _amount_minor(price: Price, events: list[tuple[datetime, Decimal]], parts: list[Period]) -> int:
+    """Return what parts of January under one price come to, by what was used in each."""
+    own = replace(price, plan_version_id=examples.VERSION, meter_id=examples.REQUESTS.id)
+    of = examples.subscription("2026-01-01")
+    group = [
+        Segment(of.customer_id, SegmentId(make.new_id()), of.id, examples.VERSION, part, _JANUARY, final=True)
+        for part in parts
+    ]
+    totals = {
+        segment.id: added_up(
+            examples.total(examples.REQUESTS, str(value)) for at, value in events if at in segment.during
+        )
+        for segment in group
+    }
+    together = added_up(total for found in totals.values() for total in found)
+    in_order = sorted(events, key=lambda each: each[0])
+    values = [value for at, value in in_order if any(at in part for part in parts)]
+    usage = replace(usage_of(of, group, totals, together), events={examples.REQUESTS.id: values})
+    lines = usage_lines(usage, examples.catalogue(own))
+    assert len(lines) <= 1
+    return sum(line.amount_minor for line in lines)
+
+
+@given(_OF_A_METER, _EVENTS, _CUT_AT)
+def test_a_period_costs_the_same_however_often_it_is_cut_under_one_price_and_however_unevenly_used(
+    price: Price, events: list[tuple[datetime, Decimal]], cuts: list[datetime]
+) -> None:
+    assert _amount_minor(price, events, _cut(_JANUARY, cuts)) == _amount_minor(price, events, [_JANUARY])
+
+
+@given(_OF_A_METER, _EVENTS, _CUT_AT, st.integers(1, 14), st.integers(15, 30))
+def test_so_do_the_parts_of_a_period_before_and_after_another_plan(
+    price: Price, events: list[tuple[datetime, Decimal]], cuts: list[datetime], away: int, back: int
+) -> None:
+    before = Period(_JANUARY.start, _JANUARY.start + timedelta(days=away))
+    after = Period(_JANUARY.start + timedelta(days=back), _JANUARY.end)
+    parts = [*_cut(before, cuts), *_cut(after, cuts)]
+    assert _amount_minor(price, events, parts) == _amount_minor(price, events, [before, after])
 
 
 _VALUES = st.lists(_decimals(300).map(Fraction), max_size=8)

@@ -131,3 +131,12 @@ def test_voiding_releases_lines_and_the_next_derivation_brings_them_back() -> No
     assert _figures(found) == [(2, 100, Decimal(1)), (0, 7900, Decimal(1))]
     # Everything void: as if nothing had been billed.
     assert _figures(changes(wanted, [], [])) == [(0, 150, Decimal(1)), (0, 7900, Decimal(1))]
+
+
+def test_nothing_is_left_of_any_segment_of_a_line_that_is_taken_back() -> None:
+    parts = [{"segment_id": name, "share_of_time": "1/2", "quantity": "3", "events": 2, "digest": "7"} for name in "ab"]
+    wish = replace(_want(_USAGE, 600), derivation={"events": 4, "digest": "e", "segments": parts})
+    standing = _stored(changes([wish], [], []).add)
+    [line] = changes([], standing, []).add
+    nothing = {"share_of_time": "1/2", "quantity": "0", "events": 0, "digest": "0" * 64}
+    assert line.derivation["segments"] == [{"segment_id": name, **nothing} for name in "ab"]

@@ -1,14 +1,17 @@
 """Price times totals: what the lines of a segment come to, worked out by hand."""
 
+from dataclasses import replace
 from decimal import Decimal
 
+from domain.invoices.assembly import usage_of
 from domain.invoices.derivation import WantedLine
 from domain.invoices.invoice import LineKind
 from domain.invoices.rating import FeePeriod, SegmentUsage, fee_line, meters_by_event, usage_lines
+from domain.kernel.ids import encode
 from domain.kernel.period import Period
 from domain.plans.plan import Catalogue, Price
 from domain.subscriptions.schedule import Interval
-from domain.usage.reading import SegmentTotal
+from domain.usage.reading import SegmentTotal, added_up
 from tests import make
 from tests.domain.invoices import examples
 from tests.domain.invoices.examples import COST, DYNAMIC, GEMINI, INPUT, OUTPUT, PER_REQUEST, REQUESTS, TAVILY, total
@@ -219,3 +222,101 @@ def test_days_on_a_line_are_the_customers_own() -> None:
     usage = SegmentUsage(vienna, segment, [total(COST, "1", GEMINI)], {})
     [line] = usage_lines(usage, examples.catalogue(DYNAMIC))
     assert line.description.endswith("1 Feb 2026 – 1 Mar 2026")  # noqa: RUF001 - a range
+
+
+# April has 30 days: 10 of them under the price, 10 under another one, and the last 10 under the price again.
+_APRIL = ("2026-04-01", "2026-05-01")
+_FIRST = examples.segment(_SUBSCRIPTION, "2026-04-01", "2026-04-11", period=_APRIL)
+_THIRD = examples.segment(_SUBSCRIPTION, "2026-04-21", "2026-05-01", period=_APRIL)
+
+
+def _rate_together(catalogue: Catalogue, first: list[SegmentTotal], third: list[SegmentTotal]) -> list[WantedLine]:
+    totals = {_FIRST.id: first, _THIRD.id: third}
+    usage = usage_of(_SUBSCRIPTION, [_FIRST, _THIRD], totals, added_up([*first, *third]))
+    return usage_lines(usage, catalogue)
+
+
+def test_a_package_is_started_once_over_the_segments_that_keep_its_price() -> None:
+    price = examples.usage_price(
+        "package", {"package_size": "100", "package_amount": "5", "free_units": "30"}, REQUESTS
+    )
+    first = [total(REQUESTS, "60", {"region": "fra"}, events=2)]
+    third = [total(REQUESTS, "40", {"region": "fra"}), total(REQUESTS, "10", {"region": "iad"})]
+    [line] = _rate_together(examples.catalogue(price), first, third)
+    # 110 less 20 of 30 days' share of 30 are 90: one package. Apart, 60 - 10 and 50 - 10 would start two.
+    assert (line.amount_minor, line.quantity) == (500, Decimal(110))
+    facts = line.derivation
+    assert (facts["share_of_time"], facts["events"], facts["digest"]) == ("2/3", 4, f"{4:064x}")
+    # The first segment names the line: whatever comes under the price later leaves its identity alone.
+    assert (line.identity.segment_id, facts["segment_id"]) == (_FIRST.id, encode("segment", _FIRST.id))
+    assert line.identity.period == Period(_FIRST.during.start, _THIRD.during.end)
+    assert line.description.endswith("1 Apr 2026 – 11 Apr 2026, 21 Apr 2026 – 1 May 2026")  # noqa: RUF001 - ranges
+    assert facts["segments"] == [
+        {
+            "segment_id": encode("segment", _FIRST.id),
+            "start": "2026-04-01T00:00:00+00:00",
+            "end": "2026-04-11T00:00:00+00:00",
+            "share_of_time": "1/3",
+            "quantity": "60",
+            "events": 2,
+            "digest": f"{2:064x}",
+        },
+        {
+            "segment_id": encode("segment", _THIRD.id),
+            "start": "2026-04-21T00:00:00+00:00",
+            "end": "2026-05-01T00:00:00+00:00",
+            "share_of_time": "1/3",
+            "quantity": "50",
+            "events": 2,
+            "digest": f"{2:064x}",
+        },
+    ]
+
+
+def test_tiers_are_walked_once_over_the_segments_that_keep_their_price() -> None:
+    tiers = [
+        {"up_to": "300", "unit_amount": "0.05", "flat_amount": "3"},
+        {"up_to": None, "unit_amount": "0.01", "flat_amount": "6"},
+    ]
+    price = examples.usage_price("graduated", {"tiers": tiers}, REQUESTS)
+    fra = {"region": "fra"}
+    [line] = _rate_together(examples.catalogue(price), [total(REQUESTS, "190", fra)], [total(REQUESTS, "10", fra)])
+    # Two thirds of the bound are 200, and of the first flat fee 2.00: 200 x 0.05 + 2. Apart, the first 100 would leave
+    # 90 in the second tier.
+    assert line.amount_minor == 1200
+
+
+def test_a_segment_without_usage_brings_its_share_of_what_is_granted() -> None:
+    price = examples.usage_price("per_unit", {"unit_amount": "0.10", "included_units": "300"}, REQUESTS)
+    [line] = _rate_together(examples.catalogue(price), [total(REQUESTS, "250", {"region": "fra"})], [])
+    # 100 are included for the first segment and 100 for the last.
+    assert line.amount_minor == 500
+    assert [part["quantity"] for part in line.derivation["segments"]] == ["250", "0"]
+
+
+def test_kept_costs_are_added_up_by_combination_under_one_cap() -> None:
+    first = [total(COST, "40.004", GEMINI), total(COST, "1", TAVILY), total(INPUT, "7", GEMINI)]
+    third = [total(COST, "80.004", GEMINI, events=2), total(INPUT, "5", GEMINI)]
+    lines = _rate_together(examples.catalogue(cap="150"), first, third)
+    # 120.008 and 1.00; the cap is 2/3 of 150, so 121.01 - 100.00 is not charged.
+    assert [(line.identity.kind, line.amount_minor) for line in lines] == [
+        (LineKind.USAGE, 12_001),
+        (LineKind.USAGE, 100),
+        (LineKind.CAP, -2_101),
+    ]
+    gemini, tavily, cap = (line.derivation for line in lines)
+    assert [part["quantity"] for part in gemini["segments"]] == ["40.004", "80.004"]
+    assert [part["quantity"] for part in tavily["segments"]] == ["1", "0"]
+    assert gemini["counted"] == {"input_tokens": "12"}
+    assert [part["share_of_time"] for part in cap["segments"]] == ["1/3", "1/3"]
+    assert {line.identity.segment_id for line in lines} == {_FIRST.id}
+
+
+def test_only_rates_in_force_in_one_of_the_segments_explain_them() -> None:
+    between = examples.list_price("input", "9", valid_from=make.at("2026-04-12"), valid_to=make.at("2026-04-15"))
+    after = examples.list_price("input", "8", valid_from=make.at("2026-04-15"))
+    totals = [total(COST, "1", GEMINI)]
+    usage = usage_of(_SUBSCRIPTION, [_FIRST, _THIRD], {_THIRD.id: totals}, totals)
+    rates = {("gemini", "gemini-2.5-pro"): [between, after]}
+    [line] = usage_lines(replace(usage, rates=rates), examples.catalogue())
+    assert [row["amount"] for row in line.derivation["rates"]] == ["8"]
