@@ -1,23 +1,27 @@
 """A segment's totals made anew from its events, and the state in which each line had counted them.
 
+A line that rates several segments together says of each what it had counted, so each is recounted alone.
+
 Events are counted, taken back by corrections and counted again in the order in which that happened. A line holds how
 many events it had counted and their digest: the state with that digest is what the line was derived from. What happened
 after it is later news, for an adjustment on the next invoice.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from domain.invoices.document import dimension_key
 from domain.invoices.invoice import Identity, Line
-from domain.kernel.ids import CustomerId, MeterId, PriceId
+from domain.kernel.ids import CustomerId, MeterId, PriceId, SegmentId, decode, encode
 from domain.plans.meter import Meter
 from domain.plans.plan import Catalogue, Price
 from domain.usage.facts import Rules
-from domain.usage.reading import SegmentTotal
+from domain.usage.reading import SegmentTotal, added_up
 from domain.usage.recount import Counting, Sum, added_by, digest_of, move_value, values_of
 
 # A meter and the key of the combination that a line charges; the key is empty where a line sums all of them up.
@@ -137,11 +141,16 @@ class Recount:
     @property
     def values(self) -> dict[MeterId, Sequence[Decimal]]:
         """What each event that the lines counted added, in order of time, for the prices that look at each event."""
-        found = {}
-        for (meter_id, _), running in self._running.items():
-            if meter_id in self.by_event:
-                found[meter_id] = values_of(running.cut.values if running.cut is not None else running.values)
-        return found
+        return {meter_id: values_of(found) for meter_id, found in self.timed_values.items()}
+
+    @property
+    def timed_values(self) -> dict[MeterId, Sequence[tuple[datetime, Decimal]]]:
+        """The same with their instants, in the order in which they came in."""
+        return {
+            meter_id: running.cut.values if running.cut is not None else running.values
+            for (meter_id, _), running in self._running.items()
+            if meter_id in self.by_event
+        }
 
     def _totals(self, sums: Mapping[_Key, Sum]) -> list[SegmentTotal]:
         kept = by_combination(self.hours)
@@ -156,19 +165,93 @@ class Recount:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Recounted:
+    """The segments that a line rates together, in order of time, each with its recount; mostly there is one.
+
+    `together` is what several of them measured together, as it is stored: such quantities need not add up.
+    """
+
+    recounts: Mapping[SegmentId, Recount]
+    together: Sequence[SegmentTotal] = ()
+
+    @property
+    def billed_totals(self) -> list[SegmentTotal]:
+        """What the lines counted, for rating, in all segments."""
+        return self._added_up([recount.billed_totals for recount in self.recounts.values()])
+
+    @property
+    def whole_totals(self) -> list[SegmentTotal]:
+        """What all events come to, in all segments."""
+        return self._added_up([recount.whole_totals for recount in self.recounts.values()])
+
+    @property
+    def values(self) -> dict[MeterId, Sequence[Decimal]]:
+        """What each event that the lines counted added, in order of time over all segments."""
+        found = defaultdict[MeterId, list[tuple[datetime, Decimal]]](list)
+        for recount in self.recounts.values():
+            for meter_id, values in recount.timed_values.items():
+                found[meter_id] += values
+        return {meter_id: values_of(values) for meter_id, values in found.items()}
+
+    def is_late(self, charged: Charged) -> bool:
+        """Whether something was counted, or taken back, after the line was derived."""
+        return any(recount.is_late(charged) for recount in self.recounts.values())
+
+    def is_found(self, charged: Charged) -> bool:
+        """Whether the very events that the line had counted were found."""
+        own = [recount for recount in self.recounts.values() if charged in recount.bounds]
+        return bool(own) and all(recount.is_found(charged) for recount in own)
+
+    def _added_up(self, totals: Sequence[Sequence[SegmentTotal]]) -> list[SegmentTotal]:
+        if len(totals) == 1:
+            return list(totals[0])
+        found = by_combination(added_up(each for own in totals for each in own))
+        for key, stored in by_combination(self.together).items():
+            if stored.measured is not None and key in found:
+                again = found[key]
+                found[key] = replace(stored, events=again.events, digest=again.digest)
+        return list(found.values())
+
+
 def is_recounted(meter: Meter) -> bool:
     """Whether a meter's quantity is the sum of what its events add."""
     return meter.is_plain and meter.is_summed
 
 
-def bounds_of(chains: Mapping[Identity, Sequence[Line]], meters: Mapping[PriceId, MeterId]) -> dict[Charged, Bound]:
-    """Return what the newest revision of each usage line says it had counted."""
+def bounds_of(
+    chains: Mapping[Identity, Sequence[Line]], meters: Mapping[PriceId, MeterId], segment_id: SegmentId
+) -> dict[Charged, Bound]:
+    """Return what the newest revision of each usage line says it had counted in one of its segments."""
     bounds: dict[Charged, Bound] = {}
     for identity, chain in chains.items():
-        said = chain[-1].derivation
+        said = _said_of(chain[-1], segment_id)
         if identity.price_id is not None and identity.price_id in meters and isinstance(said.get("events"), int):
             bounds[meters[identity.price_id], identity.dimension_key] = (said["events"], _digest(said.get("digest")))
     return bounds
+
+
+def segment_ids_of(line: Line) -> list[SegmentId]:
+    """Return the segments that a line charges, in order of time; none for a fee."""
+    own = line.identity.segment_id
+    if own is None:
+        return []
+    return [SegmentId(decode("segment", str(part.get("segment_id")))) for part in _parts_of(line)] or [own]
+
+
+def _said_of(line: Line, segment_id: SegmentId) -> Mapping[str, Any]:
+    """Return what a line says of one of its segments; nothing of one that it does not name."""
+    parts = _parts_of(line)
+    if not parts:
+        return line.derivation if line.identity.segment_id == segment_id else {}
+    name = encode("segment", segment_id)
+    return next((part for part in parts if part.get("segment_id") == name), {})
+
+
+def _parts_of(line: Line) -> list[Mapping[str, Any]]:
+    """Read what a line says of its segments, where it names several; a line that was tampered with may say anything."""
+    found = line.derivation.get("segments")
+    return [part for part in found if isinstance(part, dict)] if isinstance(found, list) else []
 
 
 def charged_by(identity: Identity, catalogue: Catalogue) -> Charged | None:

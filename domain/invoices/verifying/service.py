@@ -12,10 +12,19 @@ from domain.db import Tx
 from domain.invoices import rating, verification
 from domain.invoices import service as invoices
 from domain.invoices import store as invoice_store
+from domain.invoices.assembly import usage_of
 from domain.invoices.derivation import WantedLine, digest_text
 from domain.invoices.invoice import Identity, Invoice, InvoiceNotFound, Line, LineKind
 from domain.invoices.rating import FeePeriod, SegmentUsage
-from domain.invoices.recount import Charged, Recount, bounds_of, charged_by, is_recounted
+from domain.invoices.recount import (
+    Charged,
+    Recount,
+    Recounted,
+    bounds_of,
+    charged_by,
+    is_recounted,
+    segment_ids_of,
+)
 from domain.invoices.verification import LineCheck, Outcome, TotalCheck, Verification
 from domain.invoices.verifying import store
 from domain.kernel.call import Call
@@ -24,14 +33,18 @@ from domain.plans import service as plans
 from domain.plans.plan import Catalogue, PriceNotFound
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.schedule import Interval, period_containing
+from domain.subscriptions.segments import keeping_their_price
 from domain.subscriptions.subscription import Segment, Subscription
 from domain.usage import service as usage
 from domain.usage.combination import combination_of
 from domain.usage.facts import Rules, rules_of
+from domain.usage.reading import SegmentTotal
 from domain.usage.recounting import service as recounting
 
 # Usage that is counted while a segment is recounted makes its totals newer than its events: it is recounted then.
 RECOUNTS_MAX = 3
+# Segments that are rated together, in order of time.
+_Group = tuple[Segment, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +84,13 @@ async def verify_invoice(tx: Tx, call: Call, invoice_id: InvoiceId) -> Verificat
     checks: dict[UUID, LineCheck] = {}
     totals: list[TotalCheck] = []
     events = 0
-    for segment in _charged_segments(books, lines):
-        recount, differing, archived = await _recount(tx, books, segment)
-        own = [line for line in lines if line.identity.segment_id == segment.id]
-        checks |= {check.line.id: check for check in _check_usage(books, segment, own, recount, archived)}
+    for group in _charged_groups(books, lines):
+        recounted, differing, archived = await _recount(tx, books, group)
+        ids = {segment.id for segment in group}
+        own = [line for line in lines if line.identity.segment_id in ids]
+        checks |= {check.line.id: check for check in _check_usage(books, group, own, recounted, archived)}
         totals += differing
-        events += recount.events
+        events += sum(recount.events for recount in recounted.recounts.values())
     for line in lines:
         if line.id not in checks:
             checks[line.id] = _check_fee(books, line)
@@ -96,8 +110,8 @@ async def hours_of_line(tx: Tx, line: Line, catalogue: Catalogue) -> list[LineHo
     Of the combination that the line charges, or summed where the line sums them up. Late events are in their hours:
     with those that came after the line was derived, the sum is that of the line and its later adjustments.
     """
-    charged, segment_id = charged_by(line.identity, catalogue), line.identity.segment_id
-    if charged is None or segment_id is None:
+    charged = charged_by(line.identity, catalogue)
+    if charged is None:
         return []
     meter = catalogue.meter(charged[0])
     combination = None
@@ -105,7 +119,13 @@ async def hours_of_line(tx: Tx, line: Line, catalogue: Catalogue) -> list[LineHo
         dimensions = line.derivation["dimensions"]
         values = tuple(dimensions.get(name, "") for name in meter.dimensions)
         combination = UUID(bytes=combination_of(meter.id.bytes, meter.dimensions, values).id)
-    found = await recounting.hours_of_combination(tx, line.customer_id, segment_id, meter.id, dimensions=combination)
+    found = [
+        hour
+        for segment_id in segment_ids_of(line)
+        for hour in await recounting.hours_of_combination(
+            tx, line.customer_id, segment_id, meter.id, dimensions=combination
+        )
+    ]
     return [LineHour(at, quantity, events, digest_text(digest)) for at, quantity, events, digest in found]
 
 
@@ -132,71 +152,96 @@ async def _open_books(tx: Tx, invoice: Invoice, lines: Sequence[Line]) -> _Books
     )
 
 
-def _charged_segments(books: _Books, lines: Sequence[Line]) -> list[Segment]:
-    """Return the segments that lines charge; a line of a segment that is not there stays without one."""
+def _charged_groups(books: _Books, lines: Sequence[Line]) -> list[_Group]:
+    """Return the segments that lines charge, with all that are rated together with them.
+
+    A line of a segment that is not there stays without one.
+    """
     wanted = {line.identity.segment_id for line in lines}
-    return [segment for found in books.segments.values() for segment in found if segment.id in wanted]
+    groups = (group for found in books.segments.values() for group in keeping_their_price(found))
+    return [group for group in groups if wanted & {segment.id for segment in group}]
 
 
-async def _recount(tx: Tx, books: _Books, segment: Segment) -> tuple[Recount, list[TotalCheck], frozenset[Charged]]:
-    """Count a segment's events anew; say which stored totals differ, and of which lines events were dropped."""
-    customer_id, currency = segment.customer_id, books.subscriptions[segment.subscription_id].currency
+async def _recount(tx: Tx, books: _Books, group: _Group) -> tuple[Recounted, list[TotalCheck], frozenset[Charged]]:
+    """Count segments' events anew; say which stored totals differ, and of which lines events were dropped."""
+    customer_id, ids = group[0].customer_id, [segment.id for segment in group]
+    for _ in range(RECOUNTS_MAX):
+        version = await usage.usage_version(tx, customer_id)
+        hours = await usage.usage_of_segments(tx, customer_id, ids)
+        together = await usage.usage_together(tx, customer_id, ids) if len(ids) > 1 else ()
+        running = {each: await recounting.totals_of(tx, customer_id, [each]) for each in ids}
+        recounts = {each.id: await _recount_one(tx, books, group, each, hours[each.id]) for each in group}
+        if version == await usage.usage_version(tx, customer_id):
+            break
+    differing, archived = list[TotalCheck](), set[Charged]()
+    for segment_id, recount in recounts.items():
+        droppable = verification.may_be_archived(segment_id, books.events_since)
+        differing += verification.check_totals(segment_id, recount, running[segment_id], droppable=droppable)
+        bounds = recount.bounds.items() if droppable else ()
+        archived |= {charged for charged, (events, _) in bounds if recount.counted(charged) < events}
+    return Recounted(recounts, together), differing, frozenset(archived)
+
+
+async def _recount_one(
+    tx: Tx, books: _Books, group: _Group, segment: Segment, hours: Sequence[SegmentTotal]
+) -> Recount:
+    """Count one segment's events anew, up to what each line says that it had counted in it."""
+    currency = books.subscriptions[segment.subscription_id].currency
     by_event = [meter.id for meter in rating.meters_by_event(segment.plan_version_id, currency, books.catalogue)]
     prices = books.catalogue.usage_prices(segment.plan_version_id, currency)
     meters = {price.id: price.meter_id for price in prices if price.meter_id is not None}
-    bounds = bounds_of(_chains(books, segment.id), meters)
-    for _ in range(RECOUNTS_MAX):
-        version = await usage.usage_version(tx, customer_id)
-        hours = (await usage.usage_of_segments(tx, customer_id, [segment.id]))[segment.id]
-        running = await recounting.totals_of(tx, customer_id, [segment.id])
-        recount = Recount(customer_id, books.rules, prices, bounds, by_event, hours)
-        async for counting in recounting.stream_events(tx, customer_id, [segment.id]):
-            recount.add(counting)
-        if version == await usage.usage_version(tx, customer_id):
-            break
-    droppable = verification.may_be_archived(segment.id, books.events_since)
-    differing = verification.check_totals(segment.id, recount, running, droppable=droppable)
-    archived = {charged for charged, (events, _) in bounds.items() if droppable and recount.counted(charged) < events}
-    return recount, differing, frozenset(archived)
+    bounds = bounds_of(_chains(books, group), meters, segment.id)
+    recount = Recount(segment.customer_id, books.rules, prices, bounds, by_event, hours)
+    async for counting in recounting.stream_events(tx, segment.customer_id, [segment.id]):
+        recount.add(counting)
+    return recount
 
 
-def _chains(books: _Books, segment_id: SegmentId) -> dict[Identity, list[Line]]:
-    own = [line for line in books.lines if line.identity.segment_id == segment_id]
+def _chains(books: _Books, group: _Group) -> dict[Identity, list[Line]]:
+    ids = {segment.id for segment in group}
+    own = [line for line in books.lines if line.identity.segment_id in ids]
     return verification.chains_of(own, books.invoice)
 
 
+def _usage_of(
+    books: _Books, group: _Group, parts: Mapping[SegmentId, Sequence[SegmentTotal]], together: Sequence[SegmentTotal]
+) -> SegmentUsage:
+    return usage_of(books.subscriptions[group[0].subscription_id], group, parts, together)
+
+
 def _check_usage(
-    books: _Books, segment: Segment, lines: Sequence[Line], recount: Recount, archived: frozenset[Charged]
+    books: _Books, group: _Group, lines: Sequence[Line], recounted: Recounted, archived: frozenset[Charged]
 ) -> list[LineCheck]:
-    """Compare the usage lines and caps of a segment with what its events come to."""
-    subscription, catalogue = books.subscriptions[segment.subscription_id], books.catalogue
-    billed = SegmentUsage(subscription, segment, recount.billed_totals, {}, recount.values)
+    """Compare the usage lines and caps of segments with what their events come to."""
+    catalogue = books.catalogue
+    parts = {segment_id: recount.billed_totals for segment_id, recount in recounted.recounts.items()}
+    billed = replace(_usage_of(books, group, parts, recounted.billed_totals), events=recounted.values)
     wanted = {line.identity: line for line in rating.usage_lines(billed, catalogue)}
-    chains, checks = _chains(books, segment.id), list[LineCheck]()
+    chains, checks = _chains(books, group), list[LineCheck]()
     for line in lines:
         charged = charged_by(line.identity, catalogue)
         if charged in archived or (archived and verification.is_cap(line.identity)):
             checks.append(LineCheck(line, Outcome.ARCHIVED))
             continue
         found = verification.differences_of(chains[line.identity], wanted.get(line.identity))
-        is_late = charged is None or recount.is_late(charged)
+        is_late = charged is None or recounted.is_late(charged)
         if charged is not None and is_late and not is_recounted(catalogue.meter(charged[0])):
             found = verification.without_quantity(found)
-        if found and is_late and _is_settled_later(books, segment, line, recount):
+        if found and is_late and _is_settled_later(books, group, line, recounted):
             checks.append(LineCheck(line, Outcome.EQUAL, with_later=True))
         else:
             checks.append(LineCheck(line, Outcome.DIFFERENT if found else Outcome.EQUAL, found))
     return checks
 
 
-def _is_settled_later(books: _Books, segment: Segment, line: Line, recount: Recount) -> bool:
+def _is_settled_later(books: _Books, group: _Group, line: Line, recounted: Recounted) -> bool:
     """Whether the events that a line had counted are not to be found, but all with its later adjustments are right."""
     revisions = [each for each in books.lines if each.identity == line.identity]
     charged = charged_by(line.identity, books.catalogue)
-    if max(each.revision for each in revisions) == line.revision or (charged and recount.is_found(charged)):
+    if max(each.revision for each in revisions) == line.revision or (charged and recounted.is_found(charged)):
         return False
-    subscription = books.subscriptions[segment.subscription_id]
-    whole = rating.usage_lines(SegmentUsage(subscription, segment, recount.whole_totals, {}), books.catalogue)
+    parts = {segment_id: recount.whole_totals for segment_id, recount in recounted.recounts.items()}
+    whole = rating.usage_lines(_usage_of(books, group, parts, recounted.whole_totals), books.catalogue)
     return verification.settled_later(revisions, {each.identity: each for each in whole}.get(line.identity))
 
 

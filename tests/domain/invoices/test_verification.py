@@ -3,12 +3,14 @@
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from fractions import Fraction
 from uuid import UUID
 
 from domain.invoices import rating
+from domain.invoices.assembly import usage_of
 from domain.invoices.derivation import WantedLine, changes
 from domain.invoices.invoice import Invoice, InvoiceKind, Line, State
-from domain.invoices.recount import Bound, Charged, Recount, bounds_of
+from domain.invoices.recount import Bound, Charged, Recount, Recounted, bounds_of, segment_ids_of
 from domain.invoices.verification import (
     Difference,
     Outcome,
@@ -20,7 +22,7 @@ from domain.invoices.verification import (
     sums_of,
 )
 from domain.kernel.call import Environment
-from domain.kernel.ids import InvoiceId, LineId, SegmentId
+from domain.kernel.ids import InvoiceId, LineId, SegmentId, encode
 from domain.kernel.money import Money
 from domain.plans.provider_price import Provider, price_book_of
 from domain.usage.facts import rules_of
@@ -110,7 +112,7 @@ def test_a_line_is_recomputed_from_the_events_it_had_counted() -> None:
     first = invoice()
     [line] = billed(first, *all_of(call(1), call(2)))
     chains = chains_of([line], first)
-    bounds = bounds_of(chains, {DYNAMIC.id: COST.id})
+    bounds = bounds_of(chains, {DYNAMIC.id: COST.id}, SEGMENT.id)
     [(charged, bound)] = bounds.items()
     assert bound == (2, (digest_of(CUSTOMER, call(1)) + digest_of(CUSTOMER, call(2))) % 2**256)
     recount = recounted(call(1), call(2), call(3), bounds=bounds)
@@ -134,7 +136,7 @@ def test_what_was_taken_back_after_a_line_still_belongs_to_it() -> None:
     # 1.00 was billed; without the second call it is 0.50.
     assert (less.amount.minor, less.revision, less.derivation["events"]) == (-50, 1, 1)
     for on, chain in ((first, [line]), (second, [line, less])):
-        bounds = bounds_of(chains_of([line, less], on), {DYNAMIC.id: COST.id})
+        bounds = bounds_of(chains_of([line, less], on), {DYNAMIC.id: COST.id}, SEGMENT.id)
         recount = recounted(*voided, call(3), bounds=bounds)
         assert differences_of(chain, wanted(recount)[0]) == ()
     # Counted again, it is as it was: the state of the first line comes back.
@@ -183,7 +185,7 @@ def test_a_line_of_which_nothing_is_left_is_equal_to_nothing() -> None:
     assert undone.derivation["digest"] == "0" * 64
     assert differences_of([line, undone], None) == ()
     key = line.identity.dimension_key
-    assert bounds_of({line.identity: [line, undone]}, {DYNAMIC.id: COST.id}) == {(COST.id, key): (0, 0)}
+    assert bounds_of({line.identity: [line, undone]}, {DYNAMIC.id: COST.id}, SEGMENT.id) == {(COST.id, key): (0, 0)}
 
 
 def test_the_digest_covers_everything_that_was_counted() -> None:
@@ -271,3 +273,86 @@ def test_only_a_segment_older_than_the_oldest_kept_month_may_be_archived() -> No
     assert may_be_archived(opened, make.at("2026-02-01"))
     assert not may_be_archived(opened, make.at("2026-01-31T23:00"))
     assert not may_be_archived(opened, None)
+
+
+_PARTS = [
+    replace(SEGMENT, id=SegmentId(make.new_id()), during=during)
+    for during in (
+        replace(SEGMENT.during, end=make.at("2026-01-02T00:02")),
+        replace(SEGMENT.during, start=make.at("2026-01-02T00:02")),
+    )
+]
+
+
+def counted_in(*parts: tuple[CountedEvent, ...], bounds: tuple[dict[Charged, Bound], ...] = ({}, {})) -> Recounted:
+    """Count the events of two segments that are rated together."""
+    own = zip(_PARTS, parts, bounds, strict=True)
+    return Recounted({segment.id: recounted(*events, bounds=bound) for segment, events, bound in own})
+
+
+def rated(recount: Recounted, *, whole: bool = False) -> list[WantedLine]:
+    """Rate two segments together: what the lines counted, or all of it."""
+    parts = {
+        segment_id: each.whole_totals if whole else each.billed_totals for segment_id, each in recount.recounts.items()
+    }
+    totals = recount.whole_totals if whole else recount.billed_totals
+    return rating.usage_lines(usage_of(SUBSCRIPTION, _PARTS, parts, totals), CATALOGUE)
+
+
+def test_a_line_over_two_segments_is_recomputed_from_what_it_had_counted_in_each() -> None:
+    first = invoice()
+    [line] = billed(first, *rated(counted_in((call(1),), (call(2), call(3))), whole=True))
+    assert line.amount.minor == 150
+    assert segment_ids_of(line) == [segment.id for segment in _PARTS]
+    chains = chains_of([line], first)
+    bounds = tuple(bounds_of(chains, {DYNAMIC.id: COST.id}, segment.id) for segment in _PARTS)
+    [charged] = bounds[0]
+    assert [bound[charged][0] for bound in bounds] == [1, 2]
+    # A later event in the first segment, and one taken back in the second.
+    later = counted_in((call(1), call(4)), (call(2), call(3)), bounds=bounds)
+    later.recounts[_PARTS[1].id].add(Counting(-1, call(3)))
+    assert later.is_late(charged)
+    assert later.is_found(charged)
+    assert differences_of([line], rated(later)[0]) == ()
+    # What is moved from one segment to the other is found, though all amounts are the same.
+    moved = counted_in((call(1), call(2)), (call(3),), bounds=bounds)
+    assert not moved.is_found(charged)
+    assert "derivation.segments" in [each.field for each in differences_of([line], rated(moved)[0])]
+
+
+def test_a_line_that_says_nothing_of_a_segment_counted_nothing_in_it() -> None:
+    first = invoice()
+    [line] = billed(first, *all_of(call(1)))
+    chains, meters = chains_of([line], first), {DYNAMIC.id: COST.id}
+    stranger = SegmentId(make.new_id())
+    assert bounds_of(chains, meters, stranger) == {}
+    parts = [{"segment_id": encode("segment", SEGMENT.id), "events": 1, "digest": "1"}]
+    said = replace(line, derivation={**line.derivation, "segments": parts})
+    assert bounds_of(chains_of([said], first), meters, stranger) == {}
+    assert list(bounds_of(chains_of([said], first), meters, SEGMENT.id).values()) == [(1, 1)]
+    spoiled = replace(line, derivation={**line.derivation, "segments": "none"})
+    assert bounds_of(chains_of([spoiled], first), meters, SEGMENT.id) == bounds_of(chains, meters, SEGMENT.id)
+    assert counted_in((), ()).is_found((COST.id, "")) is False
+
+
+def test_what_is_measured_over_several_segments_comes_from_where_it_is_stored() -> None:
+    mean = examples.total(COST, "9", GEMINI, events=3)
+    stored = [replace(mean, measured=Fraction(3), whole=Fraction(3))]
+    parts = counted_in((call(1),), (call(2), call(3)))
+    [total] = [each for each in replace(parts, together=stored).whole_totals if each.meter_id == COST.id]
+    assert (total.amount, total.whole, total.events) == (Fraction(3), Fraction(3), 3)
+    assert total.digest == sum(digest_of(CUSTOMER, call(number)) for number in (1, 2, 3)) % 2**256
+
+
+def test_values_of_events_are_in_order_of_time_over_all_segments() -> None:
+    amounts = replace(REQUESTS, aggregation="sum", value_properties=("size",))
+    rules = replace(rules_of(examples.catalogue(PER_REQUEST), BOOK, "f"), meters={REQUESTS.id: amounts})
+    first, second, third = (counting.event for counting in requests("eu", "us", "eu"))
+    recounts = {}
+    # The third came before the border was moved, and stays where it was counted.
+    for segment, sent in zip(_PARTS, ((first, third), (second,)), strict=True):
+        recounts[segment.id] = Recount(CUSTOMER, rules, [PER_REQUEST], {}, by_event=[REQUESTS.id])
+        for event in sent:
+            event.properties["size"] = int(event.event_id[1:])
+            recounts[segment.id].add(Counting(1, event))
+    assert Recounted(recounts).values == {REQUESTS.id: [Decimal(0), Decimal(1), Decimal(2)]}
