@@ -1,4 +1,4 @@
-"""What became of what a meter counted in a segment: charged, granted, not charged, or not billed yet.
+"""What became of what a meter counted in segments rated together: charged, granted, not charged, or not billed yet.
 
 A quantity is in the unit of its meter; of a cost meter it is the kept cost. What lies above a cost cap is taken back
 from the amount by the multiplier with which the cost was charged.
@@ -22,12 +22,13 @@ _ZERO = Fraction(0)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What became of the quantity of one meter in one segment.
+    """What became of the quantity of one meter in one segment, or in several that are rated together.
 
-    `charged` has a price above zero; `included` is granted by the plan or has the explicit price zero; `tolerated` lies
-    above a soft limit and is not charged; `above_cap` lies above the monthly cost cap; `trial` was used on trial;
-    `observed` has no price; `elsewhere` is billed by Stripe. `not_yet_billed` is on no opened invoice: the segment
-    still runs, its lines are on a draft, or the next invoice adjusts them, then it may be negative.
+    `segment_id` is the one that names their lines, the first of several. `charged` has a price above zero; `included`
+    is granted by the plan or has the explicit price zero; `tolerated` lies above a soft limit and is not charged;
+    `above_cap` lies above the monthly cost cap; `trial` was used on trial; `observed` has no price; `elsewhere` is
+    billed by Stripe. `not_yet_billed` is on no opened invoice: the usage period still runs, its lines are on a draft,
+    or the next invoice adjusts them, then it may be negative.
     """
 
     segment_id: SegmentId
@@ -51,11 +52,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Billing:
-    """What is on invoices of one meter in one segment.
+    """What is on invoices of one meter in segments that are rated together.
 
-    `issued` are lines of opened invoices, `drafted` those of a draft, `caps` the segment's cost caps among the first,
-    `wanted` all lines that should exist by now; None where the segment is not derived: it `is_running`, or was billed
-    long ago. `is_priced` says whether the plan has a price for the meter.
+    `issued` are lines of opened invoices, `drafted` those of a draft, `caps` the segments' cost caps among the first,
+    `wanted` all lines that should exist by now; None where the segments are not derived: their usage period
+    `is_running`, or they were billed long ago. `is_priced` says whether the plan has a price for the meter.
     """
 
     is_priced: bool
@@ -89,23 +90,29 @@ class Accepted:
 
 
 def account_of(
-    meter: Meter, counted: Fraction, segment: Segment, billing: Billing, *, plan: tuple[Subscription, PlanVersion]
+    meter: Meter,
+    counted: Fraction,
+    group: Sequence[Segment],
+    billing: Billing,
+    *,
+    plan: tuple[Subscription, PlanVersion],
 ) -> Account:
-    """Say what became of a meter's quantity in a segment; the plan is that of the segment."""
+    """Say what became of a meter's quantity in segments that are rated together; the plan is theirs."""
     subscription, version = plan
+    name = group[0].id
     if subscription.source is Source.STRIPE:
-        return Account(segment.id, meter.key, counted, elsewhere=counted)
+        return Account(name, meter.key, counted, elsewhere=counted)
     if not (billing.is_priced or billing.issued or billing.drafted):
-        return Account(segment.id, meter.key, counted, observed=counted)
+        return Account(name, meter.key, counted, observed=counted)
     if subscription.status is Status.TRIALING:
-        return Account(segment.id, meter.key, counted, trial=counted)
+        return Account(name, meter.key, counted, trial=counted)
     newest = _newest(billing.issued)
     granted = sum((_granted(line.derivation, chain) for line, chain in newest), _ZERO)
     billed = sum((_quantity(line.derivation) for line, _ in newest), _ZERO)
     above = min(_above_cap(billing.caps, newest), billed - granted) if meter.aggregation == "cost" else _ZERO
-    tolerated = min(granted, _over(meter, billed, segment, version.entitlements))
+    tolerated = min(granted, _over(meter, billed, group, version.entitlements))
     return Account(
-        segment.id,
+        name,
         meter.key,
         counted,
         charged=billed - granted - above,
@@ -117,7 +124,7 @@ def account_of(
 
 
 def _still_due(counted: Fraction, billed: Fraction, billing: Billing) -> Fraction:
-    """Return what invoices to come will bill: all of a running segment, else what the derivation would add."""
+    """Return what invoices to come will bill: all of a running period, else what the derivation would add."""
     if billing.is_running:
         return counted - billed
     if billing.wanted is not None:
@@ -163,9 +170,9 @@ def _above_cap(caps: Iterable[Line], newest: Sequence[tuple[Line, list[Line]]]) 
     return cost * taken / charged
 
 
-def _over(meter: Meter, used: Fraction, segment: Segment, entitlements: Iterable[Entitlement]) -> Fraction:
-    """Return what lies above the soft limit of a whole meter, for the segment's share of the period."""
-    share = segment.during.share_of(segment.period)
+def _over(meter: Meter, used: Fraction, group: Iterable[Segment], entitlements: Iterable[Entitlement]) -> Fraction:
+    """Return what lies above the soft limit of a whole meter, for the segments' share of the period."""
+    share = sum((segment.during.share_of(segment.period) for segment in group), _ZERO)
     over = [
         used - Fraction(each.amount) * share
         for each in entitlements

@@ -1,7 +1,7 @@
 """Prove for any subscription and period that what was counted equals what became of it. Nothing here writes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -24,6 +24,7 @@ from domain.kernel.period import Period
 from domain.plans import service as plans
 from domain.plans.plan import Catalogue
 from domain.subscriptions import service as subscriptions
+from domain.subscriptions.segments import is_complete, keeping_their_price
 from domain.subscriptions.service import SubscriptionNotFound
 from domain.subscriptions.subscription import Segment, Subscription
 from domain.usage import service as usage
@@ -109,12 +110,12 @@ async def _prove(tx: Tx, books: _Books, at: datetime) -> Conservation:
     own = [segment for segment in books.segments if at in segment.period]
     ids = [segment.id for segment in own]
     totals = await usage.usage_of_segments(tx, subscription.customer_id, ids) if ids else {}
-    bills = await _bills(tx, books, own, totals)
     accounts: list[Account] = []
     checks: list[TotalCheck] = []
     events = 0
+    for group, bills in await _bills(tx, books, own, totals):
+        accounts += _accounts(books, group, bills)
     for segment in own:
-        accounts += _accounts(books, segment, totals[segment.id], bills[segment.id])
         recount, differing = await _recount(tx, books, segment, totals[segment.id])
         checks += differing
         events += recount.events
@@ -132,23 +133,24 @@ async def _prove(tx: Tx, books: _Books, at: datetime) -> Conservation:
     )
 
 
-def _accounts(
-    books: _Books, segment: Segment, totals: Sequence[SegmentTotal], bills: Mapping[MeterId, Billing]
-) -> list[Account]:
-    plan = (books.subscription, books.catalogue.version(segment.plan_version_id))
+def _accounts(books: _Books, used: SegmentUsage, bills: Mapping[MeterId, Billing]) -> list[Account]:
+    plan = (books.subscription, books.catalogue.version(used.segment.plan_version_id))
     found = []
     for meter_id, billing in bills.items():
-        counted = [total for total in totals if total.meter_id == meter_id]
+        counted = [total for total in used.totals if total.meter_id == meter_id]
         if counted or billing.issued or billing.drafted:
             meter = books.catalogue.meter(meter_id)
-            found.append(account_of(meter, whole_of(counted), segment, billing, plan=plan))
+            found.append(account_of(meter, whole_of(counted), used.segments, billing, plan=plan))
     return found
 
 
 async def _bills(
     tx: Tx, books: _Books, own: Sequence[Segment], totals: Mapping[SegmentId, Sequence[SegmentTotal]]
-) -> dict[SegmentId, dict[MeterId, Billing]]:
-    """Load what is on opened invoices, and derive what should be, of every meter of the product."""
+) -> list[tuple[SegmentUsage, dict[MeterId, Billing]]]:
+    """Load what is on opened invoices, and derive what should be, of every meter of the product.
+
+    Segments that keep the same price are proved together: so they are billed.
+    """
     subscription, ids = books.subscription, [segment.id for segment in own]
     lines = await invoice_store.list_standing_lines(
         tx, customer_id=subscription.customer_id, segment_ids=ids, subscription_ids=[], fees_since=None
@@ -159,24 +161,28 @@ async def _bills(
     )
     due = assembly.obligation_of(subscription, books.segments, billed, books.now)
     derived = {segment.id for segment in due.segments}
-    found = {}
-    for segment in own:
-        wanted = await _wanted(tx, books, segment, totals[segment.id]) if segment.id in derived else None
-        mine = [line for line in lines if line.identity.segment_id == segment.id]
+    found = []
+    for group in keeping_their_price(own):
+        of_group = [segment.id for segment in group]
+        together = await usage.usage_together(tx, subscription.customer_id, of_group) if len(group) > 1 else ()
+        used = assembly.usage_of(subscription, group, totals, together)
+        wanted = await _wanted(tx, books, used) if of_group[0] in derived else None
+        mine = [line for line in lines if line.identity.segment_id in of_group]
         opened = [line for line in mine if states[line.invoice_id].state is not State.DRAFT]
         drafted = [line for line in mine if states[line.invoice_id].state is State.DRAFT]
-        found[segment.id] = _by_meter(books, segment, (opened, drafted), wanted)
+        found.append((used, _by_meter(books, used, (opened, drafted), wanted)))
     return found
 
 
 def _by_meter(
     books: _Books,
-    segment: Segment,
+    used: SegmentUsage,
     lines: tuple[Sequence[Line], Sequence[Line]],
     wanted: Sequence[WantedLine] | None,
 ) -> dict[MeterId, Billing]:
     catalogue, (issued, drafted) = books.catalogue, lines
-    prices = catalogue.usage_prices(segment.plan_version_id, books.subscription.currency)
+    prices = catalogue.usage_prices(used.segment.plan_version_id, books.subscription.currency)
+    is_running = not all(is_complete(books.subscription, segment, books.now) for segment in used.segments)
     priced = {price.meter_id for price in prices}
     caps = [line for line in issued if line.identity.kind is LineKind.CAP]
 
@@ -191,20 +197,19 @@ def _by_meter(
             [line for line in drafted if is_of(meter.id, line)],
             caps,
             None if wanted is None else [line for line in wanted if is_of(meter.id, line)],
-            is_running=segment.during.end > books.now,
+            is_running=is_running,
         )
         for meter in catalogue.meters_of(books.subscription.product_id)
     }
 
 
-async def _wanted(tx: Tx, books: _Books, segment: Segment, totals: Sequence[SegmentTotal]) -> list[WantedLine]:
+async def _wanted(tx: Tx, books: _Books, used: SegmentUsage) -> list[WantedLine]:
     events: dict[MeterId, Sequence[Decimal]] = {}
-    currency = books.subscription.currency
-    for meter in rating.meters_by_event(segment.plan_version_id, currency, books.catalogue):
-        events[meter.id] = await recounting.values_of_events(
-            tx, segment.customer_id, [segment.id], meter.id, books.rules
-        )
-    return rating.usage_lines(SegmentUsage(books.subscription, segment, totals, {}, events), books.catalogue)
+    customer_id, currency = books.subscription.customer_id, books.subscription.currency
+    ids = [segment.id for segment in used.segments]
+    for meter in rating.meters_by_event(used.segment.plan_version_id, currency, books.catalogue):
+        events[meter.id] = await recounting.values_of_events(tx, customer_id, ids, meter.id, books.rules)
+    return rating.usage_lines(replace(used, events=events), books.catalogue)
 
 
 async def _recount(
