@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from domain.invoices import rating
+from domain.invoices.assembly import usage_of
 from domain.invoices.derivation import WantedLine
 from domain.invoices.invoice import Line, LineKind
 from domain.invoices.rating import FeePeriod, SegmentUsage
@@ -83,10 +84,13 @@ class WhatIf:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What was counted in a segment: running totals, and each event's value for the prices that look at them."""
+    """What was counted in segments that are rated together: totals, and each event's value for prices that need it.
 
-    segment: Segment
-    meters: Mapping[MeterId, MeterUsage]
+    `segments` are in order of time; mostly there is one.
+    """
+
+    segments: tuple[Segment, ...]
+    totals: Sequence[SegmentTotal]
     values: Values
 
 
@@ -94,8 +98,9 @@ class Counted:
 class Replay:
     """A usage period of a subscription with all that is known of it.
 
-    `segments` tile the part of the period that the subscription lived. `billed` are the lines that stand for them and
-    for the period's fee. `meters` adds the segments up; `levels` are level meters as they stood at the period's end.
+    `segments` are those of the period by plan version; they tile the part of it that the subscription lived. `billed`
+    are the lines that stand for them and for the period's fee. `meters` adds the segments up; `levels` are level meters
+    as they stood at the period's end.
     """
 
     subscription: Subscription
@@ -106,13 +111,19 @@ class Replay:
     levels: Mapping[MeterId, MeterUsage]
     billed: Sequence[Line]
 
+    @property
+    def in_time(self) -> list[Segment]:
+        """All segments in order of time."""
+        return sorted((each for counted in self.segments for each in counted.segments), key=lambda one: one.during)
 
-def compare(replay: Replay, other_version_id: PlanVersionId, values: Values, catalogue: Catalogue) -> WhatIf:
+
+def compare(replay: Replay, whole: Counted, catalogue: Catalogue) -> WhatIf:
     """Rate a period as it was and under another version. Raises PriceNotFound where that is not sold alike.
 
-    `values` are those of the other version's prices that look at each event.
+    `whole` is the period as one segment under the other version.
     """
-    present, other = _present(replay, catalogue), _other(replay, other_version_id, values, catalogue)
+    present, other = _present(replay, catalogue), _other(replay, whole, catalogue)
+    other_version_id = whole.segments[0].plan_version_id
     currency = replay.subscription.currency
     lines = tuple(
         _compared(present.get(key), other.get(key), currency) for key in sorted({*present, *other}, key=_in_order)
@@ -122,7 +133,7 @@ def compare(replay: Replay, other_version_id: PlanVersionId, values: Values, cat
         subscription_id=replay.subscription.id,
         period=replay.period,
         is_over=replay.is_over,
-        present_version_id=replay.segments[-1].segment.plan_version_id,
+        present_version_id=replay.in_time[-1].plan_version_id,
         other_version_id=other_version_id,
         currency=currency,
         lines=lines,
@@ -168,33 +179,34 @@ def _present(replay: Replay, catalogue: Catalogue) -> dict[_Key, _Amount]:
     ]
     billed = {line.identity.segment_id for line in replay.billed}
     for counted in replay.segments:
-        if counted.segment.id not in billed:
-            own = rating.usage_lines(_usage(replay.subscription, counted, catalogue), catalogue)
+        if not billed & {segment.id for segment in counted.segments}:
+            own = rating.usage_lines(_usage(replay.subscription, counted), catalogue)
             found += [_wanted(line) for line in own]
     if not any(line.identity.kind is LineKind.FEE for line in replay.billed):
-        found.append(_wanted(_fee(replay, replay.segments[0].segment.plan_version_id, catalogue)))
+        found.append(_wanted(_fee(replay, replay.in_time[0].plan_version_id, catalogue)))
     return _summed(found)
 
 
-def _other(replay: Replay, version_id: PlanVersionId, values: Values, catalogue: Catalogue) -> dict[_Key, _Amount]:
+def _other(replay: Replay, whole: Counted, catalogue: Catalogue) -> dict[_Key, _Amount]:
     """Rate the period as one segment under another version."""
-    first, last = replay.segments[0].segment, replay.segments[-1].segment
-    during = Period(first.during.start, last.during.end)
-    segment = replace(first, plan_version_id=version_id, during=during)
-    counted = Counted(segment, replay.meters, values)
-    lines = rating.usage_lines(_usage(replay.subscription, counted, catalogue), catalogue)
-    return _summed(_wanted(line) for line in (_fee(replay, version_id, catalogue), *lines))
+    lines = rating.usage_lines(_usage(replay.subscription, whole), catalogue)
+    fee = _fee(replay, whole.segments[0].plan_version_id, catalogue)
+    return _summed(_wanted(line) for line in (fee, *lines))
 
 
-def _usage(subscription: Subscription, counted: Counted, catalogue: Catalogue) -> SegmentUsage:
-    """Give rating what is charged: what is only shown beside it is no part of a comparison."""
-    prices = catalogue.usage_prices(counted.segment.plan_version_id, subscription.currency)
-    priced = {price.meter_id for price in prices}
-    charged = {meter_id: meter for meter_id, meter in counted.meters.items() if meter_id in priced}
-    return SegmentUsage(subscription, counted.segment, _totals(charged), {}, counted.values)
+def as_one_segment(segments: Sequence[Segment], version_id: PlanVersionId) -> Segment:
+    """Return the segments of a usage period as one under another version."""
+    first, last = segments[0], segments[-1]
+    return replace(first, plan_version_id=version_id, during=Period(first.during.start, last.during.end))
 
 
-def _totals(meters: Mapping[MeterId, MeterUsage]) -> list[SegmentTotal]:
+def _usage(subscription: Subscription, counted: Counted) -> SegmentUsage:
+    """Give rating what is charged. A comparison does not say what each segment brought to it."""
+    alone = {counted.segments[0].id: counted.totals}
+    return replace(usage_of(subscription, counted.segments, alone, counted.totals), events=counted.values)
+
+
+def totals_of(meters: Mapping[MeterId, MeterUsage]) -> list[SegmentTotal]:
     """Write running totals as those that rating takes; a comparison has no digests."""
     parts = [
         (meter.meter_id, part.dimensions if isinstance(part, Combination) else {}, part)

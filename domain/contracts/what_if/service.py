@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from domain.access.roles import Permission
-from domain.contracts.what_if.replay import Counted, Replay, Values, WhatIf, compare
+from domain.contracts.what_if.replay import Counted, Replay, Values, WhatIf, as_one_segment, compare, totals_of
 from domain.customers import service as customers
 from domain.db import Tx
 from domain.invoices import rating
@@ -19,8 +19,10 @@ from domain.plans import service as plans
 from domain.plans.plan import Catalogue, PlanVersion, PriceNotFound
 from domain.plans.provider_price import PriceBook
 from domain.subscriptions import service as subscriptions
+from domain.subscriptions.segments import keeping_their_price
 from domain.subscriptions.service import SubscriptionNotFound
 from domain.subscriptions.subscription import Segment, Source, Subscription
+from domain.usage import service as usage
 from domain.usage.facts import Rules, rules_of
 from domain.usage.reading import MeterUsage
 from domain.usage.recounting import service as recounting
@@ -207,14 +209,43 @@ async def _replay(
     ids = [each.id for each in own]
     meters = await recounting.totals_of(tx, customer_id, ids)
     counted = []
-    for segment in own:
-        its_meters = meters if len(own) == 1 else await recounting.totals_of(tx, customer_id, [segment.id])
-        values = await _values(tx, other, subscription, segment.plan_version_id, [segment.id])
-        counted.append(Counted(segment, its_meters, values))
+    for group in keeping_their_price(own):
+        its_meters = meters
+        if len(group) < len(own):
+            its_meters = await recounting.totals_of(tx, customer_id, [each.id for each in group])
+        counted.append(await _counted(tx, other, subscription, group, its_meters))
     billed = await _billed(tx, subscription, ids, period)
     levels = await _levels(tx, other.catalogue, subscription, segments, period)
     replay = Replay(subscription, period, is_over, tuple(counted), meters, levels, billed)
-    return compare(replay, version_id, await _values(tx, other, subscription, version_id, ids), other.catalogue)
+    as_one = await _counted(tx, other, subscription, own, meters, under=version_id)
+    return compare(replay, as_one, other.catalogue)
+
+
+async def _counted(
+    tx: Tx,
+    other: Against,
+    subscription: Subscription,
+    group: Sequence[Segment],
+    meters: Mapping[MeterId, MeterUsage],
+    *,
+    under: PlanVersionId | None = None,
+) -> Counted:
+    """Load what the prices of segments that are rated together take, or as one segment those of another version.
+
+    Running totals are read already; what a meter measured otherwise is read only where it has a price.
+    """
+    ids, catalogue = [each.id for each in group], other.catalogue
+    version_id = under or group[0].plan_version_id
+    prices = catalogue.usage_prices(version_id, subscription.currency)
+    priced = {price.meter_id for price in prices if price.meter_id is not None}
+    measured = {each for each in priced if not catalogue.meter(each).is_counter}
+    totals = totals_of({each: meters[each] for each in meters if each in priced - measured})
+    if measured:
+        found = await usage.usage_together(tx, subscription.customer_id, ids)
+        totals += [total for total in found if total.meter_id in measured]
+    values = await _values(tx, other, subscription, version_id, ids)
+    segments = tuple(group) if under is None else (as_one_segment(group, under),)
+    return Counted(segments, totals, values)
 
 
 async def _billed(tx: Tx, subscription: Subscription, ids: Sequence[SegmentId], period: Period) -> list[Line]:
