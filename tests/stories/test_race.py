@@ -1,4 +1,4 @@
-"""Two processes count while the clock advances, periods close and a subscription ends: nothing is lost or doubled."""
+"""Two processes count while the clock advances, periods close, and plans change and end: nothing is lost or doubled."""
 
 import asyncio
 import random
@@ -15,6 +15,8 @@ from domain.invoices.conservation.service import Conservation, conserve, list_pe
 from domain.invoices.verification import Outcome
 from domain.invoices.verifying.service import verify_invoice
 from domain.kernel.ids import encode
+from domain.plans import service as plans
+from domain.subscriptions import service as subscriptions_service
 from domain.subscriptions.subscription import Subscription
 from domain.usage.event import UsageEvent
 from domain.usage.recording.service import Recorder
@@ -60,12 +62,21 @@ async def _send(world: World, recorder: Recorder, people: Sequence[Customer], se
         await asyncio.sleep(0)
 
 
-async def _time_passes(world: World, leaving: Subscription) -> None:
-    """Go over two month ends, and end one subscription at once in the middle of it."""
-    for day in ("02-10", "02-27", "03-01", "03-15", "03-30", "04-02"):
+async def _time_passes(world: World, changing: Subscription, leaving: Subscription) -> None:
+    """Go over two month ends; change one plan within a period and back, and end one subscription at once."""
+    for day in ("02-10", "02-27", "03-01", "03-05", "03-15", "03-20", "03-30", "04-02"):
         await world.advance(to=f"2026-{day}")
+        if day in {"03-05", "03-20"}:
+            await _switch(world, changing, "enterprise" if day == "03-05" else "pro")
         if day == "03-15":
             await world.cancel(leaving, at_period_end=False)
+
+
+async def _switch(world: World, of: Subscription, plan: str) -> None:
+    async with world.runtime.db.transaction() as tx:
+        held = await subscriptions_service.lock_subscription(tx, of.id, scope=None)
+        version = (await plans.load_catalogue(tx)).current_version("llm", plan)
+        await subscriptions_service.switch_version(tx, world.call, held, version.id, await world.now())
 
 
 async def _prove(world: World, subscription: Subscription) -> list[Conservation]:
@@ -90,7 +101,7 @@ async def test_whatever_races_every_event_is_in_its_segment_and_billed_once(worl
         processes = [await stack.enter_async_context(open_recorder(world.runtime.db)) for _ in range(2)]
         await asyncio.gather(
             *(_send(world, process, people, seed, sent) for seed, process in enumerate(processes)),
-            _time_passes(world, subscriptions[2]),
+            _time_passes(world, subscriptions[1], subscriptions[2]),
         )
     # Late usage is billed with the next period, and of the one that ended when its last events could have come.
     await world.advance(to="2026-06-15")
@@ -105,6 +116,8 @@ async def test_whatever_races_every_event_is_in_its_segment_and_billed_once(worl
         proofs = await _prove(world, subscription)
         assert [line for proof in proofs if not proof.holds for line in report(proof)] == []
         accounts = [each for proof in proofs for each in proof.accounts if each.meter == "cost"]
+        # Three segments of a period are two accounts: what came before and after the other plan is rated together.
+        assert all(sum(each.meter == "cost" for each in proof.accounts) <= 2 for proof in proofs)
         assert {each.not_yet_billed for each in accounts} <= {Fraction(0)}
         assert sum(each.charged for each in accounts) == Fraction(len(own), 2)
         for invoice in await world.invoices(customer):
