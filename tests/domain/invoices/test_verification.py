@@ -304,6 +304,8 @@ def test_a_line_over_two_segments_is_recomputed_from_what_it_had_counted_in_each
     [line] = billed(first, *rated(counted_in((call(1),), (call(2), call(3))), whole=True))
     assert line.amount.minor == 150
     assert segment_ids_of(line) == [segment.id for segment in _PARTS]
+    assert segment_ids_of(replace(line, derivation={})) == [_PARTS[0].id]
+    assert segment_ids_of(replace(line, identity=replace(line.identity, segment_id=None))) == []
     chains = chains_of([line], first)
     bounds = tuple(bounds_of(chains, {DYNAMIC.id: COST.id}, segment.id) for segment in _PARTS)
     [charged] = bounds[0]
