@@ -74,10 +74,10 @@ async def test_json_holds_every_figure_on_one_line_for_each_period(db: Database,
 
 async def test_what_does_not_add_up_is_told_and_exits_1(db: Database, database_url: str) -> None:
     _, _, (pro, _) = await _two_customers(db)
+    slot = await World(runtime_of(db)).slot_of("calls")
     async with db.transaction() as tx:
         await tx.execute(sa.text("SET LOCAL session_replication_role = replica"))
-        meter = "meter_id = (SELECT id FROM meter WHERE key = 'calls')"
-        await tx.execute(sa.text(f"UPDATE usage_hour SET quantity = 3 WHERE {meter}"))  # noqa: S608 -- of the test
+        await tx.execute(sa.text(f"UPDATE counter_total SET h{slot} = 3"))  # noqa: S608 -- of the test
         await tx.execute(sa.text("DELETE FROM event_identity"))
     code, told = await run(database_url, "verify", "conservation", pro, "--at", "2026-02-01T00:00:00Z")
     assert code == 1

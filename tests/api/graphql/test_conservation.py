@@ -81,10 +81,10 @@ async def test_staff_see_what_became_of_each_quantity_and_of_each_event(site: Si
 
 async def test_a_total_that_is_not_the_sum_of_its_events_is_told(site: Site) -> None:
     started = await _billed(site)
+    slot = await site.world.slot_of("calls")
     async with site.runtime.db.transaction() as tx:
         await tx.execute(sa.text("SET LOCAL session_replication_role = replica"))
-        meter = "meter_id = (SELECT id FROM meter WHERE key = 'calls')"
-        await tx.execute(sa.text(f"UPDATE usage_hour SET quantity = 3 WHERE {meter}"))  # noqa: S608 -- of the test
+        await tx.execute(sa.text(f"UPDATE counter_total SET h{slot} = 3"))  # noqa: S608 -- of the test
     found = (await site.read(_DOCUMENT, site.staff(), **_asked(started)))["conservation"]
     assert (found["holds"], found["totalsThatDiffer"], found["accepted"]["holds"]) == (False, 1, True)
 
