@@ -52,9 +52,11 @@ async def current_usage(tx: Tx, customer_id: CustomerId, subscription: Subscript
     assert subscription.customer_id == customer_id, "a customer's own subscription"
     found = await subscriptions.segments_of(tx, [subscription.id], ending_after=subscription.period.start)
     own = [each for each in found[subscription.id] if each.period == subscription.period]
-    version, totals = await totals_store.list_totals(tx, customer_id, [each.id for each in own])
-    shown = await measuring.usage_of_period(tx, subscription, own, totals)
-    return Usage(customer_id, subscription.id, subscription.period, version, shown)
+    totals = await totals_store.list_totals(tx, customer_id, [each.id for each in own], subscription.product_id)
+    shown = totals.meters
+    if totals.is_measured:
+        shown = await measuring.usage_of_period(tx, subscription, own, shown)
+    return Usage(customer_id, subscription.id, subscription.period, totals.version, shown)
 
 
 async def usage_of_segments(

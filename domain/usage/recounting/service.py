@@ -21,8 +21,7 @@ _MONTH = re.compile(_MONTH_TABLE + r"\d{4}_\d{2}")
 
 async def totals_of(tx: Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId]) -> dict[MeterId, MeterUsage]:
     """Return the running totals of segments, added up by meter: as fast for a million events as for ten."""
-    _, totals = await totals_store.list_totals(tx, customer_id, segment_ids)
-    return totals
+    return (await totals_store.list_totals(tx, customer_id, segment_ids)).meters
 
 
 async def hours_of_combination(

@@ -2,14 +2,14 @@
 
 from collections.abc import Collection, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
 
 from domain import db
-from domain.kernel.ids import CustomerId, MeterId, SegmentId
+from domain.kernel.ids import CustomerId, MeterId, ProductId, SegmentId
 from domain.plans.exact import EXACT
 from domain.usage.counters.counter import SLOTS
 from domain.usage.event import DIGEST_MODULUS
@@ -33,9 +33,10 @@ _SLOT_NAMES = ", ".join(f"t.q{slot}" for slot in range(SLOTS))
 _NO_SUMS = ", ".join(["NULL::numeric"] * SLOTS)
 _NO_MORE_SUMS = ", NULL" * (SLOTS - 1)
 # A set comes before the totals that it names the meters of.
-_VERSION, _SET, _COUNTER, _OTHER = range(4)
+_VERSION, _MEASURED, _SET, _COUNTER, _OTHER = range(5)
 
-# Totals of counters, of other meters, which meters are in the sets of the first, and the version: told by `kind`.
+# Totals of counters, of other meters, which meters are in the sets of the first, the version, and whether the product
+# has other meters: told by `kind`.
 _TOTALS = f"""
 WITH counters AS (
     SELECT set_id, dimensions, sum(events)::bigint AS events, {_SUMS}
@@ -48,6 +49,9 @@ WITH counters AS (
 )
 SELECT {_VERSION} AS kind, NULL::uuid AS owner, NULL::uuid AS part, NULL::text AS named, version AS events, {_NO_SUMS}
 FROM usage_version WHERE customer_id = $1::uuid
+UNION ALL
+SELECT {_MEASURED}, id, NULL, NULL, 1, {_NO_SUMS}
+FROM (SELECT id FROM meter WHERE product_id = $3::uuid AND aggregation NOT IN ('count', 'sum', 'cost') LIMIT 1) m
 UNION ALL
 SELECT {_SET}, id, meter_id, NULL, slot, {_NO_SUMS} FROM meter_set WHERE id IN (SELECT set_id FROM counters)
 UNION ALL
@@ -66,20 +70,32 @@ async def find_version(tx: db.Tx, customer_id: CustomerId) -> int:
     return await tx.value(statement) or 0
 
 
-async def list_totals(
-    tx: db.Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId]
-) -> tuple[int, dict[MeterId, MeterUsage]]:
-    """Return the customer's version, and the running totals of segments, added up by meter and combination.
+class Totals(NamedTuple):
+    """Running totals of one moment, by meter. `is_measured`: the product has meters that are no counters."""
 
-    They are of one moment: one statement reads them.
+    version: int
+    meters: dict[MeterId, MeterUsage]
+    is_measured: bool
+
+
+async def list_totals(
+    tx: db.Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId], product_id: ProductId | None = None
+) -> Totals:
+    """Return the running totals of segments, added up by meter and combination, in one statement.
+
+    `product_id` is asked for to know whether it measures more than counters.
     """
-    version = 0
+    version, is_measured = 0, False
     sets: dict[UUID, dict[int, MeterId]] = {}
     found: dict[MeterId, dict[UUID, Combination]] = {}
     driver = await tx.raw()
-    for kind, owner, part, named, events, *sums in await driver.fetch(_TOTALS, customer_id, list(segment_ids)):
+    for kind, owner, part, named, events, *sums in await driver.fetch(
+        _TOTALS, customer_id, list(segment_ids), product_id
+    ):
         if kind == _VERSION:
             version = events
+        elif kind == _MEASURED:
+            is_measured = True
         elif kind == _SET:
             sets.setdefault(owner, {})[events] = part
         else:
@@ -87,7 +103,7 @@ async def list_totals(
             meters = sets[owner] if kind == _COUNTER else {0: owner}
             for slot, meter_id in meters.items():
                 _add(found.setdefault(meter_id, {}), part, Combination(values, sums[slot], events))
-    return version, {meter_id: _meter(meter_id, own) for meter_id, own in found.items()}
+    return Totals(version, {meter_id: _meter(meter_id, own) for meter_id, own in found.items()}, is_measured)
 
 
 def _add(own: dict[UUID, Combination], dimensions: UUID, more: Combination) -> None:
