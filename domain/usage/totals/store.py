@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from decimal import Decimal
+from functools import reduce
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -32,7 +33,10 @@ _SUMS = ", ".join(f"sum(q{slot}) AS q{slot}" for slot in range(SLOTS))
 _SLOT_NAMES = ", ".join(f"t.q{slot}" for slot in range(SLOTS))
 _NO_SUMS = ", ".join(["NULL::numeric"] * SLOTS)
 _NO_MORE_SUMS = ", NULL" * (SLOTS - 1)
-# A set comes before the totals that it names the meters of.
+# Sums are the last columns of a row, one for each slot.
+_SUMS_AT = 5
+# Combination, its values, events and sums.
+_Row = tuple[UUID, dict[str, str], int, tuple[Decimal, ...]]
 _VERSION, _MEASURED, _SET, _COUNTER, _OTHER = range(5)
 
 # Totals of counters, of other meters, which meters are in the sets of the first, the version, and whether the product
@@ -60,7 +64,6 @@ FROM counters t LEFT JOIN dimension_set d ON d.customer_id = $1::uuid AND d.id =
 UNION ALL
 SELECT {_OTHER}, t.meter_id, t.dimensions, d."values"::text, t.events, t.quantity{_NO_MORE_SUMS}
 FROM others t LEFT JOIN dimension_set d ON d.customer_id = $1::uuid AND d.id = t.dimensions
-ORDER BY kind
 """  # noqa: S608 -- made of constants of this module
 
 
@@ -87,11 +90,10 @@ async def list_totals(
     """
     version, is_measured = 0, False
     sets: dict[UUID, dict[int, MeterId]] = {}
-    found: dict[MeterId, dict[UUID, Combination]] = {}
+    rows: dict[UUID, list[_Row]] = {}
     driver = await tx.raw()
-    for kind, owner, part, named, events, *sums in await driver.fetch(
-        _TOTALS, customer_id, list(segment_ids), product_id
-    ):
+    for row in await driver.fetch(_TOTALS, customer_id, list(segment_ids), product_id):
+        kind, owner, part, named, events = row[:_SUMS_AT]
         if kind == _VERSION:
             version = events
         elif kind == _MEASURED:
@@ -99,30 +101,40 @@ async def list_totals(
         elif kind == _SET:
             sets.setdefault(owner, {})[events] = part
         else:
-            values = _NAMED.decode(named) if named else {}
-            meters = sets[owner] if kind == _COUNTER else {0: owner}
-            for slot, meter_id in meters.items():
-                _add(found.setdefault(meter_id, {}), part, Combination(values, sums[slot], events))
-    return Totals(version, {meter_id: _meter(meter_id, own) for meter_id, own in found.items()}, is_measured)
+            rows.setdefault(owner, []).append((part, _NAMED.decode(named) if named else {}, events, row[_SUMS_AT:]))
+    found: dict[MeterId, list[tuple[UUID, Combination]]] = {}
+    for owner, own in rows.items():
+        for slot, meter_id in sets.get(owner, {0: MeterId(owner)}).items():
+            found.setdefault(meter_id, []).extend(
+                [(part, Combination(values, sums[slot], events)) for part, values, events, sums in own]
+            )
+    return Totals(version, {meter_id: _meter(meter_id, parts) for meter_id, parts in found.items()}, is_measured)
 
 
-def _add(own: dict[UUID, Combination], dimensions: UUID, more: Combination) -> None:
-    """Add what a meter counted in another set under the same combination."""
-    before = own.get(dimensions)
-    if before is not None:
-        more = Combination(more.dimensions, EXACT.add(before.quantity, more.quantity), before.events + more.events)
-    own[dimensions] = more
-
-
-def _meter(meter_id: MeterId, own: dict[UUID, Combination]) -> MeterUsage:
+def _meter(meter_id: MeterId, parts: Sequence[tuple[UUID, Combination]]) -> MeterUsage:
     """Arrange the totals of a meter; that of all combinations is added up where it is not kept."""
+    own = dict(parts)
+    if len(own) < len(parts):
+        own = _merged(parts)
     whole = own.pop(_ALL, None)
+    combinations = tuple(own.values())
     if whole is None:
-        total = Decimal(0)
-        for each in own.values():
-            total = EXACT.add(total, each.quantity)
-        whole = Combination({}, total, sum(each.events for each in own.values()))
-    return MeterUsage(meter_id, whole.quantity, whole.events, tuple(own.values()))
+        total = reduce(EXACT.add, [each.quantity for each in combinations], Decimal(0))
+        whole = Combination({}, total, sum([each.events for each in combinations]))
+    return MeterUsage(meter_id, whole.quantity, whole.events, combinations)
+
+
+def _merged(parts: Sequence[tuple[UUID, Combination]]) -> dict[UUID, Combination]:
+    """Add up what a meter counted in several sets under the same combination."""
+    own: dict[UUID, Combination] = {}
+    for part, more in parts:
+        before = own.get(part)
+        own[part] = more if before is None else _sum(before, more)
+    return own
+
+
+def _sum(before: Combination, more: Combination) -> Combination:
+    return Combination(more.dimensions, EXACT.add(before.quantity, more.quantity), before.events + more.events)
 
 
 async def list_segment_totals(
