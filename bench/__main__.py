@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import bulk, reading, singles, starting
+from bench import bulk, comparing, reading, singles, starting
 from bench.machine import describe
 from bench.report import Result, print_table, write_page
 from bench.world import Servers, Workload, copy_database, make_database, servers
 
-PARTS = ("start", "singles", "bulk", "reading")
+PARTS = ("start", "singles", "bulk", "reading", "comparing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class _Size:
     stored_events: int
 
 
-FULL = _Size(runs=5, people=1_000, single_events=2_000, bulk_events=6_000, stored_events=reading.MANY)
-QUICK = _Size(runs=1, people=100, single_events=1_000, bulk_events=3_000, stored_events=100_000)
+FULL = _Size(runs=5, people=1_000, single_events=4_000, bulk_events=20_000, stored_events=reading.MANY)
+QUICK = _Size(runs=1, people=100, single_events=1_000, bulk_events=6_000, stored_events=100_000)
 
 
 async def _prepare(running: Servers, people: int) -> Workload:
@@ -50,6 +50,7 @@ def _measure(running: Servers, size: _Size, only: str | None) -> list[Result]:
         "reading": lambda: asyncio.run(
             reading.measure(running, "stored", workload.names, size.runs, size.stored_events)
         ),
+        "comparing": lambda: asyncio.run(comparing.measure(running, "theirs", size.people, size.runs)),
     }
     results = []
     for name in PARTS:
