@@ -18,7 +18,7 @@ from tests.domain.usage.world import World, edge, event, key, llm, name_of
 
 async def test_the_digest_of_a_total_is_made_from_its_stored_events(world: World) -> None:
     ada, subscription = await world.subscriber()
-    await world.record(event(ada, "e1"), llm(ada, "e2", at="2026-01-15T10:30:00Z", output_tokens=7, status="ok"))
+    await world.record(event(ada, "e1"), llm(ada, "e2", at="2026-01-15T10:30:00Z", output_tokens=7, note="x"))
     async with world.db.transaction() as tx:
         [segment] = (await subscriptions.segments_of(tx, [subscription.id]))[subscription.id]
         totals = (await usage.usage_of_segments(tx, ada.id, [segment.id]))[segment.id]
@@ -102,3 +102,4 @@ async def test_properties_that_no_meter_declares_are_not_kept(world: World) -> N
         [stored] = await usage.list_events(tx, make.call(by=make.principal(Permission.EVENT_READ)), ada.id)
     assert "prompt" not in stored.properties
     assert stored.properties["input_tokens"] == 1000
+    assert stored.properties["latency_ms"] == Decimal("12.5")
