@@ -63,6 +63,15 @@ class Runtime:
             assert self._catalogue is not None, "it was just read"
             return self._catalogue
 
+    async def price_book(self) -> PriceBook:
+        """Return the provider price list, as old as the catalogue at most."""
+        catalogue = await self.catalogue()
+        async with self._reading:
+            if self._price_book is None or self._price_book.fingerprint != catalogue.fingerprint:
+                async with self.db.transaction() as tx:
+                    self._price_book = await plans.load_price_book(tx)
+            return self._price_book
+
     async def _read(self, now: datetime) -> None:
         async with self.db.transaction() as tx:
             if self._catalogue is None or await plans.catalogue_fingerprint(tx) != self._catalogue.fingerprint:

@@ -1,16 +1,14 @@
 """Show where a subscription stands against the limits of its plan. Checks before a call are not part of it."""
 
 from datetime import datetime
-from decimal import Decimal
 
 from domain.kernel.ids import MeterId
+from domain.limits.markup import markup_of
 from domain.limits.status import LimitStatus, status_of
 from domain.plans.exact import EXACT
 from domain.plans.plan import Catalogue, Entitlement
 from domain.subscriptions.subscription import Subscription
 from domain.usage.reading import Usage
-
-_ONE = Decimal(1)
 
 
 def limits_of(catalogue: Catalogue, subscription: Subscription, usage: Usage) -> list[LimitStatus]:
@@ -33,14 +31,7 @@ def _status(
     meter = catalogue.meter(meter_id)
     used = usage.quantity(meter_id, entitlement.dimension_filter)
     if entitlement.money:
-        used = EXACT.multiply(used, _markup(catalogue, subscription, meter_id))
+        used = EXACT.multiply(used, markup_of(catalogue, subscription, meter_id))
     resets_at: datetime | None = None if meter.aggregation == "level" else usage.period.end
     unit = entitlement.currency if entitlement.money and entitlement.currency else meter.unit
     return status_of(entitlement, used, unit=unit, resets_at=resets_at)
-
-
-def _markup(catalogue: Catalogue, subscription: Subscription, meter_id: MeterId) -> Decimal:
-    for price in catalogue.usage_prices(subscription.plan_version_id, subscription.currency):
-        if price.meter_id == meter_id and price.model == "dynamic":
-            return Decimal(price.definition["multiplier"]) or _ONE
-    return _ONE

@@ -12,6 +12,8 @@ from domain.plans.exact import EXACT, Quantity
 
 # The currency of every provider's list. A plan in another one needs a conversion rate, which no plan has yet.
 LIST_CURRENCY: Final = "USD"
+# Sources of rows that were taken from public price data begin so; all others are the merchant's own.
+PUBLIC_SOURCE: Final = "genai-prices"
 # A row for this model prices every model of the provider that has no row of its own.
 ANY_MODEL: Final = "*"
 
@@ -166,6 +168,7 @@ class PriceBook:
     _provider_names: Mapping[str, str]
     _aliases: Mapping[str, Mapping[str, str]]
     _rows: Mapping[tuple[str, str, str], tuple[_Row, ...]]
+    _own: frozenset[tuple[str, str]]
     _names: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict, compare=False, repr=False)
     _tariffs: dict[tuple[str, str], Tariff] = field(default_factory=dict, compare=False, repr=False)
 
@@ -173,6 +176,14 @@ class PriceBook:
         """Return the key of a provider reported under any of its names; an unknown one in lower case."""
         plain = name.strip().lower()
         return self._provider_names.get(plain, plain)
+
+    def models_of(self, provider: str) -> tuple[str, ...]:
+        """Return the models of a provider (by its key) that the merchant lists, at whatever time, by name.
+
+        They are all of public price data where the merchant has no rows of its own for the provider.
+        """
+        own = {model for key, model in self._own if key == provider}
+        return tuple(sorted((own or {model for key, model, _ in self._rows if key == provider}) - {ANY_MODEL}))
 
     def model_of(self, provider: str, name: str) -> str:
         """Return the model of a provider (by its key) that a reported name means; see `normalise_model`."""
@@ -249,7 +260,8 @@ def price_book_of(
     newest_first = {
         key: tuple(sorted(found, key=lambda entry: entry[0], reverse=True)) for key, found in by_pool.items()
     }
-    return PriceBook(fingerprint, kept, names, models, newest_first)
+    own = frozenset((row.provider, row.model) for row in rows if not row.source.startswith(PUBLIC_SOURCE))
+    return PriceBook(fingerprint, kept, names, models, newest_first, own)
 
 
 _PATH = re.compile(r"^.*/")

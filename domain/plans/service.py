@@ -30,13 +30,19 @@ from domain.plans.meter import Meter
 from domain.plans.meter_definition import MeterDefinition
 from domain.plans.plan import Catalogue, Plan, Product, catalogue_of
 from domain.plans.price_list import check_set, decide, read_price_list
-from domain.plans.provider_price import LIST_CURRENCY, PriceBook, PriceSet, ProviderPrice, price_book_of
+from domain.plans.provider_price import (
+    LIST_CURRENCY,
+    PUBLIC_SOURCE,
+    PriceBook,
+    PriceSet,
+    ProviderPrice,
+    price_book_of,
+)
 
 # A page of the price list that a caller may ask for, with one more to know whether there is another.
 PAGE_MAX = 1_001
 _CATALOGUES = ("llm.json", "edge.json")
 _PRICE_LIST = "provider_prices.json"
-_PUBLIC_PACKAGE = "genai-prices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +176,7 @@ async def _seed_prices(tx: Tx, call: Call) -> tuple[int, tuple[public_prices.Ski
     await store.insert_providers(tx, merchant.providers)
     written = await _add_unknown(tx, call, merchant.sets)
     await store.insert_aliases(tx, merchant.aliases)
-    source = f"{_PUBLIC_PACKAGE} {importlib.metadata.version(_PUBLIC_PACKAGE)}"
+    source = f"{PUBLIC_SOURCE} {importlib.metadata.version(PUBLIC_SOURCE)}"
     if await store.has_source(tx, source):
         return written, ()
     # The package takes as long to load as everything else here together, and is needed once.

@@ -1,0 +1,200 @@
+"""Read what a customer sees of its own consumption. Every use case asks for usage:read and keeps to the scope."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from domain.access.roles import Permission
+from domain.analytics.consumption.dashboard import Dashboard, dashboard_of
+from domain.analytics.consumption.figures import (
+    CALLS,
+    COST,
+    PRODUCT,
+    PROVIDER,
+    TOKENS,
+    Figure,
+    Figures,
+    counted_by,
+    figures_of,
+    meters_of,
+    total_of,
+)
+from domain.analytics.consumption.hints import Hint, model_hints, plan_hints, uses_of
+from domain.analytics.consumption.notices import Notice, notices_of
+from domain.analytics.consumption.performance import (
+    FAILED,
+    HOURS_DEFAULT,
+    SUCCEEDED,
+    Measured,
+    Report,
+    Target,
+    check_target,
+    check_window,
+    report_of,
+)
+from domain.customers import service as customers
+from domain.customers.customer import Customer
+from domain.db import Tx
+from domain.kernel.call import Call
+from domain.kernel.ids import CustomerId
+from domain.kernel.period import Period
+from domain.limits import service as limits
+from domain.limits.fitting import offers_of
+from domain.limits.markup import markup_of
+from domain.limits.status import LimitStatus
+from domain.plans.plan import Catalogue, Plan
+from domain.plans.provider_price import PriceBook
+from domain.subscriptions import service as subscriptions
+from domain.subscriptions.service import SubscriptionNotFound
+from domain.subscriptions.subscription import Subscription
+from domain.usage import service as usages
+from domain.usage.reading import Usage
+from domain.usage.responses import service as responses
+from domain.usage.trends import service as trends
+from domain.usage.trends.buckets import MONTHS_DEFAULT, Grain, buckets_of, hours_back
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A customer's subscription of the product, with its usage and limits, by key, at business time `now`."""
+
+    customer: Customer
+    subscription: Subscription
+    plan: Plan
+    now: datetime
+    usage: Usage
+    limits: tuple[LimitStatus, ...]
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What was used in one local day or month, which begins on `day`; costs are at list price."""
+
+    day: date
+    during: Period
+    total: Figure
+    providers: Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """The present usage period: the dashboard and what could be done better."""
+
+    standing: Standing
+    dashboard: Dashboard
+    hints: tuple[Hint, ...]
+
+
+async def load_standing(tx: Tx, call: Call, catalogue: Catalogue, customer_id: CustomerId) -> Standing:
+    """Return where a customer stands with the product. Raises Forbidden, CustomerNotFound, SubscriptionNotFound."""
+    call.need(Permission.USAGE_READ)
+    customer = await customers.load_customer(tx, call, customer_id)
+    product = catalogue.product(PRODUCT)
+    subscription = await subscriptions.find_live(tx, customer_id, product.id)
+    if subscription is None:
+        raise SubscriptionNotFound
+    usage = await usages.current_usage(tx, customer_id, subscription)
+    meters = meters_of(catalogue, product.id)
+    ids = [meters[key].id for key in (CALLS, TOKENS, COST)]
+    markup = markup_of(catalogue, subscription, meters[COST].id)
+    return Standing(
+        customer,
+        subscription,
+        catalogue.plan_of_version(subscription.plan_version_id),
+        await customers.business_now(tx, call, customer_id),
+        usage,
+        tuple(sorted(limits.limits_of(catalogue, subscription, usage), key=lambda limit: limit.key)),
+        figures_of(meters, counted_by(usage, ids, PROVIDER), markup),
+    )
+
+
+async def read_dashboard(tx: Tx, call: Call, catalogue: Catalogue, customer_id: CustomerId) -> Dashboard:
+    """Return the dashboard document. Raises as `load_standing`."""
+    return _dashboard_of(await load_standing(tx, call, catalogue, customer_id))
+
+
+async def read_notices(tx: Tx, call: Call, catalogue: Catalogue, customer_id: CustomerId) -> Sequence[Notice]:
+    """Return what is to be told about limits, as it is computed now, the gravest first. Raises as `load_standing`."""
+    standing = await load_standing(tx, call, catalogue, customer_id)
+    return notices_of(standing.limits, standing.subscription.zone)
+
+
+async def read_statistics(
+    tx: Tx, call: Call, catalogue: Catalogue, book: PriceBook, customer_id: CustomerId
+) -> Statistics:
+    """Return the present period's figures with projections and hints. Raises as `load_standing`."""
+    standing = await load_standing(tx, call, catalogue, customer_id)
+    dashboard = _dashboard_of(standing)
+    subscription = standing.subscription
+    offers = offers_of(catalogue, subscription.product_id, subscription.currency)
+    meters = meters_of(catalogue, subscription.product_id)
+    hints = plan_hints(dashboard, standing.plan.key, offers, subscription.period, standing.now)
+    hints += model_hints(uses_of(meters, standing.usage), book, standing.now)
+    return Statistics(standing, dashboard, tuple(hints))
+
+
+async def read_trends(
+    tx: Tx,
+    call: Call,
+    catalogue: Catalogue,
+    customer_id: CustomerId,
+    *,
+    grain: Grain = Grain.MONTH,
+    months: int = MONTHS_DEFAULT,
+) -> list[Point]:
+    """Return usage by local day or month, oldest first, under all subscriptions of the product, ended ones too.
+
+    Buckets are of the customer's zone; what was not used is 0. Raises Forbidden, CustomerNotFound, SpanRefused.
+    """
+    call.need(Permission.USAGE_READ)
+    customer = await customers.load_customer(tx, call, customer_id)
+    now = await customers.business_now(tx, call, customer_id)
+    buckets = buckets_of(grain, months, now, customer.zone)
+    product = catalogue.product(PRODUCT)
+    meters = meters_of(catalogue, product.id)
+    counted = await trends.counted_during(
+        tx,
+        customer_id,
+        [each.id for each in await subscriptions.list_subscriptions(tx, customer_id) if each.product_id == product.id],
+        [meters[key] for key in (CALLS, TOKENS, COST)],
+        stretches=[each.during for each in buckets],
+        dimension=PROVIDER,
+    )
+    points = zip(buckets, (figures_of(meters, each) for each in counted), strict=True)
+    return [Point(bucket.day, bucket.during, total_of(figures), figures) for bucket, figures in points]
+
+
+async def read_performance(
+    tx: Tx,
+    call: Call,
+    catalogue: Catalogue,
+    book: PriceBook,
+    customer_id: CustomerId,
+    *,
+    hours: int = HOURS_DEFAULT,
+    target: Target | None = None,
+) -> Report:
+    """Return response times and error rates of the last full hours and the present one.
+
+    Raises Forbidden, CustomerNotFound, WindowRefused, TargetRefused.
+    """
+    call.need(Permission.USAGE_READ)
+    check_window(hours)
+    target = target or Target()
+    check_target(target)
+    customer = await customers.load_customer(tx, call, customer_id)
+    during = hours_back(hours, await customers.business_now(tx, call, customer_id), customer.zone)
+    product = catalogue.product(PRODUCT)
+    meters = meters_of(catalogue, product.id)
+    ids = [each.id for each in await subscriptions.list_subscriptions(tx, customer_id) if each.product_id == product.id]
+    wanted = [meters[key] for key in (CALLS, SUCCEEDED, FAILED) if key in meters]
+    [counted] = await trends.counted_during(tx, customer_id, ids, wanted, stretches=[during], dimension=PROVIDER)
+    found = await responses.latencies_during(tx, customer_id, ids, during)
+    measured = [Measured(book.provider_of(one.provider), one.latency_ms, one.calls, one.first_at) for one in found]
+    return report_of(during, target, meters, counted, measured)
+
+
+def _dashboard_of(standing: Standing) -> Dashboard:
+    plan_name = standing.plan.name
+    return dashboard_of(standing.subscription, plan_name, standing.figures, standing.limits, standing.now)

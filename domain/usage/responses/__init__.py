@@ -1,0 +1,1 @@
+"""Response times of calls, from the newest of the stored events."""

@@ -1,0 +1,1 @@
+"""Usage over time: what counters counted in the local days and months of a customer."""

@@ -1,0 +1,89 @@
+"""Where usage stands against each limit, in words."""
+
+from decimal import Decimal
+
+import pytest
+
+from domain.analytics.consumption.notices import Notice, UsageStatus, notices_of, usage_status_of
+from domain.kernel.ids import MeterId, PlanVersionId
+from domain.limits.status import LimitStatus, status_of
+from domain.limits.thresholds import Severity
+from domain.plans.plan import Entitlement, EntitlementId
+from domain.subscriptions.subscription import Status
+from tests import make
+
+
+def limit(key: str, used: str, amount: str | None, *, unit: str = "call") -> LimitStatus:
+    """Make where a hard limit stands, which resets at midnight of 1 May in UTC."""
+    entitlement = Entitlement(
+        id=EntitlementId(make.new_id()),
+        plan_version_id=PlanVersionId(make.new_id()),
+        key=key,
+        kind="limit",
+        meter_id=MeterId(make.new_id()),
+        money=unit == "USD",
+        dimension_filter=None,
+        amount=None if amount is None else Decimal(amount),
+        currency="USD" if unit == "USD" else None,
+        policy="hard",
+        soft_percent=None,
+        grace_hours=None,
+        on_failure="open",
+        source="ours",
+        description=f"The limit {key}",
+    )
+    return status_of(entitlement, Decimal(used), unit=unit, resets_at=make.at("2026-05-01"))
+
+
+@pytest.mark.parametrize(
+    ("used", "severity", "threshold", "status"),
+    [
+        ("1", Severity.INFO, None, UsageStatus.ACTIVE),
+        # 79.98 % has not reached 80 %.
+        ("3999", Severity.INFO, None, UsageStatus.ACTIVE),
+        ("4000", Severity.WARNING, 80, UsageStatus.WARNING),
+        ("4500", Severity.WARNING, 90, UsageStatus.WARNING),
+        ("4999", Severity.WARNING, 90, UsageStatus.WARNING),
+        ("5000", Severity.CRITICAL, 100, UsageStatus.LIMIT_REACHED),
+        ("5001", Severity.CRITICAL, 100, UsageStatus.LIMIT_REACHED),
+    ],
+)
+def test_a_notice_is_as_grave_as_the_threshold_that_was_reached(
+    used: str, severity: Severity, threshold: int | None, status: UsageStatus
+) -> None:
+    [found] = notices_of([limit("calls", used, "5000")], "UTC")
+    assert (found.severity, found.threshold) == (severity, threshold)
+    assert usage_status_of(Status.ACTIVE, [found]) is status
+
+
+def test_a_notice_names_used_and_limit_and_the_local_day_of_the_new_count() -> None:
+    # In New York 1 May, 00:00 UTC is still 30 April. 142.5 of 150 are 95 %.
+    assert notices_of([limit("cost", "142.500", "150.00", unit="USD")], "America/New_York") == [
+        Notice(
+            "cost",
+            "Usage warning: The limit cost",
+            "142.5 of 150 USD used (95.0 %). Counting starts anew on 2026-04-30.",
+            Severity.WARNING,
+            90,
+        )
+    ]
+
+
+def test_a_percentage_is_cut_so_that_a_limit_never_looks_reached_before_it_is() -> None:
+    [found] = notices_of([limit("tokens", "24999999", "25000000")], "UTC")
+    assert found.message.startswith("24,999,999 of 25,000,000 used (99.9 %).")
+
+
+def test_what_has_no_limit_a_limit_of_nothing_and_no_use_is_silent() -> None:
+    assert notices_of([limit("a", "9", None), limit("b", "9", "0"), limit("c", "0", "5")], "UTC") == []
+
+
+def test_the_gravest_come_first_and_then_the_fullest() -> None:
+    limits = [limit("a", "1", "10"), limit("b", "10", "10"), limit("c", "9", "10"), limit("d", "2", "10")]
+    assert [each.key for each in notices_of(limits, "UTC")] == ["b", "c", "d", "a"]
+
+
+@pytest.mark.parametrize("status", [Status.PAUSED, Status.UNPAID])
+def test_a_subscription_that_grants_nothing_is_suspended_whatever_is_used(status: Status) -> None:
+    assert usage_status_of(status, notices_of([limit("a", "10", "10")], "UTC")) is UsageStatus.SUSPENDED
+    assert usage_status_of(Status.PAST_DUE, []) is UsageStatus.ACTIVE
