@@ -3,6 +3,8 @@
 POST /graphql               queries and mutations          api/graphql
 WS   /graphql               live data                      api/graphql (graphql-transport-ws)
 POST /v1/events             usage, in bulk                 api/rest/events.py
+GET  /api/subscription/...  reads of the LLM product       api/rest/subscription.py
+GET  /api/openapi.json      what REST offers               api/rest/openapi.py
 POST /api/webhooks/stripe   what Stripe tells              api/stripe_webhook.py
 GET  /healthz               the process answers
 GET  /readyz                so does Postgres
@@ -25,6 +27,8 @@ from api.graphql.view import HttpEndpoint, SocketView
 from api.hosts import HostCheck
 from api.problems import PASSING_FAULTS, on_crash, on_passing_fault, on_refusal
 from api.rest.events import post_events
+from api.rest.openapi import get_openapi
+from api.rest.subscription import READS
 from api.stripe_webhook import post_stripe_event
 from domain.config import Settings
 from domain.db import DATABASE_ERRORS
@@ -80,6 +84,8 @@ def create_app(settings: Settings, opened: Callable[[Settings], Awaitable[Runtim
             Route("/graphql", endpoint.post, methods=["POST"]),
             WebSocketRoute("/graphql", sockets),
             Route("/v1/events", post_events, methods=["POST"]),
+            *(read.route for read in READS),
+            Route("/api/openapi.json", get_openapi, methods=["GET"]),
             Route("/api/webhooks/stripe", post_stripe_event, methods=["POST"]),
             Route("/healthz", healthz),
             Route("/readyz", readyz),

@@ -1,0 +1,43 @@
+"""How a REST route is described for the OpenAPI document."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from domain.access.roles import Permission
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A part of the path, of the query or of the head. `schema` is JSON Schema; the text of it says the default."""
+
+    name: str
+    place: Literal["path", "query", "header"]
+    description: str
+    schema: Mapping[str, Any]
+    example: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A method of a route, with an example of what it answers. `permission` None: anyone may ask.
+
+    `bodies` are examples by media type; `refusals` are statuses with a problem document.
+    """
+
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    path: str
+    name: str
+    summary: str
+    answers: str
+    example: Any
+    permission: Permission | None = None
+    description: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    bodies: Mapping[str, Any] = field(default_factory=dict)
+    refusals: tuple[int, ...] = ()
+
+
+def whole(least: int, most: int, default: int) -> dict[str, Any]:
+    """Describe a whole number with its bounds."""
+    return {"type": "integer", "minimum": least, "maximum": most, "default": default}
