@@ -6,6 +6,7 @@ from strawberry.types.base import get_object_definition
 from api.graphql.catalogue import CatalogueQuery
 from api.graphql.clocks import ClockMutation, ClockQuery
 from api.graphql.conservation import ConservationQuery
+from api.graphql.consumption import ConsumptionQuery
 from api.graphql.customers import CustomerMutation, CustomerQuery
 from api.graphql.documents import KnownDocuments
 from api.graphql.events import EventMutation, EventQuery
@@ -41,6 +42,7 @@ Query = _root(
     CustomerQuery,
     SubscriptionQuery,
     UsageQuery,
+    ConsumptionQuery,
     EventQuery,
     InvoiceQuery,
     JournalQuery,
