@@ -20,13 +20,13 @@ WITH newest AS MATERIALIZED (
           AND e.occurred_at >= $3::timestamptz AND e.occurred_at < $4::timestamptz
         ORDER BY e.occurred_at DESC LIMIT $5) n
     ORDER BY n.occurred_at DESC LIMIT $5),
-said AS (
-    SELECT n.occurred_at, p.said ->> 'provider' AS provider, (p.said ->> 'latency_ms')::numeric AS latency_ms
-    FROM newest n CROSS JOIN LATERAL (SELECT n.properties::jsonb AS said) p
-    WHERE COALESCE((SELECT sum(x.sign) FROM usage_correction x
-                    WHERE x.customer_id = $1::uuid AND x.id = n.id), 0) = 0)
-SELECT COALESCE(provider, '') AS provider, latency_ms, count(*) AS calls, min(occurred_at) AS first_at
-FROM said WHERE latency_ms IS NOT NULL GROUP BY 1, 2
+parsed AS MATERIALIZED (SELECT id, occurred_at, properties::jsonb AS said FROM newest)
+SELECT COALESCE(p.said ->> 'provider', '') AS provider, (p.said ->> 'latency_ms')::numeric AS latency_ms,
+       count(*) AS calls, min(p.occurred_at) AS first_at
+FROM parsed p
+WHERE p.said ->> 'latency_ms' IS NOT NULL
+  AND COALESCE((SELECT sum(x.sign) FROM usage_correction x WHERE x.customer_id = $1::uuid AND x.id = p.id), 0) = 0
+GROUP BY 1, 2
 """
 
 
