@@ -9,6 +9,7 @@ from starlette.routing import Route
 from api.app import create_app
 from api.rest.operations import OPERATIONS
 from api.rest.subscription import READS
+from domain.access.roles import Permission
 from domain.config import Settings
 from tests.api.graphql.site import Site
 
@@ -61,6 +62,21 @@ def test_the_permission_that_is_described_is_the_one_that_is_asked_for() -> None
     described_ones = {each.path: each.permission for each in OPERATIONS}
     assert {read.path: described_ones[read.path] for read in READS} == {read.path: read.permission for read in READS}
     assert len(READS) == 6
+
+
+async def test_every_route_names_its_permission_but_for_those_that_anyone_may_ask(shared: Site) -> None:
+    document = await described(shared)
+    open_to_anyone = {
+        path for path, methods in document["paths"].items() for each in methods.values() if "x-permission" not in each
+    }
+    # Stripe signs what it sends.
+    assert open_to_anyone == {"/healthz", "/readyz", "/api/openapi.json", "/api/webhooks/stripe"}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if "x-permission" in operation:
+                assert operation["x-permission"] in set(Permission)
+                answer = await shared.client.request(method, path.replace("{user_id}", "cus_x"), content=b"[]")
+                assert answer.status_code == 401, path
 
 
 async def test_numbers_of_examples_are_written_as_they_were_answered(shared: Site) -> None:

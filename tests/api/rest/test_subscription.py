@@ -94,6 +94,29 @@ async def test_the_dashboard_has_the_shape_and_the_figures_of_the_requirements(m
     assert found == EXAMPLES["dashboard"]
 
 
+def shape(value: Any) -> Any:
+    """Give the names in a document; of a list, those of its first entry."""
+    if isinstance(value, dict):
+        return {name: shape(each) for name, each in value.items() if name not in {"numbers", "provider_breakdown"}}
+    return [shape(each) for each in value[:1]] if isinstance(value, list) else None
+
+
+@pytest.mark.parametrize(
+    ("path", "example"),
+    [
+        ("plans", "plans"),
+        ("pricing", "pricing"),
+        ("usage/{ada}", "usage"),
+        ("usage/{ada}/trends", "trends"),
+        ("dashboard/{ada}", "dashboard"),
+        ("alerts/{ada}", "alerts"),
+    ],
+)
+async def test_what_is_answered_looks_like_the_example(month: Month, path: str, example: str) -> None:
+    _, found = await month.ask(path)
+    assert shape(found) == shape(EXAMPLES[example])
+
+
 async def test_usage_compares_providers_and_projects_every_limit(month: Month) -> None:
     status, found = await month.ask("usage/{ada}")
     assert (status, found["usage_status"], found["total_cost"]) == (200, "active", Decimal("15.75"))
@@ -300,3 +323,14 @@ async def test_nothing_is_projected_on_the_first_day(month: Month) -> None:
     _, found = await month.ask(f"dashboard/{encode('customer', new.id)}", month.site.member(new.id))
     assert found["projections"] == {"projected_monthly_cost": None, "projected_usage_percentage": None}
     assert (found["alerts"], found["current_usage"]["provider_breakdown"]) == ([], {})
+    _, found = await month.ask(f"usage/{encode('customer', new.id)}", month.site.member(new.id))
+    assert (found["hints"], found["provider_comparison"], found["performance"]["providers"]) == ([], [], [])
+    assert {each["projected"] for each in found["projections"]} == {None}
+
+
+async def test_the_price_list_is_read_once_while_it_does_not_change(month: Month) -> None:
+    first = await month.site.runtime.price_book()
+    assert await month.site.runtime.price_book() is first
+    assert first.models_of("gemini") == ("gemini-2.0-flash-lite", "gemini-2.5-flash", "gemini-2.5-pro")
+    # The merchant lists none of OpenAI's: they are all of the public data.
+    assert "gpt-4o" in first.models_of("openai")

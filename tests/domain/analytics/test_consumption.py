@@ -13,6 +13,7 @@ from domain.customers.customer import Customer
 from domain.customers.service import CustomerNotFound
 from domain.db import Database
 from domain.kernel.call import Call, Forbidden
+from domain.limits.markup import markup_of
 from domain.plans import service as plans
 from domain.usage.event import UsageEvent
 from domain.usage.responses import service as responses
@@ -109,6 +110,9 @@ async def test_every_provider_has_its_figure_and_its_models_are_added_up(world: 
     assert (point.providers, list(point.providers)) == (expected, ["gemini", "exa"])
     assert (standing.figures, standing.subscription.id) == (expected, subscription.id)
     assert point.total == Figure(Decimal(4), Decimal(3_300), Decimal("0.0076625"))
+    # Pro charges usage at list price; what no price is for has no markup either.
+    for meter in ("cost", "calls"):
+        assert markup_of(world.catalogue, subscription, world.meter("llm", meter)) == 1
 
 
 async def test_nobody_reads_without_permission_nor_about_another_customer(world: World) -> None:
@@ -162,6 +166,7 @@ async def test_no_more_than_the_bound_of_events_are_looked_at(world: World) -> N
     during = hours_back(3, make.at("2026-01-15T12:00"), "UTC")
     async with world.db.transaction() as tx:
         found = await responses.latencies_during(tx, ada.id, [subscription.id], during)
+        assert await responses.latencies_during(tx, ada.id, [], during) == []
     # The two oldest are left out.
     assert len(found) == responses.EVENTS_MAX
     assert min(each.latency_ms for each in found) == 2
