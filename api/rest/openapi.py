@@ -28,10 +28,16 @@ _PROBLEM = {
     },
 }
 _REFUSALS = {
+    400: "The body or its signature cannot be read.",
     401: "No credential, or one that does not hold.",
     403: "The credential lacks the permission.",
     404: "There is no such customer, or none that the caller may see, or it has no subscription.",
-    422: "A parameter is not what it may be.",
+    408: "The body came too slowly.",
+    413: "The body is larger than its bound.",
+    415: "The body has a form or an encoding that is not read.",
+    422: "A parameter is not what it may be, or a batch is refused whole.",
+    429: "Too much at once; send the same again after Retry-After.",
+    503: "The database does not answer; send the same again after Retry-After.",
 }
 
 
@@ -63,7 +69,7 @@ def _operation(value: Operation) -> dict[str, Any]:
             "200": {"description": value.answers, "content": {"application/json": _content(value.example)}},
             **{
                 str(status): {
-                    "description": _REFUSALS.get(status, "Refused."),
+                    "description": _REFUSALS[status],
                     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
                 }
                 for status in value.refusals

@@ -26,8 +26,10 @@ from domain.usage.reading import Usage
 MODELS_MAX = 20
 # A hint that saves less than this part of a model's cost is not worth a change.
 SAVING_MIN = Fraction(1, 5)
+# Nor is one that saves less than a cent.
+SAVING_LEAST = Decimal("0.01")
 # So much of the input is assumed to repeat, where caching is not used at all.
-CACHED_SHARE = Fraction(1, 2)
+CACHED_SHARE = Decimal("0.5")
 # Where so much of the input is read from a cache already, caching is in use.
 CACHE_USED_SHARE = Fraction(1, 10)
 _NONE = Decimal(0)
@@ -107,7 +109,7 @@ def _cheaper_model(use: ModelUse, book: PriceBook, at: datetime) -> Hint | None:
         return None
     model, cost = min(others.items(), key=lambda one: (one[1], one[0]))
     saving = EXACT.subtract(now, cost)
-    if Fraction(saving) < SAVING_MIN * Fraction(now):
+    if saving < SAVING_LEAST or Fraction(saving) < SAVING_MIN * Fraction(now):
         return None
     return Hint(
         HintKind.CHEAPER_MODEL,
@@ -144,7 +146,9 @@ def _cache(use: ModelUse, book: PriceBook, at: datetime) -> Hint | None:
     full, reduced = rows["input"][2], rows["cache_read"][2]
     if reduced >= full:
         return None
-    saving = EXACT.multiply(EXACT.multiply(fresh, Decimal("0.5")), EXACT.subtract(full, reduced))
+    saving = EXACT.multiply(EXACT.multiply(fresh, CACHED_SHARE), EXACT.subtract(full, reduced))
+    if saving < SAVING_LEAST:
+        return None
     return Hint(
         HintKind.CACHE_INPUT,
         f"Use the prompt cache of {use.model}",

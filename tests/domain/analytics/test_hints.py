@@ -94,17 +94,26 @@ def test_a_model_that_could_cache_is_told_what_half_of_its_input_would_save() ->
     ("rows", "pools"),
     [
         # A tenth is cached: caching is in use.
-        (_ROWS[:3], {"input": 900, "cache_read": 100}),
+        (_ROWS[:3], {"input": 900_000, "cache_read": 100_000}),
         # No row of its own: what is cached is charged as input.
-        (_ROWS[:2], {"input": 1_000}),
-        ((*_ROWS[:2], replace(_ROWS[2], amount=Decimal("1.25"))), {"input": 1_000}),
-        (_ROWS[:3], {"output": 1_000}),
+        (_ROWS[:2], {"input": 1_000_000}),
+        ((*_ROWS[:2], replace(_ROWS[2], amount=Decimal("1.25"))), {"input": 1_000_000}),
+        (_ROWS[:3], {"output": 1_000_000}),
     ],
 )
 def test_caching_is_not_proposed_where_it_is_used_or_saves_nothing(
     rows: tuple[ProviderPrice, ...], pools: dict[str, int]
 ) -> None:
     assert model_hints([_use(**pools)], _book(*rows), _AT) == []
+
+
+def test_what_saves_less_than_a_cent_is_not_proposed() -> None:
+    # 8,888 tokens at 1.125 a million less are 0.009999; 8,889 are 0.010000125. Half of 19,999 cached at 1.00 a million
+    # less are 0.0099995, half of 20,000 are 0.01.
+    assert model_hints([_use(input=8_888)], _book(*_ROWS[:2], *_ROWS[3:5]), _AT) == []
+    assert len(model_hints([_use(input=8_889)], _book(*_ROWS[:2], *_ROWS[3:5]), _AT)) == 1
+    assert model_hints([_use(input=19_999)], _book(*_ROWS[:3]), _AT) == []
+    assert len(model_hints([_use(input=20_000)], _book(*_ROWS[:3]), _AT)) == 1
 
 
 def test_the_largest_saving_comes_first() -> None:
