@@ -5,6 +5,8 @@ WS   /graphql               live data                      api/graphql (graphql-
 POST /v1/events             usage, in bulk                 api/rest/events.py
 GET  /api/subscription/...  reads of the LLM product       api/rest/subscription.py
 GET  /api/openapi.json      what REST offers               api/rest/openapi.py
+POST /v1/check              may this be used?              api/rest/limits.py
+POST /v1/reservations…      hold, extend, settle, release  api/rest/limits.py
 POST /api/webhooks/stripe   what Stripe tells              api/stripe_webhook.py
 GET  /healthz               the process answers
 GET  /readyz                so does Postgres
@@ -29,10 +31,13 @@ from api.problems import PASSING_FAULTS, on_crash, on_passing_fault, on_refusal
 from api.rest.events import post_events
 from api.rest.openapi import get_openapi
 from api.rest.subscription import READS
+from api.rest.limits import post_check, post_extend, post_release, post_reservation, post_settle
 from api.stripe_webhook import post_stripe_event
+from domain.access.roles import system_principal
 from domain.config import Settings
 from domain.db import DATABASE_ERRORS
 from domain.kernel.errors import DomainError
+from domain.limits.reserving.service import Reserver
 from domain.runtime import Runtime, open_runtime
 from domain.usage.recording.service import Recorder
 
@@ -57,7 +62,10 @@ async def readyz(request: Request) -> Response:
 def serving_of(runtime: Runtime) -> Serving:
     """Make what one API process holds beside its runtime."""
     authenticator = Authenticator(runtime.db, runtime.settings.key_pepper.encode(), runtime.verifier)
-    return Serving(runtime, authenticator, Recorder(runtime.db, runtime.wakeups))
+    recorder = Recorder(runtime.db, runtime.wakeups)
+    holder = runtime.call(system_principal("limits")).id
+    reserver = Reserver(runtime.db, recorder, runtime.catalogue, holder=holder, now=runtime.now)
+    return Serving(runtime, authenticator, recorder, reserver)
 
 
 def create_app(settings: Settings, opened: Callable[[Settings], Awaitable[Runtime]] = open_runtime) -> Starlette:
@@ -71,9 +79,11 @@ def create_app(settings: Settings, opened: Callable[[Settings], Awaitable[Runtim
         endpoint.serve(serving)
         sockets.serve(serving)
         serving.recorder.start()
+        serving.limits.start()
         try:
             yield
         finally:
+            await serving.limits.stop()
             await serving.recorder.stop()
             await runtime.close()
 
@@ -86,6 +96,11 @@ def create_app(settings: Settings, opened: Callable[[Settings], Awaitable[Runtim
             Route("/v1/events", post_events, methods=["POST"]),
             *(read.route for read in READS),
             Route("/api/openapi.json", get_openapi, methods=["GET"]),
+            Route("/v1/check", post_check, methods=["POST"]),
+            Route("/v1/reservations", post_reservation, methods=["POST"]),
+            Route("/v1/reservations/{id}/extend", post_extend, methods=["POST"]),
+            Route("/v1/reservations/{id}/settle", post_settle, methods=["POST"]),
+            Route("/v1/reservations/{id}/release", post_release, methods=["POST"]),
             Route("/api/webhooks/stripe", post_stripe_event, methods=["POST"]),
             Route("/healthz", healthz),
             Route("/readyz", readyz),

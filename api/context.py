@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from api.auth import Authenticator
 from api.intake import Inflow
+from domain.limits.reserving.service import Reserver
 from domain.runtime import Runtime
 from domain.usage.recording.service import Recorder
 
@@ -22,7 +23,14 @@ class Serving:
     runtime: Runtime
     authenticator: Authenticator
     recorder: Recorder
+    reserver: Reserver | None = None
     sockets: int = 0
     sockets_max: int = SOCKETS_MAX
     reread_s: float = REREAD_S
     inflow: Inflow = field(default_factory=Inflow)
+
+    @property
+    def limits(self) -> Reserver:
+        """What holds reservations; a process that serves no limits has none."""
+        assert self.reserver is not None, "this process serves limits"
+        return self.reserver

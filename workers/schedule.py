@@ -14,6 +14,7 @@ from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import ClockId
+from domain.limits import service as limits
 from domain.payments import service as payments
 from domain.runtime import Runtime
 from domain.usage import service as usage
@@ -77,6 +78,12 @@ async def make_partitions(runtime: Runtime, call: Call) -> None:
         await usage.ensure_partitions(tx, call.at)
 
 
+async def sweep_limits(runtime: Runtime, call: Call) -> None:
+    """Delete leases, reservations and decisions that are past their use."""
+    async with runtime.db.transaction() as tx:
+        await limits.sweep(tx, call)
+
+
 TASKS: Mapping[str, Task] = {
     "close_due_periods": Task(2, close_due_periods),
     "seal_audit": Task(5, seal_audit),
@@ -84,6 +91,7 @@ TASKS: Mapping[str, Task] = {
     "sweep_events": Task(15 * 60, sweep_events),
     "forget": Task(3600, forget),
     "make_partitions": Task(6 * 3600, make_partitions),
+    "sweep_limits": Task(5 * 60, sweep_limits),
 }
 
 

@@ -33,6 +33,9 @@ class Permission(StrEnum):
     JOB_READ = "job:read"
     JOB_WRITE = "job:write"
     LEDGER_READ = "ledger:read"
+    LIMIT_READ = "limit:read"
+    LIMIT_CHECK = "limit:check"
+    LIMIT_WRITE = "limit:write"
 
 
 @dataclass(eq=False)
@@ -58,6 +61,7 @@ _READS = frozenset(
         _P.EVENT_READ,
         _P.INVOICE_READ,
         _P.PAYMENT_READ,
+        _P.LIMIT_READ,
     )
 )
 _MEMBER_WRITES = _READS | {_P.SUBSCRIPTION_WRITE, _P.PAYMENT_WRITE, _P.AUDIT_READ}
@@ -68,9 +72,9 @@ _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
     (PrincipalKind.MEMBER, "billing_admin"): _MEMBER_WRITES,
     (PrincipalKind.MEMBER, "viewer"): _READS,
     # Usage is reported by a product's key, which gives the identity's source; no person reports any.
-    (PrincipalKind.STAFF, "admin"): _ALL - {_P.USAGE_WRITE, _P.USAGE_CORRECT},
+    (PrincipalKind.STAFF, "admin"): _ALL - {_P.USAGE_WRITE, _P.USAGE_CORRECT, _P.LIMIT_CHECK},
     (PrincipalKind.STAFF, "finance"): _READS
-    | {_P.PRICE_WRITE, _P.EVENT_WRITE, _P.SUBSCRIPTION_WRITE, _P.PAYMENT_WRITE}
+    | {_P.PRICE_WRITE, _P.EVENT_WRITE, _P.SUBSCRIPTION_WRITE, _P.PAYMENT_WRITE, _P.LIMIT_WRITE}
     | {_P.CLOCK_READ, _P.AUDIT_READ, _P.JOB_READ, _P.LEDGER_READ},
     (PrincipalKind.STAFF, "support"): _READS
     | {_P.CUSTOMER_WRITE, _P.SUBSCRIPTION_WRITE, _P.CLOCK_READ, _P.CLOCK_WRITE, _P.KEY_READ, _P.JOB_READ},
@@ -80,7 +84,7 @@ _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
 # A key cannot make keys: a stolen one must not outlive its own revocation.
 KEY_SCOPES: frozenset[str] = _ALL - {_P.KEY_WRITE}
 # A key bound to one customer gets nothing that reaches beyond that customer.
-CUSTOMER_KEY_SCOPES: frozenset[str] = _MEMBER_WRITES | {_P.USAGE_WRITE}
+CUSTOMER_KEY_SCOPES: frozenset[str] = _MEMBER_WRITES | {_P.USAGE_WRITE, _P.LIMIT_CHECK}
 
 
 def permissions_of(kind: PrincipalKind, role: str) -> frozenset[str]:

@@ -51,6 +51,9 @@ PREFIXES = {
     "job": "job",
     "audit": "aud",
     "billing_event": "bev",
+    "reservation": "rsv",
+    "decision": "dec",
+    "override": "lov",
 }
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u.

@@ -1,17 +1,55 @@
-"""Show where a subscription stands against the limits of its plan. Checks before a call are not part of it."""
+"""Show where a subscription stands against its limits, grant overrides, and explain decisions.
 
-from datetime import datetime
+Checks and reservations before a call are `reserving/service.py`.
+"""
 
-from domain.kernel.ids import MeterId
-from domain.limits.markup import markup_of
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from uuid import UUID
+
+from domain.access.roles import Permission
+from domain.customers import service as customers
+from domain.db import Tx
+from domain.journal import service as journal
+from domain.kernel.call import Call
+from domain.kernel.ids import CustomerId, MeterId, ProductId, encode
+from domain.kernel.money import exact_text
+from domain.limits import store
+from domain.limits.account import markup_of
+from domain.limits.explanation import Decision
+from domain.limits.leasing import store as leasing_store
+from domain.limits.override import (
+    OVERRIDES_MAX,
+    LimitUnknown,
+    Override,
+    TooManyOverrides,
+    Wish,
+    catalogue_limits,
+    check,
+    in_force,
+)
+from domain.limits.settling import store as settling_store
 from domain.limits.status import LimitStatus, status_of
 from domain.plans.exact import EXACT
 from domain.plans.plan import Catalogue, Entitlement
 from domain.subscriptions.subscription import Subscription
 from domain.usage.reading import Usage
 
+# How long what is past its use can still be looked at.
+LEASES_KEPT = timedelta(hours=1)
+RESERVATIONS_KEPT = timedelta(days=35)
+DECISIONS_KEPT = timedelta(days=90)
+SWEEP_MAX = 5_000
 
-def limits_of(catalogue: Catalogue, subscription: Subscription, usage: Usage) -> list[LimitStatus]:
+
+def limits_of(
+    catalogue: Catalogue,
+    subscription: Subscription,
+    usage: Usage,
+    overrides: Mapping[str, Override] = MappingProxyType({}),
+) -> list[LimitStatus]:
     """Compare a usage period with every limit of the plan version now in force, in the order of the plan.
 
     The whole period counts, also what was used under another version. A cost cap counts list price times markup; in a
@@ -19,10 +57,16 @@ def limits_of(catalogue: Catalogue, subscription: Subscription, usage: Usage) ->
     """
     version = catalogue.version(subscription.plan_version_id)
     return [
-        _status(catalogue, subscription, usage, entitlement, entitlement.meter_id)
+        _status(catalogue, subscription, usage, _granted(entitlement, overrides), entitlement.meter_id)
         for entitlement in version.entitlements
         if entitlement.kind == "limit" and entitlement.meter_id is not None
     ]
+
+
+def _granted(entitlement: Entitlement, overrides: Mapping[str, Override]) -> Entitlement:
+    """Return a limit with the amount that an override grants instead."""
+    override = overrides.get(entitlement.key)
+    return entitlement if override is None else replace(entitlement, amount=override.amount)
 
 
 def _status(
@@ -35,3 +79,74 @@ def _status(
     resets_at: datetime | None = None if meter.aggregation == "level" else usage.period.end
     unit = entitlement.currency if entitlement.money and entitlement.currency else meter.unit
     return status_of(entitlement, used, unit=unit, resets_at=resets_at)
+
+
+async def set_override(tx: Tx, call: Call, catalogue: Catalogue, customer_id: CustomerId, wish: Wish) -> Override:
+    """Grant a customer another amount of one limit.
+
+    A later override replaces an earlier one while it is in force; processes that check know of it within seconds.
+    Raises Forbidden, CustomerNotFound, ProductNotFound, LimitUnknown, OverrideMalformed, TooManyOverrides.
+    """
+    call.need(Permission.LIMIT_WRITE)
+    product = catalogue.product(wish.product)
+    now = await customers.business_now(tx, call, customer_id)
+    if wish.key not in catalogue_limits(catalogue, product.id):
+        raise LimitUnknown(wish.product, wish.key)
+    made = check(
+        Override(
+            customer_id,
+            call.new_id(),
+            product.id,
+            wish.key,
+            wish.amount,
+            wish.from_at or now,
+            wish.until_at,
+            wish.reason,
+            call.principal.id,
+            call.at,
+        )
+    )
+    if await store.count_overrides(tx, customer_id) >= OVERRIDES_MAX:
+        raise TooManyOverrides(OVERRIDES_MAX)
+    await store.insert_override(tx, made)
+    facts = {
+        "product": wish.product,
+        "key": made.key,
+        "amount": None if made.amount is None else exact_text(made.amount),
+        "from_at": made.from_at.isoformat(),
+        "until_at": made.until_at.isoformat() if made.until_at else None,
+    }
+    about = encode("override", made.id)
+    await journal.audit(tx, call, "set_limit_override", about, customer_id=customer_id, facts=facts)
+    return made
+
+
+async def overrides_in_force(
+    tx: Tx, customer_id: CustomerId, product_id: ProductId, now: datetime
+) -> dict[str, Override]:
+    """Return the override of each limit of a product that holds at an instant of business time, by its key."""
+    return in_force(await store.list_overrides(tx, customer_id, limit=OVERRIDES_MAX), product_id, now)
+
+
+async def list_overrides(tx: Tx, call: Call, customer_id: CustomerId) -> list[Override]:
+    """Return a customer's overrides, the newest first. Raises Forbidden, CustomerNotFound."""
+    call.need(Permission.LIMIT_READ)
+    await customers.get_customer(tx, call, customer_id)
+    return await store.list_overrides(tx, customer_id, limit=OVERRIDES_MAX)
+
+
+async def find_decision(tx: Tx, call: Call, decision_id: UUID) -> Decision | None:
+    """Return a decision with its numbers, or None where the caller sees none. Raises Forbidden."""
+    call.need(Permission.LIMIT_READ)
+    found = await store.find_decision(tx, decision_id, scope=call.scope)
+    if found is None or await customers.find_customer(tx, call, found.customer_id) is None:
+        return None
+    return found
+
+
+async def sweep(tx: Tx, call: Call) -> int:
+    """Delete leases, reservations and decisions that are past their use, a bounded number; return how many."""
+    leases = await leasing_store.delete_leases(tx, call.at - LEASES_KEPT, limit=SWEEP_MAX)
+    reservations = await settling_store.delete_reservations(tx, call.at - RESERVATIONS_KEPT, limit=SWEEP_MAX)
+    decisions = await store.delete_decisions(tx, call.at - DECISIONS_KEPT, limit=SWEEP_MAX)
+    return leases + reservations + decisions

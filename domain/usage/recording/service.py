@@ -79,6 +79,11 @@ class Recorder:
         self._tasks: list[asyncio.Task[None]] = []
         self._open = False
 
+    @property
+    def snapshots(self) -> Snapshots:
+        """What this process remembers, for others that resolve events without recording them."""
+        return self._snapshots
+
     def start(self) -> None:
         """Begin to accept events."""
         assert not self._tasks, "a recorder is started once"

@@ -23,6 +23,7 @@ _READS = {
     "event:read",
     "invoice:read",
     "payment:read",
+    "limit:read",
 }
 _EXPECTED = {
     ("member", "owner"): _READS | {"subscription:write", "payment:write", "audit:read"},
@@ -30,7 +31,7 @@ _EXPECTED = {
     ("member", "viewer"): _READS,
     ("staff", "admin"): _READS
     | {"customer:write", "subscription:write", "payment:write", "key:read", "key:write", "clock:read", "clock:write"}
-    | {"audit:read", "job:read", "job:write", "ledger:read", "price:write", "event:write"},
+    | {"audit:read", "job:read", "job:write", "ledger:read", "price:write", "event:write", "limit:write"},
     ("staff", "finance"): _READS
     | {
         "subscription:write",
@@ -41,6 +42,7 @@ _EXPECTED = {
         "ledger:read",
         "price:write",
         "event:write",
+        "limit:write",
     },
     ("staff", "support"): _READS
     | {"customer:write", "subscription:write", "clock:read", "clock:write", "key:read", "job:read"},
@@ -74,7 +76,7 @@ def test_a_role_of_another_kind_is_refused(kind: PrincipalKind, role: str) -> No
 
 
 def test_nobody_but_a_product_key_and_the_system_reports_usage() -> None:
-    for permission in ("usage:write", "usage:correct"):
+    for permission in ("usage:write", "usage:correct", "limit:check"):
         assert not any(permission in permissions for permissions in _EXPECTED.values())
         assert permission in KEY_SCOPES
     assert "usage:write" in CUSTOMER_KEY_SCOPES
@@ -82,7 +84,7 @@ def test_nobody_but_a_product_key_and_the_system_reports_usage() -> None:
 
 def test_no_key_makes_keys_and_a_key_of_one_customer_reaches_no_further() -> None:
     assert "key:write" not in KEY_SCOPES
-    assert _EXPECTED["member", "owner"] | {"usage:write"} == CUSTOMER_KEY_SCOPES
+    assert _EXPECTED["member", "owner"] | {"usage:write", "limit:check"} == CUSTOMER_KEY_SCOPES
 
 
 def test_the_system_holds_every_permission_and_sees_every_customer() -> None:

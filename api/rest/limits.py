@@ -1,0 +1,242 @@
+"""Limits while calls run: check, reserve, extend, settle, release.
+
+    POST /v1/check                     {"customer": "cus_…", "type": "llm.call", "properties": {…}}
+    POST /v1/reservations              the same and {"id": "…", "expires_in_s": 600}
+    POST /v1/reservations/{id}/extend  {"expires_in_s": 600, "properties": {…}}
+    POST /v1/reservations/{id}/settle  {"status": "measured", "properties": {…}, "occurred_at": …, "reference": "…"}
+    POST /v1/reservations/{id}/release {}
+
+`properties` are those of the usage event that the call becomes, with upper bounds for what is not known yet. Numbers
+are read and written exactly. A refusal is 429 with its numbers, `Retry-After` and the RateLimit headers; docs/limits.md.
+"""
+
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.auth import bearer
+from api.bodies import read_body
+from api.context import Serving
+from api.problems import HTTP_STATUS, problem_response
+from domain.db import DATABASE_ERRORS
+from domain.kernel.call import Call
+from domain.kernel.errors import DomainError, Kind
+from domain.kernel.ids import encode
+from domain.limits.explanation import numbers_of
+from domain.limits.judging import Answer, Standing
+from domain.limits.request import LimitsUnavailable, Reserved, Wanted
+from domain.limits.reservation import EXPIRES_IN_S_DEFAULT, Measure
+
+# One event has at most 32 properties of 1,000 characters.
+BODY_BYTES_MAX = 262_144
+_OK, _CREATED, _BAD, _REFUSED = 200, 201, 400, 429
+_T = TypeVar("_T")
+_encoder = msgspec.json.Encoder()
+
+
+class RequestMalformed(DomainError):
+    """The body is not JSON of the right shape. See the fields of this route in docs/limits.md."""
+
+    code = "body_malformed"
+    kind = Kind.INVALID
+
+
+class CheckBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is asked for."""
+
+    customer: str
+    type: str
+    properties: dict[str, Any] = {}
+
+
+class ReserveBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to hold."""
+
+    customer: str
+    type: str
+    id: str
+    properties: dict[str, Any] = {}
+    expires_in_s: int = EXPIRES_IN_S_DEFAULT
+
+
+class ExtendBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For how long to hold, and how much where that is more."""
+
+    expires_in_s: int = EXPIRES_IN_S_DEFAULT
+    properties: dict[str, Any] | None = None
+
+
+class SettleBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was used."""
+
+    status: Measure
+    properties: dict[str, Any] = {}
+    occurred_at: Any = None
+    reference: str | None = None
+
+
+class ReleaseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Nothing is said."""
+
+
+_DECODERS: dict[type[msgspec.Struct], msgspec.json.Decoder[Any]] = {
+    shape: msgspec.json.Decoder(shape, float_hook=Decimal)
+    for shape in (CheckBody, ReserveBody, ExtendBody, SettleBody, ReleaseBody)
+}
+
+
+async def post_check(request: Request) -> Response:
+    """Say whether something may be used now: 200, or 429 with the limit that refuses. Changes nothing."""
+
+    async def act(serving: Serving, call: Call, body: CheckBody) -> Response:
+        wanted = Wanted(body.customer, body.type, body.properties)
+        answer = await serving.limits.check(call, wanted)
+        return _answered(answer, _OK, {"decision": _decision(answer)})
+
+    return await _served(request, CheckBody, act)
+
+
+async def post_reservation(request: Request) -> Response:
+    """Hold an estimate on all limits that it feeds, or on none: 201, 200 when repeated, or 429."""
+
+    async def act(serving: Serving, call: Call, body: ReserveBody) -> Response:
+        wanted = Wanted(body.customer, body.type, body.properties)
+        reserved = await serving.limits.reserve(call, wanted, body.id, expires_in_s=body.expires_in_s)
+        return _reserved(reserved)
+
+    return await _served(request, ReserveBody, act)
+
+
+async def post_extend(request: Request) -> Response:
+    """Hold a reservation longer, and more: 200, or 429 for more than there is; then what is held stays."""
+
+    async def act(serving: Serving, call: Call, body: ExtendBody) -> Response:
+        name = request.path_params["id"]
+        extended = await serving.limits.extend(call, name, expires_in_s=body.expires_in_s, properties=body.properties)
+        return _reserved(extended)
+
+    return await _served(request, ExtendBody, act)
+
+
+async def post_settle(request: Request) -> Response:
+    """Record what was used, once, also after expiry, release or loss. Safe to repeat."""
+
+    async def act(serving: Serving, call: Call, body: SettleBody) -> Response:
+        settled = await serving.limits.settle(
+            call,
+            request.path_params["id"],
+            measure=body.status,
+            properties=body.properties,
+            occurred_at=body.occurred_at,
+            reference=body.reference,
+        )
+        verdict = settled.verdict
+        said = {"reason": verdict.reason, "message": verdict.message} if verdict.message else {}
+        return _json({"status": verdict.status, "overrun": bool(settled.overrun), **said}, _OK)
+
+    return await _served(request, SettleBody, act)
+
+
+async def post_release(request: Request) -> Response:
+    """Give a reservation back. Safe to repeat."""
+
+    async def act(serving: Serving, call: Call, _: ReleaseBody) -> Response:
+        return _json({"released": await serving.limits.release(call, request.path_params["id"])}, _OK)
+
+    return await _served(request, ReleaseBody, act)
+
+
+async def _served(
+    request: Request, shape: type[_T], act: Callable[[Serving, Call, _T], Awaitable[Response]]
+) -> Response:
+    """Authenticate, read the body, act, and answer refusals as problems that also have a `message`."""
+    serving: Serving = request.app.state.serving
+    try:
+        call = await _call(serving, request)
+        return await act(serving, call, _decode(shape, await read_body(request, BODY_BYTES_MAX)))
+    except DomainError as refused:
+        status = _BAD if refused.kind is Kind.INVALID else HTTP_STATUS[refused.kind]
+        problem = problem_response(refused, status=status)
+        said = msgspec.json.decode(problem.body) | {"message": refused.message}
+        return Response(_encoder.encode(said), status, _kept(problem), problem.media_type)
+
+
+def _kept(problem: Response) -> dict[str, str]:
+    """Keep the headers of a problem that tell when to come again, and how to sign in."""
+    return {name: problem.headers[name] for name in ("Retry-After", "WWW-Authenticate") if name in problem.headers}
+
+
+async def _call(serving: Serving, request: Request) -> Call:
+    try:
+        principal = await serving.authenticator.authenticate(
+            bearer(request.headers.get("authorization")), serving.runtime.now()
+        )
+    except DATABASE_ERRORS as fault:
+        raise LimitsUnavailable from fault
+    return serving.runtime.call(principal)
+
+
+def _decode(shape: type[_T], body: bytes) -> _T:
+    try:
+        decoded: _T = _DECODERS[shape].decode(body or b"{}")  # type: ignore[index]
+    except (msgspec.DecodeError, ValueError):
+        raise RequestMalformed from None
+    return decoded
+
+
+def _reserved(reserved: Reserved) -> Response:
+    if reserved.reservation is None:
+        return _answered(reserved.answer, _OK, {})
+    beside = {
+        "decision": _decision(reserved.answer),
+        "reservation": reserved.reservation.name.text,
+        "expires_at": reserved.reservation.expires_at.isoformat(),
+    }
+    return _answered(reserved.answer, _CREATED if reserved.is_new else _OK, beside)
+
+
+def _answered(answer: Answer, status: int, beside: dict[str, Any]) -> Response:
+    """Write a permit, or a refusal with everything that explains it."""
+    headers = rate_limit_headers(answer)
+    limits = numbers_of(answer.standings)
+    if answer.refused is None:
+        return _json({"allowed": True, **beside, "limits": limits}, status, headers)
+    [refusal] = numbers_of([answer.refused])
+    plan = {"key": answer.plan.key, "name": answer.plan.name} if answer.plan else None
+    said = {
+        "allowed": False,
+        "decision": _decision(answer),
+        "code": answer.code,
+        "message": answer.message,
+        "refusal": {**refusal, "plan": plan},
+        "limits": limits,
+    }
+    return _json(said, _REFUSED, {**headers, "Retry-After": str(answer.retry_after_s)})
+
+
+def rate_limit_headers(answer: Answer) -> dict[str, str]:
+    """Write every limit that has a bound as the RateLimit headers do: whole units, cut off; seconds until the reset."""
+    bounded = [each for each in answer.standings if each.bound is not None]
+    if not bounded:
+        return {}
+    policies = [f'"{each.key}";q={(each.bound or 0) // 1};w={each.period_s}' for each in bounded]
+    left = [f'"{each.key}";r={_left(each, answer)};t={answer.resets_in_s(each)}' for each in bounded]
+    return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(left)}
+
+
+def _left(standing: Standing, answer: Answer) -> int:
+    assert standing.bound is not None, "only what has a bound is left"
+    taken = standing.used + standing.held + (standing.asked if answer.is_allowed else 0)
+    return max(0, (standing.bound - taken) // 1)
+
+
+def _decision(answer: Answer) -> str | None:
+    return encode("decision", answer.decision) if answer.decision is not None else None
+
+
+def _json(said: dict[str, Any], status: int, headers: dict[str, str] | None = None) -> Response:
+    return Response(_encoder.encode(said), status, headers, "application/json")

@@ -1,0 +1,190 @@
+"""The limits of one subscription at one instant, with everything that decides whether more may be used."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+
+from domain.kernel.ids import CustomerId, MeterId, SubscriptionId
+from domain.kernel.period import Period
+from domain.limits.asking import Estimate, asked_of
+from domain.limits.override import Override
+from domain.limits.policy import Limit, bound, is_in_grace, limit_of
+from domain.plans.exact import EXACT
+from domain.plans.plan import Catalogue, Entitlement, OnFailure
+from domain.plans.price import rate
+from domain.subscriptions.subscription import Subscription
+from domain.usage.reading import Usage
+
+# What carries over from one period to the next is leased for all of them.
+ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
+_ONE = Decimal(1)
+_NOTHING = Fraction(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """One limit of a subscription, as its plan or an override states it. `markup` is what a list price is times."""
+
+    key: str
+    name: str
+    unit: str
+    limit: Limit
+    meter_id: MeterId
+    wanted: Mapping[str, str] | None
+    money: bool
+    markup: Decimal
+    carries: bool
+    on_failure: OnFailure
+    override: Override | None = None
+
+    def used_in(self, usage: Usage) -> Fraction:
+        """Return what counts against it."""
+        used = usage.quantity(self.meter_id, self.wanted)
+        return Fraction(EXACT.multiply(used, self.markup) if self.money else used)
+
+    def asked_by(self, estimate: Estimate, used: Fraction) -> Fraction | None:
+        """Return what an event would add to what was used; None where the event does not feed it."""
+        if not self.money:
+            return asked_of(estimate.additions, self.meter_id, self.wanted, used=used)
+        asked = asked_of(estimate.additions, self.meter_id, self.wanted, used=_NOTHING)
+        return None if asked is None else asked * Fraction(self.markup)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A limit beside what was used, what other processes have leased, and when a soft limit was first passed."""
+
+    allowance: Allowance
+    used: Fraction
+    leased: Fraction
+    passed_at: datetime | None
+
+    @property
+    def key(self) -> str:
+        """The key of the limit."""
+        return self.allowance.key
+
+    def bound_at(self, now: datetime) -> Fraction | None:
+        """Return where usage must end at an instant of business time; None: nothing is ever refused."""
+        limit = self.allowance.limit
+        return bound(limit, in_grace=is_in_grace(limit, self.passed_at, now))
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A subscription's limits as they were read at `read_at`, in real time; `period` is the usage period."""
+
+    customer_id: CustomerId
+    subscription_id: SubscriptionId
+    epoch: int
+    plan: str
+    currency: str
+    is_paid: bool
+    product: str
+    period: Period
+    read_at: datetime
+    lines: Mapping[str, Line]
+
+    def with_lines(
+        self,
+        lines: Iterable[Line],
+        leased: Mapping[tuple[str, datetime], Fraction],
+        passed: Collection[str],
+        now: datetime,
+    ) -> "Account":
+        """Return it with its lines, given what others have leased and what was found passed just now."""
+        found = [replace(line, leased=leased.get((line.key, self.span_of(line)), _NOTHING)) for line in lines]
+        found = [replace(line, passed_at=now) if line.key in passed else line for line in found]
+        return replace(self, lines={line.key: line for line in found})
+
+    def span_of(self, line: Line) -> datetime:
+        """Return the start of the stretch that a lease on a limit is for."""
+        return ALWAYS if line.allowance.carries else self.period.start
+
+    def resets_at(self, line: Line) -> datetime | None:
+        """Return when a limit starts anew; None for what carries over."""
+        return None if line.allowance.carries else self.period.end
+
+    def asks_of(self, estimate: Estimate) -> dict[str, Fraction]:
+        """Return what an event asks of each limit that it feeds, in the order of the plan."""
+        found = {key: line.allowance.asked_by(estimate, line.used) for key, line in self.lines.items()}
+        return {key: asked for key, asked in found.items() if asked is not None}
+
+    def unpriceable(self, estimate: Estimate) -> Line | None:
+        """Return the limit of money that refuses what has no price or no bound, or None: on a paid plan only."""
+        if not estimate.priceless or not self.is_paid:
+            return None
+        for line in self.lines.values():
+            limit = line.allowance.limit
+            if line.allowance.money and limit.amount is not None and limit.policy == "hard":
+                return line
+        return None
+
+
+def allowances_of(
+    catalogue: Catalogue, subscription: Subscription, overrides: Mapping[str, Override]
+) -> list[Allowance]:
+    """Return the limits of the plan version in force, in its order, each with the override that replaces its amount."""
+    version = catalogue.version(subscription.plan_version_id)
+    return [
+        _allowance(catalogue, subscription, entitlement, entitlement.meter_id, overrides.get(entitlement.key))
+        for entitlement in version.entitlements
+        if entitlement.kind == "limit" and entitlement.meter_id is not None
+    ]
+
+
+def _allowance(
+    catalogue: Catalogue,
+    subscription: Subscription,
+    entitlement: Entitlement,
+    meter_id: MeterId,
+    override: Override | None,
+) -> Allowance:
+    meter, limit = catalogue.meter(meter_id), limit_of(entitlement)
+    if override is not None:
+        limit = replace(limit, amount=None if override.amount is None else Fraction(override.amount))
+    return Allowance(
+        key=entitlement.key,
+        name=entitlement.description,
+        unit=entitlement.currency if entitlement.money and entitlement.currency else meter.unit,
+        limit=limit,
+        meter_id=meter_id,
+        wanted=entitlement.dimension_filter,
+        money=entitlement.money,
+        markup=markup_of(catalogue, subscription, meter_id) if entitlement.money else _ONE,
+        carries=meter.carries,
+        on_failure=entitlement.on_failure,
+        override=override,
+    )
+
+
+def markup_of(catalogue: Catalogue, subscription: Subscription, meter_id: MeterId) -> Decimal:
+    """Return what a list price is times under a plan; one that includes its usage (a markup of 0) counts the price."""
+    for price in catalogue.usage_prices(subscription.plan_version_id, subscription.currency):
+        if price.meter_id == meter_id and price.model == "dynamic":
+            return Decimal(price.definition["multiplier"]) or _ONE
+    return _ONE
+
+
+def is_paid(catalogue: Catalogue, subscription: Subscription) -> bool:
+    """Whether a plan costs anything: a fee in the currency of the subscription, or usage that is charged."""
+    version = catalogue.version(subscription.plan_version_id)
+    fees = (price for price in version.prices if price.kind == "fee" and price.currency == subscription.currency)
+    if any(rate(price, Fraction(1)).amount for price in fees):
+        return True
+    usage = catalogue.usage_prices(subscription.plan_version_id, subscription.currency)
+    return any(price.model == "dynamic" and Decimal(price.definition["multiplier"]) for price in usage)
+
+
+def passed_now(lines: Iterable[Line]) -> list[str]:
+    """Return the soft limits that are found passed for the first time: their hours of grace begin."""
+    return [
+        line.key
+        for line in lines
+        if line.allowance.limit.policy == "soft"
+        and line.allowance.limit.amount is not None
+        and line.passed_at is None
+        and line.used > line.allowance.limit.amount
+    ]

@@ -1,0 +1,202 @@
+"""The answer to one request about several limits at once: all of it, or the first limit that refuses it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from fractions import Fraction
+from uuid import UUID
+
+from domain.kernel.money import exact_text
+from domain.limits.account import Account, Line
+from domain.limits.fitting import cheapest_fit, offers_of
+from domain.limits.status import LimitState, state_of
+from domain.plans.plan import Catalogue
+
+# From here on a limit is worth a warning.
+WARNING_PERCENT = 80
+# Holds of others return within this time; a level may fall at any time.
+RETRY_S = 60
+_NOTHING = Fraction(0)
+_SECOND = timedelta(seconds=1)
+
+
+class Code(StrEnum):
+    """Why a request was refused."""
+
+    LIMIT_REACHED = "limit_reached"
+    USAGE_UNPRICED = "usage_unpriced"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A limit as it stands beside a request. `held` is what reservations hold. `state` is a word for people.
+
+    `limit` and `bound` None: unlimited, and nothing is ever refused. `resets_at` None: it carries over.
+    """
+
+    key: str
+    name: str
+    unit: str
+    limit: Fraction | None
+    bound: Fraction | None
+    used: Fraction
+    held: Fraction
+    asked: Fraction
+    state: str
+    resets_at: datetime | None
+    period_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanName:
+    """A plan, as it is offered to a customer."""
+
+    key: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a request. `decision` is the id under which it is kept, where it is.
+
+    `refused` is the limit that refused it, `code` why, and `plan` the cheapest plan that would have allowed it.
+    `now` is business time; None where no limit was looked at.
+    """
+
+    standings: tuple[Standing, ...]
+    now: datetime | None = None
+    decision: UUID | None = None
+    refused: Standing | None = None
+    code: Code | None = None
+    plan: PlanName | None = None
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether all of it may be used."""
+        return self.refused is None
+
+    @property
+    def message(self) -> str:
+        """Say to a customer why not, and what helps."""
+        assert self.refused is not None, "only a refusal is explained"
+        return _message(self.refused, self.code, self.plan)
+
+    @property
+    def retry_after_s(self) -> int:
+        """The seconds until asking again may help: the reset, or sooner where only holds are in the way."""
+        assert self.refused is not None, "only a refusal is waited for"
+        stands = self.refused
+        until_reset = self.resets_in_s(stands)
+        fits_without_holds = stands.bound is None or stands.used + stands.asked <= stands.bound
+        return min(until_reset, RETRY_S) if fits_without_holds else until_reset
+
+    def resets_in_s(self, standing: Standing) -> int:
+        """Return the started seconds until a limit starts anew, at least 1; a level is looked at again in a minute."""
+        if standing.resets_at is None or self.now is None:
+            return RETRY_S
+        return max(1, -((self.now - standing.resets_at) // _SECOND))
+
+
+def refusing(
+    account: Account, asks: Mapping[str, Fraction], held: Mapping[str, Fraction], now: datetime, *, alone: bool = False
+) -> Line | None:
+    """Return the first limit that does not allow what is asked beside what is held, or None.
+
+    `held` is what this process holds; what others have leased counts too, unless it is judged as if there were none
+    (`alone`).
+    """
+    for key, asked in asks.items():
+        line = account.lines[key]
+        upto = line.bound_at(now)
+        taken = line.used + held.get(key, _NOTHING) + (_NOTHING if alone else line.leased)
+        if upto is not None and taken + asked > upto:
+            return line
+    return None
+
+
+def standing_of(
+    account: Account, line: Line, asked: Fraction, held: Fraction, now: datetime, *, allowed: bool
+) -> Standing:
+    """Describe a limit beside a request; where it is allowed, the state is the one after it."""
+    limit, upto = line.allowance.limit, line.bound_at(now)
+    after = line.used + held + line.leased + (asked if allowed else _NOTHING)
+    state = state_of(limit, after, upto)
+    word = state.value
+    if state is LimitState.OK:
+        is_near = limit.amount is not None and after * 100 >= limit.amount * WARNING_PERCENT
+        word = "warning" if is_near else "active"
+    return Standing(
+        line.key,
+        line.allowance.name,
+        line.allowance.unit,
+        limit.amount,
+        upto,
+        line.used,
+        held + line.leased,
+        asked,
+        word if allowed else LimitState.BLOCKED.value,
+        account.resets_at(line),
+        account.period.length // _SECOND,
+    )
+
+
+def permit(account: Account, asks: Mapping[str, Fraction], held: Mapping[str, Fraction], now: datetime) -> Answer:
+    """Allow a request; `held` is what this process holds without it."""
+    return Answer(
+        tuple(
+            standing_of(account, account.lines[key], asked, held.get(key, _NOTHING), now, allowed=True)
+            for key, asked in asks.items()
+        ),
+        now,
+    )
+
+
+def refusal(
+    catalogue: Catalogue,
+    account: Account,
+    asks: Mapping[str, Fraction],
+    held: Mapping[str, Fraction],
+    now: datetime,
+    *,
+    by: Line,
+    code: Code,
+    decision: UUID,
+) -> Answer:
+    """Refuse a request, and name the cheapest plan that would have allowed it."""
+    standings = tuple(
+        standing_of(account, account.lines[key], asked, held.get(key, _NOTHING), now, allowed=key != by.key)
+        for key, asked in asks.items()
+    )
+    own = next((each for each in standings if each.key == by.key), None)
+    if own is None:
+        own = standing_of(account, by, _NOTHING, held.get(by.key, _NOTHING), now, allowed=False)
+    plan = None
+    if code is Code.LIMIT_REACHED:
+        plan = _plan_for(catalogue, account, {each.key: each.used + each.held + each.asked for each in standings})
+    return Answer(standings, now, decision, own, code, plan)
+
+
+def _plan_for(catalogue: Catalogue, account: Account, needs: Mapping[str, Fraction]) -> PlanName | None:
+    product_id = catalogue.product(account.product).id
+    fit = cheapest_fit(offers_of(catalogue, product_id, account.currency), needs)
+    if fit.plan is None or fit.plan == account.plan:
+        return None
+    found = catalogue.plan(account.product, fit.plan)
+    return PlanName(found.key, found.name)
+
+
+def _message(stands: Standing, code: Code | None, plan: PlanName | None) -> str:
+    if code is Code.USAGE_UNPRICED:
+        return (
+            f"{stands.name}: what this would cost cannot be said, because it has no price or no upper bound. "
+            "Name a model with a price, and state how much may be used at most."
+        )
+    assert stands.limit is not None, "what refuses has a limit"
+    held = f" and {exact_text(stands.held)} held for requests under way" if stands.held else ""
+    reset = f" The limit starts anew at {stands.resets_at.isoformat()}." if stands.resets_at is not None else ""
+    offer = f" The plan {plan.name} would allow it." if plan is not None else ""
+    return (
+        f"{stands.name}: {exact_text(stands.asked)} more would pass {exact_text(stands.bound or _NOTHING)}; "
+        f"{exact_text(stands.used)} of {exact_text(stands.limit)} are used{held}.{reset}{offer}"
+    )

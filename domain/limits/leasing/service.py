@@ -1,0 +1,332 @@
+"""Read the limits of a subscription, and lease parts of them: the only place where more is granted.
+
+One grant is one transaction under a lock of the customer: leases of others first, then usage, then the condition
+used + leased + asked <= bound, then the lease. See docs/decisions/0009-leases.md.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from fractions import Fraction
+from uuid import UUID
+
+from domain.db import Database, Tx
+from domain.kernel.call import Call
+from domain.kernel.ids import CustomerId, SubscriptionId
+from domain.limits import store as limits_store
+from domain.limits.account import Account, Line, allowances_of, is_paid, passed_now
+from domain.limits.asking import Estimate
+from domain.limits.book import Book
+from domain.limits.explanation import Decision, decision_of
+from domain.limits.judging import Answer, Code, permit, refusal, refusing
+from domain.limits.lease import LEASE_FOR, LeaseKey, Share
+from domain.limits.leasing import store
+from domain.limits.override import OVERRIDES_MAX, in_force
+from domain.limits.request import NothingSubscribed, Place
+from domain.plans.plan import Catalogue
+from domain.subscriptions import service as subscriptions
+from domain.subscriptions.subscription import Status, Subscription
+from domain.usage import service as usage
+
+# Books of subscriptions that a process remembers; beyond it those go that hold nothing.
+BOOKS_MAX = 20_000
+# Others answer a recall within this time, or do not live any more.
+RECALL_POLLS = 10
+RECALL_POLL_S = 0.05
+# Leases that are renewed in one statement.
+RENEW_MAX = 2_000
+_WITHOUT_ENTITLEMENTS = {Status.PAUSED, Status.UNPAID}
+_NOTHING = Fraction(0)
+
+
+class MovedError(Exception):
+    """A border of the subscription moved since the event was resolved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One request. `takes`: it asks to hold, not only to know.
+
+    `holds` is what it holds already and asks to exceed. `amounts` are asked for instead of what the estimate comes to.
+    """
+
+    place: Place
+    estimate: Estimate
+    asked_by: str
+    takes: bool
+    holds: Mapping[str, Fraction] = field(default_factory=dict)
+    reservation_id: UUID | None = None
+    amounts: Mapping[str, Fraction] | None = None
+
+    def asks_of(self, account: Account) -> dict[str, Fraction]:
+        """Return what is asked for beside what is held for it already."""
+        if self.amounts is not None:
+            return {key: asked for key, asked in self.amounts.items() if key in account.lines}
+        asks = account.asks_of(self.estimate)
+        return {key: max(asked - self.holds.get(key, _NOTHING), _NOTHING) for key, asked in asks.items()}
+
+
+@dataclass(slots=True)
+class Drawer:
+    """A book with the lock under which it is granted more."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    book: Book | None = None
+
+
+class Leases:
+    """One process's leases, by subscription."""
+
+    def __init__(self, db: Database, catalogue: Callable[[], Awaitable[Catalogue]], holder: UUID) -> None:
+        self._db = db
+        self._catalogue = catalogue
+        self.holder = holder
+        self._drawers: OrderedDict[SubscriptionId, Drawer] = OrderedDict()
+
+    def drawer(self, subscription_id: SubscriptionId) -> Drawer:
+        """Return the drawer of a subscription; when there are too many, some of those go that hold nothing."""
+        found = self._drawers.get(subscription_id)
+        if found is None:
+            found = self._drawers[subscription_id] = Drawer()
+            if len(self._drawers) > BOOKS_MAX:
+                self._make_room(subscription_id)
+        else:
+            self._drawers.move_to_end(subscription_id)
+        return found
+
+    def find_book(self, subscription_id: SubscriptionId) -> Book | None:
+        """Return the book of a subscription, or None where this process has none."""
+        drawer = self._drawers.get(subscription_id)
+        return drawer.book if drawer else None
+
+    def _make_room(self, besides: SubscriptionId) -> None:
+        for each in list(self._drawers)[: len(self._drawers) // 2]:
+            drawer = self._drawers[each]
+            if each != besides and not drawer.lock.locked() and not (drawer.book and drawer.book.shares):
+                del self._drawers[each]
+
+    async def ask(self, call: Call, drawer: Drawer, asking: Asking) -> Answer:
+        """Ask the database, and recall what others leave idle once before it says no. The drawer is locked.
+
+        A request that takes finds what it asked for in the book afterwards. Raises MovedError, NothingSubscribed.
+        """
+        catalogue = await self._catalogue()
+        answer = await self._ask(call, drawer, asking, catalogue, recalls=True)
+        if answer is None:
+            # Meanwhile others may recall what is idle here: two that wait for one another would wait in vain.
+            drawer.lock.release()
+            try:
+                await self._wait_for_recalled(call, asking)
+            finally:
+                await drawer.lock.acquire()
+            answer = await self._ask(call, drawer, asking, catalogue, recalls=False)
+        assert answer is not None, "the second answer is an answer"
+        return answer
+
+    async def read(self, call: Call, place: Place) -> Account:
+        """Read a subscription's limits. Raises MovedError, NothingSubscribed."""
+        catalogue = await self._catalogue()
+        async with self._db.transaction() as tx:
+            return await self._read(tx, call, place, catalogue)
+
+    async def _ask(
+        self, call: Call, drawer: Drawer, asking: Asking, catalogue: Catalogue, *, recalls: bool
+    ) -> Answer | None:
+        """Judge in one transaction, and lease what is asked for. None: others were asked for what they leave idle."""
+        place = asking.place
+        before = drawer.book
+        async with self._db.transaction() as tx:
+            if asking.takes:
+                await store.lock_customer(tx, place.customer_id)
+            account = await self._read(tx, call, place, catalogue)
+            book = Book(account, before.shares if before else {})
+            asks = asking.asks_of(account)
+            held = book.held(asks)
+            unpriced = account.unpriceable(asking.estimate)
+            by = unpriced or refusing(account, asks, held, place.now)
+            if by is not None and not unpriced and recalls and await self._recall(tx, call, asking, book):
+                return None
+            wanted = book.wanted(asks, place.now) if asking.takes and by is None else {}
+            told = await self._save(tx, call, book, asks, wanted) if asking.takes else {}
+            if by is None:
+                answer = permit(account, asks, held, place.now)
+            else:
+                code = Code.USAGE_UNPRICED if unpriced else Code.LIMIT_REACHED
+                answer = refusal(catalogue, account, asks, held, place.now, by=by, code=code, decision=call.new_id())
+                await limits_store.insert_decisions(tx, [self._decision(call, asking, answer)])
+        self._note(call, drawer, book, wanted, told)
+        return answer
+
+    async def _save(
+        self, tx: Tx, call: Call, book: Book, asks: Mapping[str, Fraction], wanted: Mapping[str, Fraction]
+    ) -> dict[str, Fraction]:
+        """Write leases: what is held, and what is wanted beside it; what was free goes back or is part of that."""
+        told: dict[str, Fraction] = {}
+        for key in asks:
+            share = book.share(key)
+            share.drop_free()
+            # What was held on a lease that has ended is backed again only by a grant that counted it.
+            if key in wanted or (not share.is_lost(call.at) and (share.held or share.told)):
+                told[key] = share.held + wanted.get(key, _NOTHING)
+        amounts = {book.spot(key): amount for key, amount in told.items()}
+        account = book.account
+        await store.save_leases(
+            tx,
+            account.customer_id,
+            account.subscription_id,
+            amounts,
+            holder=self.holder,
+            expires_at=call.at + LEASE_FOR,
+        )
+        return told
+
+    @staticmethod
+    def _note(
+        call: Call, drawer: Drawer, book: Book, wanted: Mapping[str, Fraction], told: Mapping[str, Fraction]
+    ) -> None:
+        """Put into the book what was committed."""
+        drawer.book = book
+        for key, amount in told.items():
+            book.share(key).grant(wanted.get(key, _NOTHING), amount, call.at + LEASE_FOR, call.at)
+
+    async def _read(self, tx: Tx, call: Call, place: Place, catalogue: Catalogue) -> Account:
+        """Read everything that decides: leases before usage, so that what becomes usage meanwhile is not missed."""
+        leased = await store.list_leased(tx, place.customer_id, place.subscription_id, besides=self.holder, at=call.at)
+        running = await self._running(tx, place)
+        overrides = await limits_store.list_overrides(tx, place.customer_id, limit=OVERRIDES_MAX)
+        passings = await limits_store.list_passings(tx, *_period_of(running))
+        used = await usage.current_usage(tx, place.customer_id, running)
+        account = Account(
+            place.customer_id,
+            place.subscription_id,
+            running.epoch,
+            catalogue.plan_of_version(running.plan_version_id).key,
+            running.currency,
+            is_paid(catalogue, running),
+            catalogue.product_by_id(running.product_id).key,
+            running.period,
+            call.at,
+            {},
+        )
+        own = in_force(overrides, running.product_id, place.now)
+        lines = [
+            Line(each, each.used_in(used), _NOTHING, passings.get(each.key))
+            for each in allowances_of(catalogue, running, own)
+        ]
+        passed = passed_now(lines)
+        await limits_store.insert_passings(tx, *_period_of(running), keys=passed, passed_at=place.now)
+        return account.with_lines(lines, leased, passed, place.now)
+
+    @staticmethod
+    async def _running(tx: Tx, place: Place) -> Subscription:
+        """Return the subscription with the usage period that business time is in, renewed already or not."""
+        found = await subscriptions.find_subscription(tx, place.subscription_id, scope=place.customer_id)
+        if found is None or not found.is_live or found.status in _WITHOUT_ENTITLEMENTS:
+            raise NothingSubscribed
+        segments = await subscriptions.segments_of(tx, [found.id], ending_after=place.now)
+        segment = next((each for each in segments[found.id] if place.now in each.during), None)
+        if found.epoch != place.epoch or segment is None:
+            raise MovedError
+        return replace(found, period=segment.period)
+
+    async def _recall(self, tx: Tx, call: Call, asking: Asking, book: Book) -> bool:
+        """Ask others for what they leave idle, where that could help."""
+        asks = asking.asks_of(book.account)
+        if refusing(book.account, asks, book.held(asks), asking.place.now, alone=True) is not None:
+            return False
+        keys = [key for key in asks if book.account.lines[key].leased]
+        place = asking.place
+        asked = await store.save_recalled(
+            tx, place.customer_id, place.subscription_id, keys, besides=self.holder, at=call.at
+        )
+        return asked > 0
+
+    async def _wait_for_recalled(self, call: Call, asking: Asking) -> None:
+        """Wait until the others have answered, a bounded time: those that are gone do not."""
+        place = asking.place
+        for _ in range(RECALL_POLLS):
+            await asyncio.sleep(RECALL_POLL_S)
+            async with self._db.transaction() as tx:
+                if not await store.count_awaited(
+                    tx, place.customer_id, place.subscription_id, besides=self.holder, at=call.at
+                ):
+                    return
+
+    @staticmethod
+    def _decision(call: Call, asking: Asking, answer: Answer) -> Decision:
+        return decision_of(
+            answer,
+            at=call.at,
+            asked_by=asking.asked_by,
+            customer_id=asking.place.customer_id,
+            subscription_id=asking.place.subscription_id,
+            event_type=asking.estimate.event_type,
+            reservation_id=asking.reservation_id,
+        )
+
+    async def answer_recalls(self, at: datetime) -> None:
+        """Let go of what is idle of leases that somebody needs."""
+        if not any(drawer.book and drawer.book.shares for drawer in self._drawers.values()):
+            return
+        async with self._db.transaction() as tx:
+            recalled = await store.list_recalled(tx, self.holder)
+        shares: dict[LeaseKey, Share] = {}
+        async with self._locked({each.subscription_id for each in recalled}) as drawers:
+            for each in recalled:
+                drawer = self._drawers.get(each.subscription_id)
+                if drawer is not None and drawer not in drawers:
+                    continue
+                book = drawer.book if drawer else None
+                share = book.shares.get((each.key, each.span_start_at)) if book else None
+                # A lease that this process knows nothing of any more is given back whole.
+                shares[each] = share or Share(expires_at=at + LEASE_FOR)
+                shares[each].drop_free()
+            await self._tell(shares, at)
+
+    async def keep(self, at: datetime) -> None:
+        """Renew leases that are in use, lower those of which something was used or is idle, forget empty ones."""
+        busy = {each for each, drawer in self._drawers.items() if drawer.book and drawer.book.shares}
+        async with self._locked(busy) as drawers:
+            books = [drawer.book for drawer in drawers if drawer.book is not None]
+            due = [each for book in books for each in book.due(at).items()]
+            for start in range(0, len(due), RENEW_MAX):
+                await self._tell(dict(due[start : start + RENEW_MAX]), at)
+            for book in books:
+                book.forget_empty()
+
+    async def give_back(self, at: datetime) -> None:
+        """Return all that is free: this process holds no more."""
+        for drawer in self._drawers.values():
+            for share in drawer.book.shares.values() if drawer.book else ():
+                share.drop_free()
+        await self.keep(at)
+
+    async def _tell(self, shares: Mapping[LeaseKey, Share], at: datetime) -> None:
+        if not shares:
+            return
+        expires_at = at + LEASE_FOR
+        amounts = {key: share.amount for key, share in shares.items()}
+        async with self._db.transaction() as tx:
+            kept = await store.renew_leases(tx, amounts, holder=self.holder, expires_at=expires_at, at=at)
+        for key, share in shares.items():
+            if key in kept:
+                share.told, share.expires_at = amounts[key], expires_at
+            else:
+                share.lose()
+
+    @asynccontextmanager
+    async def _locked(self, subscription_ids: Collection[SubscriptionId]) -> AsyncIterator[list[Drawer]]:
+        """Lock the drawers that nobody is being granted from; the others are told of by their grants."""
+        drawers = [self._drawers[each] for each in subscription_ids if each in self._drawers]
+        free = [drawer for drawer in drawers if not drawer.lock.locked()]
+        async with AsyncExitStack() as stack:
+            for drawer in free:
+                await stack.enter_async_context(drawer.lock)
+            yield free
+
+
+def _period_of(running: Subscription) -> tuple[CustomerId, SubscriptionId, datetime]:
+    return running.customer_id, running.id, running.period.start

@@ -1,0 +1,90 @@
+"""What is asked of limits, what comes of it, and what cannot be asked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+from typing import Any
+
+from domain.kernel.errors import DomainError, Kind
+from domain.kernel.ids import CustomerId, SubscriptionId
+from domain.limits.asking import Estimate
+from domain.limits.judging import Answer
+from domain.limits.reservation import Reservation
+from domain.usage.verdict import Verdict
+
+
+@dataclass(eq=False)
+class EstimateRefused(DomainError):
+    """The usage cannot be counted like this, and nothing was changed: {what}."""
+
+    code = "estimate_refused"
+    kind = Kind.INVALID
+    what: str
+
+
+@dataclass(eq=False)
+class NothingSubscribed(DomainError):
+    """The customer has no subscription of this product that grants anything now. Subscribe or resume it first."""
+
+    code = "nothing_subscribed"
+    kind = Kind.CONFLICT
+
+
+class LimitsBusy(DomainError):
+    """More reservations are open than can be held at once. Settle or release some, or try again in a moment."""
+
+    code = "limits_busy"
+    kind = Kind.BUSY
+
+
+class LimitsUnavailable(DomainError):
+    """Whether this may be used cannot be said now, and without an answer it may not. Ask again in a moment."""
+
+    code = "limits_unavailable"
+    kind = Kind.UNAVAILABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The usage event that a call would become, with upper bounds for what is not known yet."""
+
+    customer: str
+    type: str
+    properties: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose limits are asked, and what business time it is there."""
+
+    customer_id: CustomerId
+    subscription_id: SubscriptionId
+    epoch: int
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request that was understood; `source` is that of the key that asks."""
+
+    place: Place
+    estimate: Estimate
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What became of a reservation: held, or refused by `answer`, or held before (not `is_new`)."""
+
+    answer: Answer
+    reservation: Reservation | None = None
+    is_new: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of the event, and what of it lies above the hold, by the keys of limits."""
+
+    verdict: Verdict
+    overrun: Mapping[str, Fraction]

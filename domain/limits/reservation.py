@@ -1,0 +1,170 @@
+"""What a reservation is, and its name: whoever has the name can settle it, also where everything else was lost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from fractions import Fraction
+from hashlib import blake2b
+from uuid import UUID
+
+from domain.kernel.errors import DomainError, Kind
+from domain.kernel.ids import CustomerId, IdMalformed, SubscriptionId, decode, encode
+
+# The source of the event that a settled reservation becomes.
+SOURCE = "reservation"
+CALLER_ID_LENGTH_MAX = 255
+REFERENCE_LENGTH_MAX = 255
+EXPIRES_IN_S_DEFAULT = 600
+EXPIRES_IN_S_MAX = 3_600
+_PREFIX = "rsv_"
+_LETTERS = 26
+_PARTS = 3
+
+
+class Measure(StrEnum):
+    """How the quantities of a settled reservation came about."""
+
+    MEASURED = "measured"
+    ESTIMATED = "estimated"
+    UNKNOWN = "unknown"
+
+
+class State(StrEnum):
+    """Where a reservation stands; one that is held and past its time has expired."""
+
+    HELD = "held"
+    SETTLED = "settled"
+    RELEASED = "released"
+
+
+@dataclass(eq=False)
+class ReservationNotFound(DomainError):
+    """There is no such reservation, or it has expired. Reserve anew; what was used can still be settled."""
+
+    code = "reservation_not_found"
+    kind = Kind.NOT_FOUND
+
+
+@dataclass(eq=False)
+class ReservationClosed(DomainError):
+    """This reservation was settled or released before. Reserve with an id that was not used yet."""
+
+    code = "reservation_closed"
+    kind = Kind.CONFLICT
+
+
+@dataclass(eq=False)
+class ReservationMalformed(DomainError):
+    """The reservation cannot be read: {what}."""
+
+    code = "reservation_malformed"
+    kind = Kind.INVALID
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """What the name of a reservation tells: whose it is, its key among theirs, and a digest of its type of event."""
+
+    customer_id: CustomerId
+    key: UUID
+    type_digest: UUID
+
+    @property
+    def text(self) -> str:
+        """The name as callers write it."""
+        parts = (self.customer_id, self.key, self.type_digest)
+        return _PREFIX + "".join(encode("reservation", part).removeprefix(_PREFIX) for part in parts)
+
+
+@dataclass(slots=True)
+class Reservation:
+    """What a process holds for a caller until `expires_at`, in real time. `holds` are amounts by the keys of limits.
+
+    `period_start_at` is the usage period in which it was asked for.
+    """
+
+    name: Name
+    subscription_id: SubscriptionId
+    event_type: str
+    period_start_at: datetime
+    created_at: datetime
+    expires_at: datetime
+    holds: dict[str, Fraction] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReservation:
+    """A reservation as the database knows it. `overrun` is what was used above the hold, by the keys of limits."""
+
+    holder: UUID
+    subscription_id: SubscriptionId
+    event_type: str
+    period_start_at: datetime
+    created_at: datetime
+    expires_at: datetime
+    state: State
+    holds: Mapping[str, Fraction]
+    overrun: Mapping[str, Fraction]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of a reservation in another process: it ended, went to another holder, or is held longer."""
+
+    holder: UUID
+    state: State
+    expires_at: datetime
+
+
+def name_of(customer_id: CustomerId, event_type: str, source: str, caller_id: str) -> Name:
+    """Name a reservation by what its caller chose: the same call has the same name in every process.
+
+    Raises ReservationMalformed.
+    """
+    is_text = 0 < len(caller_id) <= CALLER_ID_LENGTH_MAX and caller_id.isprintable()
+    if not is_text:
+        raise ReservationMalformed(f"`id` has 1 to {CALLER_ID_LENGTH_MAX} printable characters")
+    return Name(customer_id, _digest(f"{source}\0{event_type}\0{caller_id}"), type_digest_of(event_type))
+
+
+def type_digest_of(event_type: str) -> UUID:
+    """Digest a type of event, by which a name is understood again."""
+    return _digest(event_type)
+
+
+def read_name(text: str) -> Name:
+    """Read a name. Raises ReservationNotFound: what is no name is the name of nothing."""
+    letters = text.removeprefix(_PREFIX)
+    if not text.startswith(_PREFIX) or len(letters) != _PARTS * _LETTERS:
+        raise ReservationNotFound
+    try:
+        parts = [decode("reservation", _PREFIX + letters[n * _LETTERS : (n + 1) * _LETTERS]) for n in range(_PARTS)]
+    except IdMalformed:
+        raise ReservationNotFound from None
+    return Name(CustomerId(parts[0]), parts[1], parts[2])
+
+
+def check_expiry(expires_in_s: int) -> int:
+    """Return for how many seconds to hold. Raises ReservationMalformed."""
+    if not 1 <= expires_in_s <= EXPIRES_IN_S_MAX:
+        raise ReservationMalformed(f"`expires_in_s` is 1 to {EXPIRES_IN_S_MAX}")
+    return expires_in_s
+
+
+def check_reference(reference: str | None) -> str | None:
+    """Return the product's own id for what was used. Raises ReservationMalformed."""
+    if reference is not None and not (0 < len(reference) <= REFERENCE_LENGTH_MAX and reference.isprintable()):
+        raise ReservationMalformed(f"`reference` has 1 to {REFERENCE_LENGTH_MAX} printable characters")
+    return reference
+
+
+def excess_of(used: Mapping[str, Fraction], held: Mapping[str, Fraction]) -> dict[str, Fraction]:
+    """Return what was used above what was held, by the keys of limits, where there is any."""
+    found = {key: amount - held.get(key, Fraction(0)) for key, amount in used.items()}
+    return {key: amount for key, amount in found.items() if amount > 0}
+
+
+def _digest(text: str) -> UUID:
+    return UUID(bytes=blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest())

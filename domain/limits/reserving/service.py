@@ -1,0 +1,386 @@
+"""Check, reserve, extend, settle and release: the use cases of limits while calls run.
+
+What is warm is answered from memory; everything else asks the database under the lock of the subscription's drawer.
+See docs/decisions/0009-leases.md.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from fractions import Fraction
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from domain.access.roles import Permission
+from domain.db import DATABASE_ERRORS, Database
+from domain.kernel.call import Call
+from domain.kernel.ids import encode
+from domain.limits import store as limits_store
+from domain.limits.explanation import SAMPLE, Decision, decision_of
+from domain.limits.judging import Answer, permit
+from domain.limits.leasing.service import Asking, Drawer, Leases, MovedError
+from domain.limits.questioning.service import Questions
+from domain.limits.request import (
+    LimitsUnavailable,
+    Question,
+    Reserved,
+    Settled,
+    Wanted,
+)
+from domain.limits.reservation import (
+    EXPIRES_IN_S_DEFAULT,
+    Measure,
+    Name,
+    Reservation,
+    ReservationClosed,
+    ReservationNotFound,
+    State,
+    StoredReservation,
+    check_expiry,
+    name_of,
+    read_name,
+)
+from domain.limits.settling import store
+from domain.limits.settling.service import Endings
+from domain.limits.shelf import RESERVATIONS_MAX, Shelf
+from domain.plans.plan import Catalogue
+from domain.usage.recording.service import Recorder
+
+# Permits that wait to be kept; a sample may be lost.
+PERMITS_MAX = 1_000
+SAVE_MAX = 2_000
+TICK_S = 0.1
+SYNC_EVERY = timedelta(seconds=2)
+# A request is understood again when a border moved under it.
+STARTS_MAX = 3
+_NOTHING = Fraction(0)
+_log = structlog.get_logger()
+
+
+class Reserver:
+    """One per process: start it before the first reservation, stop it after the last."""
+
+    def __init__(
+        self,
+        db: Database,
+        recorder: Recorder,
+        catalogue: Callable[[], Awaitable[Catalogue]],
+        *,
+        holder: UUID,
+        now: Callable[[], datetime],
+        reservations_max: int = RESERVATIONS_MAX,
+    ) -> None:
+        self._db = db
+        self._now = now
+        self._questions = Questions(recorder.snapshots)
+        self._leases = Leases(db, catalogue, holder)
+        self._shelf = Shelf(reservations_max)
+        self._endings = Endings(db, recorder, self._questions, self._leases, self._shelf)
+        self._permits: list[Decision] = []
+        self._synced_at: datetime | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def count(self) -> int:
+        """How many reservations are held in this process."""
+        return len(self._shelf)
+
+    def start(self) -> None:
+        """Begin to answer recalls and to renew leases."""
+        assert self._task is None, "a reserver is started once"
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Write what is held, return what is free, and end. What is still held returns within a minute."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        with suppress(*DATABASE_ERRORS):
+            await self._save()
+            await self._leases.give_back(self._now())
+
+    async def check(self, call: Call, wanted: Wanted) -> Answer:
+        """Say whether something may be used now. Holds nothing.
+
+        Raises Forbidden, KeyRecordsNothing, CustomerNotFound, NothingSubscribed, EstimateRefused, LimitsUnavailable.
+        """
+        call.need(Permission.LIMIT_CHECK)
+        for _ in range(STARTS_MAX):
+            question = await self._questions.question(call, wanted)
+            try:
+                return await self._check(call, question)
+            except MovedError:
+                await self._questions.forget(question.place.customer_id)
+            except DATABASE_ERRORS as fault:
+                return self._answer_alone(question, fault)
+        raise LimitsUnavailable
+
+    async def _check(self, call: Call, question: Question) -> Answer:
+        drawer = self._leases.drawer(question.place.subscription_id)
+        known = drawer.book.known(question, call.at) if drawer.book else None
+        if known is None:
+            async with drawer.lock:
+                known = drawer.book.known(question, call.at) if drawer.book else None
+                if known is None:
+                    asking = Asking(question.place, question.estimate, "check", takes=False)
+                    known = await self._leases.ask(call, drawer, asking)
+        return self._sampled(call, question, known, "check")
+
+    async def reserve(
+        self, call: Call, wanted: Wanted, caller_id: str, *, expires_in_s: int = EXPIRES_IN_S_DEFAULT
+    ) -> Reserved:
+        """Hold an estimate on all limits that it feeds, or on none. Safe to repeat with the same id.
+
+        Raises as `check`, and ReservationMalformed, ReservationClosed, LimitsBusy.
+        """
+        call.need(Permission.LIMIT_CHECK)
+        call.need(Permission.USAGE_WRITE)
+        expires_at = call.at + timedelta(seconds=check_expiry(expires_in_s))
+        for _ in range(STARTS_MAX):
+            question = await self._questions.question(call, wanted)
+            place = question.place
+            name = name_of(place.customer_id, question.estimate.event_type, question.source, caller_id)
+            new = Reservation(name, place.subscription_id, question.estimate.event_type, place.now, call.at, expires_at)
+            try:
+                return await self._reserve(call, question, new)
+            except MovedError:
+                await self._questions.forget(place.customer_id)
+            except DATABASE_ERRORS as fault:
+                answer = self._answer_alone(question, fault)
+                self._shelf.put(new)
+                return Reserved(answer, new)
+        raise LimitsUnavailable
+
+    async def _reserve(self, call: Call, question: Question, new: Reservation) -> Reserved:
+        drawer = self._leases.drawer(question.place.subscription_id)
+        found = self._held_before(new.name, question, call.at) or self._hold_warm(call, drawer, question, new)
+        if found is not None:
+            return found
+        async with drawer.lock:
+            found = self._held_before(new.name, question, call.at) or self._hold_warm(call, drawer, question, new)
+            if found is not None:
+                return found
+            stored = await self._find_stored(new.name)
+            if stored is not None and stored.state is not State.HELD:
+                raise ReservationClosed
+            asking = Asking(question.place, question.estimate, "reserve", takes=True, reservation_id=new.name.key)
+            answer = await self._leases.ask(call, drawer, asking)
+            if not answer.is_allowed:
+                return Reserved(answer)
+            self._hold(call, drawer, asking, new)
+        return Reserved(self._sampled(call, question, answer, "reserve"), new, stored is None)
+
+    def _held_before(self, name: Name, question: Question, at: datetime) -> Reserved | None:
+        """Answer a repeated call as the first one. Raises ReservationClosed, LimitsBusy."""
+        held = self._shelf.find(name, at)
+        if held is not None:
+            book = self._leases.find_book(held.subscription_id)
+            asks = book.account.asks_of(question.estimate) if book else {}
+            answer = permit(book.account, asks, book.held(asks), question.place.now) if book else Answer(())
+            return Reserved(answer, held, is_new=False)
+        self._shelf.check_room(name)
+        return None
+
+    def _hold_warm(self, call: Call, drawer: Drawer, question: Question, new: Reservation) -> Reserved | None:
+        """Hold what is leased already, without asking anyone; None where that does not do."""
+        book, place = drawer.book, question.place
+        if book is None or not book.is_fresh(place.epoch, call.at, place.now):
+            return None
+        if book.account.unpriceable(question.estimate) is not None:
+            return None
+        asking = Asking(place, question.estimate, "reserve", takes=True, reservation_id=new.name.key)
+        asks = asking.asks_of(book.account)
+        if not book.can_hold(asks, call.at, place.now):
+            return None
+        answer = permit(book.account, asks, book.held(asks), place.now)
+        self._hold(call, drawer, asking, new)
+        return Reserved(self._sampled(call, question, answer, "reserve"), new)
+
+    def _hold(self, call: Call, drawer: Drawer, asking: Asking, into: Reservation) -> None:
+        """Hold what was asked for; it is there."""
+        book = drawer.book
+        assert book is not None, "it was read"
+        more = book.hold(asking.asks_of(book.account), call.at, asking.place.now)
+        into.period_start_at = book.account.period.start
+        into.holds = {key: into.holds.get(key, _NOTHING) + more.get(key, _NOTHING) for key in {**into.holds, **more}}
+        self._shelf.put(into)
+
+    def _answer_alone(self, question: Question, fault: Exception) -> Answer:
+        """Answer while the database is out of reach, as the limits say. Raises LimitsUnavailable."""
+        book = self._leases.find_book(question.place.subscription_id)
+        if book is None:
+            raise LimitsUnavailable from fault
+        asks = book.account.asks_of(question.estimate)
+        bounded = [book.account.lines[key] for key in asks]
+        bounded = [line for line in bounded if line.bound_at(question.place.now) is not None]
+        if book.account.unpriceable(question.estimate) or any(
+            line.allowance.on_failure == "closed" for line in bounded
+        ):
+            raise LimitsUnavailable from fault
+        _log.warning("limits_open", customer=encode("customer", question.place.customer_id))
+        return permit(book.account, asks, book.held(asks), question.place.now)
+
+    def _sampled(self, call: Call, question: Question, answer: Answer, asked_by: str) -> Answer:
+        """Keep one permit in SAMPLE, chosen by the id of the call."""
+        if not answer.is_allowed or call.id.int % SAMPLE or len(self._permits) >= PERMITS_MAX:
+            return answer
+        kept = replace(answer, decision=call.new_id())
+        self._permits.append(
+            decision_of(
+                kept,
+                at=call.at,
+                asked_by=asked_by,
+                customer_id=question.place.customer_id,
+                subscription_id=question.place.subscription_id,
+                event_type=question.estimate.event_type,
+                reservation_id=None,
+            )
+        )
+        return kept
+
+    async def _find_stored(self, name: Name) -> StoredReservation | None:
+        async with self._db.transaction() as tx:
+            return await store.find_reservation(tx, name)
+
+    async def settle(
+        self,
+        call: Call,
+        name: str,
+        *,
+        measure: Measure,
+        properties: Mapping[str, Any],
+        occurred_at: Any = None,
+        reference: str | None = None,
+    ) -> Settled:
+        """Record what was used in the place of what was held, once; also after expiry, release or loss.
+
+        Safe to repeat. Raises Forbidden, KeyRecordsNothing, ReservationNotFound, ReservationMalformed,
+        EstimateRefused, LimitsUnavailable, UsageBusy, UsageUnavailable.
+        """
+        call.need(Permission.LIMIT_CHECK)
+        call.need(Permission.USAGE_WRITE)
+        return await self._endings.settle(
+            call,
+            read_name(name),
+            measure=measure,
+            properties=properties,
+            occurred_at=occurred_at,
+            reference=reference,
+        )
+
+    async def release(self, call: Call, name: str) -> bool:
+        """Give back what was held; whether anything was. Safe to repeat.
+
+        Raises Forbidden, KeyRecordsNothing, ReservationNotFound, LimitsUnavailable.
+        """
+        call.need(Permission.LIMIT_CHECK)
+        call.need(Permission.USAGE_WRITE)
+        return await self._endings.release(call, read_name(name))
+
+    async def extend(
+        self, call: Call, name: str, *, expires_in_s: int, properties: Mapping[str, Any] | None = None
+    ) -> Reserved:
+        """Hold longer, and more where a larger estimate is given; what is held already stays, also on a refusal.
+
+        Raises Forbidden, KeyRecordsNothing, ReservationNotFound, ReservationMalformed, ReservationClosed,
+        NothingSubscribed, EstimateRefused, LimitsUnavailable.
+        """
+        call.need(Permission.LIMIT_CHECK)
+        call.need(Permission.USAGE_WRITE)
+        expires_at, read = call.at + timedelta(seconds=check_expiry(expires_in_s)), read_name(name)
+        event_type = await self._questions.owned_type(call, read)
+        wanted = Wanted(encode("customer", read.customer_id), event_type, properties or {})
+        for _ in range(STARTS_MAX):
+            held = self._shelf.find(read, call.at)
+            try:
+                if properties is None:
+                    return await self._lengthen(call, held, read, expires_at)
+                question = await self._questions.question(call, wanted)
+                return await self._extend(call, question, held or await self._adoptable(call, read), expires_at)
+            except MovedError:
+                await self._questions.forget(read.customer_id)
+            except DATABASE_ERRORS as fault:
+                raise LimitsUnavailable from fault
+        raise LimitsUnavailable
+
+    async def _lengthen(self, call: Call, held: Reservation | None, name: Name, expires_at: datetime) -> Reserved:
+        """Hold as much for longer. The process that holds it finds the later time in its row."""
+        if held is None:
+            held = await self._adoptable(call, name)
+            async with self._db.transaction() as tx:
+                if not await store.save_expiry(tx, name, expires_at):
+                    raise ReservationClosed
+            held.expires_at = expires_at
+        else:
+            held.expires_at = expires_at
+            self._shelf.put(held)
+        return Reserved(Answer(()), held, is_new=False)
+
+    async def _extend(self, call: Call, question: Question, held: Reservation, expires_at: datetime) -> Reserved:
+        """Hold what a larger estimate asks for beside what is held."""
+        drawer = self._leases.drawer(question.place.subscription_id)
+        async with drawer.lock:
+            asking = Asking(
+                question.place, question.estimate, "extend", takes=True, holds=held.holds, reservation_id=held.name.key
+            )
+            answer = await self._leases.ask(call, drawer, asking)
+            if not answer.is_allowed:
+                return Reserved(answer)
+            held.expires_at = expires_at
+            self._hold(call, drawer, asking, held)
+        return Reserved(self._sampled(call, question, answer, "extend"), held, is_new=False)
+
+    async def _adoptable(self, call: Call, name: Name) -> Reservation:
+        """Return a reservation of another process as one that holds nothing here. Raises as `extend`."""
+        stored = await self._find_stored(name)
+        if stored is None or (stored.state is State.HELD and call.at >= stored.expires_at):
+            raise ReservationNotFound
+        if stored.state is not State.HELD:
+            raise ReservationClosed
+        return Reservation(
+            name,
+            stored.subscription_id,
+            stored.event_type,
+            stored.period_start_at,
+            stored.created_at,
+            stored.expires_at,
+        )
+
+    async def tick(self, at: datetime) -> None:
+        """Answer recalls and write what waits; from time to time let go of what has ended, and renew leases."""
+        await self._leases.answer_recalls(at)
+        await self._save()
+        if self._synced_at is None or at - self._synced_at >= SYNC_EVERY:
+            self._synced_at = at
+            self._endings.expire(at)
+            await self._endings.follow()
+            await self._leases.keep(at)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                await self.tick(self._now())
+            except DATABASE_ERRORS as fault:
+                _log.warning("limits_wait", error=type(fault).__name__)
+
+    async def _save(self) -> None:
+        """Write reservations and permits that were answered already."""
+        while waiting := self._shelf.unsaved(SAVE_MAX):
+            self._shelf.saved(waiting)
+            try:
+                async with self._db.transaction() as tx:
+                    await store.save_held(tx, self._leases.holder, waiting)
+            except DATABASE_ERRORS:
+                self._shelf.unsave(waiting)
+                raise
+        if self._permits:
+            permits, self._permits = self._permits, []
+            async with self._db.transaction() as tx:
+                await limits_store.insert_decisions(tx, permits)

@@ -1,0 +1,1 @@
+"""Endings: a reservation becomes usage, or is given back."""
