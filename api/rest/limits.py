@@ -7,7 +7,7 @@
     POST /v1/reservations/{id}/release {}
 
 `properties` are those of the usage event that the call becomes, with upper bounds for what is not known yet. Numbers
-are read and written exactly. A refusal is 429 with its numbers, `Retry-After` and the RateLimit headers; docs/limits.md.
+are read and written exactly. A refusal is 429 with its numbers, `Retry-After` and the RateLimit headers.
 """
 
 from collections.abc import Awaitable, Callable

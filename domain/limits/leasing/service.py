@@ -6,7 +6,7 @@ used + leased + asked <= bound, then the lease. See docs/decisions/0009-leases.m
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -267,12 +267,15 @@ class Leases:
             reservation_id=asking.reservation_id,
         )
 
-    async def answer_recalls(self, at: datetime) -> None:
-        """Let go of what is idle of leases that somebody needs."""
+    async def recalled(self) -> list[LeaseKey]:
+        """Return the leases that somebody needs."""
         if not any(drawer.book and drawer.book.shares for drawer in self._drawers.values()):
-            return
+            return []
         async with self._db.transaction() as tx:
-            recalled = await store.list_recalled(tx, self.holder)
+            return await store.list_recalled(tx, self.holder)
+
+    async def answer_recalls(self, recalled: Sequence[LeaseKey], at: datetime) -> None:
+        """Let go of what is idle of leases that somebody needs."""
         shares: dict[LeaseKey, Share] = {}
         async with self._locked({each.subscription_id for each in recalled}) as drawers:
             for each in recalled:

@@ -354,12 +354,16 @@ class Reserver:
 
     async def tick(self, at: datetime) -> None:
         """Answer recalls and write what waits; from time to time let go of what has ended, and renew leases."""
-        await self._leases.answer_recalls(at)
         await self._save()
-        if self._synced_at is None or at - self._synced_at >= SYNC_EVERY:
-            self._synced_at = at
+        recalled = await self._leases.recalled()
+        is_due = self._synced_at is None or at - self._synced_at >= SYNC_EVERY
+        if recalled or is_due:
+            # What ended here or elsewhere is idle, and may be what somebody needs.
             self._endings.expire(at)
             await self._endings.follow()
+            await self._leases.answer_recalls(recalled, at)
+        if is_due:
+            self._synced_at = at
             await self._leases.keep(at)
 
     async def _run(self) -> None:

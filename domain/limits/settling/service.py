@@ -78,6 +78,8 @@ class Endings:
             raise EstimateRefused((verdict.message or "it was rejected").rstrip("."))
         used = await self._used(call, row) if verdict.status in _COUNTED else {}
         before, stored, backed = await self._end(call, name, used)
+        if before is None and verdict.status is Status.COUNTED:
+            self._note(row, used)
         if stored is not None and stored.state is State.SETTLED:
             return Settled(verdict, stored.overrun)
         overrun = excess_of(used, backed)
@@ -175,6 +177,12 @@ class Endings:
         backed = book.backed(held.holds, held.period_start_at, call.at) if call.at < held.expires_at else {}
         book.settle(held.holds, used, held.period_start_at)
         return held, stored, backed
+
+    def _note(self, row: Row, used: Mapping[str, Fraction]) -> None:
+        """Count what was held elsewhere, or nowhere, in this process's own numbers."""
+        book = self._leases.find_book(row.place.subscription.id) if row.place is not None else None
+        if book is not None:
+            book.settle({}, used, book.account.period.start)
 
     async def _used(self, call: Call, row: Row) -> Mapping[str, Fraction]:
         """Say what an event counted on each limit that has a bound."""

@@ -1,0 +1,148 @@
+"""Leases on real Postgres: several processes share one bound, and each of them may be gone at any moment."""
+
+import asyncio
+
+import pytest
+import sqlalchemy as sa
+
+from domain.db import Database, Vault
+from domain.limits.request import LimitsUnavailable
+from domain.usage.verdict import Status
+from tests.domain.limits.office import Office, call_of, edge_of, key
+from tests.domain.usage.world import event
+
+
+async def test_processes_that_race_hold_no_more_than_there_is(office: Office) -> None:
+    ada, _ = await office.subscriber("free")
+    processes = [await office.process(runs=True) for _ in range(3)]
+    # 500,000 tokens: eight reservations of 60,000 fit.
+    answers = await asyncio.gather(
+        *(processes[n % 3].reserve(ada, f"r{n}", input_tokens=60_000, output_tokens=0) for n in range(24))
+    )
+    assert sum(reserved.answer.is_allowed for reserved in answers) == 8
+    assert await office.leased(ada, "tokens") <= 500_000
+
+
+async def test_a_lease_covers_many_reservations(office: Office) -> None:
+    ada, _ = await office.subscriber("pro")
+    process = await office.process()
+    await process.reserve(ada, "first", input_tokens=10, output_tokens=0)
+    # 1 asked for and 200 times as much beside it: less than an eighth of the 4,999 that are left.
+    assert await office.leased(ada, "gemini_calls") == 201
+    for number in range(150):
+        assert (await process.reserve(ada, f"r{number}", input_tokens=10, output_tokens=0)).answer.is_allowed
+    assert await office.leased(ada, "gemini_calls") == 201
+
+
+async def test_nothing_is_leased_ahead_below_the_floor(office: Office) -> None:
+    ada, _ = await office.subscriber("free")
+    process = await office.process()
+    # 480,000 of 500,000 are asked for: less than a twentieth is left.
+    await process.reserve(ada, input_tokens=480_000, output_tokens=0)
+    assert await office.leased(ada, "tokens") == 480_000
+
+
+async def test_what_another_process_leaves_idle_is_recalled_before_anyone_is_refused(office: Office) -> None:
+    ada, _ = await office.subscriber("free")
+    first, second = await office.process(runs=True), await office.process(runs=True)
+    # Of 100 calls the first holds one and leases an eighth of the 99 others: 12.
+    assert (await first.reserve(ada, "one", input_tokens=1, output_tokens=0)).answer.is_allowed
+    assert await office.leased(ada, "gemini_calls") == 13
+    allowed = 0
+    for number in range(99):
+        allowed += (await second.reserve(ada, f"r{number}", input_tokens=1, output_tokens=0)).answer.is_allowed
+    assert allowed == 99
+    assert not (await second.reserve(ada, "more", input_tokens=1, output_tokens=0)).answer.is_allowed
+
+
+async def test_a_killed_process_frees_what_it_held_after_a_minute_and_never_before(office: Office) -> None:
+    ada, subscription = await office.subscriber("free")
+    killed, other = await office.process(), await office.process()
+    lost = await killed.reserve(ada, input_tokens=400_000, output_tokens=0)
+    await killed.tick()
+    del killed
+    # The last renewal was at the reservation: 59 seconds later it still stands, after 60 it does not.
+    office.later(seconds=56)
+    assert not await other.allows(ada, input_tokens=400_000, output_tokens=0)
+    office.later(seconds=1)
+    assert await other.allows(ada, input_tokens=400_000, output_tokens=0)
+    settled = await other.settle(lost, input_tokens=300_000, output_tokens=0)
+    assert settled.verdict.status is Status.COUNTED
+    used = await office.world.usage(subscription)
+    assert used.quantity(office.world.meter("llm", "tokens")) == 300_000
+    # 500,000 - 300,000 are left, for everyone.
+    assert not await other.allows(ada, input_tokens=200_001, output_tokens=0)
+    assert await other.allows(ada, input_tokens=200_000, output_tokens=0)
+
+
+async def test_a_process_that_lives_keeps_what_it_holds(office: Office) -> None:
+    ada, _ = await office.subscriber("free")
+    holder, other = await office.process(), await office.process()
+    await holder.reserve(ada, input_tokens=400_000, output_tokens=0)
+    for _ in range(4):
+        office.later(seconds=32)
+        await holder.tick()
+    assert not await other.allows(ada, input_tokens=400_000, output_tokens=0)
+    # 600 seconds after the reservation its time is over.
+    office.later(seconds=470)
+    await holder.tick()
+    assert await other.allows(ada, input_tokens=400_000, output_tokens=0)
+
+
+async def test_a_reservation_is_settled_released_and_extended_at_another_process(office: Office) -> None:
+    ada, _ = await office.subscriber("free")
+    holder, other = await office.process(runs=True), await office.process()
+    settled = await holder.reserve(ada, "a", input_tokens=100_000, output_tokens=0)
+    released = await holder.reserve(ada, "b", input_tokens=100_000, output_tokens=0)
+    extended = await holder.reserve(ada, "c", input_tokens=100_000, output_tokens=0)
+    assert extended.reservation is not None
+    await holder.tick()
+    assert (await other.settle(settled, input_tokens=50_000, output_tokens=0)).overrun == {}
+    assert await other.release(released)
+    taken = await other.reserver.extend(
+        office.call(),
+        extended.reservation.name.text,
+        expires_in_s=600,
+        properties=call_of(ada, input_tokens=200_000, output_tokens=0).properties,
+    )
+    assert taken.answer.is_allowed
+    await other.tick()
+    await holder.tick()
+    assert (holder.reserver.count, other.reserver.count) == (0, 1)
+    await holder.tick()
+    # 50,000 are used and 200,000 held by the other.
+    assert await holder.allows(ada, input_tokens=250_000, output_tokens=0)
+    assert not await holder.allows(ada, input_tokens=250_001, output_tokens=0)
+
+
+async def test_usage_that_nobody_asked_for_is_seen_by_the_next_grant(office: Office) -> None:
+    ada, _ = await office.subscriber("free")
+    process = await office.process()
+    await office.world.record(event(ada, input_tokens=450_000, output_tokens=0))
+    assert not (await process.reserve(ada, "a", input_tokens=50_001, output_tokens=0)).answer.is_allowed
+    assert (await process.reserve(ada, "b", input_tokens=50_000, output_tokens=0)).answer.is_allowed
+
+
+async def test_without_the_database_limits_answer_as_each_of_them_says(office: Office, vault: Vault) -> None:
+    ada, _ = await office.subscriber("pro")
+    await office.world.subscribe(ada, "edge", "free")
+    url = office.world.db._engine.url.render_as_string(hide_password=False)
+    database = Database(url, vault, pool_size=2, wait_s=1)
+    process = await office.process(db=database)
+    edge = office.call(key("edge"))
+    assert (await process.reserve(ada, "a", input_tokens=10)).answer.is_allowed
+    assert (await process.reserver.check(edge, edge_of(ada, "edge.build", minutes=1))).is_allowed
+    async with office.world.db.transaction() as tx:
+        await tx.execute(sa.text("LOCK TABLE limit_lease, limit_override IN ACCESS EXCLUSIVE MODE"))
+        assert (await process.reserve(ada, "warm", input_tokens=10)).answer.is_allowed
+    await database.close()
+    broken = Database("postgresql+asyncpg://nobody@127.0.0.1:1/none", vault, pool_size=2, wait_s=1)
+    process.reserver._db = broken
+    process.reserver._leases._db = broken
+    # What is leased already is still divided; money fails closed, build minutes fail open.
+    assert (await process.reserve(ada, "still warm", input_tokens=10)).answer.is_allowed
+    with pytest.raises(LimitsUnavailable):
+        await process.reserve(ada, "cold", input_tokens=20_000_000)
+    opened = await process.reserver.reserve(edge, edge_of(ada, "edge.build", minutes=50), "build")
+    assert opened.answer.is_allowed
+    await broken.close()
