@@ -50,6 +50,10 @@ class TooLarge(Problem):
 class LimitReached(Problem):
     """Kind.LIMIT_REACHED."""
 
+    decision_id: strawberry.ID | None = strawberry.field(
+        description="`dec_…` where the decision is kept with its numbers.", default=None
+    )
+
 
 @public_type("Money could not be collected.")
 class PaymentFailed(Problem):

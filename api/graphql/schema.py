@@ -14,6 +14,7 @@ from api.graphql.invoices import InvoiceQuery
 from api.graphql.journal import JournalMutation, JournalQuery
 from api.graphql.keys import KeyMutation, KeyQuery
 from api.graphql.ledger import LedgerQuery
+from api.graphql.limits import LimitMutation, LimitQuery
 from api.graphql.live import Live
 from api.graphql.payments import PaymentMutation
 from api.graphql.prices import PriceMutation
@@ -43,6 +44,7 @@ Query = _root(
     SubscriptionQuery,
     UsageQuery,
     ConsumptionQuery,
+    LimitQuery,
     EventQuery,
     InvoiceQuery,
     JournalQuery,
@@ -61,6 +63,7 @@ Mutation = _root(
     PaymentMutation,
     EventMutation,
     UsageBatchMutation,
+    LimitMutation,
     RedriveMutation,
     PriceMutation,
     JournalMutation,

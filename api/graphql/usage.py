@@ -172,7 +172,9 @@ async def read_usage(context: Context, customer_id: CustomerId) -> Usage:
         for subscription in await subscriptions.list_subscriptions(tx, customer_id):
             if subscription.is_live:
                 usage = await service.current_usage(tx, customer_id, subscription)
-                statuses = limits.limits_of(catalogue, subscription, usage)
+                now = await customers.business_now(tx, context.call, customer_id)
+                own = await limits.overrides_in_force(tx, customer_id, subscription.product_id, now)
+                statuses = limits.limits_of(catalogue, subscription, usage, own)
                 parts.append(_subscription_usage_of(catalogue, subscription, usage, statuses))
     return Usage(customer_id=ids.id_of("customer", customer_id), version=BigInt(version), subscriptions=parts)
 

@@ -131,7 +131,7 @@ async def overrides_in_force(
 async def list_overrides(tx: Tx, call: Call, customer_id: CustomerId) -> list[Override]:
     """Return a customer's overrides, the newest first. Raises Forbidden, CustomerNotFound."""
     call.need(Permission.LIMIT_READ)
-    await customers.get_customer(tx, call, customer_id)
+    await customers.load_customer(tx, call, customer_id)
     return await store.list_overrides(tx, customer_id, limit=OVERRIDES_MAX)
 
 
@@ -139,7 +139,11 @@ async def find_decision(tx: Tx, call: Call, decision_id: UUID) -> Decision | Non
     """Return a decision with its numbers, or None where the caller sees none. Raises Forbidden."""
     call.need(Permission.LIMIT_READ)
     found = await store.find_decision(tx, decision_id, scope=call.scope)
-    if found is None or await customers.find_customer(tx, call, found.customer_id) is None:
+    if found is None:
+        return None
+    try:
+        await customers.load_customer(tx, call, found.customer_id)
+    except customers.CustomerNotFound:
         return None
     return found
 

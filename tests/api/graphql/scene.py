@@ -24,8 +24,9 @@ from domain.contracts import service as contracts
 from domain.customers import service as customers
 from domain.db import Database
 from domain.invoices import service as invoices
-from domain.kernel.call import Environment
+from domain.kernel.call import Call, Environment
 from domain.kernel.ids import CustomerId, encode
+from domain.limits.request import Wanted
 from domain.subscriptions.schedule import Interval
 from domain.usage import service as usage
 from tests import make
@@ -34,7 +35,10 @@ from tests.world import key_of, llm_call
 
 CORE = schema._schema
 OF_NOBODY_TOO = {"event_identity", "quarantined_event"}
+# The process renews its leases and returns what is idle of them while it is tried.
+MOVING_BY_ITSELF = "limit_lease"
 DEPTH = 6
+_PROPERTIES = {"provider": "gemini", "model": "gemini-2.5-pro", "input_tokens": 1_000}
 
 
 def definitions() -> Iterator[StrawberryObjectDefinition]:
@@ -89,7 +93,7 @@ class Target:
 
     customer_id: CustomerId
     environment: Environment
-    ids: dict[str, str]
+    ids: dict[str, Any]
     marks: tuple[str, ...]
 
 
@@ -142,7 +146,9 @@ class Scene:
             digest = "SELECT '{0}', count(*) || md5(string_agg(t::text, '' ORDER BY t::text)) FROM {0} t"
             # An event of a customer that its sender may not see is kept for staff, and belongs to nobody.
             owned = " WHERE customer_id <> '00000000-0000-0000-0000-000000000000'"
-            parts = [digest.format(name) + owned * (name in OF_NOBODY_TOO) for (name,) in names]
+            parts = [
+                digest.format(name) + owned * (name in OF_NOBODY_TOO) for (name,) in names if name != MOVING_BY_ITSELF
+            ]
             return {str(row[0]): str(row[1]) for row in await driver.fetch(" UNION ALL ".join(parts))}
 
 
@@ -163,6 +169,9 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "usageHints": {"customerId": "customer"},
     "usageTrends": {"customerId": "customer"},
     "providerPerformance": {"customerId": "customer"},
+    "checkLimit": {"customerId": "customer", "type": "=llm.call", "properties": "properties"},
+    "decision": {"id": "decision"},
+    "limitOverrides": {"customerId": "customer"},
     "usageEvents": {"customerId": "customer"},
     "invoice": {"id": "invoice"},
     "lineHours": {"invoiceId": "invoice", "lineId": "line"},
@@ -198,6 +207,26 @@ INPUTS: dict[str, Any] = {
     },
     "recordUsage": lambda t, n: {"events": [_event(f"r{n}", t["customer"], "customerId")]},
     "recordUsageBatch": lambda t, n: {"events": [_event(f"b{n}", t["customer"], "customer")], "mode": "ATOMIC"},
+    "reserveUsage": lambda t, n: {
+        "id": f"h{n}",
+        "customerId": t["customer"],
+        "type": "llm.call",
+        "properties": t["properties"],
+    },
+    "extendReservation": lambda t, _: {"id": t["reservation"]},
+    "settleReservation": lambda t, _: {
+        "id": t["reservation"],
+        "status": "MEASURED",
+        "properties": t["properties"],
+    },
+    "releaseReservation": lambda t, _: {"id": t["reservation"]},
+    "setLimitOverride": lambda t, n: {
+        "customerId": t["customer"],
+        "product": "llm",
+        "key": "tokens",
+        "amount": f"{n}",
+        "reason": "agreed",
+    },
     "redriveEvents": lambda t, _: {"ids": [t["quarantined"]]},
     "addProviderPrices": lambda _, n: {
         "provider": "gemini",
@@ -315,8 +344,9 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
     assert [verdict.status for verdict in counted] == ["counted", "counted"]
     async with server.runtime.db.transaction() as tx:
         [waiting] = await usage.list_quarantined(tx, world.call, customer_id=made.id)
-    ids = {
+    ids: dict[str, Any] = {
         "customer": encode("customer", made.id),
+        **await _ask(server, Wanted(encode("customer", made.id), "llm.call", _PROPERTIES), reporter),
         "subscription": encode("subscription", started.id),
         "started": started.started_at.isoformat(),
         "quarantined": encode("event", waiting.id),
@@ -327,9 +357,24 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "job": encode("job", made.id),
         "key": await _victim(server, environment),
     }
-    marks = (ids["customer"], ids["subscription"], ids["invoice"], ids["quarantined"], call.id)
+    marks = (ids["customer"], ids["subscription"], ids["invoice"], ids["quarantined"], ids["decision"], call.id)
     own_words = (f"{name} Personal", f"{name}@personal", f"odd-{name}", f"external-{name}")
     return Target(made.id, environment, ids, (*marks, *own_words))
+
+
+async def _ask(server: Site, wanted: Wanted, reporter: Call) -> dict[str, Any]:
+    """Hold something for a customer and refuse something; return the ids of both, and what was asked for."""
+    limits = server.app.state.serving.limits
+    asker = replace(reporter, principal=replace(reporter.principal, permissions=KEY_SCOPES))
+    held = await limits.reserve(asker, wanted, "held", expires_in_s=3_600)
+    refused = await limits.check(asker, replace(wanted, properties={**wanted.properties, "input_tokens": 10**9}))
+    # What is held is written a moment later, and rows are compared.
+    await limits.tick(server.runtime.now())
+    return {
+        "properties": wanted.properties,
+        "reservation": held.reservation.name.text,
+        "decision": encode("decision", refused.decision),
+    }
 
 
 async def _victim(server: Site, environment: Environment) -> str:
