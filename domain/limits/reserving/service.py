@@ -373,6 +373,8 @@ class Reserver:
                 await self.tick(self._now())
             except DATABASE_ERRORS as fault:
                 _log.warning("limits_wait", error=type(fault).__name__)
+            except Exception:  # noqa: BLE001 -- without this loop every lease would end, whatever one round met
+                _log.exception("limits_failed")
 
     async def _save(self) -> None:
         """Write reservations and permits that were answered already."""
