@@ -29,9 +29,9 @@ from api.graphql.view import HttpEndpoint, SocketView
 from api.hosts import HostCheck
 from api.problems import PASSING_FAULTS, on_crash, on_passing_fault, on_refusal
 from api.rest.events import post_events
+from api.rest.limits import post_check, post_extend, post_release, post_reservation, post_settle
 from api.rest.openapi import get_openapi
 from api.rest.subscription import READS
-from api.rest.limits import post_check, post_extend, post_release, post_reservation, post_settle
 from api.stripe_webhook import post_stripe_event
 from domain.access.roles import system_principal
 from domain.config import Settings

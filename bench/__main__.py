@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import bulk, comparing, reading, singles, starting
+from bench import bulk, comparing, limits, reading, singles, starting
 from bench.machine import describe
 from bench.report import Result, print_table, write_page
 from bench.world import Servers, Workload, copy_database, make_database, servers
 
-PARTS = ("start", "singles", "bulk", "reading", "comparing")
+PARTS = ("start", "singles", "bulk", "reading", "comparing", "limits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,13 @@ class _Size:
     single_events: int
     bulk_events: int
     stored_events: int
+    limit_requests: int
 
 
-FULL = _Size(runs=5, people=1_000, single_events=4_000, bulk_events=20_000, stored_events=reading.MANY)
-QUICK = _Size(runs=1, people=100, single_events=1_000, bulk_events=6_000, stored_events=100_000)
+FULL = _Size(
+    runs=5, people=1_000, single_events=4_000, bulk_events=20_000, stored_events=reading.MANY, limit_requests=2_000
+)
+QUICK = _Size(runs=1, people=100, single_events=1_000, bulk_events=6_000, stored_events=100_000, limit_requests=400)
 
 
 async def _prepare(running: Servers, people: int) -> Workload:
@@ -51,6 +54,7 @@ def _measure(running: Servers, size: _Size, only: str | None) -> list[Result]:
             reading.measure(running, "stored", workload.names, size.runs, size.stored_events)
         ),
         "comparing": lambda: asyncio.run(comparing.measure(running, "theirs", size.people, size.runs)),
+        "limits": lambda: limits.measure(running, "ours", size.limit_requests),
     }
     results = []
     for name in PARTS:

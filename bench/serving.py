@@ -104,7 +104,7 @@ async def send_all(api: Api, requests: Sequence[bytes], connections: int) -> flo
     queue = iter(requests)
 
     async def send() -> None:
-        async with _connected(api) as (reader, writer):
+        async with connected(api) as (reader, writer):
             for request in queue:
                 writer.write(request)
                 await _read_answer(reader)
@@ -115,7 +115,8 @@ async def send_all(api: Api, requests: Sequence[bytes], connections: int) -> flo
 
 
 @asynccontextmanager
-async def _connected(api: Api) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def connected(api: Api) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Connect to the process until the block ends."""
     reader, writer = await asyncio.open_connection(HOST, api.port, limit=4_000_000)
     try:
         yield reader, writer
@@ -124,10 +125,16 @@ async def _connected(api: Api) -> AsyncIterator[tuple[asyncio.StreamReader, asyn
         await writer.wait_closed()
 
 
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> None:
+    """Send a request and wait for its answer, which must be a good one."""
+    writer.write(request)
+    await _read_answer(reader)
+
+
 async def _read_answer(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
     length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
     body = await reader.readexactly(length)
-    if not head.startswith(b"HTTP/1.1 200"):
+    if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 201")):
         raise RuntimeError(f"refused: {body[:500]!r}")
     return body

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from api.rest.describing import Operation, Parameter, whole
+from api.rest.operations_of_limits import LIMITS
 from api.rest.subscription import PAGE_DEFAULT, PAGE_MAX
 from domain.access.roles import Permission
 from domain.analytics.consumption.performance import HOURS_DEFAULT, HOURS_MAX, LATENCY_MS_MAX, Target
@@ -218,4 +219,4 @@ _OTHERS = (
     ),
 )
 
-OPERATIONS = (*_SUBSCRIPTION, *_OTHERS)
+OPERATIONS = (*_SUBSCRIPTION, *LIMITS, *_OTHERS)

@@ -9,6 +9,7 @@ from fractions import Fraction
 from domain.kernel.ids import CustomerId, MeterId, SubscriptionId
 from domain.kernel.period import Period
 from domain.limits.asking import Estimate, asked_of
+from domain.limits.markup import markup_of
 from domain.limits.override import Override
 from domain.limits.policy import Limit, bound, is_in_grace, limit_of
 from domain.plans.exact import EXACT
@@ -158,14 +159,6 @@ def _allowance(
         on_failure=entitlement.on_failure,
         override=override,
     )
-
-
-def markup_of(catalogue: Catalogue, subscription: Subscription, meter_id: MeterId) -> Decimal:
-    """Return what a list price is times under a plan; one that includes its usage (a markup of 0) counts the price."""
-    for price in catalogue.usage_prices(subscription.plan_version_id, subscription.currency):
-        if price.meter_id == meter_id and price.model == "dynamic":
-            return Decimal(price.definition["multiplier"]) or _ONE
-    return _ONE
 
 
 def is_paid(catalogue: Catalogue, subscription: Subscription) -> bool:

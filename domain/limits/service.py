@@ -17,9 +17,9 @@ from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, MeterId, ProductId, encode
 from domain.kernel.money import exact_text
 from domain.limits import store
-from domain.limits.account import markup_of
 from domain.limits.explanation import Decision
 from domain.limits.leasing import store as leasing_store
+from domain.limits.markup import markup_of
 from domain.limits.override import (
     OVERRIDES_MAX,
     LimitUnknown,
