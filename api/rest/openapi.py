@@ -33,6 +33,7 @@ _REFUSALS = {
     403: "The credential lacks the permission.",
     404: "There is no such customer, or none that the caller may see, or it has no subscription.",
     408: "The body came too slowly.",
+    409: "What it is about stands otherwise: nothing is subscribed, or the reservation is closed.",
     413: "The body is larger than its bound.",
     415: "The body has a form or an encoding that is not read.",
     422: "A parameter is not what it may be, or a batch is refused whole.",

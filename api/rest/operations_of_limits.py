@@ -98,7 +98,6 @@ LIMITS = (
         Permission.USAGE_WRITE,
         _HOLDING,
         (_RESERVATION,),
-        bodies={"application/json": {}},
         refusals=_REFUSALS,
     ),
 )
