@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from domain.alerts.preference import ThresholdsMalformed, check_thresholds
 from domain.kernel.errors import DomainError, Kind
 
 _KEY_BYTES = 32
@@ -72,6 +73,7 @@ class Settings:
     jwks_url: str = _setting("", "TOLLGATE_JWKS_URL")
     token_issuer: str = _setting("tollgate", "TOLLGATE_TOKEN_ISSUER")
     allowed_hosts: tuple[str, ...] = _setting((), "TOLLGATE_ALLOWED_HOSTS")
+    alert_thresholds: tuple[str, ...] = _setting(("llm:80/90/100", "edge:80/100"), "TOLLGATE_ALERT_THRESHOLDS")
     pool_size: int = _setting(10, "TOLLGATE_POOL_SIZE", bounds=range(2, 101))
     pooled: bool = _setting(default=False, variable="TOLLGATE_POOLED")
 
@@ -178,6 +180,20 @@ def _variables(settings: Settings) -> Iterator[tuple[str, str]]:
             yield _variable(each), text
 
 
+def thresholds_of(settings: Settings) -> dict[str, tuple[int, ...]]:
+    """Return the percentages of a limit at which customers of each product are told. Raises SettingRefused."""
+    found: dict[str, tuple[int, ...]] = {}
+    for part in settings.alert_thresholds:
+        product, _, listed = part.partition(":")
+        percents = tuple(int(each) if each.isdecimal() else 0 for each in listed.split("/"))
+        try:
+            check_thresholds(percents)
+        except ThresholdsMalformed as error:
+            raise SettingRefused("TOLLGATE_ALERT_THRESHOLDS", "It looks like llm:80/90/100,edge:80/100") from error
+        found[product] = percents
+    return found
+
+
 def check_serving(settings: Settings) -> None:
     """Refuse to serve or work with settings that are missing or must not be combined.
 
@@ -200,6 +216,7 @@ def check_serving(settings: Settings) -> None:
     if not settings.hs256_secret and not settings.jwks_url:
         raise SettingMissing("TOLLGATE_JWKS_URL", "Give the address of your identity provider's key set")
     _check_addresses(settings)
+    thresholds_of(settings)
 
 
 def _check_addresses(settings: Settings) -> None:

@@ -2,11 +2,15 @@
 
 import itertools
 from datetime import UTC, datetime
+from decimal import Decimal
 from uuid import UUID
 
 from domain.access.roles import system_principal
+from domain.alerts.alert import Alert, AlertKind, Wish
 from domain.kernel.call import Call, Environment, Principal, PrincipalKind
-from domain.kernel.ids import CustomerId
+from domain.kernel.ids import AlertId, CustomerId, SubscriptionId
+from domain.kernel.period import Period
+from domain.limits.thresholds import Severity
 
 _numbers = itertools.count(1)
 _FIRST_ID = 0x0190_0000_0000_7000_8000_0000_0000_0000
@@ -36,3 +40,29 @@ def principal(
 def call(when: str = "2026-01-15T12:00", by: Principal | None = None) -> Call:
     """Make a call at a real instant, by the system unless told."""
     return Call(new_id(), at(when), by or system_principal("test"), new_id)
+
+
+def alert(customer_id: CustomerId, subscription_id: SubscriptionId, *, step: int = 80) -> Alert:
+    """Make an alert that is not stored: 80 of 100 calls in February 2026."""
+    return Alert(
+        customer_id=customer_id,
+        id=AlertId(new_id()),
+        subscription_id=subscription_id,
+        kind=AlertKind.THRESHOLD,
+        limit_key="calls",
+        description="Calls a month",
+        policy="hard",
+        period=Period(at("2026-02-01"), at("2026-03-01")),
+        step=step,
+        severity=Severity.WARNING,
+        used=Decimal(80),
+        limit=Decimal(100),
+        unit="call",
+        resets_at=at("2026-03-01"),
+        due_at=None,
+        upgrade=None,
+        wish=Wish.WANTED,
+        raised_at=at("2026-02-10"),
+        created_at=at("2026-02-10"),
+        read_at=None,
+    )

@@ -9,6 +9,7 @@ import strawberry
 from strawberry.types import Info
 
 from api.graphql import ids
+from api.graphql.alerts import Alert, AlertPreference, alerts_of, preference_type_of
 from api.graphql.clocks import TestClock, clock_of
 from api.graphql.context import Context
 from api.graphql.fields import changing, reading
@@ -20,6 +21,7 @@ from api.graphql.permissions import guarded_type
 from api.graphql.problems import AnyProblem
 from api.graphql.subscriptions import Subscription, subscription_of
 from domain.access.roles import Permission
+from domain.alerts.preference import Preference
 from domain.customers import customer as customers
 from domain.customers import service
 from domain.db import Tx
@@ -72,6 +74,23 @@ class Customer:
     ) -> Connection[BillingEvent]:
         """Load a page."""
         return await billing_events_of(info.context, self.key, first, after)
+
+    @reading(Permission.ALERT_READ, "Alerts about its limits, newest first.")
+    async def alerts(
+        self,
+        info: Info[Context, None],
+        unread_only: Annotated[bool, strawberry.argument(description="Only those not marked read.")] = False,
+        first: First = PAGE_DEFAULT,
+        after: After = None,
+    ) -> Connection[Alert]:
+        """Load a page."""
+        return await alerts_of(info.context, self.key, first, after, unread_only=unread_only)
+
+    @reading(Permission.ALERT_READ, "What it wants to be told.")
+    async def alert_preference(self, info: Info[Context, None]) -> AlertPreference:
+        """Load it with those of other customers of the request."""
+        found = await info.context.loaders.preferences.load(self.key)
+        return preference_type_of(found or Preference(self.key))
 
 
 def customer_of(value: customers.Customer) -> Customer:

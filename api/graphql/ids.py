@@ -5,7 +5,7 @@ from uuid import UUID
 import strawberry
 
 from domain.kernel import ids
-from domain.kernel.ids import ClockId, CustomerId, EventId, InvoiceId, JobId, KeyId, SubscriptionId
+from domain.kernel.ids import AlertId, ClockId, CustomerId, EventId, InvoiceId, JobId, KeyId, SubscriptionId
 
 
 def id_of(noun: str, value: UUID) -> strawberry.ID:
@@ -56,3 +56,8 @@ def uuid_of(text: str) -> UUID:
 def job_id(text: str) -> JobId:
     """Read a job's id. Raises IdMalformed."""
     return JobId(ids.decode("job", text))
+
+
+def alert_id(text: str) -> AlertId:
+    """Read an alert's id. Raises IdMalformed."""
+    return AlertId(ids.decode("alert", text))

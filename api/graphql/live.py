@@ -15,6 +15,7 @@ import strawberry
 from strawberry.types import Info
 
 from api.graphql import ids
+from api.graphql.alerts import Alert, alert_of
 from api.graphql.context import Context
 from api.graphql.fields import coded, watching
 from api.graphql.invoices import Invoice, invoice_of
@@ -22,14 +23,17 @@ from api.graphql.permissions import guarded_type
 from api.graphql.usage import Usage, read_usage
 from api.problems import PASSING_FAULTS, DatabaseUnreachable
 from domain.access.roles import Permission
+from domain.alerts import alert as alerts
+from domain.alerts.raising import service as raising
 from domain.customers import service as customers
 from domain.invoices import service as invoices
 from domain.kernel.errors import DomainError
-from domain.kernel.ids import CustomerId, InvoiceId
+from domain.kernel.ids import AlertId, CustomerId, InvoiceId
 
 # At most five frames a second for a subscriber.
 FRAME_GAP_S = 0.2
 INVOICES_WATCHED = 50
+ALERTS_WATCHED = 50
 T = TypeVar("T")
 WatchedId = Annotated[strawberry.ID, strawberry.argument(name="customerId", description="Whom to watch: `cus_…`.")]
 
@@ -48,6 +52,14 @@ class InvoiceFrame:
 
     sequence: int = strawberry.field(description="1, 2, 3 … in this operation, without gaps.")
     invoice: Invoice = strawberry.field(description="All of it.")
+
+
+@guarded_type(Permission.ALERT_READ, "An alert. The first frames are those not read among the newest, oldest first.")
+class AlertFrame:
+    """A frame of alertRaised."""
+
+    sequence: int = strawberry.field(description="1, 2, 3 … in this operation, without gaps.")
+    alert: Alert = strawberry.field(description="All of it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +125,27 @@ async def _invoice_frames(context: Context, customer_id: strawberry.ID) -> Async
                     yield InvoiceFrame(sequence=sequence, invoice=invoice)
 
 
+async def _alert_frames(context: Context, customer_id: strawberry.ID) -> AsyncGenerator[AlertFrame, None]:
+    watch = _Watch(context, ids.customer_id(customer_id), Permission.ALERT_READ)
+    sequence, seen = 0, set[AlertId]()
+
+    async def read() -> list[alerts.Alert]:
+        async with context.runtime.db.transaction() as tx:
+            newest = await raising.list_alerts(tx, context.call, customer_id=watch.customer_id, limit=ALERTS_WATCHED)
+        return newest[::-1]
+
+    async with aclosing(watch.states(read)) as states:
+        is_first = True
+        async for state in states:
+            new = [each for each in state if each.id not in seen]
+            seen = {each.id for each in state}
+            for each in new:
+                if not is_first or each.read_at is None:
+                    sequence += 1
+                    yield AlertFrame(sequence=sequence, alert=alert_of(each))
+            is_first = False
+
+
 async def _with_codes(frames: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
     """Pass frames on; a refusal ends them with an error that has a code."""
     try:
@@ -149,3 +182,11 @@ class Live:
     ) -> AsyncGenerator[InvoiceFrame, None]:
         """Watch one customer's invoices."""
         return _with_codes(_invoice_frames(info.context, customer_id))
+
+    @watching(
+        Permission.ALERT_READ,
+        "A customer's alerts: those not read among the 50 newest at once, then each that is raised.",
+    )
+    async def alert_raised(self, info: Info[Context, None], customer_id: WatchedId) -> AsyncGenerator[AlertFrame, None]:
+        """Watch one customer's alerts."""
+        return _with_codes(_alert_frames(info.context, customer_id))

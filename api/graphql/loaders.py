@@ -7,6 +7,10 @@ from uuid import UUID
 
 from strawberry.dataloader import DataLoader
 
+from domain.alerts.alert import Alert
+from domain.alerts.preference import Preference
+from domain.alerts.preferring import service as preferring
+from domain.alerts.raising import service as alerts
 from domain.customers import service as customers
 from domain.customers.clock import Clock
 from domain.db import Tx
@@ -72,6 +76,17 @@ class Loaders:
         )
         self.billing_events: DataLoader[PageOf, list[BillingEvent] | None] = self._by_page(
             lambda tx, ids, before, limit: journal.list_billing_events_of(tx, ids, before=before, limit=limit)
+        )
+        self.alerts: DataLoader[PageOf, list[Alert] | None] = self._by_page(
+            lambda tx, ids, before, limit: alerts.alerts_by_customer_ids(tx, call, ids, before=before, limit=limit)
+        )
+        self.unread_alerts: DataLoader[PageOf, list[Alert] | None] = self._by_page(
+            lambda tx, ids, before, limit: alerts.alerts_by_customer_ids(
+                tx, call, ids, before=before, limit=limit, unread_only=True
+            )
+        )
+        self.preferences: DataLoader[CustomerId, Preference | None] = self._by_id(
+            lambda tx, ids: preferring.preferences_by_id(tx, ids, scope=scope)
         )
 
     async def catalogue(self) -> Catalogue:

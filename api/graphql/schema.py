@@ -3,6 +3,7 @@
 from strawberry.tools import merge_types
 from strawberry.types.base import get_object_definition
 
+from api.graphql.alerts import AlertMutation
 from api.graphql.catalogue import CatalogueQuery
 from api.graphql.clocks import ClockMutation, ClockQuery
 from api.graphql.conservation import ConservationQuery
@@ -68,6 +69,7 @@ Mutation = _root(
     PriceMutation,
     JournalMutation,
     ClockMutation,
+    AlertMutation,
 )
 
 schema = QuietSchema(

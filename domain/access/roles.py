@@ -36,6 +36,8 @@ class Permission(StrEnum):
     LIMIT_READ = "limit:read"
     LIMIT_CHECK = "limit:check"
     LIMIT_WRITE = "limit:write"
+    ALERT_READ = "alert:read"
+    ALERT_WRITE = "alert:write"
 
 
 @dataclass(eq=False)
@@ -62,9 +64,10 @@ _READS = frozenset(
         _P.INVOICE_READ,
         _P.PAYMENT_READ,
         _P.LIMIT_READ,
+        _P.ALERT_READ,
     )
 )
-_MEMBER_WRITES = _READS | {_P.SUBSCRIPTION_WRITE, _P.PAYMENT_WRITE, _P.AUDIT_READ}
+_MEMBER_WRITES = _READS | {_P.SUBSCRIPTION_WRITE, _P.PAYMENT_WRITE, _P.AUDIT_READ, _P.ALERT_WRITE}
 _ALL = frozenset(Permission)
 
 _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
@@ -77,7 +80,8 @@ _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
     | {_P.PRICE_WRITE, _P.EVENT_WRITE, _P.SUBSCRIPTION_WRITE, _P.PAYMENT_WRITE, _P.LIMIT_WRITE}
     | {_P.CLOCK_READ, _P.AUDIT_READ, _P.JOB_READ, _P.LEDGER_READ},
     (PrincipalKind.STAFF, "support"): _READS
-    | {_P.CUSTOMER_WRITE, _P.SUBSCRIPTION_WRITE, _P.CLOCK_READ, _P.CLOCK_WRITE, _P.KEY_READ, _P.JOB_READ},
+    | {_P.CUSTOMER_WRITE, _P.SUBSCRIPTION_WRITE, _P.ALERT_WRITE}
+    | {_P.CLOCK_READ, _P.CLOCK_WRITE, _P.KEY_READ, _P.JOB_READ},
     (PrincipalKind.STAFF, "viewer"): _READS | {_P.CLOCK_READ},
 }
 

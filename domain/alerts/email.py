@@ -1,29 +1,24 @@
 """What a mail says: facts in, subject, text and HTML out. Names and descriptions are escaped in HTML."""
 
 import hashlib
-import json
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from domain.alerts.notice import Content, Notice
 from domain.kernel.ids import CustomerId
 
 LINES_MAX = 20
 
 
-class Notice(StrEnum):
-    """The kinds of mail."""
-
-    INVOICE_ISSUED = "invoice_issued"
-    PAYMENT_RECEIVED = "payment_received"
-    PAYMENT_FAILED = "payment_failed"
-
-
 _SUBJECTS = {
-    Notice.INVOICE_ISSUED: "Invoice {number} from {merchant}: {total}",
-    Notice.PAYMENT_RECEIVED: "Payment received for invoice {number}",
-    Notice.PAYMENT_FAILED: "Payment failed for invoice {number}",
+    Notice.INVOICE_ISSUED: "Invoice {0.number} from {0.merchant}: {0.total}",
+    Notice.PAYMENT_RECEIVED: "Payment received for invoice {0.number}",
+    Notice.PAYMENT_FAILED: "Payment failed for invoice {0.number}",
+    Notice.LIMIT_THRESHOLD: "{0.step}% of your limit is used: {0.what}",
+    Notice.LIMIT_FORECAST: "Your limit will be reached on {0.due}: {0.what}",
+    Notice.GRACE_COUNTDOWN: "You are over your limit, {0.left}: {0.what}",
+    Notice.WEEKLY_DIGEST: "Your week at {0.merchant}, {0.day}",
 }
 
 
@@ -54,22 +49,35 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """A rendered mail and its recipient: personal as a whole, stored sealed."""
+class AlertFacts:
+    """Everything that a mail about a limit may use, as texts.
 
-    recipient: str = field(repr=False)
-    subject: str = field(repr=False)
-    text: str = field(repr=False)
-    html: str = field(repr=False)
+    `what` names the limit, `step` is a percentage, `due` the instant at which the limit is reached or the grace ends,
+    `left` what is left of the grace, `advice` what will happen and what to do, `upgrade` a larger plan or nothing.
+    """
 
-    def to_bytes(self) -> bytes:
-        """Write it for sealing."""
-        return json.dumps([self.recipient, self.subject, self.text, self.html]).encode()
+    merchant: str
+    name: str = field(repr=False)
+    what: str
+    step: str
+    used: str
+    limit: str
+    percent: str
+    due: str
+    left: str
+    advice: str
+    upgrade: str
+    lines: tuple[ShownLine, ...] = ()
 
-    @classmethod
-    def from_bytes(cls, written: bytes) -> "Content":
-        """Read what `to_bytes` wrote."""
-        return cls(*json.loads(written))
+
+@dataclass(frozen=True, slots=True)
+class DigestFacts:
+    """Everything that the weekly digest may use: a line for each limit, what was used of it."""
+
+    merchant: str
+    name: str = field(repr=False)
+    day: str
+    lines: tuple[ShownLine, ...] = ()
 
 
 _templates = Environment(
@@ -81,14 +89,14 @@ _templates = Environment(
 )
 
 
-def render(notice: Notice, facts: Facts, recipient: str) -> Content:
+def render(notice: Notice, facts: Facts | AlertFacts | DigestFacts, recipient: str) -> Content:
     """Render a mail. The subject is one line, whatever the facts contain."""
     values = {
         "facts": facts,
         "lines": facts.lines[:LINES_MAX],
         "more": max(0, len(facts.lines) - LINES_MAX),
     }
-    subject = _SUBJECTS[notice].format(number=facts.number, merchant=facts.merchant, total=facts.total)
+    subject = _SUBJECTS[notice].format(facts)
     return Content(
         recipient=recipient,
         subject=" ".join(subject.split()),

@@ -4,9 +4,13 @@ from datetime import datetime
 from uuid import UUID
 
 from domain.alerts import store
-from domain.alerts.email import Facts, Notice, ShownLine, message_id, render
+from domain.alerts.alert import AlertNotFound
+from domain.alerts.email import AlertFacts, DigestFacts, Facts, ShownLine, message_id, render
+from domain.alerts.notice import LEGAL, Notice
 from domain.alerts.port import Mailer, MailPolicy, MailRefused, OutgoingMail
+from domain.alerts.raising import store as raising
 from domain.alerts.store import Mail, MailState
+from domain.alerts.wording import alert_facts, digest_facts
 from domain.customers import service as customers
 from domain.customers.customer import Customer
 from domain.db import Database, Tx
@@ -14,20 +18,27 @@ from domain.invoices import service as invoices
 from domain.invoices.document import day_text
 from domain.invoices.invoice import Invoice, InvoiceNotFound
 from domain.kernel.call import Call
-from domain.kernel.ids import AttemptId, CustomerId, InvoiceId
+from domain.kernel.ids import AlertId, AttemptId, CustomerId, InvoiceId
+from domain.limits import service as limits
+from domain.limits.status import LimitStatus
 from domain.payments import store as payments
 from domain.payments.attempt import Attempt
 from domain.payments.declines import advice
 from domain.payments.method import label
+from domain.plans import service as plans
+from domain.subscriptions import service as subscriptions
+from domain.usage import service as usage
 
 
 async def send_notice(
     db: Database, mailer: Mailer, call: Call, *, customer_id: CustomerId, notice: str, about: str
 ) -> MailState:
-    """Send one notice about one row: an invoice's id for `invoice_issued`, an attempt's id for the payment notices.
+    """Send one notice about one row.
 
-    Safe to repeat: what was sent is not sent again, and a mail that may have been sent keeps its Message-ID. Raises
-    MailUnavailable (try again later), CustomerNotFound, InvoiceNotFound.
+    `about` is an invoice's id for `invoice_issued`, an attempt's for the payment notices, an alert's for those about
+    limits, and the day for the digest. Safe to repeat: what was sent is not sent again, and a mail that may have been
+    sent keeps its Message-ID. Raises MailUnavailable (try again later), CustomerNotFound, InvoiceNotFound,
+    AlertNotFound.
     """
     async with db.transaction() as tx:
         mail = await _written(tx, call, mailer.policy, customer_id=customer_id, notice=notice, about=about)
@@ -78,12 +89,36 @@ async def _written(tx: Tx, call: Call, policy: MailPolicy, *, customer_id: Custo
     return await store.find_mail(tx, customer_id, notice, about, key=key) or new
 
 
-async def _facts(tx: Tx, call: Call, policy: MailPolicy, *, customer: Customer, notice: Notice, about: str) -> Facts:
+async def _facts(
+    tx: Tx, call: Call, policy: MailPolicy, *, customer: Customer, notice: Notice, about: str
+) -> Facts | AlertFacts | DigestFacts:
+    if notice is Notice.WEEKLY_DIGEST:
+        return await _digest_facts(tx, call, policy, customer)
+    if notice not in LEGAL:
+        return await _alert_facts(tx, policy, customer, AlertId(UUID(about)))
     if notice is Notice.INVOICE_ISSUED:
         return await _invoice_facts(tx, policy, customer, InvoiceId(UUID(about)))
     attempt = await payments.find_attempt(tx, customer.id, AttemptId(UUID(about)))
     assert attempt is not None, "a payment notice names an attempt"
     return await _payment_facts(tx, call, policy, customer, attempt)
+
+
+async def _alert_facts(tx: Tx, policy: MailPolicy, customer: Customer, alert_id: AlertId) -> AlertFacts:
+    alert = await raising.find_alert(tx, customer.id, alert_id)
+    if alert is None:
+        raise AlertNotFound
+    return alert_facts(alert, merchant=policy.merchant, name=customer.name, zone=customer.zone)
+
+
+async def _digest_facts(tx: Tx, call: Call, policy: MailPolicy, customer: Customer) -> DigestFacts:
+    catalogue = await plans.load_catalogue(tx)
+    statuses: list[LimitStatus] = []
+    for subscription in await subscriptions.list_subscriptions(tx, customer.id):
+        if subscription.is_live:
+            counted = await usage.current_usage(tx, customer.id, subscription)
+            statuses += limits.limits_of(catalogue, subscription, counted)
+    now = await customers.business_now(tx, call, customer.id)
+    return digest_facts(statuses, merchant=policy.merchant, name=customer.name, day=_day(customer, now))
 
 
 async def _invoice_facts(tx: Tx, policy: MailPolicy, customer: Customer, invoice_id: InvoiceId) -> Facts:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
-from domain.alerts.email import Content
+from domain.alerts.notice import Content
 from domain.kernel.ids import CustomerId
 
 mail = sa.Table(

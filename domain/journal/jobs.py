@@ -7,7 +7,7 @@ pending job of that kind and key: staging it again changes nothing.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from domain.kernel.ids import AttemptId, CustomerId, InvoiceId, SubscriptionId
+from domain.kernel.ids import AlertId, AttemptId, CustomerId, InvoiceId, SubscriptionId
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,57 @@ class SendNotice(Job):
         return f"{self.customer_id}:{self.notice}:{self.about}"
 
 
+@dataclass(frozen=True, slots=True)
+class CheckThresholds(Job):
+    """Look whether a customer's usage has reached what is worth an alert. Staged by the recording of usage."""
+
+    kind = "check_thresholds"
+    customer_id: CustomerId
+
+    @property
+    def key(self) -> str:
+        """One waits for a customer, however many flushes count usage meanwhile."""
+        return str(self.customer_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RemindGrace(Job):
+    """Tell a customer how much is left of the grace of a soft limit. `alert_id` is the alert that began it."""
+
+    kind = "remind_grace"
+    customer_id: CustomerId
+    alert_id: AlertId
+
+    @property
+    def key(self) -> str:
+        """One at a time for a grace."""
+        return str(self.alert_id)
+
+
+@dataclass(frozen=True, slots=True)
+class SendDigest(Job):
+    """Mail a customer the week's usage, and wait for the next week."""
+
+    kind = "send_digest"
+    customer_id: CustomerId
+
+    @property
+    def key(self) -> str:
+        """One waits for a customer."""
+        return str(self.customer_id)
+
+
 KINDS: dict[str, type[Job]] = {
     job.kind: job
-    for job in (ClosePeriod, FinaliseInvoice, CollectInvoice, ProcessInboxEvent, PaymentSettled, SendNotice)
+    for job in (
+        ClosePeriod,
+        FinaliseInvoice,
+        CollectInvoice,
+        ProcessInboxEvent,
+        PaymentSettled,
+        SendNotice,
+        CheckThresholds,
+        RemindGrace,
+        SendDigest,
+    )
 }

@@ -26,6 +26,7 @@ AttemptId = NewType("AttemptId", UUID)
 EntryId = NewType("EntryId", UUID)
 KeyId = NewType("KeyId", UUID)
 JobId = NewType("JobId", UUID)
+AlertId = NewType("AlertId", UUID)
 
 # Rows that belong to no customer carry this id where customer-owned ones carry theirs.
 NOBODY = CustomerId(UUID(int=0))
@@ -54,6 +55,7 @@ PREFIXES = {
     "reservation": "rsv",
     "decision": "dec",
     "override": "lov",
+    "alert": "alr",
 }
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u.

@@ -12,7 +12,7 @@ import msgspec
 
 from domain.access.roles import Permission
 from domain.kernel.call import Call
-from domain.kernel.ids import NOBODY, CustomerId, IdMalformed, ProviderPriceId, decode
+from domain.kernel.ids import NOBODY, ClockId, CustomerId, IdMalformed, ProviderPriceId, decode
 from domain.plans.exact import Quantity
 from domain.plans.meter import Contribution, Meter, Operation, WrongValue, contribution
 from domain.plans.meter_definition import VOID
@@ -91,6 +91,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     unpriced: bool = False
     slow: tuple[Count, ...] = ()
     meters: MeterSet = _NOTHING
+    clock_id: ClockId | None = None
 
     @property
     def is_void(self) -> bool:
@@ -124,7 +125,8 @@ def resolve(envelope: Envelope, request: Request, customer: CustomerFacts | None
     identity = identity_of(envelope.event.customer, request.sender.source, envelope.event.id)
 
     def row(verdict: Verdict) -> Row:
-        return Row(request, envelope, customer.id, identity, verdict, occurred_at, now, kept=envelope.canonical)
+        parts = (request, envelope, customer.id, identity, verdict, occurred_at, now)
+        return Row(*parts, kept=envelope.canonical, clock_id=customer.clock_id)
 
     verdict = _known_before(envelope, request, occurred_at, now)
     if verdict is not None:
@@ -156,6 +158,7 @@ def resolve(envelope: Envelope, request: Request, customer: CustomerFacts | None
         counted.unpriced,
         counted.slow,
         _all_of(counted),
+        customer.clock_id,
     )
 
 

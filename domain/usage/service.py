@@ -33,6 +33,7 @@ __all__ = [
     "Recorder",
     "current_usage",
     "ensure_partitions",
+    "hold_usage",
     "hours_of",
     "list_events",
     "list_quarantined",
@@ -82,6 +83,14 @@ async def hours_of(
 ) -> Sequence[Hour]:
     """Return what segments counted hour by hour, at most HOURS_MAX, of all meters or of one."""
     return await totals_store.list_hours(tx, customer_id, segment_ids, meter_id=meter_id, limit=HOURS_MAX)
+
+
+async def hold_usage(tx: Tx, customer_id: CustomerId) -> None:
+    """Wait for flushes of a customer's usage that are under way, and hold new ones back until the transaction ends.
+
+    Keep it short: what follows reads in a transaction of its own.
+    """
+    await totals_store.hold_version(tx, customer_id)
 
 
 async def usage_version(tx: Tx, customer_id: CustomerId) -> int:

@@ -2,15 +2,18 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
+from uuid import UUID
 
 import msgspec
 import structlog
 
 from domain.db import Tx
 from domain.journal import service as journal
+from domain.journal.jobs import CheckThresholds
+from domain.journal.staging import service as staging
 from domain.kernel.call import Call
-from domain.kernel.ids import CustomerId, SubscriptionId
+from domain.kernel.ids import CustomerId, JobId, SubscriptionId
 from domain.usage.combination import ALL
 from domain.usage.correcting import service as correcting
 from domain.usage.correction import Chronicle, Toggle
@@ -40,6 +43,8 @@ from domain.usage.verdict import Reason, Status, Verdict, rejected
 
 _log = structlog.get_logger()
 _ID_BYTES = 16
+# Usage that follows within this time is looked at together.
+CHECK_AFTER = timedelta(seconds=1)
 _PLACE_BYTES = 32  # customer and segment
 
 
@@ -125,6 +130,7 @@ async def count(
     derive_totals(sums, slow)
     if judged.rows:
         await write(driver, sums, known)
+        await stage_checks(driver, judged.rows)
     if judged.books is not None and slow is not None:
         await readings.write(driver, judged.books, slow)
     sums.unpriced.extend(await _tell_operator(tx, driver, judged.rows))
@@ -148,6 +154,27 @@ async def write(driver: store.Driver, sums: Tally, known: Collection[bytes]) -> 
     await store.insert_dimension_sets(driver, unknown)
     sets = {**sums.sets, **sums.packs.sets}
     await insert_sets(driver, [each for each in sets.values() if each.id not in known])
+
+
+async def stage_checks(driver: store.Driver, rows: Iterable[Row]) -> None:
+    """Stage the look at thresholds for customers whose totals this transaction has moved: one statement.
+
+    Their versions are held by then, which `usage.service.hold_usage` relies on: a job that waits is not begun before
+    this transaction has ended.
+    """
+    checks = {
+        customer_id: staging.Staged(
+            customer_id=customer_id,
+            id=JobId(row.request.call.new_id() if row.request.call else UUID(bytes=row_id(row.now, row.identity))),
+            job=CheckThresholds(customer_id),
+            clock_id=row.clock_id,
+            run_at=row.now,
+            retry_at=row.request.received_at + CHECK_AFTER,
+            created_at=row.request.received_at,
+        )
+        for customer_id, row in {row.customer_id: row for row in rows}.items()
+    }
+    await staging.stage_missing(driver, list(checks.values()))
 
 
 async def _tell_operator(tx: Tx, driver: store.Driver, rows: Iterable[Row]) -> list[tuple[str, str]]:

@@ -216,6 +216,7 @@ async def _price(
     if costs:
         derive_totals(sums, None)
         await counting.write(driver, sums, ())
+        await counting.stage_checks(driver, [row for _, row in rows])
         await store.save_costs(driver, costs.values())
     return outcome
 

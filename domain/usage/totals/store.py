@@ -73,6 +73,12 @@ async def find_version(tx: db.Tx, customer_id: CustomerId) -> int:
     return await tx.value(statement) or 0
 
 
+async def hold_version(tx: db.Tx, customer_id: CustomerId) -> None:
+    """Wait for transactions that move the customer's totals, and keep others from moving them until this one ends."""
+    statement = sa.select(usage_version.c.version).where(usage_version.c.customer_id == customer_id)
+    await tx.execute(statement.with_for_update(read=True))
+
+
 class Totals(NamedTuple):
     """Running totals of one moment, by meter. `is_measured`: the product has meters that are no counters."""
 

@@ -20,6 +20,7 @@ from strawberry.types.base import StrawberryObjectDefinition
 from api.graphql.permissions import PERMISSION, SIGNED_IN
 from api.graphql.schema import schema
 from domain.access.roles import CUSTOMER_KEY_SCOPES, KEY_SCOPES
+from domain.alerts.raising.store import insert_alert
 from domain.contracts import service as contracts
 from domain.customers import service as customers
 from domain.db import Database
@@ -28,6 +29,7 @@ from domain.kernel.call import Call, Environment
 from domain.kernel.ids import CustomerId, encode
 from domain.limits.request import Wanted
 from domain.subscriptions.schedule import Interval
+from domain.subscriptions.subscription import Subscription
 from domain.usage import service as usage
 from tests import make
 from tests.api.graphql.site import Site, open_server
@@ -184,6 +186,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "testClock": {"id": "clock"},
     "usageChanged": {"customerId": "customer"},
     "invoiceChanged": {"customerId": "customer"},
+    "alertRaised": {"customerId": "customer"},
     "customers": {},
 }
 # The input of each mutation, made for a target and a number that no other call has.
@@ -236,6 +239,8 @@ INPUTS: dict[str, Any] = {
     },
     "retryJob": lambda t, _: {"id": t["job"]},
     "createTestClock": lambda _, n: {"name": f"c{n}", "nowAt": "2026-01-31T00:00:00Z"},
+    "markAlertRead": lambda t, _: {"id": t["alert"]},
+    "changeAlertPreference": lambda t, n: {"customerId": t["customer"], "thresholds": [n % 1_000 + 1]},
     "advanceTestClock": lambda t, _: {"clockId": t["clock"], "to": "2026-01-31T00:00:00Z"},
 }
 # About no customer in particular: whether it is shown depends on the permission and on these.
@@ -356,8 +361,17 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "clock": encode("clock", world.clock_id),
         "job": encode("job", made.id),
         "key": await _victim(server, environment),
+        "alert": await _alert(server, started),
     }
-    marks = (ids["customer"], ids["subscription"], ids["invoice"], ids["quarantined"], ids["decision"], call.id)
+    marks = (
+        ids["customer"],
+        ids["subscription"],
+        ids["invoice"],
+        ids["quarantined"],
+        ids["decision"],
+        ids["alert"],
+        call.id,
+    )
     own_words = (f"{name} Personal", f"{name}@personal", f"odd-{name}", f"external-{name}")
     return Target(made.id, environment, ids, (*marks, *own_words))
 
@@ -375,6 +389,14 @@ async def _ask(server: Site, wanted: Wanted, reporter: Call) -> dict[str, Any]:
         "reservation": held.reservation.name.text,
         "decision": encode("decision", refused.decision),
     }
+
+
+async def _alert(server: Site, subscription: Subscription) -> str:
+    """Raise an alert."""
+    new = make.alert(subscription.customer_id, subscription.id)
+    async with server.runtime.db.transaction() as tx:
+        assert await insert_alert(tx, new)
+    return encode("alert", new.id)
 
 
 async def _victim(server: Site, environment: Environment) -> str:

@@ -24,14 +24,24 @@ _READS = {
     "invoice:read",
     "payment:read",
     "limit:read",
+    "alert:read",
 }
 _EXPECTED = {
-    ("member", "owner"): _READS | {"subscription:write", "payment:write", "audit:read"},
-    ("member", "billing_admin"): _READS | {"subscription:write", "payment:write", "audit:read"},
+    ("member", "owner"): _READS | {"subscription:write", "payment:write", "audit:read", "alert:write"},
+    ("member", "billing_admin"): _READS | {"subscription:write", "payment:write", "audit:read", "alert:write"},
     ("member", "viewer"): _READS,
     ("staff", "admin"): _READS
     | {"customer:write", "subscription:write", "payment:write", "key:read", "key:write", "clock:read", "clock:write"}
-    | {"audit:read", "job:read", "job:write", "ledger:read", "price:write", "event:write", "limit:write"},
+    | {
+        "audit:read",
+        "job:read",
+        "job:write",
+        "ledger:read",
+        "price:write",
+        "event:write",
+        "limit:write",
+        "alert:write",
+    },
     ("staff", "finance"): _READS
     | {
         "subscription:write",
@@ -45,7 +55,7 @@ _EXPECTED = {
         "limit:write",
     },
     ("staff", "support"): _READS
-    | {"customer:write", "subscription:write", "clock:read", "clock:write", "key:read", "job:read"},
+    | {"customer:write", "subscription:write", "clock:read", "clock:write", "key:read", "job:read", "alert:write"},
     ("staff", "viewer"): _READS | {"clock:read"},
 }
 

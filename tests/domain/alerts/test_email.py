@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from domain.alerts.email import Content, Facts, Notice, ShownLine, message_id, render
+from domain.alerts.email import AlertFacts, DigestFacts, Facts, ShownLine, message_id, render
+from domain.alerts.notice import LEGAL, Content, Notice
 from domain.kernel.ids import CustomerId
 from tests import make
 
@@ -18,6 +19,20 @@ _FACTS = Facts(
     method="Visa ending in 4242",
     advice="The account did not have enough funds.",
 )
+_ALERT = AlertFacts(
+    merchant="Tools & Co",
+    name="Ada <b>",
+    what="Calls to Gemini <i> a month",
+    step="80",
+    used="80 calls",
+    limit="100 calls",
+    percent="80%",
+    due="28 Feb 2026, 09:30 UTC",
+    left="6 hours of tolerance left",
+    advice="You can go on until the limit is reached.",
+    upgrade="basic",
+)
+_WEEK = DigestFacts("Tools & Co", "Ada <b>", "2 Feb 2026", (ShownLine("Calls <i>", "80 of 100 calls (80%)"),))
 
 
 def test_an_invoice_is_told_with_its_lines() -> None:
@@ -60,7 +75,8 @@ def test_a_failed_payment_is_told_with_advice() -> None:
 
 @pytest.mark.parametrize("notice", list(Notice))
 def test_html_is_escaped_and_text_is_not(notice: Notice) -> None:
-    mail = render(notice, _FACTS, "ada@example.com")
+    facts = {Notice.WEEKLY_DIGEST: _WEEK}.get(notice) or (_FACTS if notice in LEGAL else _ALERT)
+    mail = render(notice, facts, "ada@example.com")
     assert "Hello Ada &lt;b&gt;," in mail.html
     assert "<b>" not in mail.html
     assert "<i>" not in mail.html
@@ -96,3 +112,35 @@ def test_a_message_id_is_the_same_for_the_same_mail_only() -> None:
     assert first != message_id(customer_id, "invoice_issued", "2", "billing@example.com")
     assert first.endswith("@example.com>")
     assert first.startswith("<")
+
+
+def test_a_threshold_is_told_with_advice_and_a_larger_plan() -> None:
+    mail = render(Notice.LIMIT_THRESHOLD, _ALERT, "ada@example.com")
+    assert mail.subject == "80% of your limit is used: Calls to Gemini <i> a month"
+    assert "you have used 80 calls of 100 calls (80%): Calls to Gemini <i> a month." in mail.text
+    for part in (mail.text, mail.html):
+        assert "You can go on until the limit is reached." in part
+        assert "You can upgrade at any time" in part
+        assert "unsubscribe from this kind of mail" in part
+
+
+def test_the_largest_plan_is_not_told_to_upgrade() -> None:
+    mail = render(Notice.LIMIT_THRESHOLD, dataclasses.replace(_ALERT, upgrade=""), "ada@example.com")
+    for part in (mail.text, mail.html):
+        assert "Please write to us if you need more." in part
+        assert "You can upgrade" not in part
+
+
+def test_a_forecast_tells_when_and_a_countdown_how_long() -> None:
+    forecast = render(Notice.LIMIT_FORECAST, _ALERT, "ada@example.com")
+    assert forecast.subject == "Your limit will be reached on 28 Feb 2026, 09:30 UTC: Calls to Gemini <i> a month"
+    countdown = render(Notice.GRACE_COUNTDOWN, _ALERT, "ada@example.com")
+    assert countdown.subject == "You are over your limit, 6 hours of tolerance left: Calls to Gemini <i> a month"
+    assert "The tolerance ends on 28 Feb 2026, 09:30 UTC: 6 hours of tolerance left." in countdown.text
+
+
+def test_the_digest_has_a_line_for_each_limit_and_says_so_where_there_is_none() -> None:
+    assert "  Calls <i>: 80 of 100 calls (80%)\n" in render(Notice.WEEKLY_DIGEST, _WEEK, "ada@example.com").text
+    empty = render(Notice.WEEKLY_DIGEST, dataclasses.replace(_WEEK, lines=()), "ada@example.com")
+    assert "nothing is limited at the moment" in empty.text
+    assert "nothing is limited at the moment" in empty.html

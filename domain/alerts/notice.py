@@ -1,0 +1,40 @@
+"""The kinds of mail, and a mail as it is stored. What it says is in `email.py`, which needs the templates."""
+
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Notice(StrEnum):
+    """The kinds of mail."""
+
+    INVOICE_ISSUED = "invoice_issued"
+    PAYMENT_RECEIVED = "payment_received"
+    PAYMENT_FAILED = "payment_failed"
+    LIMIT_THRESHOLD = "limit_threshold"
+    LIMIT_FORECAST = "limit_forecast"
+    GRACE_COUNTDOWN = "grace_countdown"
+    WEEKLY_DIGEST = "weekly_digest"
+
+
+# What is owed and paid must be told; a customer can unsubscribe from all other kinds.
+LEGAL = frozenset((Notice.INVOICE_ISSUED, Notice.PAYMENT_RECEIVED, Notice.PAYMENT_FAILED))
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A rendered mail and its recipient: personal as a whole, stored sealed."""
+
+    recipient: str = field(repr=False)
+    subject: str = field(repr=False)
+    text: str = field(repr=False)
+    html: str = field(repr=False)
+
+    def to_bytes(self) -> bytes:
+        """Write it for sealing."""
+        return json.dumps([self.recipient, self.subject, self.text, self.html]).encode()
+
+    @classmethod
+    def from_bytes(cls, written: bytes) -> "Content":
+        """Read what `to_bytes` wrote."""
+        return cls(*json.loads(written))

@@ -1,0 +1,1 @@
+"""Alerts about limits: raised once, listed, read, counted down."""

@@ -1,0 +1,1 @@
+"""Jobs staged many at a time, and jobs of which one waits while another runs."""

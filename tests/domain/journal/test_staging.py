@@ -1,0 +1,129 @@
+"""Jobs of which one waits while another runs, and the look at thresholds that every flush of usage stages."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from domain.db import Database, Vault
+from domain.journal import jobs, service, store
+from domain.journal.staging import service as staging
+from domain.journal.staging.service import Staged
+from domain.kernel.ids import CustomerId, JobId
+from domain.usage.counting.store import raise_versions
+from domain.usage.service import hold_usage
+from tests import make
+from tests.domain.usage.world import World, open_world
+from tests.domain.usage.world import event as usage_event
+
+_ADA, _BOB = CustomerId(make.new_id()), CustomerId(make.new_id())
+_ROUNDS_MAX = 500
+
+
+@pytest.fixture
+async def world(db: Database) -> AsyncIterator[World]:
+    """Stand on a seeded database with a running recorder."""
+    async with open_world(db) as opened:
+        yield opened
+
+
+def _staged(customer_id: CustomerId) -> Staged:
+    call = make.call()
+    job = jobs.CheckThresholds(customer_id)
+    return Staged(customer_id, JobId(call.new_id()), job, None, call.at, call.at, call.at)
+
+
+async def _pending(db: Database) -> list[tuple[CustomerId, str | None]]:
+    async with db.transaction() as tx:
+        statement = sa.select(store.outbox_job.c.customer_id, store.outbox_job.c.key).where(
+            store.outbox_job.c.state == "pending", store.outbox_job.c.kind == "check_thresholds"
+        )
+        return [(row.customer_id, row.key) for row in await tx.rows(statement.order_by(store.outbox_job.c.id))]
+
+
+async def test_many_are_staged_but_for_those_that_wait(db: Database) -> None:
+    async with db.transaction() as tx:
+        driver = await tx.raw()
+        await staging.stage_missing(driver, [_staged(_ADA)])
+        await staging.stage_missing(driver, [_staged(_ADA), _staged(_BOB)])
+        await staging.stage_missing(driver, [])
+    assert await _pending(db) == [(_ADA, str(_ADA)), (_BOB, str(_BOB))]
+    call = make.call()
+    async with db.transaction() as tx:
+        found = await store.claim_due_jobs(tx, clock_id=None, now=call.at, at=call.at, until=call.at, limit=10)
+    assert [service.read_job(each) for each in found] == [jobs.CheckThresholds(_ADA), jobs.CheckThresholds(_BOB)]
+
+
+async def test_one_that_has_begun_lets_the_next_one_wait_and_leaves_no_row(db: Database) -> None:
+    call = make.call()
+    async with db.transaction() as tx:
+        await staging.stage_missing(await tx.raw(), [_staged(_ADA)])
+        [running] = await store.claim_due_jobs(tx, clock_id=None, now=call.at, at=call.at, until=call.at, limit=10)
+        await staging.begin(tx, running)
+        for _ in range(2):
+            await staging.stage_missing(await tx.raw(), [_staged(_ADA)])
+    assert await _pending(db) == [(_ADA, None), (_ADA, str(_ADA))]
+    async with db.transaction() as tx:
+        await staging.drop(tx, running)
+        assert await store.find_job(tx, running.id) is None
+    assert await _pending(db) == [(_ADA, str(_ADA))]
+
+
+async def test_usage_stages_one_look_for_each_customer_however_often_it_comes(world: World) -> None:
+    people = [await world.customer() for _ in range(3)]
+    for each in people:
+        await world.subscribe(each)
+    for number in range(2):
+        for each in people:
+            [verdict] = await world.record(usage_event(each, f"e{number}"))
+            assert verdict.status == "counted"
+    assert sorted(await _pending(world.db)) == sorted((each.id, str(each.id)) for each in people)
+
+
+async def test_a_flush_costs_one_statement_more_for_any_number_of_customers(database_url: str, vault: Vault) -> None:
+    statements: list[str] = []
+    watched = Database(database_url, vault, pool_size=3)
+
+    def note(connection: Any, _: Any) -> None:
+        connection.driver_connection.add_query_logger(lambda record: statements.append(record.query))
+
+    event.listen(watched._engine.sync_engine, "connect", note)
+    async with open_world(watched) as world:
+        people = [await world.customer() for _ in range(3)]
+        for each in people:
+            await world.subscribe(each)
+        for number in range(2):
+            statements.clear()
+            await world.record(*(usage_event(each, f"e{number}") for each in people))
+            assert len([each for each in statements if "outbox_job" in each]) == 1
+    await watched.close()
+
+
+async def test_a_look_waits_for_the_flush_that_found_it_waiting(db: Database) -> None:
+    async with db.transaction() as tx:
+        await raise_versions(await tx.raw(), [_ADA])
+        await staging.stage_missing(await tx.raw(), [_staged(_ADA)])
+
+    async def begin() -> None:
+        async with db.transaction() as tx:
+            await hold_usage(tx, _ADA)
+
+    async with db.transaction() as flush:
+        driver = await flush.raw()
+        await raise_versions(driver, [_ADA])
+        await staging.stage_missing(driver, [_staged(_ADA)])
+        looking = asyncio.create_task(begin())
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        for _ in range(_ROUNDS_MAX):
+            async with db.transaction() as other:
+                if await other.value(sa.text(waits)):
+                    break
+            await asyncio.sleep(0.01)
+        assert not looking.done()
+    await looking
+    # Those that raise versions afterwards are not kept out.
+    async with db.transaction() as tx:
+        await raise_versions(await tx.raw(), [_ADA])
