@@ -1,5 +1,7 @@
 """What one API process holds, whatever way a request comes in."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from api.auth import Authenticator
@@ -10,6 +12,7 @@ from domain.usage.recording.service import Recorder
 
 SOCKETS_MAX = 5_000
 REREAD_S = 10.0
+SEND_WITHIN_S = 20.0
 
 
 @dataclass(slots=True)
@@ -17,7 +20,8 @@ class Serving:
     """One API process: the runtime and what only serving needs.
 
     `sockets` counts those that are open, `inflow` the bytes of bodies with usage events. A watched customer's rows are
-    looked at every `reread_s` seconds, and sooner after a wake-up.
+    looked at every `reread_s` seconds, and sooner after a wake-up; so are the rights of whoever watches. A socket that
+    does not take a message within `send_within_s` is closed. `pause` waits between two frames.
     """
 
     runtime: Runtime
@@ -27,6 +31,8 @@ class Serving:
     sockets: int = 0
     sockets_max: int = SOCKETS_MAX
     reread_s: float = REREAD_S
+    send_within_s: float = SEND_WITHIN_S
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     inflow: Inflow = field(default_factory=Inflow)
 
     @property

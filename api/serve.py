@@ -45,6 +45,8 @@ def serve() -> None:
         http="httptools",
         ws="websockets-sansio",
         ws_max_size=SOCKET_MESSAGE_BYTES_MAX,
+        # A frame is encoded once for all sockets; compressed, it would be worked on anew for each.
+        ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -30,6 +30,7 @@ class Context:
     principal: Principal | None = None
     connection_params: dict[str, Any] | None = None
     nodes: int = 0
+    is_shared: bool = False
     _credential: str | None = field(default=None, repr=False)
     _call: Call | None = field(default=None, repr=False)
     _loaders: Loaders | None = field(default=None, repr=False)
@@ -67,9 +68,18 @@ class Context:
         await self.check_credential()
 
     async def check_credential(self) -> None:
-        """Look at the credential again: one that is expired or revoked by now is refused. Raises as `sign_in`."""
+        """Look at the credential again: one that is expired or revoked by now is refused.
+
+        A shared execution has none of its own. Raises as `sign_in`.
+        """
+        if self.is_shared:
+            return
         authenticator = self.serving.authenticator
         self.principal = await authenticator.authenticate(self._credential, self.runtime.now())
+
+    def for_everyone(self) -> "Context":
+        """Return a context of an execution that sockets with the same rights share; each looks after its own rights."""
+        return Context(self.serving, self.principal, connection_params={}, is_shared=True)
 
     def spend(self, nodes: int) -> None:
         """Count nodes that the present operation loads. Raises QueryTooLarge."""

@@ -20,7 +20,8 @@ from api.graphql.context import Context
 from api.graphql.fields import coded, watching
 from api.graphql.invoices import Invoice, invoice_of
 from api.graphql.permissions import guarded_type
-from api.graphql.usage import Usage, read_usage
+from api.graphql.scalars import BigInt
+from api.graphql.usage import Usage, UsageChange, changes_between, read_usage, standing_of
 from api.problems import PASSING_FAULTS, DatabaseUnreachable
 from domain.access.roles import Permission
 from domain.alerts import alert as alerts
@@ -44,6 +45,11 @@ class UsageFrame:
 
     sequence: int = strawberry.field(description="1, 2, 3 … in this operation, without gaps.")
     usage: Usage = strawberry.field(description="All of it, not only what moved.")
+    since: BigInt | None = strawberry.field(
+        description="The usage version that `changes` start from: that of the frame before. Null for a snapshot: the "
+        "first frame, and one after states that were skipped because the socket was busy."
+    )
+    changes: list[UsageChange] = strawberry.field(description="What moved since then; empty for a snapshot.")
 
 
 @guarded_type(Permission.INVOICE_READ, "An invoice as it stands. The first frames are the newest ones, oldest first.")
@@ -54,7 +60,7 @@ class InvoiceFrame:
     invoice: Invoice = strawberry.field(description="All of it.")
 
 
-@guarded_type(Permission.ALERT_READ, "An alert. The first frames are those not read among the newest, oldest first.")
+@guarded_type(Permission.ALERT_READ, "An alert. The first frames are the newest ones, oldest first.")
 class AlertFrame:
     """A frame of alertRaised."""
 
@@ -78,18 +84,24 @@ class _Watch:
         async with self.context.runtime.db.transaction() as tx:
             await customers.load_customer(tx, call, self.customer_id)
 
-    async def states(self, read: Callable[[], Awaitable[T]]) -> AsyncGenerator[T, None]:
-        """Yield what is read, whenever it differs from what was yielded before."""
-        before: T | None = None
+    async def states(
+        self, read: Callable[[], Awaitable[T]], compared: Callable[[T], object] = lambda state: state
+    ) -> AsyncGenerator[T, None]:
+        """Yield what is read, whenever what is compared of it differs from what was yielded before.
+
+        The first change after a pause is read at once; those that follow within FRAME_GAP_S are one.
+        """
+        before: object = None
         async with self.context.runtime.wakeups.watch(self.customer_id) as moved:
             while True:
                 moved.clear()
                 await self.check()
                 state = await read()
-                if state != before:
-                    before = state
+                standing = compared(state)
+                if standing != before:
+                    before = standing
                     yield state
-                    await asyncio.sleep(FRAME_GAP_S)
+                    await self.context.serving.pause(FRAME_GAP_S)
                 try:
                     await asyncio.wait_for(moved.wait(), self.context.serving.reread_s)
                 except TimeoutError:
@@ -98,11 +110,18 @@ class _Watch:
 
 async def _usage_frames(context: Context, customer_id: strawberry.ID) -> AsyncGenerator[UsageFrame, None]:
     watch = _Watch(context, ids.customer_id(customer_id), Permission.USAGE_READ)
-    sequence = 0
-    async with aclosing(watch.states(lambda: read_usage(context, watch.customer_id))) as states:
-        async for usage in states:
+    sequence, before = 0, None
+    states = watch.states(lambda: read_usage(context, watch.customer_id), standing_of)
+    async with aclosing(states) as found:
+        async for usage in found:
             sequence += 1
-            yield UsageFrame(sequence=sequence, usage=usage)
+            yield UsageFrame(
+                sequence=sequence,
+                usage=usage,
+                since=before.version if before else None,
+                changes=changes_between(before, usage) if before else [],
+            )
+            before = usage
 
 
 async def _invoice_frames(context: Context, customer_id: strawberry.ID) -> AsyncGenerator[InvoiceFrame, None]:
@@ -135,15 +154,12 @@ async def _alert_frames(context: Context, customer_id: strawberry.ID) -> AsyncGe
         return newest[::-1]
 
     async with aclosing(watch.states(read)) as states:
-        is_first = True
         async for state in states:
             new = [each for each in state if each.id not in seen]
             seen = {each.id for each in state}
             for each in new:
-                if not is_first or each.read_at is None:
-                    sequence += 1
-                    yield AlertFrame(sequence=sequence, alert=alert_of(each))
-            is_first = False
+                sequence += 1
+                yield AlertFrame(sequence=sequence, alert=alert_of(each))
 
 
 async def _with_codes(frames: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
@@ -185,7 +201,7 @@ class Live:
 
     @watching(
         Permission.ALERT_READ,
-        "A customer's alerts: those not read among the 50 newest at once, then each that is raised.",
+        "A customer's alerts: the 50 newest at once, read or not, then each that is raised.",
     )
     async def alert_raised(self, info: Info[Context, None], customer_id: WatchedId) -> AsyncGenerator[AlertFrame, None]:
         """Watch one customer's alerts."""

@@ -1,8 +1,11 @@
 """What a customer has used, what it costs by the price list, and where the limits are."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal, localcontext
+from fractions import Fraction
+from math import floor
 from typing import Annotated
 
 import strawberry
@@ -18,8 +21,10 @@ from api.graphql.scalars import BigInt, Cost, Json, exact
 from api.graphql.subscriptions import Period
 from domain.access.roles import Permission
 from domain.customers import service as customers
+from domain.kernel import period as billing
 from domain.kernel.ids import CustomerId, MeterId
 from domain.limits import service as limits
+from domain.limits.projection import projected, reaches_at
 from domain.limits.status import LimitState, LimitStatus
 from domain.plans.exact import EXACT
 from domain.plans.plan import Catalogue
@@ -28,6 +33,8 @@ from domain.subscriptions import service as subscriptions
 from domain.subscriptions.subscription import Subscription
 from domain.usage import reading as readings
 from domain.usage import service
+
+PROJECTED_DIGITS = 6
 
 name_enum(
     LimitState,
@@ -81,6 +88,14 @@ class Limit:
     state: LimitState = strawberry.field(description="Where usage stands.")
     unit: str = strawberry.field(description="What is counted; a currency for a cost cap, in major units.")
     resets_at: datetime | None = strawberry.field(description="When a counter starts anew; null for a level.")
+    projected: Decimal | None = strawberry.field(
+        description="What `used` will have come to at the end of the period at the present rate, cut after six digits; "
+        "null in the period's first 24 hours and for a level."
+    )
+    reaches_at: datetime | None = strawberry.field(
+        description="When the limit will be reached at the present rate; null where it is reached or the period ends "
+        "first."
+    )
 
 
 @guarded_type(Permission.USAGE_READ, "Usage of one subscription in its present usage period.")
@@ -92,6 +107,10 @@ class SubscriptionUsage:
     plan: str = strawberry.field(description="The plan's key.")
     period: Period = strawberry.field(description="The usage period.")
     cost: Cost | None = strawberry.field(description="What it costs by the provider price list; null without one.")
+    projected_cost: Cost | None = strawberry.field(
+        description="What it will have cost at the end of the period at the present rate, cut after six digits; null "
+        "in the period's first 24 hours, and without a price list."
+    )
     meters: list[MeterUsage] = strawberry.field(description="Meters that counted anything, by key.")
     limits: list[Limit] = strawberry.field(description="The plan's limits, in its order.")
 
@@ -107,6 +126,52 @@ class Usage:
     subscriptions: list[SubscriptionUsage] = strawberry.field(description="One for each live subscription.")
 
 
+@guarded_type(Permission.USAGE_READ, "What moved of one meter between two frames.")
+class UsageChange:
+    """A change."""
+
+    subscription_id: strawberry.ID = strawberry.field(description="`sub_…`")
+    key: str = strawberry.field(description="The meter's key.")
+    by: Decimal = strawberry.field(
+        description="How much it moved, in the meter's unit, exact; below zero for a correction or a level that fell."
+    )
+    quantity: Decimal = strawberry.field(description="What it shows now, in the meter's unit, exact.")
+
+
+def changes_between(before: Usage, after: Usage) -> list[UsageChange]:
+    """Return what moved, meter by meter. A new period, and a new subscription, begin at 0."""
+    known = {
+        (each.subscription_id, each.period.start, meter.key): meter.quantity
+        for each in before.subscriptions
+        for meter in each.meters
+    }
+    found = []
+    for each in after.subscriptions:
+        for meter in each.meters:
+            was = known.get((each.subscription_id, each.period.start, meter.key), Decimal(0))
+            if meter.quantity != was:
+                by = exact(EXACT.subtract(meter.quantity, was))
+                found.append(
+                    UsageChange(subscription_id=each.subscription_id, key=meter.key, by=by, quantity=meter.quantity)
+                )
+    return found
+
+
+def standing_of(usage: Usage) -> Usage:
+    """Leave out what changes by itself as time passes: projections."""
+    return replace(
+        usage,
+        subscriptions=[
+            replace(
+                each,
+                projected_cost=None,
+                limits=[replace(limit, projected=None, reaches_at=None) for limit in each.limits],
+            )
+            for each in usage.subscriptions
+        ],
+    )
+
+
 def _meter_usage_of(catalogue: Catalogue, value: readings.MeterUsage) -> MeterUsage:
     combinations = sorted(value.combinations, key=lambda one: (-one.quantity, sorted(one.dimensions.items())))
     return MeterUsage(
@@ -120,8 +185,18 @@ def _meter_usage_of(catalogue: Catalogue, value: readings.MeterUsage) -> MeterUs
     )
 
 
-def limit_of(value: LimitStatus) -> Limit:
-    """Wrap where usage stands against a limit."""
+def _cut(value: Fraction | None) -> Decimal | None:
+    """Cut a projection after six digits."""
+    return None if value is None else exact(Decimal(floor(value * 10**PROJECTED_DIGITS)).scaleb(-PROJECTED_DIGITS))
+
+
+def limit_of(value: LimitStatus, heading: tuple[billing.Period, datetime] | None = None) -> Limit:
+    """Wrap where usage stands against a limit; with the running period and the present, also where it is heading.
+
+    A level carries over and is not projected.
+    """
+    used = Fraction(value.used)
+    limit = None if value.limit is None else Fraction(value.limit)
     return Limit(
         key=value.key,
         description=value.description,
@@ -132,6 +207,8 @@ def limit_of(value: LimitStatus) -> Limit:
         state=value.state,
         unit=value.unit,
         resets_at=value.resets_at,
+        projected=_cut(projected(used, *heading)) if heading and value.resets_at else None,
+        reaches_at=reaches_at(used, limit, *heading) if heading and value.resets_at else None,
     )
 
 
@@ -144,21 +221,33 @@ def _cost_of(catalogue: Catalogue, subscription: Subscription, usage: readings.U
     return Cost(amount=exact(amount), currency=LIST_CURRENCY)
 
 
+def _projected_cost_of(cost: Cost | None, period: billing.Period, now: datetime) -> Cost | None:
+    amount = None if cost is None else _cut(projected(Fraction(cost.amount), period, now))
+    return Cost(amount=amount, currency=LIST_CURRENCY) if amount is not None else None
+
+
 def _subscription_usage_of(
-    catalogue: Catalogue, subscription: Subscription, usage: readings.Usage, statuses: Sequence[LimitStatus]
+    catalogue: Catalogue,
+    subscription: Subscription,
+    usage: readings.Usage,
+    statuses: Sequence[LimitStatus],
+    *,
+    now: datetime,
 ) -> SubscriptionUsage:
+    cost = _cost_of(catalogue, subscription, usage)
     return SubscriptionUsage(
         subscription_id=ids.id_of("subscription", subscription.id),
         product=catalogue.product_by_id(subscription.product_id).key,
         plan=catalogue.plan_of_version(subscription.plan_version_id).key,
         period=Period(start=usage.period.start, end=usage.period.end),
-        cost=_cost_of(catalogue, subscription, usage),
+        cost=cost,
+        projected_cost=_projected_cost_of(cost, usage.period, now),
         meters=[
             _meter_usage_of(catalogue, usage.meters[meter.id])
             for meter in catalogue.meters_of(subscription.product_id)
             if meter.id in usage.meters
         ],
-        limits=[limit_of(status) for status in statuses],
+        limits=[limit_of(status, (usage.period, now)) for status in statuses],
     )
 
 
@@ -166,16 +255,15 @@ async def read_usage(context: Context, customer_id: CustomerId) -> Usage:
     """Read one customer's usage, cost and limits in one transaction. Raises CustomerNotFound."""
     catalogue = await context.runtime.catalogue()
     async with context.runtime.db.transaction() as tx:
-        await customers.load_customer(tx, context.call, customer_id)
+        now = await customers.business_now(tx, context.call, customer_id)
         version = await service.usage_version(tx, customer_id)
         parts = []
         for subscription in await subscriptions.list_subscriptions(tx, customer_id):
             if subscription.is_live:
                 usage = await service.current_usage(tx, customer_id, subscription)
-                now = await customers.business_now(tx, context.call, customer_id)
                 own = await limits.overrides_in_force(tx, customer_id, subscription.product_id, now)
                 statuses = limits.limits_of(catalogue, subscription, usage, own)
-                parts.append(_subscription_usage_of(catalogue, subscription, usage, statuses))
+                parts.append(_subscription_usage_of(catalogue, subscription, usage, statuses, now=now))
     return Usage(customer_id=ids.id_of("customer", customer_id), version=BigInt(version), subscriptions=parts)
 
 

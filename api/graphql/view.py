@@ -4,6 +4,8 @@ The library's own view answers 500 to malformed bodies, closes a whole socket on
 protocols; hence an endpoint of our own for HTTP and a small subclass for sockets.
 """
 
+import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, cast
@@ -13,13 +15,14 @@ import structlog
 from graphql import GraphQLError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 from strawberry import Schema
-from strawberry.asgi import GraphQL
+from strawberry.asgi import ASGIWebSocketAdapter, GraphQL
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.extensions.mask_errors import MaskErrors
+from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
-from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message, SubscribeMessage
 from strawberry.types import ExecutionContext
 from strawberry.types.unset import UNSET, UnsetType
@@ -29,7 +32,9 @@ from api.bodies import read_body
 from api.context import Serving
 from api.graphql.context import Context
 from api.graphql.documents import INVALID, DocumentRefusedError, check_operation
+from api.graphql.feeds import Feeds
 from api.graphql.fields import coded
+from api.graphql.sharing import share, shared_shape
 from api.problems import CRASH_CODE, CRASH_MESSAGE, PASSING_FAULTS, DatabaseUnreachable, problem_response
 from domain.kernel.errors import DomainError, Kind
 
@@ -183,8 +188,87 @@ def _answer(request: Request, body: dict[str, Any]) -> Response:
     return Response(_encoder.encode(body), status, media_type=_SPEC_TYPE if modern else _JSON_TYPE)
 
 
+@dataclass(frozen=True, slots=True)
+class _Outlet:
+    """Where messages of one operation go: nowhere once it has ended."""
+
+    handler: "SocketHandler"
+    operation: Operation[Context, None]
+
+    async def send_text(self, text: str) -> None:
+        """Send an encoded message."""
+        if not self.operation.completed:
+            await self.handler.send_text(text)
+
+    async def complete(self) -> None:
+        """Say that the operation has ended."""
+        await self.operation.send_operation_message({"id": self.operation.id, "type": "complete"})
+
+
 class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
-    """The library's handler, but a bad document ends its operation only, and rights are looked at each time."""
+    """The library's handler, but a bad document ends its operation only, and rights are looked at each time.
+
+    Operations that watch the same thing share an execution, and a socket that takes nothing is closed.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._main: asyncio.Task[Any] | None = None
+        self._is_stuck = False
+
+    async def handle(self) -> None:
+        """Serve the socket until it is closed, or takes nothing any more."""
+        self._main = asyncio.current_task()
+        assert self._main is not None, "a socket is served by a task"
+        try:
+            await super().handle()
+        except asyncio.CancelledError:
+            if not self._is_stuck:
+                raise
+            self._main.uncancel()
+
+    async def send_message(self, message: Message) -> None:
+        """Send a message of the protocol."""
+        await self.send_text(cast("SocketView", self.view).encode_json(message))
+
+    async def send_text(self, text: str) -> None:
+        """Send an encoded message. A socket that does not take it in time is done with: what it holds is let go."""
+        try:
+            async with asyncio.timeout(self.context.serving.send_within_s):
+                await cast("ASGIWebSocketAdapter", self.websocket).ws.send_text(text)
+        except TimeoutError:
+            self._give_up()
+            raise WebSocketDisconnected from None
+        except WebSocketDisconnect as gone:
+            raise WebSocketDisconnected from gone
+
+    def _give_up(self) -> None:
+        """End the serving of a socket to which not even a close frame can be written."""
+        if not self._is_stuck and self._main is not None:
+            self._is_stuck = True
+            _log.warning("socket_stuck")
+            self._main.cancel()
+
+    async def run_operation(self, operation: Operation[Context, None]) -> None:
+        """Run an operation, together with others of its kind where that is possible."""
+        shape = shared_shape(cast("Schema", self.schema), operation)
+        try:
+            if shape is None:
+                await super().run_operation(operation)
+            else:
+                await share(
+                    cast("SocketView", self.view).feeds,
+                    cast("Schema", self.schema),
+                    self.context,
+                    operation,
+                    shape=shape,
+                    outlet=_Outlet(self, operation),
+                )
+        except WebSocketDisconnected:
+            return
+        finally:
+            if shape is not None and self.operations.get(operation.id) is operation:
+                self.forget_id(operation.id)
 
     async def handle_message(self, message: Message) -> None:
         """Handle a message, or close with 4400 where it is none of the protocol's."""
@@ -250,6 +334,7 @@ class SocketView(GraphQL[Context, None]):
             max_subscriptions_per_connection=OPERATIONS_PER_SOCKET_MAX,
             allowed_origins=("*",),  # HostCheck has looked at the origin
         )
+        self.feeds = Feeds()
         self._serving: Serving | None = None
 
     def serve(self, serving: Serving) -> None:

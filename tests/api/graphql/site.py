@@ -134,7 +134,12 @@ async def open_server(db: Database) -> AsyncIterator[Site]:
         app = create_app(settings, _opener(replace(runtime, settings=settings)))
         server = uvicorn.Server(
             uvicorn.Config(
-                app, http="httptools", ws="websockets-sansio", ws_max_size=SOCKET_MESSAGE_BYTES_MAX, log_config=None
+                app,
+                http="httptools",
+                ws="websockets-sansio",
+                ws_max_size=SOCKET_MESSAGE_BYTES_MAX,
+                ws_per_message_deflate=False,
+                log_config=None,
             )
         )
         task = create_task(server.serve([listener]))

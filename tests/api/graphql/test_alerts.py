@@ -79,9 +79,7 @@ async def test_alerts_are_listed_newest_first_and_marked_read_and_unread(server:
     assert [each["step"] for each in (await listed(server, ada, unread=True))["nodes"]] == [90, 80]
 
 
-async def test_an_alert_is_seen_live_when_it_is_raised_and_unread_ones_at_the_start(
-    server: Site, ada: Customer
-) -> None:
+async def test_an_alert_is_seen_live_when_it_is_raised_and_the_newest_at_the_start(server: Site, ada: Customer) -> None:
     await use(server, ada, 80)
     async with open_socket(server.host, server.member(ada.id, "viewer")) as socket:
         name = await socket.start(RAISED, id=encode("customer", ada.id))
@@ -93,7 +91,8 @@ async def test_an_alert_is_seen_live_when_it_is_raised_and_unread_ones_at_the_st
     await server.change("markAlertRead", MARKED, server.member(ada.id), id=first["alert"]["id"])
     async with open_socket(server.host, server.member(ada.id, "viewer")) as socket:
         name = await socket.start(RAISED, id=encode("customer", ada.id))
-        assert [(await socket.frame(name))["alert"]["step"] for _ in range(2)] == [90, 100]
+        newest = [(await socket.frame(name))["alert"] for _ in range(3)]
+        assert [(each["step"], each["readAt"] is None) for each in newest] == [(80, False), (90, True), (100, True)]
 
 
 async def test_a_customer_says_what_it_wants_to_be_told_and_that_is_audited_once(server: Site, ada: Customer) -> None:

@@ -1,0 +1,193 @@
+"""Feeds: one execution for everybody who watches the same thing, each with numbers of its own."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from graphql import GraphQLError, parse
+
+from api.graphql.feeds import Feeds, Frame, Member, Shape, frame_of, key_of, shape_of
+from domain.kernel.call import Environment, Principal
+from domain.kernel.ids import CustomerId
+from tests import make
+
+SHAPE = Shape("usageChanged", "usageChanged", {"sequence": "sequence", "since": "since", "changes": "changes"})
+
+
+def frame(number: int) -> Frame:
+    """Make a frame that shows a number."""
+    body = {"sequence": number, "since": number - 1, "changes": [number], "shown": number}
+    return frame_of({"usageChanged": body}, None, SHAPE)
+
+
+def read(given: tuple[Frame, bool] | None, number: int) -> Any:
+    """Decode what a member would be sent."""
+    assert given is not None
+    message = json.loads(given[0].encoded(b'"a"', number, as_snapshot=given[1]))
+    assert (message["id"], message["type"]) == ("a", "next")
+    return message["payload"]["data"]["usageChanged"]
+
+
+async def never() -> None:
+    """Wait for ever: these tests look at no rights."""
+    await asyncio.Event().wait()
+
+
+class Source:
+    """An execution that shows what it is given, and counts how often it was begun and ended."""
+
+    def __init__(self) -> None:
+        self.begun = self.ended = 0
+        self.queue: asyncio.Queue[Frame | Exception] = asyncio.Queue()
+
+    async def frames(self) -> AsyncGenerator[Frame, None]:
+        """Give frames, or fail."""
+        self.begun += 1
+        try:
+            while True:
+                given = await self.queue.get()
+                if isinstance(given, Exception):
+                    raise given
+                yield given
+        finally:
+            self.ended += 1
+
+
+def key(**changed: Any) -> Any:
+    """Make the key of a viewer of Ada's."""
+    given = {
+        "kind": "member",
+        "id": "x",
+        "role": "viewer",
+        "permissions": frozenset(("usage:read",)),
+        "environment": Environment.TEST,
+        "customer_id": CustomerId(make.new_id()),
+    }
+    return key_of("subscription { a }", None, {"id": "cus_1"}, Principal(**{**given, **changed}))
+
+
+async def test_all_that_watch_the_same_thing_share_an_execution_until_the_last_one_leaves() -> None:
+    feeds, source, name = Feeds(), Source(), key()
+    async with feeds.join(name, source.frames, never) as one:
+        async with feeds.join(name, source.frames, never) as two:
+            for number in (1, 2):
+                source.queue.put_nowait(frame(number))
+                for member in (one, two):
+                    assert read(await member.next(), number)["shown"] == number
+            assert source.begun == 1
+        assert source.ended == 0
+    assert (source.ended, feeds.open) == (1, {})
+
+
+async def test_one_who_comes_later_begins_with_a_snapshot_of_the_present() -> None:
+    feeds, source, name = Feeds(), Source(), key()
+    async with feeds.join(name, source.frames, never) as one:
+        for number in (1, 2):
+            source.queue.put_nowait(frame(number))
+            first = read(await one.next(), number)
+        assert first == {"sequence": 2, "since": 1, "changes": [2], "shown": 2}
+        async with feeds.join(name, source.frames, never) as two:
+            assert read(await two.next(), 1) == {"sequence": 1, "since": None, "changes": [], "shown": 2}
+            source.queue.put_nowait(frame(3))
+            assert read(await two.next(), 2) == {"sequence": 2, "since": 2, "changes": [3], "shown": 3}
+
+
+async def test_one_who_missed_a_frame_goes_on_with_a_snapshot_and_holds_no_more_than_that() -> None:
+    feeds, source, name = Feeds(), Source(), key()
+    async with feeds.join(name, source.frames, never) as one, feeds.join(name, source.frames, never) as busy:
+        for number in range(1, 6):
+            source.queue.put_nowait(frame(number))
+            await one.next()
+        assert read(await busy.next(), 1) == {"sequence": 1, "since": None, "changes": [], "shown": 5}
+        for number in (6, 7):
+            source.queue.put_nowait(frame(number))
+            await one.next()
+        assert read(await busy.next(), 2) == {"sequence": 2, "since": None, "changes": [], "shown": 7}
+        source.queue.put_nowait(frame(8))
+        assert read(await busy.next(), 3) == {"sequence": 3, "since": 7, "changes": [8], "shown": 8}
+
+
+async def test_a_ring_lets_everybody_look_without_a_frame() -> None:
+    feeds, source, name = Feeds(), Source(), key()
+    rings: asyncio.Queue[None] = asyncio.Queue()
+    async with feeds.join(name, source.frames, rings.get) as one:
+        waiting = asyncio.create_task(one.next())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        rings.put_nowait(None)
+        assert await waiting is None
+
+
+async def test_an_execution_that_ends_or_crashes_tells_everybody_and_the_next_one_begins_anew() -> None:
+    feeds, source, name = Feeds(), Source(), key()
+    refused = GraphQLError("no", extensions={"code": "forbidden"})
+    for given, code in ((frame_of(None, [refused], SHAPE), "forbidden"), (RuntimeError("secret"), "internal_error")):
+        async with feeds.join(name, source.frames, never) as one, feeds.join(name, source.frames, never) as two:
+            source.queue.put_nowait(given)
+            for member in (one, two):
+                code_of(await member.next(), code)
+            assert feeds.open == {}
+
+
+def code_of(given: tuple[Frame, bool] | None, code: str) -> None:
+    """Check that a member is sent the end of an execution."""
+    assert given is not None
+    assert given[0].is_last
+    payload = json.loads(given[0].encoded(b'"a"', 1, as_snapshot=True))["payload"]
+    assert payload["data"] is None
+    assert [error["extensions"]["code"] for error in payload["errors"]] == [code]
+    assert "secret" not in json.dumps(payload)
+
+
+def test_whoever_may_see_something_else_shares_nothing() -> None:
+    ada = CustomerId(make.new_id())
+    keys = {
+        key(customer_id=ada),
+        key(customer_id=ada, permissions=frozenset(("usage:read", "invoice:read"))),
+        key(customer_id=None),
+        key(customer_id=None, environment=None),
+        key(customer_id=None, environment=Environment.LIVE),
+    }
+    assert len(keys) == 5
+    assert key(customer_id=ada, id="y", role="owner") in keys
+
+
+def test_the_text_of_a_number_is_another_variable_than_the_number() -> None:
+    caller = Principal("member", "x", "viewer", frozenset())  # type: ignore[arg-type]
+    assert key_of("d", None, {"a": "1"}, caller) != key_of("d", None, {"a": 1}, caller)
+    assert key_of("d", None, {"a": 1, "b": 2}, caller) == key_of("d", None, {"b": 2, "a": 1}, caller)
+    assert key_of("d", None, {}, caller) == key_of("d", None, None, caller)
+    assert key_of("d", "A", {}, caller) != key_of("d", None, {}, caller)
+
+
+def test_each_has_its_own_number_under_whatever_name_it_asks_for() -> None:
+    document = parse("""subscription A { mine: usageChanged(customerId: "x") { n: sequence ...F } }
+        fragment F on UsageFrame { m: sequence ... on UsageFrame { usage { version } since } ...F }""")
+    shape = shape_of(document, "A")
+    assert shape is not None
+    assert (shape.name, shape.root) == ("usageChanged", "mine")
+    body = {"n": 0, "m": 0, "usage": {"version": 0}, "since": 7}
+    made = frame_of({"mine": body}, None, shape)
+    sent = json.loads(made.encoded(b'"\\u00e9"', 12, as_snapshot=False))
+    assert sent == {
+        "id": "é",
+        "type": "next",
+        "payload": {"data": {"mine": {"n": 12, "m": 12, "usage": {"version": 0}, "since": 7}}},
+    }
+    assert list(sent["payload"]["data"]["mine"]) == ["n", "m", "usage", "since"]
+
+
+def test_what_is_no_plain_subscription_is_not_shared() -> None:
+    for text in (
+        "{ viewer { kind } }",
+        "mutation { a }",
+        'subscription($b: Boolean!) { usageChanged(customerId: "x") @include(if: $b) { sequence } }',
+        'subscription { ...F } fragment F on Live { usageChanged(customerId: "x") { sequence } }',
+    ):
+        assert shape_of(parse(text), None) is None
+
+
+def test_a_member_is_one_operation() -> None:
+    feeds = Feeds()
+    assert Member(feeds) != Member(feeds)  # type: ignore[arg-type]
