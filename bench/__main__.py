@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import bulk, comparing, limits, reading, singles, starting
+from bench import bulk, comparing, limits, live, reading, singles, starting
 from bench.machine import describe
 from bench.report import Result, print_table, write_page
 from bench.world import Servers, Workload, copy_database, make_database, servers
 
-PARTS = ("start", "singles", "bulk", "reading", "comparing", "limits")
+PARTS = ("start", "singles", "bulk", "reading", "comparing", "limits", "live")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ def _measure(running: Servers, size: _Size, only: str | None) -> list[Result]:
         ),
         "comparing": lambda: asyncio.run(comparing.measure(running, "theirs", size.people, size.runs)),
         "limits": lambda: limits.measure(running, "ours", size.limit_requests),
+        "live": lambda: live.measure(running, "ours", workload),
     }
     results = []
     for name in PARTS:

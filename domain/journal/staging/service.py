@@ -1,12 +1,13 @@
-"""Stage many jobs in one statement, and run jobs of which another one may be staged meanwhile.
+"""Stage a job for many customers in one statement, and run jobs of which another one may be staged meanwhile.
 
 Such a job looks at how things stand, so one that waits stands for all that happens until it begins. From then on the
 next one is staged, however long the first runs. It leaves no row: there may be one a second for each customer.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from uuid import UUID
 
 import asyncpg
 
@@ -14,44 +15,33 @@ from domain.db import Tx
 from domain.journal.jobs import Job
 from domain.journal.staging import store
 from domain.journal.store import StoredJob
-from domain.kernel.ids import ClockId, CustomerId, JobId
+from domain.kernel.ids import ClockId, CustomerId
+
+# The ids of one statement's jobs differ in their last four digits.
+CUSTOMERS_MAX = 0xFFFF
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Staged:
-    """A job with a key, and when it is due. `retry_at` is the real instant before which it is not offered."""
+async def stage_missing(
+    driver: asyncpg.Connection,
+    job: type[Job],
+    customers: Collection[CustomerId],
+    *,
+    first_id: UUID,
+    at: datetime,
+    retry_at: datetime,
+    clocks: Mapping[CustomerId, tuple[ClockId, datetime]],
+) -> None:
+    """Stage a job that names nothing but its customer for each of some, unless one of theirs waits: one statement.
 
-    customer_id: CustomerId
-    id: JobId
-    job: Job
-    clock_id: ClockId | None
-    run_at: datetime
-    retry_at: datetime
-    created_at: datetime
-
-
-async def stage_missing(driver: asyncpg.Connection, staged: Sequence[Staged]) -> None:
-    """Stage jobs of one kind, each unless one of its key is pending already: one statement, none for none."""
-    if not staged:
-        return
-    assert len({each.job.kind for each in staged}) == 1, "jobs of one kind"
-    await store.insert_missing(
-        driver,
-        staged[0].job.kind,
-        [
-            store.NewJob(
-                each.customer_id,
-                each.id,
-                {field.name: str(getattr(each.job, field.name)) for field in dataclasses.fields(each.job)},
-                each.job.key or str(each.id),
-                each.clock_id,
-                each.run_at,
-                each.retry_at,
-                each.created_at,
-            )
-            for each in staged
-        ],
-    )
+    `clocks` holds the clocks, with what they show, of those customers that have one. A job is not offered before the
+    real instant `retry_at`.
+    """
+    assert [field.name for field in dataclasses.fields(job)] == ["customer_id"], "the customer is all that it names"
+    assert len(customers) <= CUSTOMERS_MAX, "more than a flush may hold"
+    if customers:
+        await store.insert_missing(
+            driver, job.kind, customers, first_id=first_id.hex, at=at, retry_at=retry_at, clocks=clocks
+        )
 
 
 async def begin(tx: Tx, stored: StoredJob) -> None:

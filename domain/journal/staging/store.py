@@ -1,58 +1,51 @@
 """Statements on outbox jobs whose speed matters, and on jobs that leave no trace."""
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
 
 from domain import db
 from domain.journal.store import StoredJob, outbox_job
-from domain.kernel.ids import ClockId, CustomerId, JobId
+from domain.kernel.ids import ClockId, CustomerId
 
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A row of a job of some kind with a key."""
-
-    customer_id: CustomerId
-    id: JobId
-    payload: Mapping[str, Any]
-    key: str
-    clock_id: ClockId | None
-    run_at: datetime
-    retry_at: datetime
-    created_at: datetime
-
-
-# The look comes before the insert: a row that is there is neither locked nor waited for.
+# The look comes before the insert: a row that is there is neither locked nor waited for. A row's id is that of the
+# first one but for its last four digits, which count on.
 _INSERT_MISSING = """
 INSERT INTO outbox_job
     (customer_id, id, kind, payload, key, clock_id, run_at, retry_at, state, attempts, created_at)
-SELECT n.customer_id, n.id, $1, n.payload::jsonb, n.key, n.clock_id, n.run_at, n.retry_at, 'pending', 0, n.created_at
-FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[], $8::timestamptz[],
-    $9::timestamptz[]) AS n (customer_id, id, payload, key, clock_id, run_at, retry_at, created_at)
-WHERE NOT EXISTS (SELECT FROM outbox_job o WHERE o.kind = $1 AND o.key = n.key AND o.state = 'pending')
-ON CONFLICT DO NOTHING
+SELECT n.id, ($3 || lpad(to_hex(n.position), 4, '0'))::uuid, $1, jsonb_build_object('customer_id', n.id::text),
+    n.id::text, c.clock_id, coalesce(c.now_at, $4), $5, 'pending', 0, $4
+FROM unnest($2::text::uuid[]) WITH ORDINALITY AS n (id, position)
+LEFT JOIN unnest($6::uuid[], $7::uuid[], $8::timestamptz[]) AS c (id, clock_id, now_at) ON c.id = n.id
+WHERE NOT EXISTS (SELECT FROM outbox_job o WHERE o.kind = $1 AND o.key = n.id::text AND o.state = 'pending')
+ON CONFLICT (kind, key) WHERE state = 'pending' DO NOTHING
 """
+_COUNTED_DIGITS = 4
 
 
-async def insert_missing(driver: asyncpg.Connection, kind: str, new: Sequence[NewJob]) -> None:
-    """Insert jobs of one kind, but for those of whose key one is pending."""
+async def insert_missing(
+    driver: asyncpg.Connection,
+    kind: str,
+    customers: Collection[CustomerId],
+    *,
+    first_id: str,
+    at: datetime,
+    retry_at: datetime,
+    clocks: Mapping[CustomerId, tuple[ClockId, datetime]],
+) -> None:
+    """Insert a job of one kind for each customer, but for those of whom one waits. `clocks` has those on a clock."""
     await driver.execute(
         _INSERT_MISSING,
         kind,
-        [each.customer_id for each in new],
-        [each.id for each in new],
-        [json.dumps(each.payload, separators=(",", ":"), sort_keys=True) for each in new],
-        [each.key for each in new],
-        [each.clock_id for each in new],
-        [each.run_at for each in new],
-        [each.retry_at for each in new],
-        [each.created_at for each in new],
+        f"{{{','.join([each.hex for each in customers])}}}",
+        first_id[:-_COUNTED_DIGITS],
+        at,
+        retry_at,
+        list(clocks),
+        [clock_id for clock_id, _ in clocks.values()],
+        [now for _, now in clocks.values()],
     )
 
 

@@ -13,7 +13,7 @@ from domain.journal import service as journal
 from domain.journal.jobs import CheckThresholds
 from domain.journal.staging import service as staging
 from domain.kernel.call import Call
-from domain.kernel.ids import CustomerId, JobId, SubscriptionId
+from domain.kernel.ids import CustomerId, SubscriptionId
 from domain.usage.combination import ALL
 from domain.usage.correcting import service as correcting
 from domain.usage.correction import Chronicle, Toggle
@@ -156,25 +156,24 @@ async def write(driver: store.Driver, sums: Tally, known: Collection[bytes]) -> 
     await insert_sets(driver, [each for each in sets.values() if each.id not in known])
 
 
-async def stage_checks(driver: store.Driver, rows: Iterable[Row]) -> None:
+async def stage_checks(driver: store.Driver, rows: Sequence[Row]) -> None:
     """Stage the look at thresholds for customers whose totals this transaction has moved: one statement.
 
     Their versions are held by then, which `usage.service.hold_usage` relies on: a job that waits is not begun before
     this transaction has ended.
     """
-    checks = {
-        customer_id: staging.Staged(
-            customer_id=customer_id,
-            id=JobId(row.request.call.new_id() if row.request.call else UUID(bytes=row_id(row.now, row.identity))),
-            job=CheckThresholds(customer_id),
-            clock_id=row.clock_id,
-            run_at=row.now,
-            retry_at=row.request.received_at + CHECK_AFTER,
-            created_at=row.request.received_at,
-        )
-        for customer_id, row in {row.customer_id: row for row in rows}.items()
-    }
-    await staging.stage_missing(driver, list(checks.values()))
+    if not rows:
+        return
+    request = rows[-1].request
+    await staging.stage_missing(
+        driver,
+        CheckThresholds,
+        {row.customer_id for row in rows},
+        first_id=request.call.new_id() if request.call else UUID(bytes=row_id(request.received_at, rows[-1].identity)),
+        at=request.received_at,
+        retry_at=request.received_at + CHECK_AFTER,
+        clocks={row.customer_id: (row.clock_id, row.now) for row in rows if row.clock_id is not None},
+    )
 
 
 async def _tell_operator(tx: Tx, driver: store.Driver, rows: Iterable[Row]) -> list[tuple[str, str]]:

@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from domain.db import Database, Vault
+from domain.db import Database, Tx, Vault
 from domain.journal import jobs, service, store
 from domain.journal.staging import service as staging
-from domain.journal.staging.service import Staged
-from domain.kernel.ids import CustomerId, JobId
+from domain.kernel.ids import ClockId, CustomerId
 from domain.usage.counting.store import raise_versions
 from domain.usage.service import hold_usage
 from tests import make
@@ -30,10 +31,20 @@ async def world(db: Database) -> AsyncIterator[World]:
         yield opened
 
 
-def _staged(customer_id: CustomerId) -> Staged:
+async def _stage(
+    tx: Tx, *customers: CustomerId, clocks: dict[CustomerId, tuple[ClockId, datetime]] | None = None
+) -> None:
     call = make.call()
-    job = jobs.CheckThresholds(customer_id)
-    return Staged(customer_id, JobId(call.new_id()), job, None, call.at, call.at, call.at)
+    await staging.stage_missing(
+        await tx.raw(),
+        jobs.CheckThresholds,
+        customers,
+        # Ids of tests differ in their last digits, which are counted on here.
+        first_id=UUID(int=call.new_id().int << 16 & (1 << 128) - 1),
+        at=call.at,
+        retry_at=call.at,
+        clocks=clocks or {},
+    )
 
 
 async def _pending(db: Database) -> list[tuple[CustomerId, str | None]]:
@@ -46,10 +57,9 @@ async def _pending(db: Database) -> list[tuple[CustomerId, str | None]]:
 
 async def test_many_are_staged_but_for_those_that_wait(db: Database) -> None:
     async with db.transaction() as tx:
-        driver = await tx.raw()
-        await staging.stage_missing(driver, [_staged(_ADA)])
-        await staging.stage_missing(driver, [_staged(_ADA), _staged(_BOB)])
-        await staging.stage_missing(driver, [])
+        await _stage(tx, _ADA)
+        await _stage(tx, _ADA, _BOB)
+        await _stage(tx)
     assert await _pending(db) == [(_ADA, str(_ADA)), (_BOB, str(_BOB))]
     call = make.call()
     async with db.transaction() as tx:
@@ -57,14 +67,26 @@ async def test_many_are_staged_but_for_those_that_wait(db: Database) -> None:
     assert [service.read_job(each) for each in found] == [jobs.CheckThresholds(_ADA), jobs.CheckThresholds(_BOB)]
 
 
+async def test_a_customer_on_a_clock_is_looked_at_by_that_clock(db: Database) -> None:
+    clock_id, shown = ClockId(make.new_id()), make.at("2027-01-01")
+    async with db.transaction() as tx:
+        await _stage(tx, _ADA, _BOB, clocks={_BOB: (clock_id, shown)})
+        rows = await tx.rows(sa.select(store.outbox_job).order_by(store.outbox_job.c.id))
+    assert len({row.id for row in rows}) == 2
+    assert {row.customer_id: (row.clock_id, row.run_at) for row in rows} == {
+        _ADA: (None, make.call().at),
+        _BOB: (clock_id, shown),
+    }
+
+
 async def test_one_that_has_begun_lets_the_next_one_wait_and_leaves_no_row(db: Database) -> None:
     call = make.call()
     async with db.transaction() as tx:
-        await staging.stage_missing(await tx.raw(), [_staged(_ADA)])
+        await _stage(tx, _ADA)
         [running] = await store.claim_due_jobs(tx, clock_id=None, now=call.at, at=call.at, until=call.at, limit=10)
         await staging.begin(tx, running)
         for _ in range(2):
-            await staging.stage_missing(await tx.raw(), [_staged(_ADA)])
+            await _stage(tx, _ADA)
     assert await _pending(db) == [(_ADA, None), (_ADA, str(_ADA))]
     async with db.transaction() as tx:
         await staging.drop(tx, running)
@@ -105,7 +127,7 @@ async def test_a_flush_costs_one_statement_more_for_any_number_of_customers(data
 async def test_a_look_waits_for_the_flush_that_found_it_waiting(db: Database) -> None:
     async with db.transaction() as tx:
         await raise_versions(await tx.raw(), [_ADA])
-        await staging.stage_missing(await tx.raw(), [_staged(_ADA)])
+        await _stage(tx, _ADA)
 
     async def begin() -> None:
         async with db.transaction() as tx:
@@ -114,7 +136,7 @@ async def test_a_look_waits_for_the_flush_that_found_it_waiting(db: Database) ->
     async with db.transaction() as flush:
         driver = await flush.raw()
         await raise_versions(driver, [_ADA])
-        await staging.stage_missing(driver, [_staged(_ADA)])
+        await _stage(flush, _ADA)
         looking = asyncio.create_task(begin())
         waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         for _ in range(_ROUNDS_MAX):
