@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from domain.config import SettingMissing, SettingRefused, Settings, check_serving, environment_of, read_settings
+from domain.config import (
+    SettingMissing,
+    SettingRefused,
+    Settings,
+    check_serving,
+    environment_of,
+    read_settings,
+    thresholds_of,
+)
 
 _REAL = {
     "DATABASE_URL": "postgresql+asyncpg://db/tollgate",
@@ -119,3 +127,17 @@ def test_a_child_reads_the_settings_that_its_parent_wrote() -> None:
     assert read_settings(written) == given
     # What stands at its default is left out.
     assert "TOLLGATE_HOST" not in written
+
+
+def test_thresholds_are_read_by_product() -> None:
+    assert thresholds_of(_settings()) == {"llm": (80, 90, 100), "edge": (80, 100)}
+    own = _settings(TOLLGATE_ALERT_THRESHOLDS="llm:50, maps:75/100/120")
+    assert thresholds_of(own) == {"llm": (50,), "maps": (75, 100, 120)}
+    check_serving(own)
+
+
+@pytest.mark.parametrize("text", ["llm", "llm:", "llm:0", "llm:80/x", "llm:80/80", "llm:-5", "llm:80,edge:2000"])
+def test_thresholds_that_cannot_be_are_refused_at_the_start(text: str) -> None:
+    with pytest.raises(SettingRefused) as refused:
+        check_serving(_settings(TOLLGATE_ALERT_THRESHOLDS=text))
+    assert refused.value.name == "TOLLGATE_ALERT_THRESHOLDS"

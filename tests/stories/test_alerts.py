@@ -245,3 +245,34 @@ async def test_what_nobody_limits_is_not_told(world: World) -> None:
     assert [each.status for each in await world.use("edge", event)] == ["counted"]
     await world.drain()
     assert await alerts(world, ada) == []
+
+
+async def test_no_threshold_is_missed_while_usage_and_looks_race(world: World) -> None:
+    ada = await world.customer(on="2026-01-31")
+    await world.subscribe(ada, "free")
+    start, is_over = make.at("2026-01-31"), asyncio.Event()
+
+    async def look() -> None:
+        while not is_over.is_set():
+            await world.drain()
+            await asyncio.sleep(0)
+
+    looking = [asyncio.create_task(look()) for _ in range(2)]
+    for steps in ([80], [80, 90], [80, 90, 100]):
+        for _ in range(80 if steps == [80] else 10):
+            await world.use("llm", *calls(ada, start, 1))
+        # The last flush staged a look, or found one waiting that had yet to begin: nothing more is needed.
+        for _ in range(500):
+            if len(await alerts(world, ada)) == len(steps):
+                break
+            await asyncio.sleep(0.01)
+        assert [each.step for each in await alerts(world, ada)] == steps
+    is_over.set()
+    await asyncio.gather(*looking)
+    await world.drain()
+    # A mail is sent at least once, always under one Message-ID; the two that look here take each other's jobs.
+    assert isinstance(world.runtime.mailer, MemoryMailer)
+    assert {mail.subject for mail in world.runtime.mailer.sent} == {
+        f"{percent}% of your limit is used: {GEMINI}" for percent in (80, 90, 100)
+    }
+    assert len({mail.message_id for mail in world.runtime.mailer.sent}) == 3

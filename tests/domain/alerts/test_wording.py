@@ -1,0 +1,94 @@
+"""How mails say what alerts mean."""
+
+import dataclasses
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from domain.alerts.alert import AlertKind
+from domain.alerts.email import DigestFacts, ShownLine
+from domain.alerts.wording import alert_facts, amount_text, digest_facts, instant_text, percent_text
+from domain.kernel.ids import CustomerId, SubscriptionId
+from domain.limits.status import LimitState, LimitStatus
+from tests import make
+
+_ALERT = make.alert(CustomerId(make.new_id()), SubscriptionId(make.new_id()))
+
+
+def facts(**changed: Any) -> Any:
+    """Word an alert that differs from one of 80 of 100 calls."""
+    alert = dataclasses.replace(_ALERT, **changed)
+    return alert_facts(alert, merchant="Example", name="Ada", zone="Europe/Berlin")
+
+
+def test_numbers_have_their_unit_and_percentages_are_cut() -> None:
+    assert amount_text(Decimal(8_000), "call") == "8,000 calls"
+    assert amount_text(Decimal(1), "call") == "1 call"
+    assert amount_text(Decimal("1234.50"), "USD") == "1,234.5 USD"
+    assert [percent_text(each) for each in (Decimal("99.999999"), Decimal(100), None)] == ["99%", "100%", ""]
+    assert instant_text(make.at("2026-07-01T22:30"), "Europe/Berlin") == "2 Jul 2026, 00:30 CEST"
+
+
+def test_a_threshold_is_worded_with_what_was_used() -> None:
+    found = facts(upgrade="basic")
+    assert (found.used, found.limit, found.percent, found.step, found.upgrade, found.due) == (
+        "80 calls",
+        "100 calls",
+        "80%",
+        "80",
+        "basic",
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "advice"),
+    [
+        ({}, "You can go on until the limit is reached."),
+        ({"used": Decimal(100)}, "Whatever would pass the limit is refused until 1 Mar 2026, 01:00 CET."),
+        ({"used": Decimal(100), "resets_at": None}, "Whatever would pass the limit is refused."),
+        ({"used": Decimal(101), "policy": "observe"}, "Nothing is refused; this is for your information."),
+        (
+            {"used": Decimal(101), "policy": "soft", "resets_at": None},
+            "A little more is tolerated for a short time; then whatever would pass the limit is refused.",
+        ),
+        (
+            {"kind": AlertKind.FORECAST},
+            "At the present rate your plan does not last until the end of the period.",
+        ),
+        (
+            {"kind": AlertKind.GRACE, "step": 6},
+            "Until then more is tolerated. After it whatever would pass the limit is refused.",
+        ),
+        ({"kind": AlertKind.GRACE, "step": 0}, "From now on whatever would pass the limit is refused."),
+    ],
+    ids=str,
+)
+def test_advice_says_what_happens_next(changed: dict[str, Any], advice: str) -> None:
+    assert facts(**changed).advice == advice
+
+
+def test_a_grace_says_when_it_ends_and_what_is_left() -> None:
+    found = facts(kind=AlertKind.GRACE, step=6, due_at=make.at("2026-02-10T12:00"))
+    assert (found.due, found.left) == ("10 Feb 2026, 13:00 CET", "6 hours of tolerance left")
+    assert facts(kind=AlertKind.GRACE, step=0).left == "the tolerance is over"
+
+
+def test_the_digest_has_a_line_for_each_limit() -> None:
+    def status(used: int, limit: int | None, percent: int | None) -> LimitStatus:
+        amount = None if limit is None else Decimal(limit)
+        share = None if percent is None else Decimal(percent)
+        return LimitStatus("calls", "Calls", "hard", amount, Decimal(used), share, LimitState.OK, "call", None)
+
+    statuses = [status(7, 100, 7), status(7, None, None), status(0, 0, None)]
+    assert digest_facts(statuses, merchant="Example", name="Ada", day="2 Feb 2026") == DigestFacts(
+        "Example",
+        "Ada",
+        "2 Feb 2026",
+        (
+            ShownLine("Calls", "7 of 100 calls (7%)"),
+            ShownLine("Calls", "7 calls, unlimited"),
+            ShownLine("Calls", "0 of 0 calls"),
+        ),
+    )
