@@ -77,12 +77,9 @@ class _Watch:
     permission: Permission
 
     async def check(self) -> None:
-        """Refuse a caller whose credential has ended, or who may not see the customer."""
+        """Refuse a caller whose credential has ended or lacks the permission; each reading refuses unseen customers."""
         await self.context.check_credential()
-        call = self.context.call
-        call.need(self.permission)
-        async with self.context.runtime.db.transaction() as tx:
-            await customers.load_customer(tx, call, self.customer_id)
+        self.context.call.need(self.permission)
 
     async def states(
         self, read: Callable[[], Awaitable[T]], compared: Callable[[T], object] = lambda state: state
@@ -95,8 +92,9 @@ class _Watch:
         async with self.context.runtime.wakeups.watch(self.customer_id) as moved:
             while True:
                 moved.clear()
-                await self.check()
-                state = await read()
+                async with self.context.serving.readings:
+                    await self.check()
+                    state = await read()
                 standing = compared(state)
                 if standing != before:
                     before = standing
@@ -130,6 +128,7 @@ async def _invoice_frames(context: Context, customer_id: strawberry.ID) -> Async
 
     async def read() -> list[tuple[InvoiceId, int, Invoice]]:
         async with context.runtime.db.transaction() as tx:
+            await customers.load_customer(tx, context.call, watch.customer_id)
             found = await invoices.list_invoices(
                 tx, context.call, customer_id=watch.customer_id, limit=INVOICES_WATCHED
             )

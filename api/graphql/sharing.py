@@ -20,6 +20,8 @@ from domain.kernel.errors import DomainError
 
 # Root fields whose frames show a state as a whole, so that whoever missed one may go on with the next.
 SHARED_FIELDS = frozenset(("usageChanged",))
+# Rights are looked at so often within the time in which they have to be: a look may be due just after a ring.
+LOOKS = 2
 _encoder = msgspec.json.Encoder()
 
 
@@ -58,7 +60,7 @@ async def share(feeds: Feeds, schema: Schema, context: Context, asked: Asked, *,
         return _frames(schema, context.for_everyone(), asked, shape)
 
     async def pause() -> None:
-        await context.serving.pause(context.serving.reread_s)
+        await context.serving.pause(context.serving.reread_s / LOOKS)
 
     async with feeds.join(key, frames, pause) as member:
         name = _encoder.encode(asked.id)
@@ -101,7 +103,7 @@ async def _look(context: Context, key: FeedKey, checked_at: datetime) -> datetim
     principal = context.principal
     assert principal is not None, "the socket has signed in"
     is_over = principal.expires_at is not None and principal.expires_at <= now
-    if not is_over and (now - checked_at).total_seconds() < context.serving.reread_s:
+    if not is_over and (now - checked_at).total_seconds() < context.serving.reread_s / LOOKS:
         return checked_at
     await context.check_credential()
     again = context.principal

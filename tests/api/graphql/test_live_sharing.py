@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from starlette.routing import WebSocketRoute
 
+from api.context import READINGS_MAX
 from api.graphql.feeds import Feeds
 from api.graphql.live import FRAME_GAP_S
 from api.graphql.view import SocketView
@@ -229,3 +230,23 @@ async def test_a_socket_that_never_reads_is_let_go(server: Site, ada: Customer) 
         assert serving.sockets == 0
         assert feeds_of(server).open == {}
         socket.connection.transport.abort()
+
+
+async def test_however_many_customers_move_at_once_a_bounded_number_is_read_at_a_time(server: Site) -> None:
+    people = [await server.world.customer(on="2026-01-31", card=None) for _ in range(READINGS_MAX + 2)]
+    for each in people:
+        await server.world.subscribe(each, "free")
+    async with AsyncExitStack() as stack:
+        opened = [await watch(server, stack, server.staff(), each, CALLS) for each in people]
+        for socket, name in opened:
+            await socket.frame(name)
+        # While readings have all their places taken, usage is recorded all the same; then everybody is served.
+        for _ in range(READINGS_MAX):
+            await server.app.state.serving.readings.acquire()
+        for each in people:
+            await use(server, each)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(opened[0][0].next(opened[0][1]), 0.1)
+        for _ in range(READINGS_MAX):
+            server.app.state.serving.readings.release()
+        assert [(await socket.frame(name))["sequence"] for socket, name in opened] == [2] * len(people)
