@@ -47,10 +47,11 @@ class Allowance:
 
     def asked_by(self, estimate: Estimate, used: Fraction) -> Fraction | None:
         """Return what an event would add to what was used; None where the event does not feed it."""
-        if not self.money:
-            return asked_of(estimate.additions, self.meter_id, self.wanted, used=used)
-        asked = asked_of(estimate.additions, self.meter_id, self.wanted, used=_NOTHING)
-        return None if asked is None else asked * Fraction(self.markup)
+        additions = estimate.additions.get(self.meter_id)
+        if additions is None:
+            return None
+        asked = asked_of(additions, self.wanted, used=_NOTHING if self.money else used)
+        return asked if asked is None or self.markup == _ONE else asked * Fraction(self.markup)
 
 
 @dataclass(frozen=True, slots=True)

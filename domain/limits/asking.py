@@ -26,10 +26,10 @@ class Addition:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """An event that is not yet one: what it would count. `priceless`: money cannot be said, or not be bounded."""
+    """An event that is not yet one: what it would count on each meter. `priceless`: money cannot be said or bounded."""
 
     event_type: str
-    additions: tuple[Addition, ...]
+    additions: Mapping[MeterId, tuple[Addition, ...]]
     priceless: bool
 
 
@@ -41,22 +41,24 @@ def estimate_of(row: Row) -> Estimate:
     properties = row.envelope.properties
     types = row.request.rules.types[row.envelope.event.type]
     unbounded = types.is_priced and not row.cost and properties.keys().isdisjoint(POOL_OF_PROPERTY)
-    return Estimate(row.envelope.event.type, tuple(_additions(row)), row.unpriced or unbounded)
+    found: dict[MeterId, tuple[Addition, ...]] = {}
+    for each in _additions(row):
+        found[each.meter_id] = (*found.get(each.meter_id, ()), each)
+    return Estimate(row.envelope.event.type, found, row.unpriced or unbounded)
 
 
-def asked_of(
-    additions: Iterable[Addition], meter_id: MeterId, wanted: Mapping[str, str] | None, *, used: Fraction
-) -> Fraction | None:
-    """Return how much more of one limit an event asks for, at least 0; None where it does not feed the limit.
+def asked_of(additions: Iterable[Addition], wanted: Mapping[str, str] | None, *, used: Fraction) -> Fraction | None:
+    """Return how much more of a limit an event asks for by what it adds to the limit's meter; None where nothing.
 
     What it gives back needs no permission. Setting a level asks for what lies above the level as it stands.
     """
     found: Fraction | None = None
     for each in additions:
-        if each.meter_id != meter_id or not (wanted or {}).items() <= each.dimensions.items():
+        if wanted and not wanted.items() <= each.dimensions.items():
             continue
         quantity = Fraction(each.quantity)
-        found = (found or _NOTHING) + max(quantity - used if each.sets else quantity, _NOTHING)
+        more = max(quantity - used if each.sets else quantity, _NOTHING)
+        found = more if found is None else found + more
     return found
 
 

@@ -66,6 +66,8 @@ class Asking:
         if self.amounts is not None:
             return {key: asked for key, asked in self.amounts.items() if key in account.lines}
         asks = account.asks_of(self.estimate)
+        if not self.holds:
+            return asks
         return {key: max(asked - self.holds.get(key, _NOTHING), _NOTHING) for key, asked in asks.items()}
 
 
@@ -108,13 +110,16 @@ class Leases:
             if each != besides and not drawer.lock.locked() and not (drawer.book and drawer.book.shares):
                 del self._drawers[each]
 
-    async def ask(self, call: Call, drawer: Drawer, asking: Asking) -> Answer:
+    async def ask(
+        self, call: Call, drawer: Drawer, asking: Asking, *, first: Callable[[Tx], Awaitable[None]] | None = None
+    ) -> Answer:
         """Ask the database, and recall what others leave idle once before it says no. The drawer is locked.
 
-        A request that takes finds what it asked for in the book afterwards. Raises MovedError, NothingSubscribed.
+        `first` runs in the same transaction before anything else, and may refuse. A request that takes finds what it
+        asked for in the book afterwards. Raises MovedError, NothingSubscribed.
         """
         catalogue = await self._catalogue()
-        answer = await self._ask(call, drawer, asking, catalogue, recalls=True)
+        answer = await self._ask(call, drawer, asking, catalogue, recalls=True, first=first)
         if answer is None:
             # Meanwhile others may recall what is idle here: two that wait for one another would wait in vain.
             drawer.lock.release()
@@ -133,12 +138,21 @@ class Leases:
             return await self._read(tx, call, place, catalogue)
 
     async def _ask(
-        self, call: Call, drawer: Drawer, asking: Asking, catalogue: Catalogue, *, recalls: bool
+        self,
+        call: Call,
+        drawer: Drawer,
+        asking: Asking,
+        catalogue: Catalogue,
+        *,
+        recalls: bool,
+        first: Callable[[Tx], Awaitable[None]] | None = None,
     ) -> Answer | None:
         """Judge in one transaction, and lease what is asked for. None: others were asked for what they leave idle."""
         place = asking.place
         before = drawer.book
         async with self._db.transaction() as tx:
+            if first is not None:
+                await first(tx)
             if asking.takes:
                 await store.lock_customer(tx, place.customer_id)
             account = await self._read(tx, call, place, catalogue)

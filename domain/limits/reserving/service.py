@@ -16,16 +16,18 @@ from uuid import UUID
 import structlog
 
 from domain.access.roles import Permission
-from domain.db import DATABASE_ERRORS, Database
+from domain.db import DATABASE_ERRORS, Database, Tx
 from domain.kernel.call import Call
 from domain.kernel.ids import encode
 from domain.limits import store as limits_store
+from domain.limits.book import Book
 from domain.limits.explanation import SAMPLE, Decision, decision_of
 from domain.limits.judging import Answer, permit
 from domain.limits.leasing.service import Asking, Drawer, Leases, MovedError
 from domain.limits.questioning.service import Questions
 from domain.limits.request import (
     LimitsUnavailable,
+    Place,
     Question,
     Reserved,
     Settled,
@@ -39,7 +41,6 @@ from domain.limits.reservation import (
     ReservationClosed,
     ReservationNotFound,
     State,
-    StoredReservation,
     check_expiry,
     name_of,
     read_name,
@@ -166,15 +167,21 @@ class Reserver:
             found = self._held_before(new.name, question, call.at) or self._hold_warm(call, drawer, question, new)
             if found is not None:
                 return found
-            stored = await self._find_stored(new.name)
-            if stored is not None and stored.state is not State.HELD:
-                raise ReservationClosed
+            found_elsewhere = False
+
+            async def look(tx: Tx) -> None:
+                nonlocal found_elsewhere
+                stored = await store.find_reservation(tx, new.name)
+                if stored is not None and stored.state is not State.HELD:
+                    raise ReservationClosed
+                found_elsewhere = stored is not None
+
             asking = Asking(question.place, question.estimate, "reserve", takes=True, reservation_id=new.name.key)
-            answer = await self._leases.ask(call, drawer, asking)
+            answer = await self._leases.ask(call, drawer, asking, first=look)
             if not answer.is_allowed:
                 return Reserved(answer)
             self._hold(call, drawer, asking, new)
-        return Reserved(self._sampled(call, question, answer, "reserve"), new, stored is None)
+        return Reserved(self._sampled(call, question, answer, "reserve"), new, not found_elsewhere)
 
     def _held_before(self, name: Name, question: Question, at: datetime) -> Reserved | None:
         """Answer a repeated call as the first one. Raises ReservationClosed, LimitsBusy."""
@@ -194,19 +201,21 @@ class Reserver:
             return None
         if book.account.unpriceable(question.estimate) is not None:
             return None
-        asking = Asking(place, question.estimate, "reserve", takes=True, reservation_id=new.name.key)
-        asks = asking.asks_of(book.account)
+        asks = book.account.asks_of(question.estimate)
         if not book.can_hold(asks, call.at, place.now):
             return None
         answer = permit(book.account, asks, book.held(asks), place.now)
-        self._hold(call, drawer, asking, new)
+        self._put(call, book, place, asks, new)
         return Reserved(self._sampled(call, question, answer, "reserve"), new)
 
     def _hold(self, call: Call, drawer: Drawer, asking: Asking, into: Reservation) -> None:
         """Hold what was asked for; it is there."""
         book = drawer.book
         assert book is not None, "it was read"
-        more = book.hold(asking.asks_of(book.account), call.at, asking.place.now)
+        self._put(call, book, asking.place, asking.asks_of(book.account), into)
+
+    def _put(self, call: Call, book: Book, place: Place, asks: Mapping[str, Fraction], into: Reservation) -> None:
+        more = book.hold(asks, call.at, place.now)
         into.period_start_at = book.account.period.start
         into.holds = {key: into.holds.get(key, _NOTHING) + more.get(key, _NOTHING) for key in {**into.holds, **more}}
         self._shelf.put(into)
@@ -243,10 +252,6 @@ class Reserver:
             )
         )
         return kept
-
-    async def _find_stored(self, name: Name) -> StoredReservation | None:
-        async with self._db.transaction() as tx:
-            return await store.find_reservation(tx, name)
 
     async def settle(
         self,
@@ -338,7 +343,8 @@ class Reserver:
 
     async def _adoptable(self, call: Call, name: Name) -> Reservation:
         """Return a reservation of another process as one that holds nothing here. Raises as `extend`."""
-        stored = await self._find_stored(name)
+        async with self._db.transaction() as tx:
+            stored = await store.find_reservation(tx, name)
         if stored is None or (stored.state is State.HELD and call.at >= stored.expires_at):
             raise ReservationNotFound
         if stored.state is not State.HELD:

@@ -1,0 +1,137 @@
+"""Answers about several limits at once, worked out by hand."""
+
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+
+from domain.kernel.ids import CustomerId, MeterId, SubscriptionId
+from domain.kernel.period import Period
+from domain.limits.account import Account, Allowance, Line, passed_now
+from domain.limits.asking import Addition, Estimate
+from domain.limits.judging import Answer, permit, refusing, standing_of
+from domain.limits.policy import Limit
+from domain.plans.plan import Policy
+from tests import make
+
+CALLS, LEVEL = MeterId(make.new_id()), MeterId(make.new_id())
+NOON = make.at("2026-01-15T12:00")
+
+
+def line(
+    key: str,
+    amount: int | None,
+    used: int,
+    *,
+    leased: int = 0,
+    policy: Policy = "hard",
+    meter: MeterId = CALLS,
+    passed_at: datetime | None = None,
+) -> Line:
+    """Make a limit with what was used of it."""
+    limit = Limit(policy, None if amount is None else Fraction(amount), 110, 48)
+    allowance = Allowance(
+        key,
+        key.title(),
+        "call",
+        limit,
+        meter,
+        None,
+        money=False,
+        markup=Decimal(1),
+        carries=meter is LEVEL,
+        on_failure="open",
+    )
+    return Line(allowance, Fraction(used), Fraction(leased), passed_at)
+
+
+def account(*lines: Line, paid: bool = True) -> Account:
+    """Make an account of January."""
+    period = Period(make.at("2026-01-01"), make.at("2026-02-01"))
+    return Account(
+        CustomerId(make.new_id()),
+        SubscriptionId(make.new_id()),
+        0,
+        "pro",
+        "USD",
+        paid,
+        "llm",
+        period,
+        NOON,
+        {each.key: each for each in lines},
+    )
+
+
+def one(quantity: int, meter: MeterId = CALLS, *, sets: bool = False) -> Estimate:
+    """Make an estimate that counts on one meter."""
+    return Estimate("llm.call", {meter: (Addition(meter, {}, Decimal(quantity), sets),)}, priceless=False)
+
+
+def test_the_first_limit_that_does_not_fit_refuses_the_whole() -> None:
+    own = account(line("small", 10, 9), line("large", 100, 9))
+    asks = own.asks_of(one(2))
+    assert asks == {"small": 2, "large": 2}
+    refused = refusing(own, asks, {}, NOON)
+    assert refused is not None
+    assert refused.key == "small"
+    assert refusing(own, own.asks_of(one(1)), {}, NOON) is None
+
+
+def test_what_is_held_here_and_elsewhere_counts() -> None:
+    own = account(line("calls", 10, 4, leased=3))
+    # 4 used, 3 leased by others, 2 held here: 1 is left.
+    asks, held = {"calls": Fraction(2)}, {"calls": Fraction(2)}
+    assert refusing(own, asks, held, NOON) is not None
+    assert refusing(own, {"calls": Fraction(1)}, held, NOON) is None
+    assert refusing(own, asks, held, NOON, alone=True) is None
+
+
+@pytest.mark.parametrize(("amount", "policy"), [(None, "hard"), (5, "observe")])
+def test_without_a_bound_nothing_is_refused(amount: int | None, policy: Policy) -> None:
+    own = account(line("calls", amount, 1_000_000, policy=policy))
+    assert refusing(own, own.asks_of(one(10**9)), {}, NOON) is None
+
+
+def test_a_limit_of_zero_allows_nothing_but_nothing() -> None:
+    own = account(line("calls", 0, 0))
+    assert refusing(own, own.asks_of(one(1)), {}, NOON) is not None
+    assert refusing(own, own.asks_of(one(0)), {}, NOON) is None
+
+
+def test_setting_a_level_asks_for_what_lies_above_it() -> None:
+    own = account(line("modules", 3, 2, meter=LEVEL))
+    assert own.asks_of(one(3, LEVEL, sets=True)) == {"modules": 1}
+    assert own.asks_of(one(1, LEVEL, sets=True)) == {"modules": 0}
+    assert own.asks_of(one(-2, LEVEL)) == {"modules": 0}
+    assert own.asks_of(one(1)) == {}
+
+
+@pytest.mark.parametrize(
+    ("used", "state"), [(78, "active"), (79, "warning"), (99, "at_limit"), (100, "over_soft_limit")]
+)
+def test_the_state_is_the_one_after_what_is_allowed(used: int, state: str) -> None:
+    own = account(line("calls", 100, used, policy="soft"))
+    [standing] = permit(own, {"calls": Fraction(1)}, {}, NOON).standings
+    assert standing.state == state
+
+
+def test_a_soft_limit_is_passed_by_more_than_it_and_only_once() -> None:
+    passed = line("passed", 100, 101, policy="soft")
+    known = line("known", 100, 101, policy="soft", passed_at=NOON)
+    others = (line("at", 100, 100, policy="soft"), line("hard", 100, 101), line("none", None, 101, policy="soft"))
+    assert passed_now([passed, known, *others]) == ["passed"]
+
+
+def refused_by(own: Account, key: str, asked: int, held: int = 0) -> Answer:
+    """Make the answer that a limit gives when it refuses."""
+    stands = standing_of(own, own.lines[key], Fraction(asked), Fraction(held), NOON, allowed=False)
+    return Answer((stands,), NOON, None, stands)
+
+
+def test_one_comes_again_at_the_reset_or_sooner_where_only_holds_are_in_the_way() -> None:
+    own = account(line("calls", 10, 5), line("modules", 3, 3, meter=LEVEL))
+    # 16.5 days from noon of 15 January to February.
+    assert refused_by(own, "calls", 6).retry_after_s == 1_425_600
+    assert refused_by(own, "calls", 5, held=1).retry_after_s == 60
+    assert refused_by(own, "modules", 1).retry_after_s == 60
