@@ -15,11 +15,10 @@ from api.graphql.permissions import PERMISSION, SIGNED_IN
 from api.local.throwaway import TemporaryServers
 from domain.access.roles import Permission
 from tests.api.conftest import fresh_database
+from tests.api.graphql.asking import ARGUMENTS, INPUTS
 from tests.api.graphql.scene import (
-    ARGUMENTS,
     CORE,
     FIELDS,
-    INPUTS,
     ROOTS,
     TYPES,
     Scene,

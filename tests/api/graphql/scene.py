@@ -32,6 +32,15 @@ from domain.subscriptions.schedule import Interval
 from domain.subscriptions.subscription import Subscription
 from domain.usage import service as usage
 from tests import make
+from tests.api.graphql.asking import (
+    ARGUMENTS,
+    IN_AN_ENVIRONMENT,
+    INPUTS,
+    OF_ANY_CUSTOMER,
+    OF_EVERYONE,
+    OF_NOBODY,
+    OF_TEST,
+)
 from tests.api.graphql.site import Site, open_server
 from tests.world import key_of, llm_call
 
@@ -159,100 +168,6 @@ def found_in(answer: Any, actor: Actor, scene: Scene) -> list[str]:
     text = json.dumps(answer)
     hidden = [mark for target in scene.targets.values() if not actor.sees(target) for mark in target.marks]
     return [mark for mark in hidden if mark in text]
-
-
-# What a root field is given about a target. An argument that is not here is left out; a required one must be here.
-ARGUMENTS: dict[str, dict[str, str]] = {
-    "plan": {"product": "=llm", "key": "=pro"},
-    "customer": {"id": "customer"},
-    "subscription": {"id": "subscription"},
-    "usage": {"customerId": "customer"},
-    "dashboard": {"customerId": "customer"},
-    "usageHints": {"customerId": "customer"},
-    "usageTrends": {"customerId": "customer"},
-    "providerPerformance": {"customerId": "customer"},
-    "checkLimit": {"customerId": "customer", "type": "=llm.call", "properties": "properties"},
-    "decision": {"id": "decision"},
-    "limitOverrides": {"customerId": "customer"},
-    "usageEvents": {"customerId": "customer"},
-    "invoice": {"id": "invoice"},
-    "lineHours": {"invoiceId": "invoice", "lineId": "line"},
-    "verifyInvoice": {"id": "invoice"},
-    "conservation": {"customerId": "customer", "subscriptionId": "subscription", "periodStart": "started"},
-    "whatIf": {"customerId": "customer", "subscriptionId": "subscription", "plan": "=basic"},
-    "auditEntries": {"customerId": "customer"},
-    "ledgerBalances": {"environment": "environment", "customerId": "customer"},
-    "ledgerEntries": {"environment": "environment", "customerId": "customer"},
-    "testClock": {"id": "clock"},
-    "usageChanged": {"customerId": "customer"},
-    "invoiceChanged": {"customerId": "customer"},
-    "alertRaised": {"customerId": "customer"},
-    "customers": {},
-}
-# The input of each mutation, made for a target and a number that no other call has.
-INPUTS: dict[str, Any] = {
-    "createApiKey": lambda t, n: {"name": f"k{n}", "environment": t["environment"], "scopes": ["usage:read"]},
-    "revokeApiKey": lambda t, _: {"id": t["key"]},
-    "createCustomer": lambda t, n: {"environment": t["environment"], "name": "New", "email": f"new{n}@example.com"},
-    "subscribe": lambda t, n: {
-        "customerId": t["customer"],
-        "product": "edge",
-        "plan": "free",
-        "interval": "MONTH",
-        "idempotencyKey": f"k{n}",
-    },
-    "cancelSubscription": lambda t, n: {"subscriptionId": t["subscription"], "idempotencyKey": f"k{n}"},
-    "undoCancelSubscription": lambda t, _: {"subscriptionId": t["subscription"]},
-    "attachPaymentMethod": lambda t, n: {
-        "customerId": t["customer"],
-        "gatewayMethodId": f"pm_card_visa{n}",
-        "idempotencyKey": f"k{n}",
-    },
-    "recordUsage": lambda t, n: {"events": [_event(f"r{n}", t["customer"], "customerId")]},
-    "recordUsageBatch": lambda t, n: {"events": [_event(f"b{n}", t["customer"], "customer")], "mode": "ATOMIC"},
-    "reserveUsage": lambda t, n: {
-        "id": f"h{n}",
-        "customerId": t["customer"],
-        "type": "llm.call",
-        "properties": t["properties"],
-    },
-    "extendReservation": lambda t, _: {"id": t["reservation"]},
-    "settleReservation": lambda t, _: {
-        "id": t["reservation"],
-        "status": "MEASURED",
-        "properties": t["properties"],
-    },
-    "releaseReservation": lambda t, _: {"id": t["reservation"]},
-    "setLimitOverride": lambda t, n: {
-        "customerId": t["customer"],
-        "product": "llm",
-        "key": "tokens",
-        "amount": f"{n}",
-        "reason": "agreed",
-    },
-    "redriveEvents": lambda t, _: {"ids": [t["quarantined"]]},
-    "addProviderPrices": lambda _, n: {
-        "provider": "gemini",
-        "model": f"model-{n}",
-        "validFrom": "2100-01-01T00:00:00Z",
-        "prices": [{"pool": "input", "amount": "1", "per": "1000000"}],
-    },
-    "retryJob": lambda t, _: {"id": t["job"]},
-    "createTestClock": lambda _, n: {"name": f"c{n}", "nowAt": "2026-01-31T00:00:00Z"},
-    "markAlertRead": lambda t, _: {"id": t["alert"]},
-    "changeAlertPreference": lambda t, n: {"customerId": t["customer"], "thresholds": [n % 1_000 + 1]},
-    "advanceTestClock": lambda t, _: {"clockId": t["clock"], "to": "2026-01-31T00:00:00Z"},
-}
-# About no customer in particular: whether it is shown depends on the permission and on these.
-OF_EVERYONE = {"failedJobs", "retryJob"}
-OF_TEST = {"testClock", "testClocks", "createTestClock", "advanceTestClock"}
-OF_ANY_CUSTOMER = {"customers", "apiKeys", "quarantinedEvents", "viewer", "products", "plan", "providerPrices"}
-IN_AN_ENVIRONMENT = {"createApiKey", "revokeApiKey", "createCustomer"}
-OF_NOBODY = {"addProviderPrices"}
-
-
-def _event(name: str, customer: str, field: str) -> dict[str, Any]:
-    return {"id": name, "type": "llm.call", field: customer, "properties": {"provider": "gemini", "model": "x"}}
 
 
 def is_shown(actor: Actor, root: str, name: str, target: Target) -> bool:
