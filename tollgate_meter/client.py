@@ -1,0 +1,262 @@
+"""Ask Tollgate before a call and tell it afterwards: over HTTP, in an event loop or in a thread."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from typing import Any, Literal, Protocol, Self
+
+import httpx2
+
+from tollgate_meter import tolls
+from tollgate_meter.reading import Certainty
+from tollgate_meter.tolls import Hold, Message, Properties, RouteMissing, TollsMisconfigured, TollsUnavailable
+
+RESERVE_TRIES_MAX = 2
+SETTLE_TRIES_MAX = 8
+FIRST_PAUSE_S = 0.1
+PAUSE_MAX_S = 10.0
+TIMEOUT_S = 5.0
+# Calls that are over and not yet recorded. Above it no further call is begun: what cannot be recorded is not sold.
+WAITING_MAX = 10_000
+# How long a Tollgate that has no reservations is taken to have none.
+ROUTE_MISSING_FOR_S = 60.0
+_log = logging.getLogger("tollgate_meter")
+Unreachable = Literal["refuse", "allow"]
+
+
+class Tolls(Protocol):
+    """Who holds and records calls. `settle` and `extend` return at once: they must also work while a task is ended."""
+
+    async def reserve(self, customer: str, properties: Properties) -> Hold:
+        """Hold the most that a call can use. Raises CallRefused, TollsUnavailable, TollsMisconfigured."""
+        ...
+
+    def settle(self, hold: Hold, certainty: Certainty, properties: Properties) -> None:
+        """Record what a call used, once for each hold."""
+        ...
+
+    def extend(self, hold: Hold) -> None:
+        """Let a hold live longer, while its call goes on."""
+        ...
+
+
+class _Terms:
+    """What both clients know: how to go on when Tollgate does not answer, and whether it has reservations."""
+
+    def __init__(self, unreachable: Unreachable) -> None:
+        self.unreachable = unreachable
+        self._missing_until = 0.0
+
+    def unenforced(self, hold_id: str, customer: str) -> Hold | None:
+        """Return a hold that nobody checks, where it is known that nobody can."""
+        return self.allow(hold_id, customer) if time.monotonic() < self._missing_until else None
+
+    def without_route(self, hold_id: str, customer: str) -> Hold:
+        """Remember that there are no reservations, and go on without."""
+        if self._missing_until == 0.0:
+            _log.warning("limits_not_enforced: this Tollgate has no %s; usage is recorded only", tolls.RESERVATIONS)
+        self._missing_until = time.monotonic() + ROUTE_MISSING_FOR_S
+        return self.allow(hold_id, customer)
+
+    def without_answer(self, hold_id: str, customer: str, why: TollsUnavailable) -> Hold:
+        """Refuse, or allow the call unchecked, as configured."""
+        if self.unreachable == "refuse":
+            raise why
+        return self.allow(hold_id, customer)
+
+    def allow(self, hold_id: str, customer: str) -> Hold:
+        """Return a hold that nobody checks."""
+        return Hold(hold_id, customer, is_enforced=False)
+
+
+class TollsClient:
+    """Holds and records calls with one product's API key. Use it as a context manager, in one event loop.
+
+    `unreachable` says what becomes of a call while Tollgate does not answer: by default it is refused, because it costs
+    money. Closing waits until every call is recorded or given up.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        *,
+        unreachable: Unreachable = "refuse",
+        first_pause_s: float = FIRST_PAUSE_S,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Open no connection yet. `api_key` has the scopes usage:write and limit:check."""
+        self._terms = _Terms(unreachable)
+        self._first_pause_s = first_pause_s
+        self._http = httpx2.AsyncClient(
+            base_url=url, headers=_headers(api_key), timeout=TIMEOUT_S, transport=transport, trust_env=False
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Record what is waiting, and close."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Record what is waiting, and close the connections."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._http.aclose()
+
+    async def reserve(self, customer: str, properties: Properties) -> Hold:
+        """Hold the most that a call can use. Raises CallRefused, TollsUnavailable, TollsMisconfigured."""
+        hold_id = tolls.new_hold_id()
+        if len(self._tasks) >= WAITING_MAX:
+            raise TollsUnavailable("too many calls wait to be recorded")
+        known = self._terms.unenforced(hold_id, customer)
+        if known is not None:
+            return known
+        body = tolls.reserve_body(hold_id, customer, properties)
+        try:
+            return await self._reserve(hold_id, customer, body)
+        except RouteMissing:
+            return self._terms.without_route(hold_id, customer)
+        except TollsUnavailable as why:
+            return self._terms.without_answer(hold_id, customer, why)
+
+    async def _reserve(self, hold_id: str, customer: str, body: bytes) -> Hold:
+        """Ask again once where no answer came: the id makes both the same reservation."""
+        for tried in range(1, RESERVE_TRIES_MAX + 1):
+            try:
+                answer = await self._http.post(tolls.RESERVATIONS, content=body)
+                return tolls.read_reservation(hold_id, customer, answer.status_code, answer.headers, answer.content)
+            except httpx2.TransportError as fault:
+                if tried == RESERVE_TRIES_MAX:
+                    raise TollsUnavailable(type(fault).__name__) from fault
+        raise AssertionError("the last try returns or raises")
+
+    def settle(self, hold: Hold, certainty: Certainty, properties: Properties) -> None:
+        """Record what a call used, in the background."""
+        self._spawn(self._settle(hold, certainty, properties))
+
+    def extend(self, hold: Hold) -> None:
+        """Let a hold live longer, in the background; if that fails the usage is recorded all the same."""
+        if hold.is_enforced:
+            self._spawn(self._extend(hold))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _settle(self, hold: Hold, certainty: Certainty, properties: Properties) -> None:
+        message = tolls.settle_message(hold, certainty, properties)
+        for tried in range(SETTLE_TRIES_MAX):
+            try:
+                answer = await self._http.post(message.path, content=message.body)
+                return tolls.check_recorded(answer.status_code, answer.content)
+            except RouteMissing:
+                message = tolls.event_message(hold, certainty, properties)
+            except TollsMisconfigured as why:
+                return _give_up(hold, properties, str(why))
+            except (httpx2.TransportError, TollsUnavailable):
+                await asyncio.sleep(_pause_s(self._first_pause_s, tried))
+        return _give_up(hold, properties, "no answer")
+
+    async def _extend(self, hold: Hold) -> None:
+        try:
+            message = tolls.extend_message(hold)
+            await self._http.post(message.path, content=message.body)
+        except httpx2.TransportError as fault:
+            _log.info("hold_not_extended id=%s error=%s", hold.id, type(fault).__name__)
+
+
+class BlockingTollsClient:
+    """The same for code that runs in threads, such as the SDKs' clients without async: each method waits."""
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        *,
+        unreachable: Unreachable = "refuse",
+        first_pause_s: float = FIRST_PAUSE_S,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        """Open no connection yet. `api_key` has the scopes usage:write and limit:check."""
+        self._terms = _Terms(unreachable)
+        self._first_pause_s = first_pause_s
+        self._http = httpx2.Client(
+            base_url=url, headers=_headers(api_key), timeout=TIMEOUT_S, transport=transport, trust_env=False
+        )
+
+    def __enter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def reserve(self, customer: str, properties: Properties) -> Hold:
+        """Hold the most that a call can use. Raises CallRefused, TollsUnavailable, TollsMisconfigured."""
+        hold_id = tolls.new_hold_id()
+        known = self._terms.unenforced(hold_id, customer)
+        if known is not None:
+            return known
+        body = tolls.reserve_body(hold_id, customer, properties)
+        try:
+            answer = self._post(Message(tolls.RESERVATIONS, body), RESERVE_TRIES_MAX)
+            return tolls.read_reservation(hold_id, customer, answer.status_code, answer.headers, answer.content)
+        except RouteMissing:
+            return self._terms.without_route(hold_id, customer)
+        except TollsUnavailable as why:
+            return self._terms.without_answer(hold_id, customer, why)
+
+    def settle(self, hold: Hold, certainty: Certainty, properties: Properties) -> None:
+        """Record what a call used."""
+        message = tolls.settle_message(hold, certainty, properties)
+        for tried in range(SETTLE_TRIES_MAX):
+            try:
+                answer = self._post(message, 1)
+                return tolls.check_recorded(answer.status_code, answer.content)
+            except RouteMissing:
+                message = tolls.event_message(hold, certainty, properties)
+            except TollsMisconfigured as why:
+                return _give_up(hold, properties, str(why))
+            except TollsUnavailable:
+                time.sleep(_pause_s(self._first_pause_s, tried))
+        return _give_up(hold, properties, "no answer")
+
+    def extend(self, hold: Hold) -> None:
+        """Let a hold live longer; if that fails the usage is recorded all the same."""
+        if not hold.is_enforced:
+            return
+        try:
+            self._post(tolls.extend_message(hold), 1)
+        except TollsUnavailable as why:
+            _log.info("hold_not_extended id=%s error=%s", hold.id, why)
+
+    def _post(self, message: Message, tries: int) -> httpx2.Response:
+        for tried in range(1, tries + 1):
+            try:
+                return self._http.post(message.path, content=message.body)
+            except httpx2.TransportError as fault:
+                if tried == tries:
+                    raise TollsUnavailable(type(fault).__name__) from fault
+        raise AssertionError("the last try returns or raises")
+
+
+def _headers(api_key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}
+
+
+def _pause_s(first_s: float, tried: int) -> float:
+    return min(first_s * float(2**tried), PAUSE_MAX_S)
+
+
+def _give_up(hold: Hold, properties: Properties, why: str) -> None:
+    """Leave in the log all that is needed to record the call later: ids and numbers, no text of it."""
+    _log.error(
+        "call_not_recorded id=%s customer=%s properties=%s error=%s", hold.id, hold.customer, dict(properties), why
+    )

@@ -1,0 +1,86 @@
+"""What all three forms share before a call is sent: find out what it is, ask for it, and say no."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from tollgate_meter.operations import BY_KEY, Found, find
+from tollgate_meter.request import OUTPUT_LIMIT, MeteredCall, read_request
+from tollgate_meter.tolls import CallRefused, Properties, TollsMisconfigured, TollsUnavailable
+
+# What a function from request to customer returns for a call that nobody is billed for.
+NOT_BILLED: Final = ""
+RETRY_AFTER_S = "1"
+REFUSALS = (CallRefused, TollsUnavailable, TollsMisconfigured)
+_log = logging.getLogger("tollgate_meter")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How calls are read.
+
+    `output_limit` is given to a request that states none; None leaves such a request alone. `routes` names the provider
+    behind paths of an app's own, such as {"/api/ask": "gemini"}: their bodies are never changed.
+    """
+
+    output_limit: int | None = OUTPUT_LIMIT
+    routes: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer in the place of the provider's. SDKs do not repeat it by themselves."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def candidates_of(terms: Terms, method: str, host: str, path: str) -> tuple[Found, ...]:
+    """Return the operations that a request may be of: none, if its body need not be looked at."""
+    provider = (terms.routes or {}).get(path)
+    if provider is not None:
+        return (Found(BY_KEY[provider], BY_KEY[provider].operations[0], None),) if method == "POST" else ()
+    return tuple(found for found in find(method, host, path) if found.operation.is_metered)
+
+
+def call_of(terms: Terms, candidates: tuple[Found, ...], path: str, body: bytes) -> MeteredCall | None:
+    """Read a request of one of the candidates."""
+    rewrites = path not in (terms.routes or {})
+    return read_request(candidates, path, body, output_limit=terms.output_limit, rewrites=rewrites)
+
+
+def held_properties(call: MeteredCall) -> Properties:
+    """Return the event that a call would become, with the most that it can use."""
+    return {**call.names, **call.held}
+
+
+def refusal_from(error: Exception) -> Refusal:
+    """Write the answer to a call that may not be made, or of which nobody knows whether it may."""
+    if isinstance(error, CallRefused):
+        return refusal(429, error.body, error.headers)
+    if isinstance(error, TollsUnavailable):
+        message = "Whether your plan allows this call cannot be checked now. Try again in a moment."
+        return refusal(503, error_body("limits_unavailable", message), {"retry-after": RETRY_AFTER_S})
+    _log.error("metering_misconfigured error=%s", error)
+    return refusal(503, error_body("metering_misconfigured", "This service is not set up to meter calls."), {})
+
+
+def customer_unknown() -> Refusal:
+    """Write the answer to a call for which no customer is named: what nobody pays for is not sold."""
+    return refusal(403, error_body("customer_unknown", "It is not known which customer this call is for."), {})
+
+
+def error_body(code: str, message: str) -> dict[str, Any]:
+    """Write an error as every provider's SDK reads it."""
+    error = {"type": code, "code": code, "message": message, "status": code.upper(), "param": None}
+    return {"type": "error", "error": error}
+
+
+def refusal(status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> Refusal:
+    """Join the parts of an answer of our own."""
+    told = {"content-type": "application/json", "x-should-retry": "false", **headers}
+    return Refusal(status, told, msgspec.json.encode(body))

@@ -1,0 +1,81 @@
+"""One metered call, from the moment it is allowed until it is recorded: once, whatever ends it."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from tollgate_meter.reading import PROVIDER_BROKE, Certainty, Reading, nothing_used
+from tollgate_meter.request import MeteredCall, with_names
+from tollgate_meter.tolls import HOLD_S, Hold, Properties
+
+_ERRORS = 400
+
+
+class Settling(Protocol):
+    """The part of either client that a call needs once it is allowed."""
+
+    def settle(self, hold: Hold, certainty: Certainty, properties: Properties) -> None:
+        """Record what a call used."""
+        ...
+
+    def extend(self, hold: Hold) -> None:
+        """Let a hold live longer."""
+        ...
+
+
+class Passage:
+    """One call under way. Give it the head and the chunks of the answer, and `end` it; a second end does nothing."""
+
+    def __init__(
+        self, call: MeteredCall, hold: Hold, tolls: Settling, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Start the clock of the call's latency."""
+        self.call = call
+        self._hold = hold
+        self._tolls = tolls
+        self._clock = clock
+        self._started_at = self._extended_at = clock()
+        self._reading: Reading | None = None
+        self._status: int | None = None
+        self._is_over = False
+
+    def answered(self, status: int, content_type: str, *, is_encoded: bool = False) -> None:
+        """Take the head of the answer."""
+        self._status = status
+        self._reading = Reading(self.call, status, content_type, is_encoded=is_encoded)
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take a chunk of the answer, and return what the caller gets of it."""
+        assert self._reading is not None, "the head comes first"
+        now = self._clock()
+        if now - self._extended_at > HOLD_S / 2:
+            self._extended_at = now
+            self._tolls.extend(self._hold)
+        return self._reading.feed(chunk)
+
+    def rest(self) -> bytes:
+        """Return what the caller still gets at the end."""
+        return self._reading.rest() if self._reading is not None else b""
+
+    def end(self, *, is_complete: bool, status: int | None = None) -> None:
+        """Record the call. `status` is how it ended, where that is not the status of the answer."""
+        if self._is_over:
+            return
+        self._is_over = True
+        certainty, quantities = self._used(is_complete=is_complete)
+        properties: dict[str, Any] = with_names(self.call, quantities)
+        properties["status"] = self._ending(status)
+        properties["latency_ms"] = int((self._clock() - self._started_at) * 1000)
+        self._tolls.settle(self._hold, certainty, properties)
+
+    def _ending(self, status: int | None) -> int:
+        """Say how the call ended: an error of the provider's stands, whatever comes after it."""
+        answered = PROVIDER_BROKE if self._status is None else self._status
+        return answered if status is None or (self._status or 0) >= _ERRORS else status
+
+    def _used(self, *, is_complete: bool) -> tuple[Certainty, dict[str, int]]:
+        """Without any answer nobody knows what the provider did; nothing is charged for it."""
+        if self._reading is None:
+            return Certainty.UNKNOWN, nothing_used(self.call)
+        reckoning = self._reading.reckon(is_complete=is_complete)
+        return reckoning.certainty, reckoning.quantities

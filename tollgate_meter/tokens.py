@@ -1,0 +1,45 @@
+"""Count tokens without a tokenizer: never too few for a hold, and about right for a record."""
+
+from collections.abc import Collection
+from typing import Any
+
+# A reported number above this is no number of tokens: no model reads or writes a hundredth of it in one call.
+COUNT_MAX = 100_000_000
+# English prose and code have three to four ASCII characters a token in every provider's tokenizer.
+ASCII_PER_TOKEN = 4
+DEPTH_MAX = 32
+# Members of a request or a reply that are names and not text.
+NAMES = frozenset(("type", "role", "id", "model", "object", "status", "finish_reason", "index", "signature"))
+
+
+def tokens_at_most(body: bytes) -> int:
+    """Return what a text cannot exceed: tokenizers work on bytes, so a token has at least one of them."""
+    return len(body)
+
+
+def tokens_about(text: str) -> int:
+    """Return about how many tokens a text has: four ASCII characters, or one other, are one."""
+    ascii_count = len(text) if text.isascii() else sum(character < "\x80" for character in text)
+    return -(-ascii_count // ASCII_PER_TOKEN) + len(text) - ascii_count
+
+
+def tokens_within(value: Any, skipped: Collection[str] = NAMES, depth: int = 0) -> int:
+    """Return about how many tokens the texts of a JSON value have; members named in `skipped` are left out."""
+    if isinstance(value, str):
+        return tokens_about(value)
+    if depth == DEPTH_MAX:
+        return 0
+    if isinstance(value, dict):
+        return sum(tokens_within(each, skipped, depth + 1) for key, each in value.items() if key not in skipped)
+    if isinstance(value, list):
+        return sum(tokens_within(each, skipped, depth + 1) for each in value)
+    return 0
+
+
+def count_of(value: Any) -> int | None:
+    """Return a reported number, 0 for one that is left out, or None for what cannot be one."""
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= COUNT_MAX:
+        return None
+    return value
