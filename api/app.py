@@ -7,6 +7,7 @@ GET  /api/subscription/...  reads of the LLM product       api/rest/subscription
 GET  /api/openapi.json      what REST offers               api/rest/openapi.py
 POST /v1/check              may this be used?              api/rest/limits.py
 POST /v1/reservations…      hold, extend, settle, release  api/rest/limits.py
+POST /gateway/{provider}/…  calls to LLM providers         api/gateway
 POST /api/webhooks/stripe   what Stripe tells              api/stripe_webhook.py
 GET  /healthz               the process answers
 GET  /readyz                so does Postgres
@@ -24,6 +25,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from api.auth import Authenticator
 from api.context import Serving
+from api.gateway.door import GatewayDoor
 from api.graphql.schema import schema
 from api.graphql.view import HttpEndpoint, SocketView
 from api.hosts import HostCheck
@@ -83,12 +85,13 @@ def create_app(settings: Settings, opened: Callable[[Settings], Awaitable[Runtim
         try:
             yield
         finally:
+            await gateway.close()
             await serving.limits.stop()
             await serving.recorder.stop()
             await runtime.close()
 
-    endpoint, sockets = HttpEndpoint(schema), SocketView(schema)
-    return Starlette(
+    endpoint, sockets, gateway = HttpEndpoint(schema), SocketView(schema), GatewayDoor(settings)
+    gateway.app = app = Starlette(
         lifespan=lifespan,
         routes=[
             Route("/graphql", endpoint.post, methods=["POST"]),
@@ -101,6 +104,7 @@ def create_app(settings: Settings, opened: Callable[[Settings], Awaitable[Runtim
             Route("/v1/reservations/{id}/extend", post_extend, methods=["POST"]),
             Route("/v1/reservations/{id}/settle", post_settle, methods=["POST"]),
             Route("/v1/reservations/{id}/release", post_release, methods=["POST"]),
+            Route("/gateway/{provider}/{path:path}", gateway, methods=["GET", "POST"]),
             Route("/api/webhooks/stripe", post_stripe_event, methods=["POST"]),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
@@ -112,3 +116,5 @@ def create_app(settings: Settings, opened: Callable[[Settings], Awaitable[Runtim
             Exception: on_crash,
         },
     )
+    app.state.gateway = gateway
+    return app

@@ -74,6 +74,11 @@ class Settings:
     token_issuer: str = _setting("tollgate", "TOLLGATE_TOKEN_ISSUER")
     allowed_hosts: tuple[str, ...] = _setting((), "TOLLGATE_ALLOWED_HOSTS")
     alert_thresholds: tuple[str, ...] = _setting(("llm:80/90/100", "edge:80/100"), "TOLLGATE_ALERT_THRESHOLDS")
+    gateway_keys: tuple[str, ...] = _setting((), "TOLLGATE_GATEWAY_KEYS", secret=True)
+    openai_key: str = _setting("", "TOLLGATE_OPENAI_KEY", secret=True)
+    anthropic_key: str = _setting("", "TOLLGATE_ANTHROPIC_KEY", secret=True)
+    gemini_key: str = _setting("", "TOLLGATE_GEMINI_KEY", secret=True)
+    mistral_key: str = _setting("", "TOLLGATE_MISTRAL_KEY", secret=True)
     pool_size: int = _setting(10, "TOLLGATE_POOL_SIZE", bounds=range(2, 101))
     pooled: bool = _setting(default=False, variable="TOLLGATE_POOLED")
 
@@ -215,8 +220,18 @@ def check_serving(settings: Settings) -> None:
         raise SettingRefused("TOLLGATE_HS256_SECRET", "It must have at least 32 characters")
     if not settings.hs256_secret and not settings.jwks_url:
         raise SettingMissing("TOLLGATE_JWKS_URL", "Give the address of your identity provider's key set")
+    _check_gateway(settings.gateway_keys)
     _check_addresses(settings)
     thresholds_of(settings)
+
+
+def _check_gateway(keys: tuple[str, ...]) -> None:
+    """Refuse what cannot be a product's key, and two for one environment: nobody could say which is meant."""
+    for environment in ("live", "test"):
+        if sum(key.startswith(f"tg_{environment}_") for key in keys) > 1:
+            raise SettingRefused("TOLLGATE_GATEWAY_KEYS", f"It has two keys of the environment {environment}; keep one")
+    if not all(key.startswith(("tg_live_", "tg_test_")) for key in keys):
+        raise SettingRefused("TOLLGATE_GATEWAY_KEYS", "Each is an API key of a product, tg_live_… or tg_test_…")
 
 
 def _check_addresses(settings: Settings) -> None:

@@ -8,7 +8,7 @@ from tollgate_meter.reading import PROVIDER_BROKE, Certainty, Reading, nothing_u
 from tollgate_meter.request import MeteredCall, with_names
 from tollgate_meter.tolls import HOLD_S, Hold, Properties
 
-_ERRORS = 400
+_OTHER = 300
 
 
 class Settling(Protocol):
@@ -69,9 +69,9 @@ class Passage:
         self._tolls.settle(self._hold, certainty, properties)
 
     def _ending(self, status: int | None) -> int:
-        """Say how the call ended: an error of the provider's stands, whatever comes after it."""
+        """Say how the call ended: an answer that is no success stands, whatever comes after it."""
         answered = PROVIDER_BROKE if self._status is None else self._status
-        return answered if status is None or (self._status or 0) >= _ERRORS else status
+        return answered if status is None or (self._status or 0) >= _OTHER else status
 
     def _used(self, *, is_complete: bool) -> tuple[Certainty, dict[str, int]]:
         """Without any answer nobody knows what the provider did; nothing is charged for it."""

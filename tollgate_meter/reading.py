@@ -17,7 +17,7 @@ from tollgate_meter.tokens import ASCII_PER_TOKEN, tokens_within
 
 # The answer to a call without a stream: what is longer is passed on, and its usage estimated.
 REPLY_BYTES_MAX = 33_554_432
-_OK, _ERRORS = 200, 400
+_OK, _OTHER = 200, 300
 _STREAM = "text/event-stream"
 # HTTP has no status for a caller that left or a provider that fell silent; these are what proxies record.
 CALLER_LEFT, PROVIDER_BROKE, PROVIDER_SLOW = 499, 502, 504
@@ -84,7 +84,7 @@ class Reading:
     def reckon(self, *, is_complete: bool) -> Reckoning:
         """Return what was used. `is_complete` tells that the answer came to its own end."""
         call = self._call
-        if self._status >= _ERRORS:
+        if not _OK <= self._status < _OTHER:
             return Reckoning(Certainty.MEASURED, nothing_used(call))
         if call.operation.shape is None:
             return self._units(is_complete=is_complete)

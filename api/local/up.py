@@ -134,6 +134,8 @@ def complete(settings: Settings, secrets: Secrets, stack: Stack) -> Settings:
             "master_key": settings.master_key or secrets.master_key,
             "key_pepper": settings.key_pepper or secrets.api_key_pepper,
             "hs256_secret": settings.hs256_secret or secrets.hs256_secret,
+            # The demo key reports usage of the LLM product, for test customers.
+            "gateway_keys": settings.gateway_keys or (secrets.demo_api_key,),
         }
     return replace(settings, **chosen)
 

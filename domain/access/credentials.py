@@ -115,6 +115,7 @@ def check_key(key: ApiKey) -> None:
             "a scope reaches beyond the customer it is bound to",
         ),
         (Permission.USAGE_WRITE in key.scopes and key.product is None, "a key that reports usage names its product"),
+        (Permission.GATEWAY in key.scopes and key.customer_id is None, "a gateway key is bound to one customer"),
         (key.product is not None and not _PRODUCT.fullmatch(key.product), "a product is named by its key, such as llm"),
         (not _is_text(key.source), "a source has 1 to 100 printable characters"),
         (key.expires_at is not None and key.expires_at <= key.created_at, "it would have expired already"),

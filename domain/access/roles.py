@@ -38,6 +38,7 @@ class Permission(StrEnum):
     LIMIT_WRITE = "limit:write"
     ALERT_READ = "alert:read"
     ALERT_WRITE = "alert:write"
+    GATEWAY = "gateway"
 
 
 @dataclass(eq=False)
@@ -74,8 +75,9 @@ _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
     (PrincipalKind.MEMBER, "owner"): _MEMBER_WRITES,
     (PrincipalKind.MEMBER, "billing_admin"): _MEMBER_WRITES,
     (PrincipalKind.MEMBER, "viewer"): _READS,
-    # Usage is reported by a product's key, which gives the identity's source; no person reports any.
-    (PrincipalKind.STAFF, "admin"): _ALL - {_P.USAGE_WRITE, _P.USAGE_CORRECT, _P.LIMIT_CHECK},
+    # Usage is reported by a product's key, which gives the identity's source, and calls through the gateway are billed
+    # to the customer that a key is bound to; no person does either.
+    (PrincipalKind.STAFF, "admin"): _ALL - {_P.USAGE_WRITE, _P.USAGE_CORRECT, _P.LIMIT_CHECK, _P.GATEWAY},
     (PrincipalKind.STAFF, "finance"): _READS
     | {_P.PRICE_WRITE, _P.EVENT_WRITE, _P.SUBSCRIPTION_WRITE, _P.PAYMENT_WRITE, _P.LIMIT_WRITE}
     | {_P.CLOCK_READ, _P.AUDIT_READ, _P.JOB_READ, _P.LEDGER_READ},
@@ -88,7 +90,7 @@ _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
 # A key cannot make keys: a stolen one must not outlive its own revocation.
 KEY_SCOPES: frozenset[str] = _ALL - {_P.KEY_WRITE}
 # A key bound to one customer gets nothing that reaches beyond that customer.
-CUSTOMER_KEY_SCOPES: frozenset[str] = _MEMBER_WRITES | {_P.USAGE_WRITE, _P.LIMIT_CHECK}
+CUSTOMER_KEY_SCOPES: frozenset[str] = _MEMBER_WRITES | {_P.USAGE_WRITE, _P.LIMIT_CHECK, _P.GATEWAY}
 
 
 def permissions_of(kind: PrincipalKind, role: str) -> frozenset[str]:

@@ -62,6 +62,8 @@ def test_development_is_refused_beside_a_live_stripe_key() -> None:
         ("TOLLGATE_JWKS_URL", ""),
         ("TOLLGATE_JWKS_URL", "http://id.example.com/keys"),
         ("TOLLGATE_JWKS_URL", "ftp://127.0.0.1/keys"),
+        ("TOLLGATE_GATEWAY_KEYS", "tg_test_1,tg_test_2"),
+        ("TOLLGATE_GATEWAY_KEYS", "sk-1"),
         ("REDIS_URL", "cache:6379"),
         ("REDIS_URL", "http://cache"),
         ("REDIS_URL", "redis://cache:port"),

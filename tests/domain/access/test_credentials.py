@@ -64,6 +64,7 @@ def test_a_sound_key_is_accepted() -> None:
         (replace(_KEY, scopes=frozenset(("usage:delete",))), "unknown or not for keys"),
         (replace(_KEY, scopes=frozenset(("key:write",))), "unknown or not for keys"),
         (replace(_KEY, scopes=frozenset(("clock:write",)), customer_id=_CUSTOMER), "beyond the customer"),
+        (replace(_KEY, scopes=frozenset(("gateway",))), "gateway key is bound to one customer"),
         (replace(_KEY, product=None), "names its product"),
         (replace(_KEY, product="The LLM"), "such as llm"),
         (replace(_KEY, source=""), "source"),

@@ -86,7 +86,7 @@ def test_a_role_of_another_kind_is_refused(kind: PrincipalKind, role: str) -> No
 
 
 def test_nobody_but_a_product_key_and_the_system_reports_usage() -> None:
-    for permission in ("usage:write", "usage:correct", "limit:check"):
+    for permission in ("usage:write", "usage:correct", "limit:check", "gateway"):
         assert not any(permission in permissions for permissions in _EXPECTED.values())
         assert permission in KEY_SCOPES
     assert "usage:write" in CUSTOMER_KEY_SCOPES
@@ -94,7 +94,7 @@ def test_nobody_but_a_product_key_and_the_system_reports_usage() -> None:
 
 def test_no_key_makes_keys_and_a_key_of_one_customer_reaches_no_further() -> None:
     assert "key:write" not in KEY_SCOPES
-    assert _EXPECTED["member", "owner"] | {"usage:write", "limit:check"} == CUSTOMER_KEY_SCOPES
+    assert _EXPECTED["member", "owner"] | {"usage:write", "limit:check", "gateway"} == CUSTOMER_KEY_SCOPES
 
 
 def test_the_system_holds_every_permission_and_sees_every_customer() -> None:

@@ -1,0 +1,139 @@
+"""What the gateway passes on: known operations of four providers, and nothing that reaches into the merchant's account.
+
+The merchant's account with a provider is shared by all customers. So a request may not name what is stored there, and
+what is stored cannot be read: a customer would see another's. It may not ask for what no price is listed for either.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from domain.kernel.errors import DomainError, Kind
+from tollgate_meter.operations import BY_KEY, Found, Provider, operation_of
+
+PROVIDERS = ("openai", "anthropic", "gemini", "mistral")
+DEPTH_MAX = 64
+# Members of a request that name something stored in the account; `prompt` does where it is an object.
+_STORED = ("previous_response_id", "conversation", "container", "cachedContent", "cached_content")
+# The same further inside, where they are a text or a list.
+_STORED_INSIDE = frozenset(("file_id", "file_ids", "vector_store_ids", "container", "fileUri", "file_uri"))
+# Members that hold a caller's own data and schemas, in which any name may occur.
+_DATA = frozenset(
+    (
+        "input_schema",
+        "parameters",
+        "parametersJsonSchema",
+        "parameters_json_schema",
+        "responseSchema",
+        "response_schema",
+        "responseJsonSchema",
+        "schema",
+        "args",
+        "input",
+        "response",
+    )
+)
+# Members of a request whose other values change the price or let the answer come later, unmetered.
+_PLAIN: Mapping[str, tuple[Any, ...]] = {
+    "background": (None, False),
+    "service_tier": (None, "auto", "default", "standard_only"),
+    "speed": (None, "standard"),
+}
+# Headers that a provider gets from the caller. What turns on features that are not known here is not among them.
+REQUEST_HEADERS = ("accept", "anthropic-version")
+
+
+@dataclass(eq=False)
+class ProviderUnknown(DomainError):
+    """The gateway has no provider {provider}. Use openai, anthropic, gemini or mistral."""
+
+    code = "provider_unknown"
+    kind = Kind.NOT_FOUND
+    provider: str
+
+
+class OperationUnknown(DomainError):
+    """The gateway does not pass this operation on. See docs/metering.md for those that it does."""
+
+    code = "operation_unknown"
+    kind = Kind.NOT_FOUND
+
+
+class CallMalformed(DomainError):
+    """The body of this call is no JSON object that can be read."""
+
+    code = "call_malformed"
+    kind = Kind.INVALID
+
+
+@dataclass(eq=False)
+class CallNotMeterable(DomainError):
+    """The gateway does not pass on a call with {member}: it cannot be metered, or reaches into a shared account."""
+
+    code = "call_not_meterable"
+    kind = Kind.INVALID
+    member: str
+
+
+@dataclass(eq=False)
+class ProviderNotSetUp(DomainError):
+    """Calls to {provider} are not set up here."""
+
+    code = "provider_not_set_up"
+    kind = Kind.UNAVAILABLE
+    provider: str
+
+
+def find(provider_key: str, method: str, path: str) -> Found:
+    """Return the operation that a path below a provider names. Raises ProviderUnknown, OperationUnknown."""
+    if provider_key not in PROVIDERS:
+        raise ProviderUnknown(provider_key[:64])
+    found = operation_of(BY_KEY[provider_key], method, path)
+    if found is None:
+        raise OperationUnknown
+    return found
+
+
+def plain_body(body: bytes) -> bytes:
+    """Return the body of a POST as it is passed on: written anew, so that the provider reads what was read here.
+
+    Raises CallMalformed, CallNotMeterable.
+    """
+    try:
+        request = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        request = None
+    if not isinstance(request, dict):
+        raise CallMalformed
+    refused = [name for name, allowed in _PLAIN.items() if request.get(name) not in allowed]
+    refused += [name for name in _STORED if request.get(name) is not None]
+    refused += ["prompt"] if isinstance(request.get("prompt"), dict) else []
+    if refused:
+        raise CallNotMeterable(refused[0])
+    _check(request, 0)
+    return msgspec.json.encode(request)
+
+
+def _check(value: Any, depth: int) -> None:
+    """Look for what is stored in the account, down to DEPTH_MAX."""
+    if depth > DEPTH_MAX:
+        raise CallMalformed
+    if isinstance(value, dict):
+        for name, each in value.items():
+            if name in _STORED_INSIDE and isinstance(each, str | list) and each:
+                raise CallNotMeterable(name)
+            if not (name in _DATA and isinstance(each, dict)):
+                _check(each, depth + 1)
+    elif isinstance(value, list):
+        for each in value:
+            _check(each, depth + 1)
+
+
+def passed_headers(headers: Mapping[str, str], provider: Provider, key: str, *, has_body: bool) -> dict[str, str]:
+    """Return the headers that the provider gets: the merchant's key, and what is harmless of the caller's."""
+    passed = {name: headers[name] for name in REQUEST_HEADERS if name in headers}
+    if has_body:
+        passed["content-type"] = "application/json"
+    return {**passed, "accept-encoding": "identity", provider.key_header: f"{provider.key_prefix}{key}"}

@@ -1,0 +1,350 @@
+"""The gateway on a real server, called with the real SDKs pointed at it by their `base_url`."""
+
+import asyncio
+import json
+from typing import Any
+
+import anthropic
+import httpx2
+import openai
+import pytest
+from google import genai
+from google.genai import types as genai_types
+
+from api.gateway.relay import KeyStriker
+from domain.access.credentials import KeyRefused
+from domain.kernel.call import Environment
+from tests.api.gateway.conftest import MERCHANT_KEYS, Gate
+from tests.tollgate_meter import answers
+from tests.tollgate_meter.tollbooth import Tollbooth
+from tests.tollgate_meter.upstream import EVENTS, HANG, RESET, Script, event
+
+SAY: Any = [{"role": "user", "content": "Say good morning, please."}]
+CHAT: Any = {"model": "gpt-5.1", "messages": SAY}
+
+
+def gemini_of(gate: Gate) -> genai.Client:
+    return genai.Client(api_key=gate.key, http_options=genai_types.HttpOptions(base_url=f"{gate.url}/gemini"))
+
+
+def openai_of(gate: Gate, **options: Any) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(api_key=gate.key, base_url=f"{gate.url}/openai/v1", **options)
+
+
+async def post(gate: Gate, path: str, body: Any = CHAT, **headers: str) -> httpx2.Response:
+    """Send a body with the customer's key."""
+    async with httpx2.AsyncClient(timeout=20) as http:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return await http.post(
+            f"{gate.url}{path}", content=content, headers={"authorization": f"Bearer {gate.key}", **headers}
+        )
+
+
+async def test_a_gemini_call_is_priced_and_counted_for_the_customer_of_the_key(gate: Gate) -> None:
+    gate.upstream.replies(answers.candidates("Good morning", answers.GENERATE_USAGE))
+    async with gemini_of(gate).aio as client:
+        reply = await client.models.generate_content(model="gemini-2.5-pro", contents="Say good morning")
+    assert reply.text == "Good morning"
+    await gate.settled()
+    # 600 + 400 cached at 1.25, and 70 + 30 reasoned at 10.00 a million: 0.00125 + 0.001.
+    assert await gate.usage("cost") == "0.00225"
+    assert await gate.usage("calls") == "1"
+
+
+async def test_a_gemini_stream_is_counted_once(gate: Gate) -> None:
+    gate.upstream.streams(*answers.GENERATE_STREAM)
+    async with gemini_of(gate).aio as client:
+        chunks = await client.models.generate_content_stream(model="gemini-2.5-pro", contents="Say good morning")
+        assert "".join([chunk.text or "" async for chunk in chunks]) == "Good morning"
+    await gate.settled()
+    assert gate.upstream.seen[0].path.endswith(":streamGenerateContent?alt=sse")
+    assert (await gate.usage("cost"), await gate.usage("calls")) == ("0.00225", "1")
+
+
+async def test_openai_and_anthropic_streams_pass_through(gate: Gate, tollbooth: Tollbooth) -> None:
+    gate.upstream.streams(*answers.CHAT_STREAM)
+    async with openai_of(gate) as client:
+        stream = await client.chat.completions.create(**CHAT, stream=True)
+        assert [chunk.choices[0].delta.content async for chunk in stream] == ["Good ", "morning", None]
+        gate.upstream.streams(*answers.RESPONSES_STREAM, named=True)
+        stream = await client.responses.create(model="gpt-5.1", input="Hi", stream=True)
+        assert [each.type async for each in stream][-1] == "response.completed"
+    gate.upstream.streams(*answers.MESSAGES_STREAM, named=True)
+    async with (
+        anthropic.AsyncAnthropic(api_key=gate.key, base_url=f"{gate.url}/anthropic") as claude,
+        claude.messages.stream(model="claude-example", max_tokens=100, messages=SAY) as messages,
+    ):
+        assert "".join([text async for text in messages.text_stream]) == "Good morning"
+    await gate.settled()
+    pools = [answers.CHAT_POOLS, answers.RESPONSES_POOLS, answers.MESSAGES_POOLS]
+    for expected, body in zip(pools, tollbooth.settled, strict=True):
+        assert expected.items() <= body["properties"].items()
+        assert body["status"] == "measured"
+    assert tollbooth.reserved[0]["properties"]["output_tokens"] == 8_192
+
+
+async def test_the_provider_gets_the_merchants_key_at_its_fixed_host_and_nothing_of_the_caller(gate: Gate) -> None:
+    gate.upstream.replies(answers.chat())
+    own = {"cookie": "session=1", "x-forwarded-for": "10.0.0.1", "openai-organization": "org-1"}
+    await post(gate, "/openai/v1/chat/completions", **own, **{"idempotency-key": "k1", "x-api-key": "other"})
+    [seen] = gate.upstream.seen
+    assert gate.transport.hosts == ["https://api.openai.com"]
+    assert seen.headers.pop("content-length").isdigit()
+    assert seen.headers.pop("host")
+    assert seen.headers == {
+        "accept": "*/*",
+        "content-type": "application/json",
+        "accept-encoding": "identity",
+        "authorization": f"Bearer {MERCHANT_KEYS['openai_key']}",
+    }
+    assert gate.key not in str(seen)
+
+    gate.upstream.replies(answers.message())
+    async with anthropic.AsyncAnthropic(api_key=gate.key, base_url=f"{gate.url}/anthropic") as claude:
+        await claude.messages.create(model="claude-example", max_tokens=9, messages=SAY)
+    assert gate.upstream.seen[1].headers["x-api-key"] == MERCHANT_KEYS["anthropic_key"]
+    assert gate.upstream.seen[1].headers["anthropic-version"]
+    assert gate.key not in str(gate.upstream.seen[1])
+
+
+async def test_the_merchants_key_and_account_are_struck_out_of_replies(gate: Gate) -> None:
+    key = MERCHANT_KEYS["openai_key"]
+    said = f'{{"error": {{"message": "your key {key} is over its quota"}}}}'.encode()
+    # The key is cut in two.
+    gate.upstream.script = Script(
+        [said[:40], said[40:]], status=429, headers={"openai-organization": "org-merchant", "set-cookie": "a=b"}
+    )
+    answer = await post(gate, "/openai/v1/chat/completions")
+    assert (answer.status_code, answer.json()) == (429, {"error": {"message": "your key [key] is over its quota"}})
+    assert not {"openai-organization", "set-cookie"} & set(answer.headers)
+
+    gate.upstream.replies({"error": {"message": f"Incorrect API key provided: {key[:8]}***"}}, status=401)
+    answer = await post(gate, "/openai/v1/chat/completions")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_refused")
+    assert key[:8] not in answer.text
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 100])
+def test_a_secret_is_struck_out_wherever_it_is_split(size: int) -> None:
+    striker = KeyStriker(b"sk-secret")
+    text = b"a sk-secret b sk-secre c sk-sk-secret sk-"
+    passed = b"".join(striker.feed(text[at : at + size]) for at in range(0, len(text), size)) + striker.rest()
+    assert passed == b"a [key] b sk-secre c sk-[key] sk-"
+
+
+async def test_redirects_are_not_followed(gate: Gate) -> None:
+    gate.upstream.replies({}, status=307, location=f"{gate.upstream.url}/elsewhere")
+    answer = await post(gate, "/openai/v1/chat/completions")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_redirected")
+    assert len(gate.upstream.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/openai/v1/files",
+        "/openai/v1/responses/resp_1",
+        "/openai/v1/chat/completions/",
+        "/openai/v1//chat/completions",
+        "/openai/v1/models/../files",
+        "/openai/v1/models/%2e%2e%2ffiles",
+        "/openai//evil.example/v1/chat/completions",
+        "/anthropic/v1/messages/batches",
+        "/gemini/v1beta/cachedContents",
+        "/gemini/v1beta/models/a/b:generateContent",
+        "/gemini/v1beta/models/x%3Fkey=1:generateContent",
+        "/tavily/search",
+        "/nobody/v1/messages",
+    ],
+)
+async def test_a_path_that_is_no_known_operation_is_refused(path: str, gate: Gate) -> None:
+    answer = await post(gate, path)
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] in {"operation_unknown", "provider_unknown"}
+    assert gate.upstream.seen == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/openai/v1/responses", {"input": "Hi", "previous_response_id": "resp_1"}),
+        ("/openai/v1/responses", {"input": "Hi", "background": True}),
+        ("/openai/v1/responses", {"input": "Hi", "conversation": "conv_1"}),
+        ("/openai/v1/responses", {"prompt": {"id": "pmpt_1"}}),
+        ("/openai/v1/responses", {"input": [{"content": [{"type": "input_file", "file_id": "file_1"}]}]}),
+        ("/openai/v1/responses", {"input": "Hi", "tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]}),
+        ("/openai/v1/chat/completions", {**CHAT, "service_tier": "priority"}),
+        ("/anthropic/v1/messages", {"messages": SAY, "speed": "fast"}),
+        ("/gemini/v1beta/models/gemini-2.5-pro:generateContent", {"contents": [], "cachedContent": "cachedContents/1"}),
+        (
+            "/gemini/v1beta/models/gemini-2.5-pro:generateContent",
+            {"contents": [{"parts": [{"fileData": {"fileUri": "https://x/files/1"}}]}]},
+        ),
+    ],
+)
+async def test_what_reaches_into_the_shared_account_or_has_no_price_is_refused(
+    path: str, body: Any, gate: Gate
+) -> None:
+    answer = await post(gate, path, body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "call_not_meterable")
+    assert gate.upstream.seen == []
+
+
+async def test_a_tool_may_use_any_name_for_its_own_data(gate: Gate) -> None:
+    gate.upstream.replies(answers.message())
+    used = {"type": "tool_use", "id": "t1", "name": "move", "input": {"container": "blue", "file_id": "7"}}
+    schema = {"type": "object", "properties": {"file_id": {"type": "string"}}, "required": ["file_id"]}
+    body = {
+        "model": "claude-example",
+        "max_tokens": 9,
+        "messages": [*SAY, {"role": "assistant", "content": [used]}],
+        "tools": [{"name": "move", "input_schema": schema}],
+    }
+    assert (await post(gate, "/anthropic/v1/messages", body)).status_code == 200
+    assert gate.upstream.seen[0].json == body
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "code"),
+    [
+        (b"{broken", {}, 400, "call_malformed"),
+        (b"[]", {}, 400, "call_malformed"),
+        (b"[" * 100_000, {}, 400, "call_malformed"),
+        (b"", {}, 400, "call_malformed"),
+        (b'{"n": 1e999}', {}, 400, "call_malformed"),
+        (b"x", {"content-encoding": "gzip"}, 415, "encoding_unknown"),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_refused(
+    body: bytes, headers: dict[str, str], status: int, code: str, gate: Gate
+) -> None:
+    answer = await post(gate, "/openai/v1/chat/completions", body, **headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert gate.upstream.seen == []
+
+
+async def test_a_member_given_twice_is_read_the_same_by_the_provider(gate: Gate, tollbooth: Tollbooth) -> None:
+    gate.upstream.replies(answers.chat())
+    await post(gate, "/openai/v1/chat/completions", b'{"model": "gpt-5.1", "max_tokens": 1, "max_tokens": 9}')
+    assert gate.upstream.seen[0].body.count(b"max_tokens") == 1
+    assert gate.upstream.seen[0].json["max_tokens"] == tollbooth.reserved[0]["properties"]["output_tokens"] == 9
+
+
+async def test_only_a_gateway_key_of_one_customer_may_call(gate: Gate) -> None:
+    site = gate.site
+    for key, status in (
+        (f"tg_live_{'x' * 43}", 401),
+        (f"tg_test_{'x' * 43}", 401),
+        (await site.key("usage:read", customer_id=gate.customer_id), 403),
+        (await site.key("usage:write", product="llm"), 403),
+        (site.staff(), 403),
+        (site.member(gate.customer_id), 403),
+    ):
+        answer = await post(gate, "/openai/v1/chat/completions", authorization=f"Bearer {key}")
+        assert answer.status_code == status
+    assert gate.upstream.seen == []
+    with pytest.raises(KeyRefused, match="bound to one customer"):
+        await site.key("gateway")
+
+
+async def test_a_provider_or_an_environment_that_is_not_set_up_is_refused(gate: Gate) -> None:
+    answer = await post(gate, "/mistral/v1/chat/completions")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "provider_not_set_up")
+    live = await gate.site.key("gateway", environment=Environment.LIVE, customer_id=gate.customer_id)
+    answer = await post(gate, "/openai/v1/chat/completions", authorization=f"Bearer {live}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "provider_not_set_up")
+    assert gate.upstream.seen == []
+
+
+async def test_a_reached_limit_is_the_sdks_own_error_and_nothing_is_sent(gate: Gate, tollbooth: Tollbooth) -> None:
+    tollbooth.mode = "refuses"
+    async with openai_of(gate) as client:
+        with pytest.raises(openai.RateLimitError, match="5,000 of 5,000 Gemini calls") as refused:
+            await client.chat.completions.create(**CHAT)
+    assert refused.value.response.headers["retry-after"] == "60"
+    assert (gate.upstream.seen, tollbooth.settled, tollbooth.asked) == ([], [], 1)
+
+
+async def test_limits_that_cannot_be_checked_refuse_the_call(gate: Gate, tollbooth: Tollbooth) -> None:
+    for mode in ("down", "misconfigured"):
+        tollbooth.mode = mode
+        answer = await post(gate, "/openai/v1/chat/completions")
+        assert answer.status_code == 503
+    assert gate.upstream.seen == []
+
+
+async def test_a_tollgate_without_reservations_records_the_call_as_an_event(gate: Gate, tollbooth: Tollbooth) -> None:
+    tollbooth.mode = "routeless"
+    gate.upstream.replies(answers.chat())
+    assert (await post(gate, "/openai/v1/chat/completions")).status_code == 200
+    await gate.settled()
+    [recorded] = tollbooth.events
+    assert (recorded["type"], recorded["properties"]["certainty"]) == ("llm.call", "measured")
+    assert answers.CHAT_POOLS.items() <= recorded["properties"].items()
+
+
+async def test_the_first_event_comes_at_once_and_a_caller_that_leaves_is_recorded_once(
+    gate: Gate, tollbooth: Tollbooth
+) -> None:
+    gate.upstream.streams(answers.chat_chunk("Good "), ends=HANG)
+    async with openai_of(gate, timeout=30) as client:
+        stream = await client.chat.completions.create(**CHAT, stream=True)
+        first = await anext(aiter(stream))
+        # The provider says no more until it is let go.
+        assert first.choices[0].delta.content == "Good "
+        await stream.close()
+    for _ in range(500):
+        if tollbooth.settled:
+            break
+        await asyncio.sleep(0.01)
+    recorded = tollbooth.recorded
+    assert (recorded["certainty"], recorded["status"], recorded["output_tokens"]) == ("estimated", 499, 2)
+
+
+async def test_a_provider_that_breaks_off_breaks_the_answer_off(gate: Gate, tollbooth: Tollbooth) -> None:
+    gate.upstream.script = Script([event(answers.chat_chunk("Good ")), RESET], EVENTS)
+    with pytest.raises(httpx2.RemoteProtocolError):
+        await post(gate, "/openai/v1/chat/completions", {**CHAT, "stream": True})
+    await gate.settled()
+    assert (tollbooth.recorded["certainty"], tollbooth.settled[0]["properties"]["status"]) == ("estimated", 502)
+
+
+async def test_a_provider_out_of_reach_is_told_apart_from_a_slow_one(gate: Gate, tollbooth: Tollbooth) -> None:
+    gate.upstream.script = Script([RESET])
+    gate.transport.url = "http://127.0.0.1:1"
+    answer = await post(gate, "/openai/v1/chat/completions")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_unreachable")
+    await gate.settled()
+    assert tollbooth.recorded["certainty"] == "unknown"
+
+
+async def test_what_is_free_passes_and_is_not_recorded(gate: Gate, tollbooth: Tollbooth) -> None:
+    gate.upstream.replies({"object": "list", "data": []})
+    async with openai_of(gate) as client:
+        assert (await client.models.list()).data == []
+    gate.upstream.replies({"input_tokens": 14})
+    assert (await post(gate, "/anthropic/v1/messages/count_tokens", {"messages": SAY})).json() == {"input_tokens": 14}
+    assert (len(gate.upstream.seen), tollbooth.asked) == (2, 0)
+
+
+async def test_neither_keys_nor_prompts_are_stored_or_logged(
+    gate: Gate, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "tollgate_meter")
+    caplog.set_level("DEBUG", "httpx2")
+    body = {"contents": [{"role": "user", "parts": [{"text": "a very secret plan"}]}]}
+    path = "/gemini/v1beta/models/gemini-2.5-pro:generateContent"
+    gate.upstream.replies(answers.candidates("an unlikely answer", answers.GENERATE_USAGE))
+    assert (await post(gate, path, body)).status_code == 200
+    gate.upstream.replies({"error": {"message": "a very secret plan failed"}}, status=403)
+    assert (await post(gate, path, body)).status_code == 502
+    await gate.settled()
+
+    secrets = ("very secret plan", "unlikely answer", gate.key, *MERCHANT_KEYS.values())
+    written = capsys.readouterr()
+    logged = written.out + written.err + caplog.text
+    assert "gateway_provider_failed" in logged
+    assert not [secret for secret in secrets if secret in logged]
+    for secret in secrets:
+        assert await gate.tables_with(secret) == []
+    assert await gate.tables_with("gemini-2.5-pro"), "the model is stored, so the search finds what is there"
