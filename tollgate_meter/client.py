@@ -13,7 +13,9 @@ from tollgate_meter.reading import Certainty
 from tollgate_meter.tolls import Hold, Message, Properties, RouteMissing, TollsMisconfigured, TollsUnavailable
 
 RESERVE_TRIES_MAX = 2
-SETTLE_TRIES_MAX = 8
+SETTLE_TRIES_MAX = 12
+# A thread that waits serves nobody meanwhile.
+BLOCKING_TRIES_MAX = 6
 FIRST_PAUSE_S = 0.1
 PAUSE_MAX_S = 10.0
 TIMEOUT_S = 5.0
@@ -216,7 +218,7 @@ class BlockingTollsClient:
     def settle(self, hold: Hold, certainty: Certainty, properties: Properties) -> None:
         """Record what a call used."""
         message = tolls.settle_message(hold, certainty, properties)
-        for tried in range(SETTLE_TRIES_MAX):
+        for tried in range(BLOCKING_TRIES_MAX):
             try:
                 answer = self._post(message, 1)
                 return tolls.check_recorded(answer.status_code, answer.content)

@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
 import uvicorn
@@ -52,11 +52,11 @@ def product(upstream_url: str) -> Starlette:
 
 
 @asynccontextmanager
-async def open_app(app: Any) -> AsyncIterator[str]:
+async def open_app(app: Any, lifespan: Literal["on", "off"] = "off") -> AsyncIterator[str]:
     """Serve an app on a port of this machine, and give its address."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan=lifespan))
         task = asyncio.create_task(server.serve([listener]))
         for _ in range(STARTS_WITHIN_ROUNDS):
             if server.started:

@@ -21,6 +21,7 @@ MERCHANT_KEYS = {
     "openai_key": "sk-merchant-openai",
     "anthropic_key": "sk-merchant-anthropic",
     "gemini_key": "merchant-gemini",
+    "mistral_key": "merchant-mistral",
 }
 
 

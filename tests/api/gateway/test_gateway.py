@@ -11,8 +11,10 @@ import pytest
 from google import genai
 from google.genai import types as genai_types
 
+from api.gateway.proxy import Proxy
 from api.gateway.relay import KeyStriker
 from domain.access.credentials import KeyRefused
+from domain.config import Settings
 from domain.kernel.call import Environment
 from tests.api.gateway.conftest import MERCHANT_KEYS, Gate
 from tests.tollgate_meter import answers
@@ -248,7 +250,10 @@ async def test_only_a_gateway_key_of_one_customer_may_call(gate: Gate) -> None:
 
 
 async def test_a_provider_or_an_environment_that_is_not_set_up_is_refused(gate: Gate) -> None:
+    proxy = Proxy(Settings(gateway_keys=("tg_test_key",), openai_key="sk-1"), gate.site.app, gate.transport)
+    before, gate.door._proxy = gate.door._proxy, proxy
     answer = await post(gate, "/mistral/v1/chat/completions")
+    gate.door._proxy = before
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "provider_not_set_up")
     live = await gate.site.key("gateway", environment=Environment.LIVE, customer_id=gate.customer_id)
     answer = await post(gate, "/openai/v1/chat/completions", authorization=f"Bearer {live}")

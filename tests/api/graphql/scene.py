@@ -19,7 +19,7 @@ from strawberry.types.base import StrawberryObjectDefinition
 
 from api.graphql.permissions import PERMISSION, SIGNED_IN
 from api.graphql.schema import schema
-from domain.access.roles import CUSTOMER_KEY_SCOPES, KEY_SCOPES
+from domain.access.roles import CUSTOMER_KEY_SCOPES, KEY_SCOPES, Permission
 from domain.alerts.raising.store import insert_alert
 from domain.contracts import service as contracts
 from domain.customers import service as customers
@@ -48,6 +48,8 @@ CORE = schema._schema
 OF_NOBODY_TOO = {"event_identity", "quarantined_event"}
 # The process renews its leases and returns what is idle of them while it is tried.
 MOVING_BY_ITSELF = "limit_lease"
+# A key of everything that needs no customer of its own.
+PRODUCT_SCOPES = KEY_SCOPES - {Permission.GATEWAY}
 DEPTH = 6
 _PROPERTIES = {"provider": "gemini", "model": "gemini-2.5-pro", "input_tokens": 1_000}
 
@@ -219,8 +221,8 @@ async def open_scene(database: Database) -> AsyncIterator[Scene]:
             **{f"member {role}": server.member(ada, role) for role in ("owner", "billing_admin", "viewer")},
             "key of usage": await server.key("usage:write", product="llm"),
             "key of Ada": await server.key(*CUSTOMER_KEY_SCOPES, customer_id=ada, product="llm"),
-            "key of live": await server.key(*KEY_SCOPES, environment=Environment.LIVE, product="llm"),
-            "key of test": await server.key(*KEY_SCOPES, environment=Environment.TEST, product="llm"),
+            "key of live": await server.key(*PRODUCT_SCOPES, environment=Environment.LIVE, product="llm"),
+            "key of test": await server.key(*PRODUCT_SCOPES, environment=Environment.TEST, product="llm"),
         }
         yield Scene(server, [await _actor(server, name, token) for name, token in tokens.items()], targets)
 
