@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import bulk, comparing, limits, live, reading, singles, starting
+from bench import bulk, comparing, limits, live, meter, reading, singles, starting
 from bench.machine import describe
 from bench.report import Result, print_table, write_page
 from bench.world import Servers, Workload, copy_database, make_database, servers
 
-PARTS = ("start", "singles", "bulk", "reading", "comparing", "limits", "live")
+PARTS = ("start", "singles", "bulk", "reading", "comparing", "limits", "live", "meter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,27 @@ class _Size:
     bulk_events: int
     stored_events: int
     limit_requests: int
+    metered_calls: int
 
 
 FULL = _Size(
-    runs=5, people=1_000, single_events=4_000, bulk_events=20_000, stored_events=reading.MANY, limit_requests=2_000
+    runs=5,
+    people=1_000,
+    single_events=4_000,
+    bulk_events=20_000,
+    stored_events=reading.MANY,
+    limit_requests=2_000,
+    metered_calls=1_000,
 )
-QUICK = _Size(runs=1, people=100, single_events=1_000, bulk_events=6_000, stored_events=100_000, limit_requests=400)
+QUICK = _Size(
+    runs=1,
+    people=100,
+    single_events=1_000,
+    bulk_events=6_000,
+    stored_events=100_000,
+    limit_requests=400,
+    metered_calls=300,
+)
 
 
 async def _prepare(running: Servers, people: int) -> Workload:
@@ -56,6 +71,7 @@ def _measure(running: Servers, size: _Size, only: str | None) -> list[Result]:
         "comparing": lambda: asyncio.run(comparing.measure(running, "theirs", size.people, size.runs)),
         "limits": lambda: limits.measure(running, "ours", size.limit_requests),
         "live": lambda: live.measure(running, "ours", workload),
+        "meter": lambda: asyncio.run(meter.measure(size.runs, size.metered_calls)),
     }
     results = []
     for name in PARTS:

@@ -11,6 +11,7 @@ import httpx2
 from tollgate_meter import tolls
 from tollgate_meter.reading import Certainty
 from tollgate_meter.tolls import Hold, Message, Properties, RouteMissing, TollsMisconfigured, TollsUnavailable
+from tollgate_meter.wire import ClientPost, Post, Wire
 
 RESERVE_TRIES_MAX = 2
 SETTLE_TRIES_MAX = 12
@@ -91,8 +92,10 @@ class TollsClient:
         """Open no connection yet. `api_key` has the scopes usage:write and limit:check."""
         self._terms = _Terms(unreachable)
         self._first_pause_s = first_pause_s
-        self._http = httpx2.AsyncClient(
-            base_url=url, headers=_headers(api_key), timeout=TIMEOUT_S, transport=transport, trust_env=False
+        self._post: Post = (
+            ClientPost(url, _headers(api_key), transport, TIMEOUT_S)
+            if transport is not None
+            else Wire(url, _headers(api_key), TIMEOUT_S)
         )
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -106,9 +109,8 @@ class TollsClient:
 
     async def aclose(self) -> None:
         """Record what is waiting, and close the connections."""
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._http.aclose()
+        await self.drain()
+        await self._post.aclose()
 
     async def reserve(self, customer: str, properties: Properties) -> Hold:
         """Hold the most that a call can use. Raises CallRefused, TollsUnavailable, TollsMisconfigured."""
@@ -130,11 +132,12 @@ class TollsClient:
         """Ask again once where no answer came: the id makes both the same reservation."""
         for tried in range(1, RESERVE_TRIES_MAX + 1):
             try:
-                answer = await self._http.post(tolls.RESERVATIONS, content=body)
-                return tolls.read_reservation(hold_id, customer, answer.status_code, answer.headers, answer.content)
-            except httpx2.TransportError as fault:
+                answer = await self._post.post(tolls.RESERVATIONS, body)
+            except TollsUnavailable:
                 if tried == RESERVE_TRIES_MAX:
-                    raise TollsUnavailable(type(fault).__name__) from fault
+                    raise
+            else:
+                return tolls.read_reservation(hold_id, customer, answer.status, answer.headers, answer.content)
         raise AssertionError("the last try returns or raises")
 
     def settle(self, hold: Hold, certainty: Certainty, properties: Properties) -> None:
@@ -146,6 +149,11 @@ class TollsClient:
         if hold.is_enforced:
             self._spawn(self._extend(hold))
 
+    async def drain(self) -> None:
+        """Wait until every call that is over is recorded or given up."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -155,22 +163,22 @@ class TollsClient:
         message = tolls.settle_message(hold, certainty, properties)
         for tried in range(SETTLE_TRIES_MAX):
             try:
-                answer = await self._http.post(message.path, content=message.body)
-                return tolls.check_recorded(answer.status_code, answer.content)
+                answer = await self._post.post(message.path, message.body)
+                return tolls.check_recorded(answer.status, answer.content)
             except RouteMissing:
                 message = tolls.event_message(hold, certainty, properties)
             except TollsMisconfigured as why:
                 return _give_up(hold, properties, str(why))
-            except (httpx2.TransportError, TollsUnavailable):
+            except TollsUnavailable:
                 await asyncio.sleep(_pause_s(self._first_pause_s, tried))
         return _give_up(hold, properties, "no answer")
 
     async def _extend(self, hold: Hold) -> None:
         try:
             message = tolls.extend_message(hold)
-            await self._http.post(message.path, content=message.body)
-        except httpx2.TransportError as fault:
-            _log.info("hold_not_extended id=%s error=%s", hold.id, type(fault).__name__)
+            await self._post.post(message.path, message.body)
+        except TollsUnavailable as why:
+            _log.info("hold_not_extended id=%s error=%s", hold.id, why)
 
 
 class BlockingTollsClient:
@@ -250,6 +258,8 @@ class BlockingTollsClient:
 
 
 def _headers(api_key: str) -> dict[str, str]:
+    if not (api_key.isascii() and api_key.isprintable()):
+        raise ValueError("an API key is printable ASCII")
     return {"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}
 
 

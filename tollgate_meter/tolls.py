@@ -5,6 +5,7 @@ hold whatever is repeated. A Tollgate without these routes answers 404 without a
 is posted as an event with the hold's id (`POST /v1/events`).
 """
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ _OK, _CREATED, _NOT_FOUND, _REFUSED = 200, 201, 404, 429
 _PASSING = frozenset((408, 429, 500, 502, 503, 504))
 # Headers of a refusal that are passed on; they say when to try again.
 REFUSAL_HEADERS = ("retry-after", "ratelimit", "ratelimit-policy")
+# It becomes a part of a path.
+_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,255}")
 Properties = Mapping[str, Any]
 
 
@@ -80,7 +83,8 @@ def read_reservation(hold_id: str, customer: str, status: int, headers: Mapping[
     Raises CallRefused, RouteMissing, TollsUnavailable, TollsMisconfigured.
     """
     answer = _object(content)
-    if status in {_OK, _CREATED} and isinstance(name := answer.get("reservation"), str):
+    name = answer.get("reservation")
+    if status in {_OK, _CREATED} and isinstance(name, str) and _NAME.fullmatch(name):
         return Hold(hold_id, customer, is_enforced=True, reservation=name)
     if status == _REFUSED and answer.get("allowed") is False:
         raise CallRefused(refusal_of(answer), {name: headers[name] for name in REFUSAL_HEADERS if name in headers})

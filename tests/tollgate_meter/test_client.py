@@ -72,6 +72,7 @@ async def test_a_customer_that_is_not_found_is_no_missing_route(tollbooth: Tollb
         (503, b"", TollsUnavailable),
         (200, b"<html>", TollsUnavailable),
         (302, b"", TollsUnavailable),
+        (201, b'{"reservation": "rsv_1/../x"}', TollsUnavailable),
         (429, b'{"allowed": false}', CallRefused),
     ],
 )

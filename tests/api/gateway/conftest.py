@@ -91,8 +91,7 @@ class Gate:
         proxy = self.door._proxy
         assert proxy is not None
         for tolls in proxy._tolls.values():
-            while tolls._tasks:
-                await next(iter(tolls._tasks))
+            await tolls.drain()
 
     async def usage(self, meter: str) -> str:
         """Return how much of a meter the customer has used."""
