@@ -29,10 +29,16 @@ class Terms:
     output_limit: int | None = OUTPUT_LIMIT
     routes: Mapping[str, str] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse a provider that is not known."""
+        unknown = set((self.routes or {}).values()) - set(BY_KEY)
+        if unknown:
+            raise ValueError(f"no provider is named {', '.join(sorted(unknown))}; there are {', '.join(BY_KEY)}")
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer in the place of the provider's. SDKs do not repeat it by themselves."""
+    """An answer in the place of the provider's. Where a limit is reached, SDKs are told not to ask again at once."""
 
     status: int
     headers: dict[str, str]
@@ -43,12 +49,14 @@ def candidates_of(terms: Terms, method: str, host: str, path: str) -> tuple[Foun
     """Return the operations that a request may be of: none, if its body need not be looked at."""
     provider = (terms.routes or {}).get(path)
     if provider is not None:
-        return (Found(BY_KEY[provider], BY_KEY[provider].operations[0], None),) if method == "POST" else ()
+        return (
+            (Found(BY_KEY[provider], BY_KEY[provider].operations[0], None, is_sure=True),) if method == "POST" else ()
+        )
     return tuple(found for found in find(method, host, path) if found.operation.is_metered)
 
 
 def call_of(terms: Terms, candidates: tuple[Found, ...], path: str, body: bytes) -> MeteredCall | None:
-    """Read a request of one of the candidates."""
+    """Read a request of one of the candidates; None where its body shows that it is something else."""
     rewrites = path not in (terms.routes or {})
     return read_request(candidates, path, body, output_limit=terms.output_limit, rewrites=rewrites)
 
@@ -61,7 +69,7 @@ def held_properties(call: MeteredCall) -> Properties:
 def refusal_from(error: Exception) -> Refusal:
     """Write the answer to a call that may not be made, or of which nobody knows whether it may."""
     if isinstance(error, CallRefused):
-        return refusal(429, error.body, error.headers)
+        return refusal(429, error.body, {"x-should-retry": "false", **error.headers})
     if isinstance(error, TollsUnavailable):
         message = "Whether your plan allows this call cannot be checked now. Try again in a moment."
         return refusal(503, error_body("limits_unavailable", message), {"retry-after": RETRY_AFTER_S})
@@ -82,5 +90,4 @@ def error_body(code: str, message: str) -> dict[str, Any]:
 
 def refusal(status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> Refusal:
     """Join the parts of an answer of our own."""
-    told = {"content-type": "application/json", "x-should-retry": "false", **headers}
-    return Refusal(status, told, msgspec.json.encode(body))
+    return Refusal(status, {"content-type": "application/json", **headers}, msgspec.json.encode(body))

@@ -14,7 +14,6 @@ from typing import Any
 from tollgate_meter import gate
 from tollgate_meter.client import Tolls
 from tollgate_meter.gate import NOT_BILLED, Refusal, Terms
-from tollgate_meter.operations import Found
 from tollgate_meter.passage import Passage
 from tollgate_meter.reading import CALLER_LEFT
 from tollgate_meter.request import MeteredCall
@@ -57,27 +56,31 @@ class MeterMiddleware:
         """Pass a request on, metered if it is a call."""
         is_http = scope["type"] == "http"
         candidates = gate.candidates_of(self._terms, scope["method"], "", scope["path"]) if is_http else ()
-        customer = await self._customer(scope) if candidates else NOT_BILLED
-        if customer == NOT_BILLED:
+        if not candidates:
             await self._app(scope, receive, send)
             return
-        opened = await self._opened(scope["path"], receive, candidates, customer)
+        body = await self._body(receive)
+        if isinstance(body, Refusal):
+            await _answer(send, body)
+        elif body is not None:
+            call = gate.call_of(self._terms, candidates, scope["path"], body)
+            await self._pass_on(scope, _Again(receive, body), send, call)
+
+    async def _pass_on(self, scope: Scope, receive: "_Again", send: Send, call: MeteredCall | None) -> None:
+        customer = await self._customer(scope) if call is not None else NOT_BILLED
+        if call is None or customer == NOT_BILLED:
+            await self._app(scope, receive, send)
+            return
+        opened = await self._opened(call, customer)
         if isinstance(opened, Passage):
-            await self._metered(scope, receive, send, opened)
-        elif opened is not None:
+            await self._metered(scope, _Again(receive.rest, call.body), send, opened)
+        else:
             await _answer(send, opened)
 
-    async def _opened(
-        self, path: str, receive: Receive, candidates: tuple[Found, ...], customer: str | None
-    ) -> Passage | Refusal | None:
-        """Read a call and hold what it can use; None when its caller left meanwhile."""
+    async def _opened(self, call: MeteredCall, customer: str | None) -> Passage | Refusal:
+        """Hold what a call can use."""
         if customer is None:
             return gate.customer_unknown()
-        body = await self._body(receive)
-        if not isinstance(body, bytes):
-            return body
-        call = gate.call_of(self._terms, candidates, path, body)
-        assert call is not None, "candidates are metered"
         try:
             hold = await self._tolls.reserve(customer, gate.held_properties(call))
         except gate.REFUSALS as refused:
@@ -105,36 +108,42 @@ class MeterMiddleware:
         except TimeoutError:
             return gate.refusal(408, gate.error_body("body_too_slow", "The request did not arrive in time."), {})
 
-    async def _metered(self, scope: Scope, receive: Receive, send: Send, passage: Passage) -> None:
-        exchange = _Exchange(receive, send, passage)
+    async def _metered(self, scope: Scope, receive: "_Again", send: Send, passage: Passage) -> None:
+        answer = _Watched(send, passage)
         try:
-            await self._app(_scope_with(scope, passage.call), exchange.receive, exchange.send)
+            await self._app(_scope_with(scope, passage.call), receive, answer.send)
         except asyncio.CancelledError:
-            exchange.has_left = True
+            receive.has_left = True
             raise
         finally:
             # Does nothing where the answer came to its end.
-            passage.end(is_complete=False, status=CALLER_LEFT if exchange.has_left else CRASHED)
+            passage.end(is_complete=False, status=CALLER_LEFT if receive.has_left else CRASHED)
 
 
-class _Exchange:
-    """The request and the answer of one call, as the app sees them."""
+class _Again:
+    """Gives a body that was read once more, in one piece, then whatever the server says."""
 
-    def __init__(self, receive: Receive, send: Send, passage: Passage) -> None:
+    def __init__(self, rest: Receive, body: bytes) -> None:
+        self.rest = rest
         self.has_left = False
-        self._receive = receive
-        self._send = send
-        self._passage = passage
-        self._is_read = False
+        self._body: bytes | None = body
 
-    async def receive(self) -> Message:
-        """Give the body in one piece, then whatever the server says."""
-        if not self._is_read:
-            self._is_read = True
-            return {"type": "http.request", "body": self._passage.call.body, "more_body": False}
-        message = await self._receive()
+    async def __call__(self) -> Message:
+        """Receive a message."""
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        message = await self.rest()
         self.has_left = self.has_left or message["type"] == "http.disconnect"
         return message
+
+
+class _Watched:
+    """The answer of one call, as the app sends it."""
+
+    def __init__(self, send: Send, passage: Passage) -> None:
+        self._send = send
+        self._passage = passage
 
     async def send(self, message: Message) -> None:
         """Look at a part of the answer, and pass it on at once."""

@@ -60,11 +60,15 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An operation of a provider, and the model where the path names it."""
+    """An operation of a provider, and the model where the path names it.
+
+    It is not sure where nothing but the end of the path speaks for it, such as /v1/messages, which an app may have too.
+    """
 
     provider: Provider
     operation: Operation
     model: str | None
+    is_sure: bool
 
 
 _MODELS = (Operation(r"/v1/models", method="GET"), Operation(rf"/v1/models/{_MODEL}", method="GET"))
@@ -213,7 +217,8 @@ def _match(provider: Provider, method: str, path: str, *, whole: bool, telling: 
             continue
         match = _pattern(operation.path, whole).search(path)
         if match:
-            return Found(provider, operation, match.groupdict().get("model"))
+            model = match.groupdict().get("model")
+            return Found(provider, operation, model, is_sure=not telling or model is not None)
     return None
 
 

@@ -75,7 +75,7 @@ def read_request(
     output_limit: int | None = OUTPUT_LIMIT,
     rewrites: bool = True,
 ) -> MeteredCall | None:
-    """Return what is to be metered, or None for a request that is not.
+    """Return what is to be metered, or None for a request that is not, by its operation or by its body.
 
     A request without an output limit gets `output_limit`; with None it is left as it is, and held at the most that the
     provider's largest model writes. A body that cannot be read is sent as it is and held at the same. Without
@@ -129,6 +129,9 @@ def _decoded(body: bytes) -> Any:
 def _chosen(candidates: Sequence[Found], request: Any) -> Found | None:
     """Tell providers with the same path apart by the model; the first one is meant where that tells nothing."""
     model = facts_of(request).get("model")
+    if isinstance(request, dict | list) and not isinstance(model, str):
+        # Each of these APIs wants a model, so a body that can be read and names none is for somebody else.
+        candidates = [each for each in candidates if each.is_sure]
     if len(candidates) > 1 and isinstance(model, str):
         for each in candidates:
             if each.provider.models and re.match(each.provider.models, model):

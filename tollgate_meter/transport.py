@@ -63,13 +63,14 @@ class AsyncMeterTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request, metered if it is a call."""
         candidates = gate.candidates_of(self._terms, request.method, request.url.host, request.url.path)
-        customer = self._customer_of(request) if candidates else NOT_BILLED
-        if customer == NOT_BILLED:
+        call = None
+        if candidates:
+            call = gate.call_of(self._terms, candidates, request.url.path, await request.aread())
+        customer = self._customer_of(request) if call is not None else NOT_BILLED
+        if call is None or customer == NOT_BILLED:
             return await self._inner.handle_async_request(request)
         if customer is None:
             return _refused(gate.customer_unknown())
-        call = gate.call_of(self._terms, candidates, request.url.path, await request.aread())
-        assert call is not None, "candidates are metered"
         try:
             hold = await self._tolls.reserve(customer, gate.held_properties(call))
         except gate.REFUSALS as refused:
@@ -109,13 +110,14 @@ class MeterTransport(httpx2.BaseTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request, metered if it is a call."""
         candidates = gate.candidates_of(self._terms, request.method, request.url.host, request.url.path)
-        customer = self._customer_of(request) if candidates else NOT_BILLED
-        if customer == NOT_BILLED:
+        call = None
+        if candidates:
+            call = gate.call_of(self._terms, candidates, request.url.path, request.read())
+        customer = self._customer_of(request) if call is not None else NOT_BILLED
+        if call is None or customer == NOT_BILLED:
             return self._inner.handle_request(request)
         if customer is None:
             return _refused(gate.customer_unknown())
-        call = gate.call_of(self._terms, candidates, request.url.path, request.read())
-        assert call is not None, "candidates are metered"
         try:
             hold = self._tolls.reserve(customer, gate.held_properties(call))
         except gate.REFUSALS as refused:

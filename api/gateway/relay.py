@@ -17,6 +17,9 @@ RESPONSE_HEADERS = (
     "ratelimit-policy",
     "x-should-retry",
 )
+# How long an answer without a stream is still read whose caller has left.
+READ_ON_S = 30.0
+_STREAM = "text/event-stream"
 STRUCK_OUT = b"[key]"
 _log = structlog.get_logger()
 
@@ -54,6 +57,7 @@ class Relay:
         self._striker = KeyStriker(secret.encode())
         self._provider = provider
         self._ends_at = ends_at
+        self._is_stream = answer.headers.get("content-type", "").startswith(_STREAM)
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         """Send the answer, and stop when its caller leaves."""
@@ -61,6 +65,9 @@ class Relay:
         leaving = asyncio.ensure_future(_left(receive))
         try:
             await asyncio.wait((relaying, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not self._is_stream:
+                # The provider has written its answer and is paid for it, so it is read to its end and counted.
+                await asyncio.wait((relaying,), timeout=READ_ON_S)
         finally:
             for task in (relaying, leaving):
                 task.cancel()

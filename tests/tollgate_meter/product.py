@@ -39,6 +39,9 @@ def product(upstream_url: str) -> Starlette:
         question = (await request.json())["question"]
         return JSONResponse({"answer": f"You asked: {question}"})
 
+    async def note(request: Request) -> Response:
+        return JSONResponse({"noted": (await request.json())["text"]})
+
     async def crash(_: Request) -> Response:
         raise RuntimeError("a fault of the app")
 
@@ -46,6 +49,7 @@ def product(upstream_url: str) -> Starlette:
         routes=[
             Route("/llm/crash/v1/messages", crash, methods=["POST"]),
             Route("/llm/{path:path}", pass_on, methods=["POST"]),
+            Route("/api/v1/messages", note, methods=["POST"]),
             Route("/api/ask", ask, methods=["POST"]),
         ]
     )

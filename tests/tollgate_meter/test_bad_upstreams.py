@@ -244,6 +244,28 @@ async def test_only_the_chunk_that_we_asked_for_is_taken_out_of_a_broken_stream(
     assert (await recorded(tolls, tollbooth))["certainty"] == "measured"
 
 
+async def test_a_gemini_stream_that_is_an_array_is_read_like_one_of_events(
+    http: httpx2.AsyncClient, upstream: Upstream, tolls: TollsClient, tollbooth: Tollbooth
+) -> None:
+    upstream.replies(list(answers.GENERATE_STREAM))
+    url = f"{upstream.url}/v1beta/models/gemini-2.5-pro:streamGenerateContent"
+    await read(http, url, {"contents": [{"parts": [{"text": PROMPT}]}]})
+    assert await recorded(tolls, tollbooth) == {"certainty": "measured", "status": 200, **answers.GENERATE_POOLS}
+
+
+async def test_a_redirect_costs_nothing(
+    http: httpx2.AsyncClient, upstream: Upstream, tolls: TollsClient, tollbooth: Tollbooth
+) -> None:
+    upstream.replies({}, status=302, location="/elsewhere")
+    await read(http, f"{upstream.url}/v1/chat/completions")
+    assert await recorded(tolls, tollbooth) == {
+        "certainty": "measured",
+        "status": 302,
+        "input_tokens": 0,
+        "output_tokens": 0,
+    }
+
+
 async def test_an_answer_that_is_no_json_is_passed_on_and_counted_as_text(
     http: httpx2.AsyncClient, upstream: Upstream, tolls: TollsClient, tollbooth: Tollbooth
 ) -> None:

@@ -193,6 +193,14 @@ async def test_a_call_needs_a_customer_and_may_be_nobodys(
     assert (len(upstream.seen), upstream.seen[0].json, tollbooth.asked) == (1, body, 0)
 
 
+async def test_a_path_of_the_app_that_only_looks_like_a_providers_passes_untouched(
+    app_url: str, tollbooth: Tollbooth
+) -> None:
+    async with httpx2.AsyncClient(base_url=app_url) as client:
+        answer = await client.post("/api/v1/messages", json={"text": "Lunch at noon?"})
+    assert (answer.json(), tollbooth.asked) == ({"noted": "Lunch at noon?"}, 0)
+
+
 async def test_a_body_above_the_bound_is_refused(app_url: str, upstream: Upstream, tollbooth: Tollbooth) -> None:
     async with httpx2.AsyncClient(base_url=app_url, headers=FOR_ADA) as client:
         answer = await client.post("/llm/openai/v1/chat/completions", content=b"x" * 5_001)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.tollgate_meter.tollbooth import Tollbooth
 from tests.tollgate_meter.upstream import Script, Upstream
-from tollgate_meter import AsyncMeterTransport
+from tollgate_meter import AsyncMeterTransport, Terms
 from tollgate_meter.operations import BY_KEY, find
 from tollgate_meter.request import read_request
 
@@ -28,6 +28,9 @@ from tollgate_meter.request import read_request
         ("proxy", "/v1beta/models/gemini-2.5-pro:generateContent", None, ("gemini", "gemini-2.5-pro")),
         ("proxy", "/metaphor/search", None, ("exa", "*")),
         ("google.serper.dev", "/news", None, ("serper", "news")),
+        # Nothing but the end of the path speaks for it, and an app may have such a path itself: the body tells.
+        ("proxy", "/x/v1/messages", None, None),
+        ("proxy", "/anthropic/v1/messages", None, ("anthropic", "unknown")),
         # What is nobody's, is free, or is not known.
         ("proxy", "/search", None, None),
         ("api.openai.com", "/v1/files", None, None),
@@ -44,6 +47,17 @@ def test_provider_and_model_are_found(
     assert (None if call is None else (call.provider, call.model)) == expected
 
 
+def test_a_body_that_cannot_be_read_is_not_taken_for_somebody_elses() -> None:
+    call = read_request(find("POST", "proxy", "/v1/messages"), "/v1/messages", b'{"model": NaN}')
+    assert call is not None
+    assert call.provider == "anthropic"
+
+
+def test_a_provider_that_is_not_known_is_refused_where_routes_are_named() -> None:
+    with pytest.raises(ValueError, match="no provider is named gemni; there are openai, anthropic, gemini"):
+        Terms(routes={"/api/ask": "gemni"})
+
+
 def held(path: str, body: Any, *, limit: int | None = 500) -> dict[str, int]:
     """Return what is held for a request, without the bytes of its body."""
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -54,7 +68,7 @@ def held(path: str, body: Any, *, limit: int | None = 500) -> dict[str, int]:
     }
 
 
-CHAT, GENERATE = "/v1/chat/completions", "/v1beta/models/gemini-2.5-pro:generateContent"
+CHAT, GENERATE = "/openai/v1/chat/completions", "/v1beta/models/gemini-2.5-pro:generateContent"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +90,7 @@ CHAT, GENERATE = "/v1/chat/completions", "/v1beta/models/gemini-2.5-pro:generate
             {"generation_config": {"max_output_tokens": 90, "candidateCount": 2}},
             {"input_tokens": 0, "output_tokens": 180},
         ),
-        ("/v1/embeddings", {"model": "text-embedding-3-small"}, {"cache_write_tokens": 0}),
+        ("/openai/v1/embeddings", {"model": "text-embedding-3-small"}, {"cache_write_tokens": 0}),
         # A picture that the provider fetches.
         (CHAT, {"a": {"image_url": 1}, "max_tokens": 1}, {"cache_write_tokens": 32_768, "output_tokens": 1}),
         (
@@ -93,8 +107,8 @@ def test_the_most_that_a_call_can_use_is_held(path: str, body: Any, expected: di
 def test_what_cannot_be_seen_or_read_is_held_at_the_most_of_the_provider() -> None:
     for body in ({"previous_response_id": "resp_1"}, {"input": [{"file_id": "file_1"}]}):
         text = json.dumps(body).encode()
-        assert held("/v1/responses", text)["cache_write_tokens"] == 1_050_000 - len(text)
-    assert held("/v1/messages", b"{broken") == {"cache_write_tokens": 0, "output_tokens": 128_000}
+        assert held("/openai/v1/responses", text)["cache_write_tokens"] == 1_050_000 - len(text)
+    assert held("/anthropic/v1/messages", b"{broken") == {"cache_write_tokens": 0, "output_tokens": 128_000}
     assert held(CHAT, {"model": "gpt-5.1"}, limit=None)["output_tokens"] == 128_000
 
 

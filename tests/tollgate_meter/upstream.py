@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-RESET, HANG = b"<reset>", b"<hang>"
+RESET, HANG, WAIT = b"<reset>", b"<hang>", b"<wait>"
 JSON, EVENTS = "application/json", "text/event-stream"
 
 
 @dataclass
 class Script:
-    """One answer. A part that is RESET cuts the connection, one that is HANG says nothing more."""
+    """One answer. A part that is RESET cuts the connection, HANG says nothing more, WAIT goes on when it is let go."""
 
     parts: Sequence[bytes]
     content_type: str = JSON
@@ -81,6 +81,9 @@ class Upstream:
             if part == HANG:
                 await self.let_go.wait()
                 return
+            if part == WAIT:
+                await self.let_go.wait()
+                continue
             writer.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
             await writer.drain()
         writer.write(b"0\r\n\r\n")

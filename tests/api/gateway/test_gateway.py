@@ -19,7 +19,7 @@ from domain.kernel.call import Environment
 from tests.api.gateway.conftest import MERCHANT_KEYS, Gate
 from tests.tollgate_meter import answers
 from tests.tollgate_meter.tollbooth import Tollbooth
-from tests.tollgate_meter.upstream import EVENTS, HANG, RESET, Script, event
+from tests.tollgate_meter.upstream import EVENTS, HANG, RESET, WAIT, Script, event
 
 SAY: Any = [{"role": "user", "content": "Say good morning, please."}]
 CHAT: Any = {"model": "gpt-5.1", "messages": SAY}
@@ -304,6 +304,32 @@ async def test_the_first_event_comes_at_once_and_a_caller_that_leaves_is_recorde
         await asyncio.sleep(0.01)
     recorded = tollbooth.recorded
     assert (recorded["certainty"], recorded["status"], recorded["output_tokens"]) == ("estimated", 499, 2)
+
+
+async def test_an_answer_without_a_stream_is_read_to_its_end_when_its_caller_leaves(
+    gate: Gate, tollbooth: Tollbooth
+) -> None:
+    whole = json.dumps(answers.chat()).encode()
+    # The provider waits before its last part until the caller has left.
+    gate.upstream.script = Script([whole[:20], WAIT, whole[20:]])
+    async with (
+        httpx2.AsyncClient() as http,
+        http.stream(
+            "POST",
+            f"{gate.url}/openai/v1/chat/completions",
+            json=CHAT,
+            headers={"authorization": f"Bearer {gate.key}"},
+        ) as answer,
+    ):
+        assert await anext(answer.aiter_raw()) == whole[:20]
+    gate.upstream.let_go.set()
+    for _ in range(500):
+        if tollbooth.settled:
+            break
+        await asyncio.sleep(0.01)
+    recorded = tollbooth.recorded
+    assert (recorded["certainty"], recorded["status"]) == ("measured", 200)
+    assert answers.CHAT_POOLS.items() <= recorded.items()
 
 
 async def test_a_provider_that_breaks_off_breaks_the_answer_off(gate: Gate, tollbooth: Tollbooth) -> None:
