@@ -156,7 +156,7 @@ def _messages_text(facts: Facts) -> Any:
 
 
 def _responses_end(facts: Facts) -> bool:
-    return facts.get("type") in {None, "response.completed", "response.incomplete", "response.failed"}
+    return facts.get("type") in (None, "response.completed", "response.incomplete", "response.failed")
 
 
 def _choices_end(facts: Facts) -> bool:
@@ -205,7 +205,7 @@ MESSAGES = Shape(
     "messages",
     _messages,
     _messages_usage,
-    lambda facts: facts.get("type") in {"message_delta", "message"},
+    lambda facts: facts.get("type") in ("message_delta", "message"),
     _messages_text,
     limits=(("max_tokens",),),
 )

@@ -1,0 +1,87 @@
+"""The transport for clients without async: what goes wrong is told and recorded as with async."""
+
+import asyncio
+from collections.abc import Callable
+
+import httpx2
+import openai
+import pytest
+
+from tests.tollgate_meter import answers
+from tests.tollgate_meter.tollbooth import Tollbooth
+from tests.tollgate_meter.upstream import RESET, Upstream
+from tollgate_meter import NOT_BILLED, MeterTransport
+
+CHAT = {"model": "gpt-5.1", "messages": [{"role": "user", "content": "Good morning"}]}
+
+
+async def used(tollbooth: Tollbooth, use: Callable[[httpx2.Client], None], customer: str | None = "cus_1") -> None:
+    """Use a metered client in a thread."""
+
+    def run() -> None:
+        tolls = tollbooth.blocking_client()
+        with tolls, httpx2.Client(transport=MeterTransport(tolls, customer_of=lambda _: customer)) as http:
+            use(http)
+
+    await asyncio.to_thread(run)
+
+
+async def test_a_refusal_is_the_sdks_own_error(upstream: Upstream, tollbooth: Tollbooth) -> None:
+    tollbooth.mode = "refuses"
+
+    def use(http: httpx2.Client) -> None:
+        client = openai.OpenAI(api_key="sk-1", base_url=f"{upstream.url}/v1", http_client=http)
+        with pytest.raises(openai.RateLimitError, match="5,000 of 5,000"):
+            client.responses.create(model="gpt-5.1", input="Hi")
+
+    await used(tollbooth, use)
+    assert (upstream.seen, tollbooth.asked) == ([], 1)
+
+
+async def test_a_call_of_nobody_is_refused_and_one_that_is_not_billed_passes(
+    upstream: Upstream, tollbooth: Tollbooth
+) -> None:
+    upstream.replies(answers.chat())
+    statuses = []
+
+    def use(http: httpx2.Client) -> None:
+        statuses.append(http.post(f"{upstream.url}/v1/chat/completions", json=CHAT).status_code)
+
+    await used(tollbooth, use, None)
+    await used(tollbooth, use, NOT_BILLED)
+    assert (statuses, len(upstream.seen), tollbooth.asked) == ([403, 200], 1, 0)
+
+
+async def test_a_stream_that_breaks_and_one_that_is_left_are_recorded_once_each(
+    upstream: Upstream, tollbooth: Tollbooth
+) -> None:
+    def broken(http: httpx2.Client) -> None:
+        with pytest.raises(httpx2.TransportError):
+            http.post(f"{upstream.url}/v1/chat/completions", json={**CHAT, "stream": True})
+
+    def left(http: httpx2.Client) -> None:
+        with http.stream("POST", f"{upstream.url}/v1/chat/completions", json={**CHAT, "stream": True}) as answer:
+            next(answer.iter_raw())
+
+    def unreachable(http: httpx2.Client) -> None:
+        with pytest.raises(httpx2.ConnectError):
+            http.post("http://127.0.0.1:1/v1/chat/completions", json=CHAT)
+
+    upstream.streams(answers.chat_chunk("Good "), ends=RESET)
+    await used(tollbooth, broken)
+    upstream.streams(*answers.CHAT_STREAM)
+    await used(tollbooth, left)
+    await used(tollbooth, unreachable)
+    found = [(each["status"], each["properties"]["status"]) for each in tollbooth.settled]
+    assert found == [("estimated", 502), ("estimated", 499), ("unknown", 502)]
+
+
+async def test_a_tollgate_that_cannot_be_asked_refuses_the_call(upstream: Upstream, tollbooth: Tollbooth) -> None:
+    codes = []
+
+    def use(http: httpx2.Client) -> None:
+        codes.append(http.post(f"{upstream.url}/v1/chat/completions", json=CHAT).json()["error"]["code"])
+
+    for tollbooth.mode in ("down", "misconfigured"):
+        await used(tollbooth, use)
+    assert (codes, upstream.seen) == (["limits_unavailable", "metering_misconfigured"], [])
