@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.auth import bearer
 from api.bodies import BodyTooLarge, read_body
 from api.context import Serving
-from api.gateway import passing
+from api.gateway.refusals import CallerUnverifiable, CallMalformed
 from api.intake import BodyTooSlow, EncodingUnknown, Inflow
 from api.problems import HTTP_STATUS, RETRY_AFTER_S
 from domain.access.roles import Permission
@@ -33,16 +33,9 @@ BYTES_IN_FLIGHT_MAX = 268_435_456
 BODY_WITHIN_S = 60
 # Calls under way in one process.
 CALLS_MAX = 1_000
-_STATUS: dict[type[DomainError], int] = {passing.CallMalformed: 400, BodyTooSlow: 408, EncodingUnknown: 415}
+_STATUS: dict[type[DomainError], int] = {CallMalformed: 400, BodyTooSlow: 408, EncodingUnknown: 415}
 _STATUS_GONE = 400
 _KEY_HEADERS = ("x-api-key", "x-goog-api-key")
-
-
-class CallerUnverifiable(DomainError):
-    """The gateway cannot check who calls now, and nothing was sent. Send the same call again in a moment."""
-
-    code = "caller_unverifiable"
-    kind = Kind.UNAVAILABLE
 
 
 class _Held:
@@ -97,6 +90,8 @@ class GatewayDoor:
     async def _passed_on(self, request: Request, held: "_Held") -> ASGIApp:
         serving: Serving = request.app.state.serving
         principal = await _caller(serving, request)
+        from api.gateway import passing  # noqa: PLC0415 -- the meter and its HTTP client are loaded with the first call
+
         params = request.path_params
         found = passing.find(params["provider"], request.method, f"/{params['path']}")
         body = passing.plain_body(await self._body(request, held)) if request.method == "POST" else b""

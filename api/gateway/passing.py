@@ -5,12 +5,11 @@ what is stored cannot be read: a customer would see another's. It may not ask fo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from domain.kernel.errors import DomainError, Kind
+from api.gateway.refusals import CallMalformed, CallNotMeterable, OperationUnknown, ProviderUnknown
 from tollgate_meter.operations import BY_KEY, Found, Provider, operation_of
 
 PROVIDERS = ("openai", "anthropic", "gemini", "mistral")
@@ -43,47 +42,6 @@ _PLAIN: Mapping[str, tuple[Any, ...]] = {
 }
 # Headers that a provider gets from the caller. What turns on features that are not known here is not among them.
 REQUEST_HEADERS = ("accept", "anthropic-version")
-
-
-@dataclass(eq=False)
-class ProviderUnknown(DomainError):
-    """The gateway has no provider {provider}. Use openai, anthropic, gemini or mistral."""
-
-    code = "provider_unknown"
-    kind = Kind.NOT_FOUND
-    provider: str
-
-
-class OperationUnknown(DomainError):
-    """The gateway does not pass this operation on. See docs/metering.md for those that it does."""
-
-    code = "operation_unknown"
-    kind = Kind.NOT_FOUND
-
-
-class CallMalformed(DomainError):
-    """The body of this call is no JSON object that can be read."""
-
-    code = "call_malformed"
-    kind = Kind.INVALID
-
-
-@dataclass(eq=False)
-class CallNotMeterable(DomainError):
-    """The gateway does not pass on a call with {member}: it cannot be metered, or reaches into a shared account."""
-
-    code = "call_not_meterable"
-    kind = Kind.INVALID
-    member: str
-
-
-@dataclass(eq=False)
-class ProviderNotSetUp(DomainError):
-    """Calls to {provider} are not set up here."""
-
-    code = "provider_not_set_up"
-    kind = Kind.UNAVAILABLE
-    provider: str
 
 
 def find(provider_key: str, method: str, path: str) -> Found:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from api.gateway import passing
+from api.gateway.refusals import ProviderNotSetUp
 from api.gateway.relay import Relay
 from domain.config import Settings
 from domain.kernel.call import Environment, Principal
@@ -65,7 +66,7 @@ class Proxy:
         assert environment is not None, "a gateway key has one"
         assert customer_id is not None, "and a customer"
         if not key or environment not in self._metered:
-            raise passing.ProviderNotSetUp(provider.key)
+            raise ProviderNotSetUp(provider.key)
         sent = httpx2.Request(
             request.method,
             self._url(request, found),

@@ -1,7 +1,9 @@
 """The application with a gateway whose providers are one fake on a loopback port."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import httpx2
 import pytest
@@ -23,6 +25,10 @@ MERCHANT_KEYS = {
     "gemini_key": "merchant-gemini",
     "mistral_key": "merchant-mistral",
 }
+
+
+SAY: Any = [{"role": "user", "content": "Say good morning, please."}]
+CHAT: Any = {"model": "gpt-5.1", "messages": SAY}
 
 
 class ToLoopback(httpx2.AsyncBaseTransport):
@@ -114,6 +120,15 @@ class Gate:
             )
             search = "SELECT count(*) FROM {0} t WHERE strpos(t::text, $1) > 0 OR strpos(t::text, $2) > 0"
             return [name for (name,) in names if await driver.fetchval(search.format(name), text, text.encode().hex())]
+
+
+async def post(gate: Gate, path: str, body: Any = CHAT, **headers: str) -> httpx2.Response:
+    """Send a body with the customer's key."""
+    async with httpx2.AsyncClient(timeout=20) as http:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return await http.post(
+            f"{gate.url}{path}", content=content, headers={"authorization": f"Bearer {gate.key}", **headers}
+        )
 
 
 @pytest.fixture
