@@ -68,10 +68,10 @@ def _additions(row: Row) -> Iterator[Addition]:
         for meter, quantity in zip(pack.counters.meters, pack.quantities, strict=True):
             yield Addition(meter.id, dimensions, EXACT.create_decimal(quantity))
     for count in (*row.counts, *row.slow):
-        yield _slow(count)
+        yield addition_of(count)
 
 
-def _slow(count: Count) -> Addition:
+def addition_of(count: Count) -> Addition:
     """Say what a meter that is no counter would count; those that do not add up are only looked at."""
     dimensions, nothing = _named(count.combination), Decimal(0)
     if count.meter.aggregation == "level" and count.operation != "remove":

@@ -104,6 +104,15 @@ class Book:
         for share, _, amount in self.holds_of(holds, period_start_at):
             share.give_back(amount)
 
+    def drop(self, holds: Mapping[str, Fraction], period_start_at: datetime) -> None:
+        """Let go of what a reservation held, and of that much of the lease.
+
+        It may be settled at this very moment, here or elsewhere: what is given back through the database is granted
+        again only by someone who sees what was counted.
+        """
+        for share, _, amount in self.holds_of(holds, period_start_at):
+            share.settle(amount, amount)
+
     def settle(self, holds: Mapping[str, Fraction], used: Mapping[str, Fraction], period_start_at: datetime) -> None:
         """Turn what a reservation held into usage that was counted."""
         for share, key, amount in self.holds_of(holds, period_start_at):

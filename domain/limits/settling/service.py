@@ -124,7 +124,9 @@ class Endings:
         """Let go of what was held past its time."""
         for held in self._shelf.expired(at):
             self._shelf.take(held.name)
-            self._give_back(held)
+            book = self._leases.find_book(held.subscription_id)
+            if book is not None:
+                book.drop(held.holds, held.period_start_at)
 
     async def follow(self) -> None:
         """Do here what became of reservations in other processes: those settled there were counted there."""

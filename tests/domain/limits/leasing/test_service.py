@@ -1,13 +1,18 @@
 """Leases on real Postgres: several processes share one bound, and each of them may be gone at any moment."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from domain.db import Database, Vault
-from domain.limits.request import LimitsUnavailable
+from domain.limits import service as limits
+from domain.limits.request import LimitsUnavailable, NothingSubscribed
+from domain.limits.reservation import Measure, ReservationClosed, ReservationNotFound, name_of
+from domain.subscriptions import service as subscriptions
 from domain.usage.verdict import Status
+from tests import make
 from tests.domain.limits.office import Office, call_of, edge_of, key
 from tests.domain.usage.world import event
 
@@ -146,3 +151,105 @@ async def test_without_the_database_limits_answer_as_each_of_them_says(office: O
     opened = await process.reserver.reserve(edge, edge_of(ada, "edge.build", minutes=50), "build")
     assert opened.answer.is_allowed
     await broken.close()
+
+
+async def test_another_plan_counts_from_the_moment_at_which_its_border_is_known(office: Office) -> None:
+    ada, subscription = await office.subscriber("free")
+    process = await office.process()
+    assert not await process.allows(ada, input_tokens=600_000, output_tokens=0)
+    pro = office.world.catalogue.current_version("llm", "pro").id
+    async with office.world.db.transaction() as tx:
+        before = await subscriptions.lock_subscription(tx, subscription.id, scope=ada.id)
+        await subscriptions.switch_version(tx, office.call(), before, pro, office.at)
+    # The facts that the process remembers are of the border before; it reads them anew.
+    assert await process.allows(ada, input_tokens=600_000, output_tokens=0)
+    assert (await process.reserve(ada, input_tokens=600_000, output_tokens=0)).answer.is_allowed
+
+
+async def test_a_new_period_starts_with_nothing_used_before_the_subscription_is_renewed(office: Office) -> None:
+    ada, _ = await office.subscriber("free")
+    process = await office.process()
+    held = await process.reserve(ada, input_tokens=500_000, output_tokens=0)
+    await process.settle(held, input_tokens=500_000, output_tokens=0)
+    assert not await process.allows(ada, input_tokens=1, output_tokens=0)
+    office.at = make.at("2026-02-01")
+    assert await process.allows(ada, input_tokens=500_000, output_tokens=0)
+
+
+async def test_nothing_is_allowed_while_a_subscription_grants_nothing(office: Office) -> None:
+    ada, subscription = await office.subscriber("free")
+    process = await office.process()
+    async with office.world.db.transaction() as tx:
+        await tx.execute(
+            sa.text("UPDATE subscription SET status = 'unpaid' WHERE id = :id").bindparams(id=subscription.id)
+        )
+    with pytest.raises(NothingSubscribed):
+        await process.allows(ada)
+
+
+async def test_what_is_past_its_use_is_swept(office: Office) -> None:
+    ada, _ = await office.subscriber("free")
+    process = await office.process()
+    await process.reserve(ada, input_tokens=100_000, output_tokens=0)
+    assert not await process.allows(ada, input_tokens=500_000, output_tokens=0)
+    await process.tick()
+    tables = ("limit_lease", "limit_reservation", "limit_decision")
+    # Leases are kept for an hour, reservations for 35 days, decisions for 90.
+    for days, left in ((0, [3, 1, 1]), (1, [0, 1, 1]), (36, [0, 0, 1]), (91, [0, 0, 0])):
+        office.at = make.at("2026-01-15T12:00") + timedelta(days=days)
+        async with office.world.db.transaction() as tx:
+            await limits.sweep(tx, office.call())
+        assert [await office.world.count(table) for table in tables] == left
+
+
+async def test_a_process_that_stops_leaves_what_it_holds_and_returns_the_rest(office: Office) -> None:
+    ada, _ = await office.subscriber("free")
+    process = await office.process()
+    await process.reserve(ada, input_tokens=1, output_tokens=0)
+    # One call is held, and 12 more are leased of the 99 that are left.
+    assert await office.leased(ada, "gemini_calls") == 13
+    await process.reserver.stop()
+    assert await office.leased(ada, "gemini_calls") == 1
+    assert await office.world.count("limit_reservation") == 1
+
+
+async def test_a_longer_time_given_at_another_process_reaches_the_one_that_holds(office: Office) -> None:
+    ada, _ = await office.subscriber("free")
+    holder, other = await office.process(), await office.process()
+    held = await holder.reserve(ada, input_tokens=400_000, output_tokens=0)
+    assert held.reservation is not None
+    name = held.reservation.name.text
+    await holder.tick()
+    longer = await other.reserver.extend(office.call(), name, expires_in_s=3_600)
+    assert longer.reservation is not None
+    for _ in range(25):
+        office.later(seconds=27)
+        await holder.tick()
+    # 750 seconds later, 150 after its first time, it is still held.
+    assert holder.reserver.count == 1
+    assert not await other.allows(ada, input_tokens=400_000, output_tokens=0)
+    assert await holder.release(held)
+    with pytest.raises(ReservationClosed):
+        await other.reserver.extend(office.call(), name, expires_in_s=60)
+    unknown = name_of(ada.id, "llm.call", "gateway", "never").text
+    with pytest.raises(ReservationNotFound):
+        await other.reserver.extend(office.call(), unknown, expires_in_s=60)
+    assert not await other.reserver.release(office.call(), unknown)
+
+
+async def test_a_lost_reservation_is_settled_without_anything_known_of_it(office: Office) -> None:
+    ada, _ = await office.subscriber("pro")
+    process = await office.process()
+    settled = await process.reserver.settle(
+        office.call(),
+        name_of(ada.id, "llm.call", "gateway", "lost").text,
+        measure=Measure.ESTIMATED,
+        properties=call_of(ada).properties,
+        reference="call-7",
+    )
+    assert settled.verdict.status is Status.COUNTED
+    assert set(settled.overrun) == {"gemini_calls", "tokens", "monthly_cost"}
+    async with office.world.db.transaction() as tx:
+        row = await tx.row(sa.text("SELECT state, measure, reference FROM limit_reservation"))
+    assert row is not None
+    assert tuple(row) == ("settled", "estimated", "call-7")

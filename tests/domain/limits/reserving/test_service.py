@@ -12,6 +12,7 @@ from domain.limits import store as limits_store
 from domain.limits.request import EstimateRefused, LimitsBusy, NothingSubscribed, Wanted
 from domain.limits.reservation import Measure, ReservationClosed, ReservationMalformed, ReservationNotFound
 from domain.usage.verdict import Status
+from tests import make
 from tests.domain.limits.office import Office, call_of, edge_of, key
 from tests.domain.usage.world import event
 
@@ -160,7 +161,7 @@ async def test_estimates_that_cannot_be_counted_are_refused_and_hold_nothing(off
     with pytest.raises(ReservationMalformed):
         await process.reserver.reserve(office.call(), call_of(ada), "r", expires_in_s=3_601)
     with pytest.raises(CustomerNotFound):
-        await process.reserver.check(office.call(), call_of(encode("customer", ada.id)[:-1] + "0"))
+        await process.reserver.check(office.call(), call_of(encode("customer", make.new_id())))
     with pytest.raises(NothingSubscribed):
         await process.reserver.check(office.call(key("edge")), edge_of(ada, "edge.build", minutes=1))
     huge = await process.reserve(ada, "huge", input_tokens=10**19)
