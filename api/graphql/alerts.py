@@ -50,7 +50,7 @@ name_enum(
     Delivery,
     "Delivery",
     "What became of an alert's mail.",
-    PENDING="It is on its way, and tried again until the mail server takes it.",
+    PENDING="It is on its way and tried again; after twelve tries staff find it among the failed jobs.",
     SENT="The mail server has taken it.",
     FAILED="The mail server refused the address for good.",
     WITHHELD="It was meant for a test customer whom no mail may reach.",

@@ -58,7 +58,7 @@ class Delivery(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert, unique by subscription, kind, limit, period and step.
+    """One alert, unique by subscription, kind, limit and its amount, period and step.
 
     `step` is a percentage of the limit for a threshold and a forecast, and the hours left for a grace. `due_at` is when
     the limit will be reached, or when the grace ends. `upgrade` names the cheapest plan with a higher limit.

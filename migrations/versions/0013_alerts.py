@@ -34,7 +34,7 @@ CREATE TABLE alert (
     created_at timestamptz NOT NULL,
     read_at timestamptz,
     CONSTRAINT alert_pkey PRIMARY KEY (customer_id, id),
-    CONSTRAINT alert_once UNIQUE (customer_id, subscription_id, kind, limit_key, period_start, step),
+    CONSTRAINT alert_once UNIQUE (customer_id, subscription_id, kind, limit_key, period_start, amount, step),
     CONSTRAINT alert_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES customer (customer_id) ON DELETE RESTRICT,
     CONSTRAINT alert_kind_check CHECK (kind IN ('threshold', 'forecast', 'grace')),
     CONSTRAINT alert_severity_check CHECK (severity IN ('info', 'warning', 'critical')),

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import sqlalchemy as sa
 
@@ -113,6 +114,23 @@ async def test_what_is_passed_at_once_is_told_of_each_and_mailed_by_the_highest(
     assert subjects(world, ada) == [f"100% of your limit is used: {GEMINI}"]
     # Basic has 1,000 calls to Gemini for 29.00, Pro more for 79.00.
     assert {each.upgrade for each in found} == {"basic"}
+
+
+async def test_a_larger_plan_has_limits_of_its_own_to_tell_of(world: World) -> None:
+    ada = await world.customer(on="2026-01-31")
+    await world.subscribe(ada, "free")
+    await world.use("llm", *calls(ada, make.at("2026-01-31"), 100))
+    await world.drain()
+    catalogue = await world.runtime.catalogue()
+    async with world.runtime.db.transaction() as tx:
+        moved = sa.text("UPDATE subscription SET plan_version_id = :version WHERE customer_id = :customer")
+        basic = catalogue.current_version("llm", "basic").id
+        await tx.execute(moved.bindparams(version=basic, customer=ada.id))
+    for number in (600, 100):
+        await world.use("llm", *calls(ada, make.at("2026-01-31"), number))
+        await world.drain()
+    # 800 of the 1,000 calls of Basic.
+    assert [(each.step, each.limit) for each in await alerts(world, ada)][3:] == [(80, Decimal(1_000))]
 
 
 async def test_the_edge_product_tells_at_80_and_100_and_a_customer_at_its_own(world: World) -> None:

@@ -60,7 +60,8 @@ async def check(
 ) -> list[Alert]:
     """Raise every alert that is due for a customer now, in order, and return those that are new.
 
-    `percents` are the thresholds of each product. However many workers look at once, an alert of one limit, period and
+    `percents` are the thresholds of each product. A limit whose amount changes, as with another plan, is another one.
+    However many workers look at once, an alert of one limit, period and
     step is raised by one of them. Raises CustomerNotFound.
     """
     look = _Look(
@@ -85,7 +86,9 @@ async def _check_subscription(
     raised: list[Alert] = []
     for status in limits.limits_of(look.catalogue, subscription, counted):
         standing = _standing(look.catalogue, subscription, status)
-        before = told.get(status.key, set())
+        if status.limit is None:
+            continue
+        before = told.get((status.key, status.limit), set())
         news = news_of(standing, subscription.period, look.now, percents=own, raised=before)
         for each in news:
             alert = _alert(call, look, subscription, status, news=each, together=news)

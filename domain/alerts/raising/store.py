@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -41,7 +42,7 @@ alert = sa.Table(
     sa.Column("created_at", db.Instant, nullable=False, comment="real time"),
     sa.Column("read_at", db.Instant, comment="real time"),
     sa.UniqueConstraint(
-        "customer_id", "subscription_id", "kind", "limit_key", "period_start", "step", name="alert_once"
+        "customer_id", "subscription_id", "kind", "limit_key", "period_start", "amount", "step", name="alert_once"
     ),
     sa.CheckConstraint("kind IN ('threshold', 'forecast', 'grace')", name="kind"),
     sa.CheckConstraint("severity IN ('info', 'warning', 'critical')", name="severity"),
@@ -87,16 +88,16 @@ async def insert_alert(tx: db.Tx, new: Alert) -> bool:
 
 async def list_raised(
     tx: db.Tx, customer_id: CustomerId, subscription_id: SubscriptionId, *, period_start: datetime
-) -> dict[str, set[tuple[AlertKind, int]]]:
-    """Return what a period has told of, by limit."""
-    statement = sa.select(alert.c.limit_key, alert.c.kind, alert.c.step).where(
+) -> dict[tuple[str, Decimal], set[tuple[AlertKind, int]]]:
+    """Return what a period has told of, by limit and its amount."""
+    statement = sa.select(alert.c.limit_key, alert.c.amount, alert.c.kind, alert.c.step).where(
         alert.c.customer_id == customer_id,
         alert.c.subscription_id == subscription_id,
         alert.c.period_start == period_start,
     )
-    found: dict[str, set[tuple[AlertKind, int]]] = {}
+    found: dict[tuple[str, Decimal], set[tuple[AlertKind, int]]] = {}
     for row in await tx.rows(statement):
-        found.setdefault(row.limit_key, set()).add((AlertKind(row.kind), row.step))
+        found.setdefault((row.limit_key, row.amount), set()).add((AlertKind(row.kind), row.step))
     return found
 
 
