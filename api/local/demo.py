@@ -25,7 +25,7 @@ PRODUCT = "llm"
 PLAN = "pro"
 EXTERNAL_ID = "demo"
 KEY_NAME = "demo"
-SCOPES = (Permission.USAGE_WRITE, Permission.USAGE_READ, Permission.CATALOGUE_READ)
+SCOPES = (Permission.USAGE_WRITE, Permission.USAGE_READ, Permission.CATALOGUE_READ, Permission.LIMIT_CHECK)
 # Tokens are minted at every start. They are valid a little less than the longest life that is accepted.
 TOKEN_LIFETIME = LIFETIME_MAX - timedelta(minutes=5)
 

@@ -9,5 +9,5 @@ process may divide among reservations by itself; an overrun is what was used abo
 limit that is worth telling of; a projection is where a period is heading.
 
 `questioning/` understands requests, `leasing/` is the only place where more is granted, `reserving/` answers, and
-`settling/` ends reservations. See docs/decisions/0009-leases.md.
+`settling/` ends reservations. See docs/decisions/0012-leases.md.
 """

@@ -1,7 +1,7 @@
 """Read the limits of a subscription, and lease parts of them: the only place where more is granted.
 
 One grant is one transaction under a lock of the customer: leases of others first, then usage, then the condition
-used + leased + asked <= bound, then the lease. See docs/decisions/0009-leases.md.
+used + leased + asked <= bound, then the lease. See docs/decisions/0012-leases.md.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Check, reserve, extend, settle and release: the use cases of limits while calls run.
 
 What is warm is answered from memory; everything else asks the database under the lock of the subscription's drawer.
-See docs/decisions/0009-leases.md.
+See docs/decisions/0012-leases.md.
 """
 
 import asyncio

@@ -31,6 +31,7 @@ from domain.limits.request import Wanted
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.subscription import Subscription
 from domain.usage import service as usage
+from domain.usage.event import UsageEvent
 from tests import make
 from tests.api.graphql.asking import (
     ARGUMENTS,
@@ -261,17 +262,12 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
     call = llm_call(made, started.started_at, input_tokens=1_000)
     odd = llm_call(made, started.started_at, input_tokens=1_000, provider="none", note=f"odd-{name}")
     reporter = server.runtime.call(replace(key_of("llm"), environment=environment))
-    counted = await server.app.state.serving.recorder.record(reporter, [call, odd])
-    # The one without a price is counted, and waits in quarantine for its price as well.
-    assert [verdict.status for verdict in counted] == ["counted", "counted"]
-    async with server.runtime.db.transaction() as tx:
-        [waiting] = await usage.list_quarantined(tx, world.call, customer_id=made.id)
     ids: dict[str, Any] = {
         "customer": encode("customer", made.id),
         **await _ask(server, Wanted(encode("customer", made.id), "llm.call", _PROPERTIES), reporter),
         "subscription": encode("subscription", started.id),
         "started": started.started_at.isoformat(),
-        "quarantined": encode("event", waiting.id),
+        "quarantined": await _record(server, reporter, made.id, call, odd),
         "invoice": encode("invoice", invoice.id),
         "line": encode("line", line.id),
         "environment": environment.name,
@@ -280,17 +276,19 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "key": await _victim(server, environment),
         "alert": await _alert(server, started),
     }
-    marks = (
-        ids["customer"],
-        ids["subscription"],
-        ids["invoice"],
-        ids["quarantined"],
-        ids["decision"],
-        ids["alert"],
-        call.id,
-    )
+    told = ("customer", "subscription", "invoice", "quarantined", "decision", "alert")
+    marks = (*(str(ids[each]) for each in told), call.id)
     own_words = (f"{name} Personal", f"{name}@personal", f"odd-{name}", f"external-{name}")
     return Target(made.id, environment, ids, (*marks, *own_words))
+
+
+async def _record(server: Site, reporter: Call, customer_id: CustomerId, *calls: UsageEvent) -> str:
+    """Record a call with a price and one without, which waits in quarantine for it; return the id of the latter."""
+    counted = await server.app.state.serving.recorder.record(reporter, calls)
+    assert [verdict.status for verdict in counted] == ["counted", "counted"]
+    async with server.runtime.db.transaction() as tx:
+        [waiting] = await usage.list_quarantined(tx, server.world.call, customer_id=customer_id)
+    return encode("event", waiting.id)
 
 
 async def _ask(server: Site, wanted: Wanted, reporter: Call) -> dict[str, Any]:
