@@ -89,7 +89,7 @@ async def test_the_provider_gets_the_merchants_key_at_its_fixed_host_and_nothing
 
     gate.upstream.replies(answers.message())
     async with anthropic.AsyncAnthropic(api_key=gate.key, base_url=f"{gate.url}/anthropic") as claude:
-        await claude.messages.create(model="claude-example", max_tokens=9, messages=SAY)
+        await claude.messages.create(model="claude-opus-5", max_tokens=9, messages=SAY)
     assert gate.upstream.seen[1].headers["x-api-key"] == MERCHANT_KEYS["anthropic_key"]
     assert gate.upstream.seen[1].headers["anthropic-version"]
     assert gate.key not in str(gate.upstream.seen[1])

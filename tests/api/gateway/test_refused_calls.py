@@ -70,7 +70,7 @@ async def test_a_tool_may_use_any_name_for_its_own_data(gate: Gate) -> None:
     used = {"type": "tool_use", "id": "t1", "name": "move", "input": {"container": "blue", "file_id": "7"}}
     schema = {"type": "object", "properties": {"file_id": {"type": "string"}}, "required": ["file_id"]}
     body = {
-        "model": "claude-example",
+        "model": "claude-opus-5",
         "max_tokens": 9,
         "messages": [*SAY, {"role": "assistant", "content": [used]}],
         "tools": [{"name": "move", "input_schema": schema}],
