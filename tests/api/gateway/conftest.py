@@ -162,7 +162,7 @@ async def gateway_transport(quiet_server: Site) -> ToLoopback:
 async def gate(quiet_server: Site, gateway_transport: ToLoopback) -> AsyncIterator[Gate]:
     """Make a customer on the Pro plan with a gateway key, and a provider."""
     world = quiet_server.world
-    customer = await world.customer(on="2026-01-15")
+    customer = await world.customer(on="2026-01-31")
     await world.subscribe(customer, "pro")
     key = await quiet_server.key("gateway", customer_id=customer.id)
     async with open_upstream() as upstream:
