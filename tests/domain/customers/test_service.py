@@ -79,8 +79,7 @@ async def test_a_customer_is_created_with_a_data_key_and_an_audit_entry(db: Data
 
 async def test_personal_values_cannot_be_read_in_any_table(db: Database) -> None:
     async with db.transaction() as tx:
-        # A name with other letters than a to f: what is sealed is written as hexadecimal, which may hold any of those.
-        created = await _create(tx, name="Grace Hopper", email="grace@example.com")
+        created = await _create(tx, name="Grace Hopper", email="grace@example.com")  # more letters than a to f
         row = (await tx.rows(sa.text("SELECT * FROM customer")))[0]
         stored = b"".join(value if isinstance(value, bytes) else str(value).encode() for value in row)
         for table in ("customer", "data_key", "audit_entry"):
