@@ -64,6 +64,17 @@ name_enum(
 )
 
 
+@guarded_type(Permission.INVOICE_READ, "What one coupon takes off one line.")
+class LineDiscount:
+    """A discount."""
+
+    coupon: str = strawberry.field(description="The coupon's key.")
+    name: str = strawberry.field(description="For people.")
+    amount: Money = strawberry.field(
+        description="It has the sign of the line's amount: negative where it goes back with a credit."
+    )
+
+
 @guarded_type(Permission.INVOICE_READ, "One amount on an invoice, and how it came about.")
 class InvoiceLine:
     """A line."""
@@ -75,7 +86,10 @@ class InvoiceLine:
     period: Period = strawberry.field(description="The time that it charges.")
     quantity: Decimal = strawberry.field(description="In `unit`, exact.")
     unit: str = strawberry.field(description="What the quantity counts.")
-    amount: Money = strawberry.field(description="Net, rounded once.")
+    amount: Money = strawberry.field(description="Before discounts and tax, rounded once.")
+    discount: Money = strawberry.field(description="What coupons take off; it never passes the amount.")
+    discounts: list[LineDiscount] = strawberry.field(description="Each coupon's part of it, in the order taken.")
+    net: Money = strawberry.field(description="The amount less the discount; tax is taken on it.")
     tax: Money = strawberry.field(description="This line's part of the invoice's tax.")
     revision: int = strawberry.field(description="0 is the first; each later difference takes the next.")
     derivation: Json = strawberry.field(
@@ -115,7 +129,8 @@ class Invoice:
     issued_at: datetime | None = strawberry.field(description="When it was opened, in business time.")
     due_at: datetime | None = strawberry.field(description="When it is to be paid, in business time.")
     paid_at: datetime | None = strawberry.field(description="When it was paid, in business time.")
-    subtotal: Money = strawberry.field(description="Sum of the lines, net.")
+    subtotal: Money = strawberry.field(description="Sum of the lines' amounts, before discounts and tax.")
+    discount: Money = strawberry.field(description="What coupons take off the lines.")
     tax: Money = strawberry.field(description="Sum of the taxes.")
     total: Money = strawberry.field(description="What is to be paid in all.")
     amount_due: Money = strawberry.field(description="What is still to be paid.")
@@ -159,6 +174,9 @@ def line_of(value: invoices.Line) -> InvoiceLine:
         quantity=exact(value.quantity),
         unit=value.unit,
         amount=money_of(value.amount),
+        discount=money_of(value.discount),
+        discounts=[LineDiscount(coupon=d.coupon, name=d.name, amount=money_of(d.amount)) for d in value.discounts],
+        net=money_of(value.net),
         tax=money_of(value.tax),
         revision=value.revision,
         derivation=Json(value.derivation),
@@ -181,6 +199,7 @@ def invoice_of(value: invoices.Invoice) -> Invoice:
         due_at=value.due_at,
         paid_at=value.paid_at,
         subtotal=money_of(value.subtotal),
+        discount=money_of(value.discount),
         tax=money_of(value.tax),
         total=money_of(value.total),
         amount_due=money_of(value.amount_due),

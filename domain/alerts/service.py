@@ -133,9 +133,7 @@ async def _invoice_facts(tx: Tx, policy: MailPolicy, customer: Customer, invoice
         total=f"{invoice.total.major} {invoice.currency}",
         day=_day(customer, invoice.issued_at),
         lines=tuple(
-            ShownLine(line.description, f"{line.amount.major} {line.amount.currency}")
-            for line in lines
-            if line.amount.minor
+            ShownLine(line.description, f"{line.net.major} {line.net.currency}") for line in lines if line.net.minor
         ),
         method=", ".join(label(method) for method in methods if method.is_default),
     )

@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from domain.credits.discount import Discount, total_of
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, InvoiceId, LineId, PriceId, SegmentId, SubscriptionId
@@ -113,7 +114,8 @@ class PaymentDiffers(DomainError):
 class Invoice:
     """What one customer owes in one currency. Once opened only its state changes.
 
-    `subtotal` is the sum of the lines, `total` has the tax on top. `grace_ends_at` is when a draft may be opened.
+    `subtotal` is the sum of the lines, `discount` what coupons take off them; `total` has the tax on top.
+    `grace_ends_at` is when a draft may be opened.
     """
 
     customer_id: CustomerId
@@ -129,13 +131,19 @@ class Invoice:
     due_at: datetime | None
     paid_at: datetime | None
     subtotal: Money
+    discount: Money
     tax: Money
     version: int
 
     @property
     def total(self) -> Money:
         """What is to be paid in all, tax included; may be negative on a draft."""
-        return self.subtotal + self.tax
+        return self.net + self.tax
+
+    @property
+    def net(self) -> Money:
+        """The sum of the lines after discounts, before tax."""
+        return self.subtotal - self.discount
 
     @property
     def amount_due(self) -> Money:
@@ -170,7 +178,8 @@ class Line:
     """One amount on an invoice, and how it came about.
 
     `quantity` is whole, also where the amount is a share of time. `derivation` is JSON of texts and whole numbers;
-    exact amounts in it are in major units.
+    exact amounts in it are in major units. `discounts` are
+    what coupons take off, in order; they are no part of the identity or the derivation.
     """
 
     id: LineId
@@ -184,6 +193,17 @@ class Line:
     amount: Money
     tax: Money
     derivation: dict[str, Any]
+    discounts: tuple[Discount, ...] = ()
+
+    @property
+    def discount(self) -> Money:
+        """What coupons take off. It has the sign of the amount and never passes it."""
+        return total_of(self.discounts, self.amount.currency)
+
+    @property
+    def net(self) -> Money:
+        """What is charged before tax: the amount less its discounts."""
+        return self.amount - self.discount
 
     @property
     def period(self) -> Period:
@@ -200,7 +220,7 @@ def opening_of(draft: Invoice, lines: Sequence[Line]) -> Opening:
     """Say what becomes of a draft: lines that are all zero make a statement, too little waits for the next one."""
     if not lines:
         return Opening.WAIT
-    if not any(line.amount.minor for line in lines):
+    if not any(line.net.minor for line in lines):
         return Opening.STATEMENT
     return Opening.INVOICE if draft.total >= minimum(draft.currency) else Opening.WAIT
 

@@ -15,6 +15,7 @@ from domain.invoices import invoice as rules
 from domain.invoices.assembly import Obligation
 from domain.invoices.derivation import Changes
 from domain.invoices.invoice import Invoice, InvoiceKind, InvoiceNotFound, Line, Opening, State
+from domain.invoices.rates import service as price_list
 from domain.invoices.rating import Rates
 from domain.journal import jobs
 from domain.journal import service as journal
@@ -26,7 +27,6 @@ from domain.ledger import account
 from domain.ledger import service as ledger
 from domain.plans import service as plans
 from domain.plans.plan import Catalogue
-from domain.plans.provider_price import ANY_MODEL, ProviderPrice
 from domain.subscriptions import service as subscriptions_service
 from domain.subscriptions.subscription import Subscription
 from domain.usage import service as usage
@@ -105,7 +105,7 @@ async def _changes(
     if segments:
         totals = await usage.usage_of_segments(tx, customer_id, [segment.id for segment in segments])
         whole = Period(min(each.during.start for each in segments), max(each.during.end for each in segments))
-        rates = await _rates(tx, totals, whole)
+        rates = await price_list.rates_of(tx, totals, whole)
     values = await _values(tx, customer_id, obligations, catalogue)
     together = await _together(tx, customer_id, obligations)
     wanted = assembly.lines_due(obligations, totals, rates, catalogue, values, together=together)
@@ -147,22 +147,6 @@ async def _together(tx: Tx, customer_id: CustomerId, obligations: Sequence[Oblig
     return {ids[0]: await usage.usage_together(tx, customer_id, ids) for ids in groups}
 
 
-async def _rates(tx: Tx, totals: assembly.SegmentTotals, during: Period) -> Rates:
-    """Load the price list rows that explain what was counted."""
-    models = {
-        (total.dimensions["provider"], model)
-        for counted in totals.values()
-        for total in counted
-        if "provider" in total.dimensions
-        for model in (total.dimensions.get("model", ANY_MODEL), ANY_MODEL)
-    }
-    found: dict[tuple[str, str], list[ProviderPrice]] = {}
-    if models:
-        for row in await store.list_rates(tx, models=models, during=during):
-            found.setdefault((row.provider, row.model), []).append(row)
-    return found
-
-
 async def _new_draft(
     tx: Tx, call: Call, now: datetime, *, customer: Customer, currency: str, grace_ends_at: datetime
 ) -> Invoice:
@@ -180,6 +164,7 @@ async def _new_draft(
         due_at=None,
         paid_at=None,
         subtotal=Money(0, currency),
+        discount=Money(0, currency),
         tax=Money(0, currency),
         version=1,
     )
@@ -195,10 +180,11 @@ async def _apply(tx: Tx, call: Call, draft: Invoice, needed: Changes) -> Invoice
     if needed.add:
         await store.insert_lines(tx, draft, [(LineId(call.new_id()), line) for line in needed.add])
     lines = await _lines_of(tx, draft)
-    taken = tax.taxes([tax.TaxableLine(line.amount.minor, None) for line in lines])
+    taken = tax.taxes([tax.TaxableLine(line.net.minor, None) for line in lines])
     after = replace(
         draft,
         subtotal=Money(sum(line.amount.minor for line in lines), draft.currency),
+        discount=Money(sum(line.discount.minor for line in lines), draft.currency),
         tax=Money(sum(taken), draft.currency),
     )
     return await store.save_invoice(tx, draft, after)
@@ -244,7 +230,7 @@ async def _post_and_stage(tx: Tx, call: Call, now: datetime, draft: Invoice) -> 
         environment=draft.environment,
         reason="invoice_opened",
         about=encode("invoice", draft.id),
-        lines=account.invoiced(draft.subtotal, draft.tax),
+        lines=account.invoiced(draft.net, draft.tax),
     )
     for job in (
         jobs.CollectInvoice(draft.customer_id, draft.id),

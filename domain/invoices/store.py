@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
+from domain.credits import discount
 from domain.customers.store import Sight
 from domain.invoices.derivation import NewLine
 from domain.invoices.invoice import Identity, Invoice, InvoiceKind, Line, LineKind, State
@@ -15,8 +16,6 @@ from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, InvoiceId, LineId, SegmentId, SubscriptionId
 from domain.kernel.money import Money
 from domain.kernel.period import Period
-from domain.plans.provider_price import ProviderPrice
-from domain.plans.store import provider_price
 
 # An invoice's lines are read whole; a meter has at most a thousand combinations in a period.
 LINES_MAX = 20_000
@@ -37,6 +36,7 @@ invoice = sa.Table(
     sa.Column("due_at", db.Instant),
     sa.Column("paid_at", db.Instant),
     sa.Column("subtotal_minor", sa.BigInteger, nullable=False, comment="sum of the lines"),
+    sa.Column("discount_minor", sa.BigInteger, nullable=False, comment="what coupons take off the lines"),
     sa.Column("tax_minor", sa.BigInteger, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.CheckConstraint("environment IN ('live', 'test')", name="environment"),
@@ -46,8 +46,8 @@ invoice = sa.Table(
     sa.CheckConstraint("(number IS NOT NULL) = (kind = 'invoice' AND state <> 'draft')", name="number"),
     sa.CheckConstraint("(issued_at IS NULL) = (state = 'draft')", name="issued_at"),
     sa.CheckConstraint("(paid_at IS NOT NULL) = (state = 'paid')", name="paid_at"),
-    sa.CheckConstraint("kind = 'invoice' OR (state = 'paid' AND subtotal_minor = 0)", name="statement"),
-    sa.CheckConstraint("number IS NULL OR subtotal_minor + tax_minor > 0", name="total"),
+    sa.CheckConstraint("kind = 'invoice' OR (state = 'paid' AND subtotal_minor = discount_minor)", name="statement"),
+    sa.CheckConstraint("number IS NULL OR subtotal_minor - discount_minor + tax_minor > 0", name="total"),
     sa.UniqueConstraint("customer_id", "number", name="invoice_number_key"),
     sa.Index(
         "invoice_draft_key",
@@ -79,6 +79,10 @@ invoice_line = sa.Table(
     sa.Column("quantity", sa.Numeric, nullable=False, comment="exact, however many digits a kept cost has"),
     sa.Column("unit", sa.Text, nullable=False),
     sa.Column("amount_minor", sa.BigInteger, nullable=False),
+    sa.Column(
+        "discount_minor", sa.BigInteger, nullable=False, comment="has the sign of the amount and never passes it"
+    ),
+    sa.Column("discounts", db.Json, nullable=False, comment="each coupon and what it takes off, in order"),
     sa.Column("tax_minor", sa.BigInteger, nullable=False),
     sa.Column("derivation", db.Json, nullable=False, comment="how the amount came about"),
     sa.Column("void", sa.Boolean, nullable=False, comment="its invoice is void: the identity is free again"),
@@ -97,6 +101,7 @@ invoice_line = sa.Table(
     sa.CheckConstraint("kind IN ('fee', 'usage', 'cap')", name="kind"),
     sa.CheckConstraint("service_start_at < service_end_at", name="service"),
     sa.CheckConstraint("revision >= 0", name="revision"),
+    sa.CheckConstraint("discount_minor BETWEEN least(amount_minor, 0) AND greatest(amount_minor, 0)", name="discount"),
     sa.Index(
         "invoice_line_identity_key",
         "customer_id",
@@ -263,17 +268,6 @@ async def list_billed_segment_ids(
     return frozenset(row.segment_id for row in await tx.rows(statement))
 
 
-async def list_rates(tx: db.Tx, *, models: Collection[tuple[str, str]], during: Period) -> Sequence[ProviderPrice]:
-    """Return the rows of the provider price list for these (provider, model), in force at some instant of a period."""
-    row = provider_price.c
-    statement = sa.select(provider_price).where(
-        sa.tuple_(row.provider, row.model).in_(models),
-        row.valid_from < during.end,
-        sa.or_(row.valid_to.is_(None), row.valid_to > during.start),
-    )
-    return [ProviderPrice(**found._asdict()) for found in await tx.rows(statement)]
-
-
 async def take_number(tx: db.Tx, *, environment: Environment, kind: str, year: int) -> int:
     """Return the next number of a series. The series stays locked until the transaction ends, so take it last.
 
@@ -324,6 +318,7 @@ def _invoice_row(value: Invoice) -> dict[str, Any]:
         "due_at": value.due_at,
         "paid_at": value.paid_at,
         "subtotal_minor": value.subtotal.minor,
+        "discount_minor": value.discount.minor,
         "tax_minor": value.tax.minor,
         "version": value.version,
     }
@@ -344,6 +339,7 @@ def _invoice(row: sa.Row[Any]) -> Invoice:
         due_at=row.due_at,
         paid_at=row.paid_at,
         subtotal=Money(row.subtotal_minor, row.currency),
+        discount=Money(row.discount_minor, row.currency),
         tax=Money(row.tax_minor, row.currency),
         version=row.version,
     )
@@ -368,6 +364,8 @@ def _line_row(draft: Invoice, line_id: LineId, line: NewLine) -> dict[str, Any]:
         "quantity": line.quantity,
         "unit": line.unit,
         "amount_minor": line.amount_minor,
+        "discount_minor": 0,
+        "discounts": [],
         "tax_minor": 0,
         "derivation": line.derivation,
         "void": False,
@@ -395,4 +393,5 @@ def _line(row: sa.Row[Any]) -> Line:
         amount=Money(row.amount_minor, row.currency),
         tax=Money(row.tax_minor, row.currency),
         derivation=row.derivation,
+        discounts=discount.from_json(row.discounts, row.currency),
     )

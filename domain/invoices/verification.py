@@ -150,9 +150,10 @@ def settled_later(lines: Sequence[Line], wanted: WantedLine | None) -> bool:
 
 def sums_of(invoice: Invoice, lines: Sequence[Line]) -> tuple[Difference, ...]:
     """Compare an invoice's amounts with its lines, and its tax with the one on them. No customer has a rate yet."""
-    taken = taxes([TaxableLine(line.amount.minor, None) for line in lines])
+    taken = taxes([TaxableLine(line.net.minor, None) for line in lines])
     return _differing(
         ("subtotal_minor", invoice.subtotal.minor, sum(line.amount.minor for line in lines)),
+        ("discount_minor", invoice.discount.minor, sum(line.discount.minor for line in lines)),
         ("tax_minor", invoice.tax.minor, sum(taken)),
         ("tax_of_lines_minor", sum(line.tax.minor for line in lines), sum(taken)),
     )

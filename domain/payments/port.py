@@ -58,7 +58,7 @@ class GatewayIdMalformed(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class PushedLine:
-    """One line of a gateway invoice, net of its tax; negative is a credit."""
+    """One line of a gateway invoice after discounts and before its tax; negative is a credit."""
 
     description: str
     amount_minor: int

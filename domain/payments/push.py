@@ -106,7 +106,7 @@ def batches(lines: Sequence[PushedLine]) -> list[Sequence[PushedLine]]:
 
 
 def pushed_invoice(invoice: Invoice, lines: Sequence[Line], gateway_customer_id: str) -> PushedInvoice:
-    """Return what the gateway is to collect for an opened invoice."""
+    """Return what the gateway is to collect for an opened invoice: its lines after discounts, so that totals agree."""
     assert invoice.number is not None, "an opened invoice has a number"
     return PushedInvoice(
         customer_id=invoice.customer_id,
@@ -117,7 +117,7 @@ def pushed_invoice(invoice: Invoice, lines: Sequence[Line], gateway_customer_id:
         currency=invoice.currency,
         total_minor=invoice.total.minor,
         tax_minor=invoice.tax.minor,
-        lines=fitted([PushedLine(line.description, line.amount.minor, line.tax.minor, line.period) for line in lines]),
+        lines=fitted([PushedLine(line.description, line.net.minor, line.tax.minor, line.period) for line in lines]),
     )
 
 

@@ -48,6 +48,7 @@ def _draft(total_minor: int = 2900, currency: str = "USD") -> Invoice:
         due_at=None,
         paid_at=None,
         subtotal=Money(total_minor, currency),
+        discount=Money(0, currency),
         tax=Money(0, currency),
         version=1,
     )

@@ -65,6 +65,7 @@ def invoice() -> Invoice:
         None,
         zero,
         zero,
+        zero,
         1,
     )
 

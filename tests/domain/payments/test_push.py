@@ -2,13 +2,16 @@
 
 import dataclasses
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
-from domain.invoices.invoice import Invoice, InvoiceKind, State
+from domain.credits.discount import Discount
+from domain.invoices.invoice import Identity, Invoice, InvoiceKind, Line, LineKind, State
 from domain.kernel.call import Environment
-from domain.kernel.ids import InvoiceId, encode
+from domain.kernel.ids import InvoiceId, LineId, SubscriptionId, encode
 from domain.kernel.money import Money
+from domain.kernel.period import Period
 from domain.payments.port import GatewayInvoice, GatewayInvoiceState, PushedLine
 from domain.payments.push import (
     PushState,
@@ -20,7 +23,9 @@ from domain.payments.push import (
     is_stale,
     key,
     pay_key,
+    pushed_invoice,
 )
+from tests import make
 from tests.domain.payments.examples import CUSTOMER, INVOICE, NOON, push
 
 _NAME = encode("invoice", INVOICE)
@@ -39,6 +44,7 @@ _OURS = Invoice(
     due_at=NOON,
     paid_at=None,
     subtotal=Money(2900, "USD"),
+    discount=Money(0, "USD"),
     tax=Money(551, "USD"),
     version=1,
 )
@@ -106,3 +112,27 @@ def test_a_copy_that_differs_is_told_apart(changed: dict[str, object], named: li
     seen = dataclasses.replace(_THEIRS, **changed)  # type: ignore[arg-type]
     assert differences(_OURS, seen, before_pay=True) == named
     assert differences(_OURS, seen) == [name for name in named if name not in {"remaining", "state"}]
+
+
+def test_the_copy_has_lines_after_discounts_so_that_its_total_is_ours() -> None:
+    period = Period(NOON, NOON + timedelta(days=31))
+    identity = Identity(LineKind.FEE, SubscriptionId(make.new_id()), None, None, period)
+    welcome = Discount("app_1", "welcome", "Welcome", Money(900, "USD"))
+    line = Line(
+        LineId(make.new_id()),
+        _OURS.id,
+        CUSTOMER,
+        identity,
+        0,
+        "Fee",
+        Decimal(1),
+        "month",
+        Money(3800, "USD"),
+        Money(551, "USD"),
+        {},
+        (welcome,),
+    )
+    ours = dataclasses.replace(_OURS, subtotal=Money(3800, "USD"), discount=Money(900, "USD"))
+    sent = pushed_invoice(ours, [line], "cus_1")
+    assert sent.lines == (PushedLine("Fee", 2900, 551, period),)
+    assert sent.total_minor == 2900 + 551
