@@ -8,10 +8,13 @@ from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import InvoiceId
 from domain.subscriptions.schedule import Interval, next_period
 from domain.subscriptions.subscription import Source, Status, Subscription
+from domain.subscriptions.transitions import Event, TransitionRefused, after
 
 FEEDBACK_LENGTH_MAX = 2_000
 # Events are accepted for 35 days: a day later nothing more can be counted for what has ended.
 SETTLED_AFTER = timedelta(days=36)
+# A date further ahead is more likely a slip of the pen than a contract.
+CANCEL_AHEAD_MAX = timedelta(days=5 * 366)
 
 
 class CancelReason(StrEnum):
@@ -28,15 +31,6 @@ class CancelReason(StrEnum):
 
 
 @dataclass(eq=False)
-class TransitionRefused(DomainError):
-    """The subscription cannot be changed like that: {why}."""
-
-    code = "transition_refused"
-    kind = Kind.CONFLICT
-    why: str
-
-
-@dataclass(eq=False)
 class FeedbackMalformed(DomainError):
     """Feedback is text of 1 to {length_max} characters."""
 
@@ -45,41 +39,50 @@ class FeedbackMalformed(DomainError):
     length_max: int
 
 
-# What a payment does to each status; the others keep theirs. What has ended absorbs late news.
-_AFTER_FAILURE = {Status.ACTIVE: Status.PAST_DUE, Status.TRIALING: Status.PAST_DUE}
-_AFTER_LAST_SUCCESS = {Status.PAST_DUE: Status.ACTIVE, Status.UNPAID: Status.ACTIVE}
-
-
 def cancel(
     before: Subscription,
     now: datetime,
     *,
     at_period_end: bool,
+    at: datetime | None = None,
     reason: CancelReason | None = None,
     feedback: bytes | None = None,
 ) -> Subscription:
-    """Stop renewing at the end of the paid fee period, or end at once. `feedback` is sealed.
+    """Stop at a date, at the end of the paid fee period, or now. `feedback` is sealed.
 
-    What is pending or has ended stays as it is; a pending end can still be brought forward to now. Raises
-    TransitionRefused.
+    `at` is a later instant, at most CANCEL_AHEAD_MAX ahead, and goes before the rest; another date replaces a pending
+    end. Without one, what is pending stays as it is, but can still be brought forward to now. What has ended stays as
+    it is. Raises TransitionRefused.
     """
     _need_own(before)
-    if before.status is Status.CANCELED or (at_period_end and before.cancel_at is not None):
+    is_now = at is None and not at_period_end
+    after(before.status, Event.END if is_now else Event.ASK_CANCEL)
+    if before.status is Status.CANCELED or (at is None and at_period_end and before.cancel_at is not None):
         return before
     asked = replace(
         before,
-        cancel_at=before.fee_period.end,
+        cancel_at=before.fee_period.end if at is None else _date_ahead(at, now),
         canceled_at=before.canceled_at or now,
         cancel_reason=reason or before.cancel_reason,
         cancel_feedback=feedback or before.cancel_feedback,
     )
-    return asked if at_period_end else end(asked, now)
+    return end(asked, now) if is_now else asked
+
+
+def _date_ahead(at: datetime, now: datetime) -> datetime:
+    """Return the date of an end. Raises TransitionRefused for one that has passed or lies too far ahead."""
+    if at <= now:
+        raise TransitionRefused("the date has passed; end it now instead")
+    if at > now + CANCEL_AHEAD_MAX:
+        raise TransitionRefused(f"the date lies more than {CANCEL_AHEAD_MAX.days} days ahead")
+    return at
 
 
 def undo_cancel(before: Subscription, now: datetime) -> Subscription:
     """Renew again: forget a pending cancel. Without one nothing changes. Raises TransitionRefused."""
     _need_own(before)
-    if before.status is Status.CANCELED or (before.cancel_at is not None and before.cancel_at <= now):
+    after(before.status, Event.UNDO_CANCEL)
+    if before.cancel_at is not None and before.cancel_at <= now:
         raise TransitionRefused("it has ended; subscribe again")
     if before.cancel_at is None:
         return before
@@ -95,7 +98,7 @@ def end(before: Subscription, at: datetime) -> Subscription:
         return before
     return replace(
         before,
-        status=Status.CANCELED,
+        status=after(before.status, Event.END),
         cancel_at=at,
         canceled_at=before.canceled_at or at,
         ended_at=at,
@@ -113,7 +116,7 @@ def advance(before: Subscription) -> Subscription:
 
     The fee period of a subscription that Stripe bills follows Stripe, not our grid.
     """
-    assert before.is_live, "what has ended does not go on"
+    after(before.status, Event.RENEW)
     period = next_period(before.anchor_at, before.zone, Interval.MONTH, before.period)
     fee_period = before.fee_period
     if before.source is Source.TOLLGATE and period.start >= fee_period.end:
@@ -127,7 +130,7 @@ def payment_failed(before: Subscription, invoice_id: InvoiceId) -> Subscription:
         return before
     return replace(
         before,
-        status=_AFTER_FAILURE.get(before.status, before.status),
+        status=after(before.status, Event.PAYMENT_FAILED),
         failed_invoice_ids=(*before.failed_invoice_ids, invoice_id),
     )
 
@@ -137,7 +140,7 @@ def payment_cleared(before: Subscription, invoice_id: InvoiceId) -> Subscription
     if before.status is Status.CANCELED or invoice_id not in before.failed_invoice_ids:
         return before
     left = tuple(each for each in before.failed_invoice_ids if each != invoice_id)
-    status = before.status if left else _AFTER_LAST_SUCCESS.get(before.status, before.status)
+    status = before.status if left else after(before.status, Event.DEBTS_CLEARED)
     return replace(before, status=status, failed_invoice_ids=left)
 
 
@@ -157,5 +160,3 @@ def _is_unicode(text: str) -> bool:
 def _need_own(before: Subscription) -> None:
     if before.source is Source.STRIPE:
         raise TransitionRefused("Stripe bills it, so it is changed there")
-    if before.status is Status.INCOMPLETE:
-        raise TransitionRefused("its first payment is not done")

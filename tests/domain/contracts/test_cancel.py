@@ -16,10 +16,11 @@ from domain.kernel.call import Call, Environment, Forbidden, PrincipalKind
 from domain.kernel.ids import CustomerId
 from domain.kernel.period import Period
 from domain.subscriptions import service as subscriptions
-from domain.subscriptions.lifecycle import CancelReason, FeedbackMalformed, TransitionRefused
+from domain.subscriptions.lifecycle import CancelReason, FeedbackMalformed
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.service import SubscriptionNotFound
 from domain.subscriptions.subscription import Status, Subscription
+from domain.subscriptions.transitions import TransitionRefused
 from tests import make
 from tests.domain.contracts.examples import Bill, Shop
 

@@ -11,10 +11,10 @@ from domain.invoices import service as invoices
 from domain.invoices.invoice import Invoice, State
 from domain.kernel.money import Money
 from domain.kernel.period import Period
-from domain.subscriptions.lifecycle import TransitionRefused
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.service import AlreadySubscribed
 from domain.subscriptions.subscription import Status, Subscription
+from domain.subscriptions.transitions import TransitionRefused
 from tests import make
 from tests.domain.contracts.examples import Shop
 from tests.domain.subscriptions import examples

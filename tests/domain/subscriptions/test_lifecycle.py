@@ -7,9 +7,10 @@ import pytest
 from domain.kernel.ids import InvoiceId
 from domain.kernel.period import Period
 from domain.subscriptions import lifecycle
-from domain.subscriptions.lifecycle import CancelReason, FeedbackMalformed, TransitionRefused
+from domain.subscriptions.lifecycle import CancelReason, FeedbackMalformed
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.subscription import LIVE, Source, Status, Subscription
+from domain.subscriptions.transitions import TransitionRefused
 from tests import make
 from tests.domain.subscriptions import examples
 
@@ -39,6 +40,23 @@ def test_a_pending_cancel_is_not_changed_by_a_second_one_but_can_be_brought_forw
     ended = lifecycle.cancel(pending, later, at_period_end=False)
     assert (ended.ended_at, ended.canceled_at, ended.cancel_reason) == (later, _NOW, "unused")
     assert lifecycle.cancel(ended, later, at_period_end=False) == ended
+
+
+def test_a_cancel_at_a_date_ends_there_and_another_date_replaces_it() -> None:
+    before = examples.value(on="2026-01-31T10:00")
+    dated = lifecycle.cancel(before, _NOW, at_period_end=True, at=make.at("2026-06-15T00:00"))
+    assert (dated.status, dated.cancel_at, dated.ended_at) == (Status.ACTIVE, make.at("2026-06-15T00:00"), None)
+    sooner = lifecycle.cancel(dated, _NOW, at_period_end=True, at=make.at("2026-05-01T00:00"))
+    assert (sooner.cancel_at, sooner.canceled_at) == (make.at("2026-05-01T00:00"), _NOW)
+    assert lifecycle.cancel(sooner, _NOW, at_period_end=True) == sooner
+    assert lifecycle.undo_cancel(sooner, _NOW) == before
+
+
+# 1,830 days after 10 February 2026 is the last day that is not too far: 2031-02-14.
+@pytest.mark.parametrize("date", ["2026-02-10T12:00", "2026-01-01T00:00", "2031-02-14T12:00:01"])
+def test_a_date_of_an_end_lies_ahead_and_not_too_far(date: str) -> None:
+    with pytest.raises(TransitionRefused):
+        lifecycle.cancel(examples.value(), _NOW, at_period_end=True, at=make.at(date))
 
 
 def test_a_pending_cancel_can_be_undone_until_it_takes_effect() -> None:
@@ -93,7 +111,7 @@ def test_a_failed_payment_makes_it_past_due_until_no_failed_invoice_is_left() ->
     assert lifecycle.payment_cleared(still, _SECOND) == active
 
 
-@pytest.mark.parametrize("status", sorted(set(Status) - {Status.ACTIVE, Status.TRIALING, Status.CANCELED}))
+@pytest.mark.parametrize("status", sorted(set(Status) - {Status.ACTIVE, Status.CANCELED}))
 def test_a_failure_leaves_every_other_status_as_it_is(status: Status) -> None:
     assert lifecycle.payment_failed(examples.value(status=status), _FIRST).status is status
 

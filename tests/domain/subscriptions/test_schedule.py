@@ -1,6 +1,8 @@
 """Boundaries and periods from the stored anchor, in real zones."""
 
+from calendar import monthrange
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -8,7 +10,21 @@ from hypothesis import strategies as st
 from whenever import Instant
 
 from domain.kernel.period import Period
-from domain.subscriptions.schedule import Interval, boundary, next_period, period_containing, period_number
+from domain.subscriptions.schedule import (
+    QUARTER,
+    WEEK,
+    Cadence,
+    Every,
+    Interval,
+    anchor_of_bill_day,
+    boundary,
+    calendar_anchor,
+    first_boundary_from,
+    local_midnight,
+    next_period,
+    period_containing,
+    period_number,
+)
 from tests.make import at
 
 MONTH, YEAR = Interval.MONTH, Interval.YEAR
@@ -25,6 +41,7 @@ _ZONES = (
     "Pacific/Kiritimati",
     "Africa/Casablanca",
 )
+_everies = st.sampled_from([*Interval, QUARTER, WEEK, Cadence(months=2), Cadence(days=1), Cadence(days=30)])
 _anchors = st.timedeltas(timedelta(0), timedelta(days=11_000)).map(datetime(2005, 1, 1, tzinfo=UTC).__add__)
 
 
@@ -108,12 +125,12 @@ def test_another_calendar_library_finds_the_same_boundaries(anchor: datetime, zo
 @given(
     anchor=_anchors,
     zone=st.sampled_from(_ZONES),
-    interval=st.sampled_from(list(Interval)),
+    interval=_everies,
     first=st.integers(-30, 30),
     offset=st.timedeltas(timedelta(days=-2_000), timedelta(days=2_000)),
 )
 def test_periods_of_any_anchor_and_zone_tile_time_without_gap_or_overlap(
-    anchor: datetime, zone: str, interval: Interval, first: int, offset: timedelta
+    anchor: datetime, zone: str, interval: Every, first: int, offset: timedelta
 ) -> None:
     edges = [boundary(anchor, zone, interval, n) for n in range(first, first + 14)]
     assert edges == sorted(set(edges))
@@ -129,3 +146,74 @@ def test_periods_of_any_anchor_and_zone_tile_time_without_gap_or_overlap(
 def test_a_fee_boundary_of_a_year_is_the_twelfth_usage_boundary(anchor: datetime, zone: str, n: int) -> None:
     assert boundary(anchor, zone, YEAR, n) == boundary(anchor, zone, MONTH, 12 * n)
     assert period_number(anchor, zone, YEAR, boundary(anchor, zone, YEAR, n)) == n
+
+
+@given(start=_anchors, zone=st.sampled_from(_ZONES), interval=st.sampled_from(list(Interval)), day=st.integers(1, 31))
+def test_a_bill_day_is_a_boundary_in_the_month_of_the_start_and_the_first_period_is_never_longer_than_a_whole_one(
+    start: datetime, zone: str, interval: Interval, day: int
+) -> None:
+    anchor = anchor_of_bill_day(start, zone, interval, day)
+    local = start.astimezone(ZoneInfo(zone))
+    last = monthrange(local.year, local.month)[1]
+    in_month = local_midnight(start, zone, days=min(day, last) - local.day)
+    assert first_boundary_from(anchor, zone, interval, in_month) == in_month
+    first = period_containing(anchor, zone, interval, start)
+    assert first.start <= start < first.end
+    assert first_boundary_from(anchor, zone, interval, start) in {start, first.end}
+
+
+@given(start=_anchors, zone=st.sampled_from(_ZONES), every=_everies)
+def test_the_calendars_own_period_contains_the_instant_and_begins_at_local_midnight(
+    start: datetime, zone: str, every: Every
+) -> None:
+    anchor = calendar_anchor(start, zone, every)
+    assert anchor == local_midnight(anchor, zone)
+    assert period_containing(anchor, zone, every, start).start == anchor or every == Cadence(days=30)
+
+
+@pytest.mark.parametrize(
+    ("start", "interval", "day", "anchor"),
+    [
+        ("2024-01-05", MONTH, 10, "2024-01-10"),
+        ("2024-01-15", MONTH, 10, "2024-01-10"),
+        # April has no 31st: by the month it is anchored in May, which is due on 30 April too.
+        ("2012-04-30", MONTH, 31, "2012-05-31"),
+        ("2025-02-10", MONTH, 30, "2025-03-30"),
+        # By the year the month is the start's own, so the day is clamped there.
+        ("2025-02-10", YEAR, 30, "2025-02-28"),
+        ("2025-04-15", YEAR, 1, "2025-04-01"),
+    ],
+)
+def test_a_bill_day_sets_the_anchor_to_its_day_in_the_month_of_the_start(
+    start: str, interval: Interval, day: int, anchor: str
+) -> None:
+    assert anchor_of_bill_day(at(start), "UTC", interval, day) == at(anchor)
+
+
+@pytest.mark.parametrize(
+    ("every", "expected"),
+    [
+        # 4 February 2023 is a Saturday.
+        (WEEK, "2023-01-30"),
+        (MONTH, "2023-02-01"),
+        (Cadence(months=2), "2023-01-01"),
+        (QUARTER, "2023-01-01"),
+        (YEAR, "2023-01-01"),
+        (Cadence(days=1), "2023-02-04"),
+    ],
+)
+def test_the_calendar_begins_weeks_on_monday_and_quarters_in_january(every: Every, expected: str) -> None:
+    assert calendar_anchor(at("2023-02-04T15:00"), "UTC", every) == at(expected)
+
+
+def test_a_local_midnight_that_a_clock_change_skips_is_where_the_day_begins() -> None:
+    # Sao Paulo skipped 00:00-01:00 on 4 November 2018: the day began at 01:00, UTC-2, which is 03:00 UTC.
+    assert local_midnight(at("2018-11-03T15:00"), "America/Sao_Paulo", days=1) == at("2018-11-04T03:00")
+    # Apia had no 30 December 2011: a day after the 29th begins where the 31st does, at 10:00 UTC of the 30th.
+    assert local_midnight(at("2011-12-29T15:00"), "Pacific/Apia", days=1) == at("2011-12-30T10:00")
+
+
+@pytest.mark.parametrize("wrong", [{}, {"months": 1, "days": 1}, {"days": -7}, {"months": -1, "days": 1}])
+def test_boundaries_are_months_or_days_apart_and_run_forward(wrong: dict[str, int]) -> None:
+    with pytest.raises(AssertionError):
+        Cadence(**wrong)
