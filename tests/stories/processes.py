@@ -22,7 +22,7 @@ import httpx
 from api.local import demo, up, webhooks
 from api.local.children import Program
 from api.local.home import make_secrets, open_home
-from api.local.ports import free_port
+from api.local.ports import LOOPBACK, free_port
 from api.local.processes import wait_until
 from api.local.throwaway import TemporaryServers
 from api.replay import documents
@@ -56,17 +56,31 @@ class Processes:
     rows: asyncpg.Connection
     _hands: ThreadPoolExecutor
     _programs: dict[str, Program] = field(default_factory=dict)
+    _ports: dict[str, int] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     async def start(self, *names: str) -> None:
         """Start processes beside one another, or start them again, and wait until they are healthy."""
-        made = [*up._helpers(self.stack), *up._processes(self.stack, self.settings)]
+        made = [*up._helpers(self.stack), *up._processes(self.stack, self.settings), *self._more_apis()]
         programs = {each.name: each for each in made if each.name in names}
         self._programs |= programs
         for program in programs.values():
             await self._by_hand(program.launch)
         for program in programs.values():
             await self._by_hand(program.await_health)
+
+    async def start_api(self, name: str) -> str:
+        """Start one more API process beside the first one, under a name of its own; return its address."""
+        self._ports[name] = free_port(set())
+        await self.start(name)
+        return f"http://{LOOPBACK}:{self._ports[name]}"
+
+    def _more_apis(self) -> list[Program]:
+        made = []
+        for name, port in self._ports.items():
+            api = up._processes(self.stack, replace(self.settings, port=port))[0]
+            made.append(replace(api, name=name, log=self.stack.home.logs / f"{name}.log"))
+        return made
 
     async def kill(self, name: str) -> None:
         """Send SIGKILL, without any warning, and wait until the process is gone."""
@@ -154,10 +168,10 @@ class Processes:
         assert clock["state"] != "FAILED", clock["reason"]
         return bool(clock["state"] == "READY")
 
-    async def usage_key(self) -> str:
+    async def usage_key(self, *more: str) -> str:
         """Make an API key with which the product llm reports usage of test customers; return its secret."""
         made = await self.client.change(
-            MAKE_KEY, name="story", environment="TEST", scopes=["usage:write"], product="llm"
+            MAKE_KEY, name="story", environment="TEST", scopes=["usage:write", *more], product="llm"
         )
         return str(made["secret"])
 

@@ -3,22 +3,16 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from api.local.throwaway import TemporaryServers, temporary_servers
 from api.replay import documents
 from api.replay.client import Client
 from domain.adapters.clock import now
-from migrations.run import upgrade
-from tests.stories.processes import Processes, administer, llm_events, running, until
+from tests.stories.processes import Processes, llm_events, until
 
-TEMPLATE = "durable"
 CUSTOMERS = 3
 # Senders, requests of each, events in a request.
 LOAD = ((4, 75, 1), (2, 40, 20))
@@ -53,23 +47,6 @@ class Ledger:
         """Wait before another try of what was not answered, or answered with "not now"."""
         self.tries_lost += 1
         await asyncio.sleep(pause_s)
-
-
-@pytest.fixture(scope="module")
-def durable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporaryServers]:
-    """Run servers of which Postgres keeps its word when it is killed."""
-    with temporary_servers(tmp_path_factory.mktemp("durable"), durable=True) as servers:
-        yield servers
-
-
-@pytest.fixture
-async def processes(durable: TemporaryServers, tmp_path: Path) -> AsyncIterator[Processes]:
-    """Run a whole system on them."""
-    await administer(durable, f"CREATE DATABASE {TEMPLATE}")
-    await upgrade(durable.postgres.dsn(TEMPLATE))
-    async with running(durable, TEMPLATE, tmp_path / "home") as started:
-        yield started
-    await administer(durable, f"DROP DATABASE {TEMPLATE}")
 
 
 def _batches(customers: list[str]) -> list[list[Events]]:
@@ -132,8 +109,9 @@ async def _quantities(processes: Processes, customer_id: str) -> Mapping[str, in
 
 
 async def test_kill_9_of_postgres_and_of_the_api_under_load_loses_nothing_acknowledged_and_counts_nothing_twice(
-    processes: Processes,
+    durable_processes: Processes,
 ) -> None:
+    processes = durable_processes
     chance = random.Random(20261128)  # noqa: S311 -- moments that can be repeated
     customers = [(await processes.customer(None))[0] for _ in range(CUSTOMERS)]
     async with _under_load(processes, customers) as ledger:

@@ -25,14 +25,7 @@ from domain.limits.explanation import SAMPLE, Decision, decision_of
 from domain.limits.judging import Answer, permit
 from domain.limits.leasing.service import Asking, Drawer, Leases, MovedError
 from domain.limits.questioning.service import Questions
-from domain.limits.request import (
-    LimitsUnavailable,
-    Place,
-    Question,
-    Reserved,
-    Settled,
-    Wanted,
-)
+from domain.limits.request import LimitsUnavailable, Place, Question, Reserved, Settled, Wanted
 from domain.limits.reservation import (
     EXPIRES_IN_S_DEFAULT,
     Measure,
@@ -270,14 +263,13 @@ class Reserver:
         """
         call.need(Permission.LIMIT_CHECK)
         call.need(Permission.USAGE_WRITE)
-        return await self._endings.settle(
-            call,
-            read_name(name),
-            measure=measure,
-            properties=properties,
-            occurred_at=occurred_at,
-            reference=reference,
-        )
+        read = read_name(name)
+        try:
+            return await self._endings.settle(
+                call, read, measure=measure, properties=properties, occurred_at=occurred_at, reference=reference
+            )
+        except DATABASE_ERRORS as fault:
+            raise LimitsUnavailable from fault
 
     async def release(self, call: Call, name: str) -> bool:
         """Give back what was held; whether anything was. Safe to repeat.
@@ -286,7 +278,11 @@ class Reserver:
         """
         call.need(Permission.LIMIT_CHECK)
         call.need(Permission.USAGE_WRITE)
-        return await self._endings.release(call, read_name(name))
+        read = read_name(name)
+        try:
+            return await self._endings.release(call, read)
+        except DATABASE_ERRORS as fault:
+            raise LimitsUnavailable from fault
 
     async def extend(
         self, call: Call, name: str, *, expires_in_s: int, properties: Mapping[str, Any] | None = None
@@ -343,8 +339,7 @@ class Reserver:
 
     async def _adoptable(self, call: Call, name: Name) -> Reservation:
         """Return a reservation of another process as one that holds nothing here. Raises as `extend`."""
-        async with self._db.transaction() as tx:
-            stored = await store.find_reservation(tx, name)
+        stored = await self._endings.find(name)
         if stored is None or (stored.state is State.HELD and call.at >= stored.expires_at):
             raise ReservationNotFound
         if stored.state is not State.HELD:

@@ -1,5 +1,6 @@
 """Settle and release reservations. What was used is always recorded, once, whatever became of the reservation."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -37,6 +38,9 @@ from domain.usage.verdict import Status
 
 # Reservations of which news are asked in one statement.
 FOLLOW_MAX = 5_000
+# Rows of reservations are written a moment after the answer: one that another process has just made is waited for.
+UNWRITTEN_POLLS = 4
+UNWRITTEN_POLL_S = 0.1
 # Stands where a lost reservation was settled that no subscription covers any more.
 NO_SUBSCRIPTION = SubscriptionId(UUID(int=0))
 _log = structlog.get_logger()
@@ -107,7 +111,7 @@ class Endings:
     async def release(self, call: Call, name: Name) -> bool:
         """Give a hold back; whether there was one. Safe to repeat. Raises ReservationNotFound."""
         event_type = await self._questions.owned_type(call, name)
-        stored = await self._find(name)
+        stored = await self.find(name)
         held = self._shelf.take(name)
         if held is not None:
             self._give_back(held)
@@ -167,7 +171,7 @@ class Endings:
         self, call: Call, name: Name, used: Mapping[str, Fraction]
     ) -> tuple[Reservation | None, StoredReservation | None, Mapping[str, Fraction]]:
         """Let the hold go that became usage. Return it, what is stored of it, and what of it still stood."""
-        stored = await self._find(name)
+        stored = await self.find(name)
         held = self._shelf.take(name)
         self._shelf.close(name)
         if held is None:
@@ -200,9 +204,15 @@ class Endings:
         bounded = {key for key in asks if account.lines[key].bound_at(question.place.now) is not None}
         return {key: asked for key, asked in asks.items() if key in bounded}
 
-    async def _find(self, name: Name) -> StoredReservation | None:
-        async with self._db.transaction() as tx:
-            return await store.find_reservation(tx, name)
+    async def find(self, name: Name) -> StoredReservation | None:
+        """Return what is stored of a reservation; one that is not held here and not stored is waited for, not long."""
+        for left in reversed(range(UNWRITTEN_POLLS)):
+            async with self._db.transaction() as tx:
+                stored = await store.find_reservation(tx, name)
+            if stored is not None or self._shelf.find_any(name) is not None or not left:
+                break
+            await asyncio.sleep(UNWRITTEN_POLL_S)
+        return stored
 
 
 def _restored(name: Name, event_type: str, stored: StoredReservation) -> Reservation:

@@ -157,3 +157,5 @@ async def test_however_many_race_no_more_is_held_than_there_is(shared: Site, cal
         )
     )
     assert sorted(answer.status_code for answer in answers) == [201] * 8 + [429] * 32
+    # Holds are in the way, not usage: it may help to ask again within a minute.
+    assert {answer.headers.get("Retry-After") for answer in answers} == {None, "60"}

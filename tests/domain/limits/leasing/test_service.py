@@ -120,6 +120,16 @@ async def test_a_reservation_is_settled_released_and_extended_at_another_process
     assert not await holder.allows(ada, input_tokens=250_001, output_tokens=0)
 
 
+async def test_what_another_process_held_just_now_is_waited_for_before_it_counts_as_lost(office: Office) -> None:
+    ada, _ = await office.subscriber("free")
+    holder, other = await office.process(runs=True), await office.process()
+    # The rows of both are written a moment after the answer.
+    settled, released = await holder.reserve(ada, "a"), await holder.reserve(ada, "b")
+    found = await asyncio.gather(other.settle(settled), other.release(released))
+    assert found[0].overrun == {}
+    assert found[1]
+
+
 async def test_usage_that_nobody_asked_for_is_seen_by_the_next_grant(office: Office) -> None:
     ada, _ = await office.subscriber("free")
     process = await office.process()
