@@ -9,6 +9,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock" pyproject.toml --group build
 MAKEFLAGS += --no-print-directory
+# Every test process has servers of its own; a file's tests stay in one process.
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check check-fast lint format types imports tidy tests-with-coverage fix schema schema-check bench lock clean
@@ -20,7 +22,7 @@ run: .venv/.runtime ## start everything on this machine and print the addresses;
 	@$(BIN)/tollgate up
 
 test: .venv/.dev ## run the whole test suite on throw-away servers
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 check: lint format types imports schema-check tests-with-coverage ## everything that must hold before a merge
 
@@ -42,8 +44,7 @@ tidy: .venv/.dev
 	$(BIN)/python -m pytest -q tests/test_tidy.py
 
 tests-with-coverage: .venv/.dev
-	$(BIN)/coverage run -m pytest
-	$(BIN)/coverage report --skip-covered --skip-empty
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov --cov-report term:skip-covered
 
 fix: .venv/.dev ## correct what the linter can, and format
 	$(BIN)/ruff check --fix
