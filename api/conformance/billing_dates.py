@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from api.conformance.case import Area, Found, Given, NotBuilt, instant
 from api.conformance.system import System, new_invoices_of_runs
-from domain.invoices.assembly import fee_periods_begun
+from domain.invoices.fees import fee_periods_begun
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, PlanVersionId, ProductId, SubscriptionId
 from domain.kernel.period import Period

@@ -46,6 +46,7 @@ name_enum(
     "LineKind",
     "What a line charges.",
     FEE="A fee period, in advance.",
+    PRORATION="What a change inside a fee period takes back of the old fee, or adds for the new one.",
     USAGE="Usage, in arrears.",
     CAP="It takes off what lies above a monthly cost cap.",
 )

@@ -6,21 +6,20 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from domain.invoices.derivation import WantedLine
-from domain.invoices.invoice import Identity, LineKind
-from domain.invoices.rating import FeePeriod, Part, Rates, SegmentUsage, fee_line, usage_lines
-from domain.kernel.ids import MeterId, PlanVersionId, SegmentId
-from domain.kernel.period import Period
+from domain.invoices.fees import FeePeriod, fee_lines, fee_periods_begun
+from domain.invoices.invoice import FEE_KINDS, Identity
+from domain.invoices.rating import Part, Rates, SegmentUsage, usage_lines
+from domain.kernel.ids import MeterId, SegmentId
 from domain.plans.plan import Catalogue
-from domain.subscriptions import schedule
 from domain.subscriptions.segments import is_complete, keeping_their_price
 from domain.subscriptions.subscription import Segment, Source, Subscription
+from domain.subscriptions.term import Term
 from domain.usage.reading import SegmentTotal
 
 # Segments that ended this long ago or less are derived again: events arrive up to 35 days late, and a draft may wait.
 SEGMENTS_REVISED = timedelta(days=3 * 31)
-# How far back usage periods and fee periods are looked at that were never billed, or whose invoice was voided.
+# How far back usage periods are looked at that were never billed, or whose invoice was voided.
 SEGMENTS_BACK = timedelta(days=36 * 31)
-FEE_PERIODS_BACK_MAX = 36
 
 # What each event added to a meter, in order of time, by meter and by the first of the segments rated together.
 EventValues = Mapping[SegmentId, Mapping[MeterId, Sequence[Decimal]]]
@@ -32,7 +31,7 @@ SegmentTotals = Mapping[SegmentId, Sequence[SegmentTotal]]
 class Obligation:
     """The part of one subscription that a derivation looks at. Lines outside of it stay as they are.
 
-    Of segments that keep the same price there are all or none.
+    Of segments that keep the same price there are all or none; of fees, all since the first of `fees` began.
     """
 
     subscription: Subscription
@@ -46,13 +45,18 @@ class Obligation:
 
 
 def obligation_of(
-    subscription: Subscription, segments: Sequence[Segment], billed: Collection[SegmentId], now: datetime
+    subscription: Subscription,
+    segments: Sequence[Segment],
+    billed: Collection[SegmentId],
+    now: datetime,
+    terms: Sequence[Term] = (),
 ) -> Obligation:
-    """Choose what to derive by business time `now`, from a subscription's segments in order of time.
+    """Choose what to derive by business time `now`, from a subscription's segments and terms in order of time.
 
     That is the segments that are complete and ended within SEGMENTS_REVISED, those that ended before and were not
-    `billed` (no line on an opened invoice that is not void), and the last FEE_PERIODS_BACK_MAX fee periods that have
-    begun. The caller loads segments back to SEGMENTS_BACK. What Stripe bills is never rated here.
+    `billed` (no line on an opened invoice that is not void), and the last fee periods that have begun. The caller
+    loads segments back to SEGMENTS_BACK. Without `terms` the subscription has been what it is since its start. What
+    Stripe bills is never rated here.
 
     Segments that keep the same price are chosen as one: by the last end, and billed by a line that names any of them.
     A usage period is rated once it can have no further segment, so that a line is derived with its whole service period
@@ -67,7 +71,7 @@ def obligation_of(
         for segment in group
     }
     considered = tuple(segment for segment in segments if segment.id in chosen)
-    return Obligation(subscription, considered, fee_periods_begun(subscription, segments, now))
+    return Obligation(subscription, considered, fee_periods_begun(subscription, terms, now))
 
 
 def _is_considered(
@@ -78,46 +82,12 @@ def _is_considered(
     return group[-1].during.end > now - SEGMENTS_REVISED or not any(each.id in billed for each in group)
 
 
-def fee_periods_begun(subscription: Subscription, segments: Sequence[Segment], now: datetime) -> tuple[FeePeriod, ...]:
-    """Return the fee periods that have begun by `now`, oldest first, at most FEE_PERIODS_BACK_MAX.
-
-    A fee is due at the first instant of its period, and not for a period that starts where the subscription ends.
-    """
-    anchor, zone, interval = subscription.anchor_at, subscription.zone, subscription.interval
-    first = schedule.period_number(anchor, zone, interval, subscription.started_at)
-    last = schedule.period_number(anchor, zone, interval, now)
-    found = []
-    for number in range(max(first, last - FEE_PERIODS_BACK_MAX + 1), last + 1):
-        whole = schedule.period(anchor, zone, interval, number)
-        start = max(whole.start, subscription.started_at)
-        version_id = _version_at(subscription, segments, start)
-        if start <= now and not _has_ended(subscription, start) and version_id is not None:
-            found.append(FeePeriod(Period(start, whole.end), whole, version_id))
-    return tuple(found)
-
-
-def _has_ended(subscription: Subscription, at: datetime) -> bool:
-    return subscription.ends_at is not None and at >= subscription.ends_at
-
-
-def _version_at(subscription: Subscription, segments: Sequence[Segment], at: datetime) -> PlanVersionId | None:
-    """Return the plan version in force at an instant: the segment's, or the present one where none is opened yet.
-
-    None for an instant before the segments at hand: it lies further back than a derivation looks.
-    """
-    for segment in segments:
-        if at in segment.during:
-            return segment.plan_version_id
-    before_all = bool(segments) and at < segments[0].during.start
-    return None if before_all else subscription.plan_version_id
-
-
 def is_considered(identity: Identity, obligations: Iterable[Obligation]) -> bool:
     """Whether a line belongs to what these obligations were chosen for."""
     for obligation in obligations:
         if obligation.subscription.id == identity.subscription_id:
-            if identity.kind is LineKind.FEE:
-                return any(fee.service == identity.period for fee in obligation.fees)
+            if identity.kind in FEE_KINDS:
+                return bool(obligation.fees) and identity.period.start >= obligation.fees[0].service.start
             return any(segment.id == identity.segment_id for segment in obligation.segments)
     return False
 
@@ -142,7 +112,7 @@ def lines_due(
             usage = usage_of(due.subscription, group, totals, (together or {}).get(group[0].id, ()))
             values = (events or {}).get(group[0].id, {})
             wanted += usage_lines(replace(usage, rates=rates, events=values), catalogue)
-        wanted += [fee_line(due.subscription, fee, catalogue) for fee in due.fees]
+        wanted += [line for fee in due.fees for line in fee_lines(due.subscription, fee, catalogue)]
     return wanted
 
 

@@ -13,7 +13,7 @@ from domain.kernel.period import Period
 DESCRIPTION_LENGTH_MAX = 500
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _EVERY = {"month": "monthly", "year": "yearly"}
-_ORDER = {LineKind.USAGE: 0, LineKind.CAP: 1, LineKind.FEE: 2}
+_ORDER = {LineKind.USAGE: 0, LineKind.CAP: 1, LineKind.PRORATION: 2, LineKind.FEE: 3}
 _NO_VALUE = "(none)"
 _ADJUSTMENT = "Adjustment: "
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
@@ -41,6 +41,16 @@ def periods_text(periods: Sequence[Period], zone: str) -> str:
 def describe_fee(product: str, plan: str, interval: str, period: Period, zone: str) -> str:
     """Describe a fee: LLM Pro, monthly fee, 1 Jan 2026 to 1 Feb 2026."""
     return _cut(f"{product} {plan}, {_EVERY[interval]} fee, {period_text(period, zone)}")
+
+
+def describe_unused(fee: str) -> str:
+    """Describe what a change leaves unused of a fee, which is taken back."""
+    return _cut(f"Unused: {fee}")
+
+
+def describe_quantity(fee: str, before: int, after: int) -> str:
+    """Describe a change of quantity inside a fee period."""
+    return _cut(f"{fee}, quantity {before} to {after}")
 
 
 def describe_usage(product: str, meter: str, values: Sequence[str], periods: Sequence[Period], zone: str) -> str:

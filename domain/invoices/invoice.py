@@ -56,12 +56,19 @@ class InvoiceKind(StrEnum):
 
 
 class LineKind(StrEnum):
-    """A fee is billed in advance, usage in arrears; a cap takes off what lies above a monthly cost cap."""
+    """A fee is billed in advance, usage in arrears; a cap takes off what lies above a monthly cost cap.
+
+    Proration is what a change inside a fee period takes back of the old fee and adds for the new one.
+    """
 
     FEE = "fee"
+    PRORATION = "proration"
     USAGE = "usage"
     CAP = "cap"
 
+
+# What comes of fee periods rather than of usage.
+FEE_KINDS = frozenset((LineKind.FEE, LineKind.PRORATION))
 
 FOLLOWING = {
     State.DRAFT: frozenset((State.OPEN, State.PAID)),  # paid at once: a statement
@@ -160,8 +167,8 @@ class Invoice:
 class Identity:
     """What a line charges. Together with a revision it exists once among lines whose invoice is not void.
 
-    `period` is the service period. `dimension_key` is the canonical text of the dimensions, or a cap's key; empty
-    where there is none. Fees have no segment and caps no price.
+    `period` is the service period. `dimension_key` is the canonical text of the dimensions, or a cap's key, or which
+    side of a proration it is; empty where there is none. Fees and prorations have no segment, caps no price.
     """
 
     kind: LineKind

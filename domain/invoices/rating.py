@@ -1,4 +1,4 @@
-"""Price times totals: the lines that the usage of segments under one price, or one fee period, should have."""
+"""Price times totals: the lines that the usage of segments under one price should have."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -29,15 +29,6 @@ from domain.usage.reading import SegmentTotal, whole_of
 _Beside = Mapping[tuple[str, str], Sequence[SegmentTotal]]
 # Dated rows of the provider price list, by provider and model.
 Rates = Mapping[tuple[str, str], Sequence[ProviderPrice]]
-
-
-@dataclass(frozen=True, slots=True)
-class FeePeriod:
-    """A fee period that has begun. `service` is the part of `whole` that is billed: all of it but for a short first."""
-
-    service: Period
-    whole: Period
-    plan_version_id: PlanVersionId
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,32 +93,6 @@ class _Frame:
     parts: Sequence[tuple[Segment, Mapping[str, Sequence[SegmentTotal]]]]
 
 
-def fee_line(subscription: Subscription, fee: FeePeriod, catalogue: Catalogue) -> WantedLine:
-    """Return the fee of one fee period, in advance. Raises PriceNotFound where the version is not sold that way."""
-    price = catalogue.fee_price(fee.plan_version_id, subscription.interval, subscription.currency)
-    plan, product = catalogue.plan_of_version(fee.plan_version_id), catalogue.product_by_id(subscription.product_id)
-    charge = rate(price, Decimal(subscription.quantity))
-    share = fee.service.share_of(fee.whole)
-    exact = charge.amount * share
-    return WantedLine(
-        identity=Identity(LineKind.FEE, subscription.id, price.id, None, fee.service),
-        description=document.describe_fee(
-            product.name, plan.name, subscription.interval, fee.service, subscription.zone
-        ),
-        quantity=Decimal(subscription.quantity),
-        unit=subscription.interval,
-        amount_minor=to_minor(exact, subscription.currency),
-        derivation={
-            **charge.derivation,
-            **_sold(price, catalogue),
-            **_rounded(exact, subscription.currency),
-            "unit": str(subscription.interval),
-            "share_of_time": exact_text(share),
-            "period": _stretch(fee.whole),
-        },
-    )
-
-
 def usage_lines(usage: SegmentUsage, catalogue: Catalogue) -> list[WantedLine]:
     """Return the usage lines of segments that have ended, and what their cost caps take off.
 
@@ -149,7 +114,7 @@ def usage_lines(usage: SegmentUsage, catalogue: Catalogue) -> list[WantedLine]:
 
 def _frame(usage: SegmentUsage, price: Price, catalogue: Catalogue) -> _Frame:
     meter = _meter_of(price, catalogue)
-    said = {**_sold(price, catalogue), **_time(usage), "meter": meter.key, "unit": meter.unit}
+    said = {**sold(price, catalogue), **_time(usage), "meter": meter.key, "unit": meter.unit}
     product = catalogue.product_by_id(usage.subscription.product_id)
     parts = [(part.segment, _by_line(part.totals, meter)) for part in usage.parts]
     return _Frame(usage, price, meter, product.name, said, usage.during, stretches_of(usage.segments), parts)
@@ -209,7 +174,7 @@ def _usage_line(frame: _Frame, total: SegmentTotal, charge: Charge) -> WantedLin
     usage, subscription, meter = frame.usage, frame.usage.subscription, frame.meter
     values = [total.dimensions[name] for name in meter.dimensions if name in total.dimensions]
     key = document.dimension_key(total.dimensions)
-    amount = _rounded(charge.amount, subscription.currency)
+    amount = rounded(charge.amount, subscription.currency)
     return WantedLine(
         identity=Identity(LineKind.USAGE, subscription.id, frame.price.id, usage.segment.id, frame.during, key),
         description=document.describe_usage(frame.product, meter.name, values, frame.stretches, subscription.zone),
@@ -309,14 +274,15 @@ def _cap(usage: SegmentUsage, cap: Entitlement, charged_minor: int, catalogue: C
             "cap": exact_text(cap.amount),
             "cap_of_segment": exact_text(cap_exact),
             "charged_minor": charged_minor,
-            **_rounded(-Fraction(above), currency),
+            **rounded(-Fraction(above), currency),
             **_time(usage),
             **({"segments": [_part(part.segment) for part in usage.parts]} if usage.parts else {}),
         },
     )
 
 
-def _sold(price: Price, catalogue: Catalogue) -> dict[str, Any]:
+def sold(price: Price, catalogue: Catalogue) -> dict[str, Any]:
+    """Say what was sold: the price, its plan and the version."""
     version = catalogue.version(price.plan_version_id)
     return {
         "price_id": encode("price", price.id),
@@ -326,7 +292,8 @@ def _sold(price: Price, catalogue: Catalogue) -> dict[str, Any]:
     }
 
 
-def _rounded(exact: Fraction, currency: str) -> dict[str, Any]:
+def rounded(exact: Fraction, currency: str) -> dict[str, Any]:
+    """Say an exact amount in major units, and what it is once rounded."""
     return {
         "exact_amount": exact_text(exact),
         "rounding": f"half up to {exponent(currency)} digits",
@@ -338,8 +305,8 @@ def _rounded(exact: Fraction, currency: str) -> dict[str, Any]:
 def _time(usage: SegmentUsage) -> dict[str, Any]:
     return {
         "segment_id": encode("segment", usage.segment.id),
-        "segment": _stretch(usage.during),
-        "period": _stretch(usage.segment.period),
+        "segment": stretch(usage.during),
+        "period": stretch(usage.segment.period),
         "share_of_time": exact_text(usage.share),
     }
 
@@ -347,12 +314,13 @@ def _time(usage: SegmentUsage) -> dict[str, Any]:
 def _part(segment: Segment) -> dict[str, Any]:
     return {
         "segment_id": encode("segment", segment.id),
-        **_stretch(segment.during),
+        **stretch(segment.during),
         "share_of_time": exact_text(segment.during.share_of(segment.period)),
     }
 
 
-def _stretch(period: Period) -> dict[str, str]:
+def stretch(period: Period) -> dict[str, str]:
+    """Write a stretch of time as its two instants."""
     return {"start": _instant(period.start), "end": _instant(period.end)}
 
 

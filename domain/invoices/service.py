@@ -29,6 +29,7 @@ from domain.plans import service as plans
 from domain.plans.plan import Catalogue
 from domain.subscriptions import service as subscriptions_service
 from domain.subscriptions.subscription import Subscription
+from domain.subscriptions.terms import service as subscription_terms
 from domain.usage import service as usage
 from domain.usage.facts import rules_of
 from domain.usage.recounting import service as recounting
@@ -89,7 +90,8 @@ async def _obligations(
     )
     ids = [segment.id for segments in found.values() for segment in segments]
     billed = await store.list_billed_segment_ids(tx, customer_id=customer_id, segment_ids=ids)
-    return [assembly.obligation_of(each, found[each.id], billed, now) for each in subscriptions]
+    terms = await subscription_terms.terms_of(tx, [each.id for each in subscriptions])
+    return [assembly.obligation_of(each, found[each.id], billed, now, terms[each.id]) for each in subscriptions]
 
 
 async def _changes(

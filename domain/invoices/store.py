@@ -11,7 +11,7 @@ from domain import db
 from domain.credits import discount
 from domain.customers.store import Sight
 from domain.invoices.derivation import NewLine
-from domain.invoices.invoice import Identity, Invoice, InvoiceKind, Line, LineKind, State
+from domain.invoices.invoice import FEE_KINDS, Identity, Invoice, InvoiceKind, Line, LineKind, State
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, InvoiceId, LineId, SegmentId, SubscriptionId
 from domain.kernel.money import Money
@@ -98,7 +98,7 @@ invoice_line = sa.Table(
         name="invoice_line_subscription_fkey",
         ondelete="RESTRICT",
     ),
-    sa.CheckConstraint("kind IN ('fee', 'usage', 'cap')", name="kind"),
+    sa.CheckConstraint("kind IN ('fee', 'proration', 'usage', 'cap')", name="kind"),
     sa.CheckConstraint("service_start_at < service_end_at", name="service"),
     sa.CheckConstraint("revision >= 0", name="revision"),
     sa.CheckConstraint("discount_minor BETWEEN least(amount_minor, 0) AND greatest(amount_minor, 0)", name="discount"),
@@ -235,7 +235,7 @@ async def list_standing_lines(
     subscription_ids: Collection[SubscriptionId],
     fees_since: datetime | None,
 ) -> list[Line]:
-    """Return the lines of these segments, and these subscriptions' fees from an instant on, of no void invoice.
+    """Return the lines of these segments, and these subscriptions' fees and prorations from an instant on, not void.
 
     Without the instant no fees are looked for.
     """
@@ -243,7 +243,7 @@ async def list_standing_lines(
     fees: sa.ColumnElement[bool] = sa.false()
     if fees_since is not None:
         fees = sa.and_(
-            own.kind == LineKind.FEE, own.subscription_id.in_(subscription_ids), own.service_start_at >= fees_since
+            own.kind.in_(FEE_KINDS), own.subscription_id.in_(subscription_ids), own.service_start_at >= fees_since
         )
     statement = _LINES.where(own.customer_id == customer_id, ~own.void, sa.or_(own.segment_id.in_(segment_ids), fees))
     return await _lines(tx, statement)

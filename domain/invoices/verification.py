@@ -135,17 +135,19 @@ def quantity_of(chain: Iterable[Line]) -> Decimal:
     return found
 
 
+def comes_to(lines: Sequence[Line], wanted: WantedLine | None) -> bool:
+    """Whether all revisions of an identity, also those after the invoice, add up to what is wanted, or to nothing."""
+    wanted_minor, quantity = (wanted.amount_minor, wanted.quantity) if wanted else (0, Decimal(0))
+    return sum(line.amount.minor for line in lines) == wanted_minor and quantity_of(lines) == quantity
+
+
 def settled_later(lines: Sequence[Line], wanted: WantedLine | None) -> bool:
     """Whether all revisions of an identity, also those after the invoice, come to what all events do."""
     if wanted is None or not lines:
         return False
     newest = max(lines, key=lambda line: line.revision)
     digests = (newest.derivation.get("digest"), wanted.derivation.get("digest"))
-    return (
-        sum(line.amount.minor for line in lines) == wanted.amount_minor
-        and quantity_of(lines) == wanted.quantity
-        and digests[0] == digests[1]
-    )
+    return comes_to(lines, wanted) and digests[0] == digests[1]
 
 
 def sums_of(invoice: Invoice, lines: Sequence[Line]) -> tuple[Difference, ...]:

@@ -12,7 +12,17 @@ from domain.kernel.money import CurrencyUnknown, exponent
 from domain.plans.exact import DefinitionRefused, decimal_at, malformed
 from domain.plans.meter_definition import LIMITED, MeterDefinition, check_key, check_meter, check_unique
 from domain.plans.models.matrix import check_dimensions
-from domain.plans.plan import EntitlementKind, Existing, Interval, OnFailure, Policy, PriceKind, PriceModel, Source
+from domain.plans.plan import (
+    EntitlementKind,
+    Existing,
+    Interval,
+    OnFailure,
+    Policy,
+    PriceKind,
+    PriceModel,
+    Proration,
+    Source,
+)
 from domain.plans.price import MODELS, check_definition
 from domain.plans.provider_price import LIST_CURRENCY
 
@@ -69,6 +79,7 @@ class PlanDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prices: tuple[PriceDefinition, ...]
     entitlements: tuple[EntitlementDefinition, ...]
     existing: Existing = "stay"
+    proration: Proration = "second"
 
 
 class ProductDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,11 +103,18 @@ def read_product(text: bytes) -> ProductDefinition:
     return product
 
 
+# Settings that came later than the first versions: at their default, a version's digest is what it was without them.
+_YOUNGER = {"proration": "second"}
+
+
 def plan_digest(plan: PlanDefinition) -> bytes:
     """Digest what a version of the plan would hold; name and rank belong to the plan and are not part of it."""
     content = msgspec.to_builtins(plan)
     for outside in ("key", "name", "rank"):
         del content[outside]
+    for setting, default in _YOUNGER.items():
+        if content[setting] == default:
+            del content[setting]
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).digest()
 
 

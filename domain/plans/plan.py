@@ -30,6 +30,7 @@ Policy = Literal["hard", "soft", "observe"]
 OnFailure = Literal["open", "closed"]
 Source = Literal["requirements", "ours"]
 Existing = Literal["stay", "move_at_renewal"]
+Proration = Literal["second", "day"]
 
 
 @dataclass(eq=False)
@@ -133,7 +134,9 @@ class PlanVersion:
     """What a subscription pins: published once, never edited.
 
     `invoice_grace_s` is how long a draft invoice waits before it is opened. `existing` says whether subscriptions to
-    earlier versions stay on them or move at their renewal. `digest` is SHA-256 of the definition.
+    earlier versions stay on them or move at their renewal. `proration` is what a change inside a fee period counts
+    shares of time in: true seconds, or local days, of which that of the change belongs to the new state. `digest` is
+    SHA-256 of the definition.
     """
 
     id: PlanVersionId
@@ -147,6 +150,7 @@ class PlanVersion:
     digest: bytes
     prices: tuple[Price, ...]
     entitlements: tuple[Entitlement, ...]
+    proration: Proration = "second"
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,6 +145,7 @@ async def _publish_version(
         "features": list(plan.features),
         "support": plan.support,
         "existing": plan.existing,
+        "proration": plan.proration,
         "digest": digest,
     }
     await store.insert_version(tx, version, *_parts(call, version_id, plan, meters))

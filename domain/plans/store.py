@@ -69,13 +69,13 @@ plan_version = sa.Table(
     sa.Column("published_at", db.Instant, nullable=False),
     sa.Column("invoice_grace_s", sa.Integer, nullable=False),
     sa.Column("features", db.Json, nullable=False),
-    sa.Column("support", sa.Text, nullable=False),
-    sa.Column("existing", sa.Text, nullable=False),
+    *(sa.Column(name, sa.Text, nullable=False) for name in ("support", "existing", "proration")),
     sa.Column("digest", sa.LargeBinary, nullable=False, comment="SHA-256 of the definition"),
     sa.UniqueConstraint("plan_id", "number"),
     sa.CheckConstraint("number > 0", name="number"),
     sa.CheckConstraint("invoice_grace_s >= 0", name="grace"),
     sa.CheckConstraint("existing IN ('stay', 'move_at_renewal')", name="existing"),
+    sa.CheckConstraint("proration IN ('second', 'day')", name="proration"),
 )
 
 price = sa.Table(

@@ -27,6 +27,7 @@ from domain.subscriptions import lifecycle, mirror, store
 from domain.subscriptions.schedule import Interval, period
 from domain.subscriptions.segments import following, is_complete
 from domain.subscriptions.subscription import Segment, Source, Status, Subscription
+from domain.subscriptions.terms import service as terms
 
 LIST_MAX = 100
 LOOKUP_MAX = 1_000
@@ -90,7 +91,9 @@ async def open_subscription(
         epoch=0,
         version=1,
     )
-    return await _insert(tx, call, new, now)
+    opened = await _insert(tx, call, new, now)
+    await terms.begin_term(tx, opened, opened.started_at)
+    return opened
 
 
 async def open_mirror(
@@ -259,6 +262,7 @@ async def switch_version(
     What was counted before the call stays where it is. The caller holds the subscription locked.
     """
     after = await save(tx, before, replace(before, plan_version_id=plan_version_id))
+    await terms.begin_term(tx, after, at)
     for segment in (await store.segments_of(tx, [before.id], ending_after=at))[before.id]:
         if segment.during.start >= at:
             await store.save_segment_version(tx, segment, plan_version_id)

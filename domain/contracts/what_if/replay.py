@@ -12,8 +12,9 @@ from typing import Any
 from domain.invoices import rating
 from domain.invoices.assembly import usage_of
 from domain.invoices.derivation import WantedLine
-from domain.invoices.invoice import Line, LineKind
-from domain.invoices.rating import FeePeriod, SegmentUsage
+from domain.invoices.fees import FeePeriod, fee_lines
+from domain.invoices.invoice import FEE_KINDS, Line, LineKind
+from domain.invoices.rating import SegmentUsage
 from domain.kernel.ids import CustomerId, MeterId, PlanVersionId, SubscriptionId
 from domain.kernel.money import Money
 from domain.kernel.period import Period
@@ -23,6 +24,7 @@ from domain.plans.exact import EXACT
 from domain.plans.plan import Catalogue
 from domain.subscriptions.schedule import period_containing
 from domain.subscriptions.subscription import Segment, Subscription
+from domain.subscriptions.term import term_of
 from domain.usage.reading import Combination, MeterUsage, SegmentTotal, Usage
 
 FEE_KEY = "fee"
@@ -182,7 +184,7 @@ def _present(replay: Replay, catalogue: Catalogue) -> dict[_Key, _Amount]:
         if not billed & {segment.id for segment in counted.segments}:
             own = rating.usage_lines(_usage(replay.subscription, counted), catalogue)
             found += [_wanted(line) for line in own]
-    if not any(line.identity.kind is LineKind.FEE for line in replay.billed):
+    if not any(line.identity.kind in FEE_KINDS for line in replay.billed):
         found.append(_wanted(_fee(replay, replay.in_time[0].plan_version_id, catalogue)))
     return _summed(found)
 
@@ -223,8 +225,10 @@ def _fee(replay: Replay, version_id: PlanVersionId, catalogue: Catalogue) -> Wan
     subscription = replay.subscription
     start = max(replay.period.start, subscription.started_at)
     whole = period_containing(subscription.anchor_at, subscription.zone, subscription.interval, start)
-    fee = FeePeriod(Period(start, replay.period.end), whole, version_id)
-    return rating.fee_line(subscription, fee, catalogue)
+    sold = replace(subscription, plan_version_id=version_id)
+    fee = FeePeriod(Period(start, replay.period.end), whole, (term_of(sold, start),))
+    [line] = fee_lines(sold, fee, catalogue)
+    return line
 
 
 def _wanted(line: WantedLine) -> _Amount:
@@ -232,7 +236,9 @@ def _wanted(line: WantedLine) -> _Amount:
 
 
 def _amount(kind: LineKind, derivation: Mapping[str, Any], quantity: Decimal, unit: str, minor: int) -> _Amount:
-    key = {LineKind.FEE: FEE_KEY, LineKind.USAGE: derivation.get("meter"), LineKind.CAP: derivation.get("entitlement")}
+    if kind in FEE_KINDS:
+        return _Amount((LineKind.FEE, FEE_KEY, ()), quantity, unit, minor)
+    key = {LineKind.USAGE: derivation.get("meter"), LineKind.CAP: derivation.get("entitlement")}
     dimensions = tuple(sorted(derivation.get("dimensions", {}).items()))
     return _Amount((kind, str(key[kind]), dimensions), quantity, unit, minor)
 

@@ -10,7 +10,7 @@ from domain.customers import service as customers
 from domain.db import Tx
 from domain.invoices import rating
 from domain.invoices import store as invoice_store
-from domain.invoices.invoice import Line, LineKind
+from domain.invoices.invoice import FEE_KINDS, Line
 from domain.kernel.call import Call, Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, MeterId, PlanVersionId, SegmentId, SubscriptionId
@@ -260,8 +260,7 @@ async def _billed(tx: Tx, subscription: Subscription, ids: Sequence[SegmentId], 
     return [
         line
         for line in found
-        if line.identity.kind is not LineKind.FEE
-        or (line.period.end == period.end and period.start <= line.period.start)
+        if line.identity.kind not in FEE_KINDS or (line.period.end == period.end and period.start <= line.period.start)
     ]
 
 

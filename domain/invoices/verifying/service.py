@@ -14,8 +14,9 @@ from domain.invoices import service as invoices
 from domain.invoices import store as invoice_store
 from domain.invoices.assembly import usage_of
 from domain.invoices.derivation import WantedLine, digest_text
-from domain.invoices.invoice import Identity, Invoice, InvoiceNotFound, Line, LineKind
-from domain.invoices.rating import FeePeriod, SegmentUsage
+from domain.invoices.fees import fee_lines, fee_periods_begun
+from domain.invoices.invoice import FEE_KINDS, Identity, Invoice, InvoiceNotFound, Line
+from domain.invoices.rating import SegmentUsage
 from domain.invoices.recount import (
     Charged,
     Recount,
@@ -32,9 +33,10 @@ from domain.kernel.ids import InvoiceId, SegmentId, SubscriptionId
 from domain.plans import service as plans
 from domain.plans.plan import Catalogue, PriceNotFound
 from domain.subscriptions import service as subscriptions
-from domain.subscriptions.schedule import Interval, period_containing
 from domain.subscriptions.segments import keeping_their_price
 from domain.subscriptions.subscription import Segment, Subscription
+from domain.subscriptions.term import Term
+from domain.subscriptions.terms import service as subscription_terms
 from domain.usage import service as usage
 from domain.usage.combination import combination_of
 from domain.usage.facts import Rules, rules_of
@@ -65,6 +67,7 @@ class _Books:
     lines: Sequence[Line]
     segments: Mapping[SubscriptionId, Sequence[Segment]]
     subscriptions: Mapping[SubscriptionId, Subscription]
+    terms: Mapping[SubscriptionId, Sequence[Term]]
     catalogue: Catalogue
     rules: Rules
     events_since: datetime | None
@@ -131,7 +134,7 @@ async def hours_of_line(tx: Tx, line: Line, catalogue: Catalogue) -> list[LineHo
 
 async def _open_books(tx: Tx, invoice: Invoice, lines: Sequence[Line]) -> _Books:
     ids = {line.identity.subscription_id for line in lines}
-    fees = [line.period.start for line in lines if line.identity.kind is LineKind.FEE]
+    fees = [line.period.start for line in lines if line.identity.kind in FEE_KINDS]
     standing = await invoice_store.list_standing_lines(
         tx,
         customer_id=invoice.customer_id,
@@ -146,6 +149,7 @@ async def _open_books(tx: Tx, invoice: Invoice, lines: Sequence[Line]) -> _Books
         [*lines, *(line for line in standing if line.id not in own)],
         await subscriptions.segments_of(tx, ids),
         await subscriptions.subscriptions_by_id(tx, ids, scope=invoice.customer_id),
+        await subscription_terms.terms_of(tx, ids),
         catalogue,
         rules_of(catalogue, await plans.load_price_book(tx), catalogue.fingerprint),
         await recounting.oldest_events_at(tx),
@@ -246,36 +250,27 @@ def _is_settled_later(books: _Books, group: _Group, line: Line, recounted: Recou
 
 
 def _check_fee(books: _Books, line: Line) -> LineCheck:
-    """Compare a fee with its price and share of time; a line whose subject is gone differs from nothing."""
+    """Compare a fee or a proration with its price and share of time; what is not owed at all differs from nothing.
+
+    A change at the very instant of another one replaces it: its lines are then right with their later adjustments.
+    """
     own = [each for each in books.lines if each.identity == line.identity]
     chain = verification.chains_of(own, books.invoice)[line.identity]
-    found = verification.differences_of(chain, _wanted_fee(books, line))
+    wanted = _wanted_fee(books, line)
+    found = verification.differences_of(chain, wanted)
+    if found and len(own) > len(chain) and verification.comes_to(own, wanted):
+        return LineCheck(line, Outcome.EQUAL, with_later=True)
     return LineCheck(line, Outcome.DIFFERENT if found else Outcome.EQUAL, found)
 
 
 def _wanted_fee(books: _Books, line: Line) -> WantedLine | None:
-    """Derive a fee anew: the quantity is the line's, the interval its price's, the version that in force at its start.
-
-    A subscription that ended where the fee's period began has no segment there; the version is then the price's.
-    """
+    """Derive the fees of the subscription's terms anew, up to the line's, and return the line that should be there."""
     subscription = books.subscriptions.get(line.identity.subscription_id)
-    prices = [
-        price
-        for version in books.catalogue.versions.values()
-        for price in version.prices
-        if price.id == line.identity.price_id and price.interval is not None
-    ]
-    if line.identity.kind is not LineKind.FEE or subscription is None or not prices:
+    if line.identity.kind not in FEE_KINDS or subscription is None:
         return None
-    [price] = prices
-    assert price.interval is not None, "a fee has an interval"
-    in_force = [each.plan_version_id for each in books.segments[subscription.id] if line.period.start in each.during]
-    interval = Interval(price.interval)
-    whole = period_containing(subscription.anchor_at, subscription.zone, interval, line.period.start)
-    sold = replace(subscription, interval=interval, quantity=int(line.quantity))
-    fee = FeePeriod(line.period, whole, in_force[0] if in_force else price.plan_version_id)
+    begun = fee_periods_begun(subscription, books.terms[subscription.id], line.period.start)
     try:
-        wanted = rating.fee_line(sold, fee, books.catalogue)
+        wanted = [each for fee in begun for each in fee_lines(subscription, fee, books.catalogue)]
     except PriceNotFound:
         return None
-    return wanted if wanted.identity == line.identity else None
+    return next((each for each in wanted if each.identity == line.identity), None)

@@ -5,73 +5,20 @@ from datetime import timedelta
 from decimal import Decimal
 
 from domain.invoices.assembly import (
-    FEE_PERIODS_BACK_MAX,
     SEGMENTS_BACK,
     SEGMENTS_REVISED,
     Obligation,
-    fee_periods_begun,
     is_considered,
     lines_due,
     obligation_of,
 )
 from domain.invoices.invoice import Identity, LineKind
 from domain.kernel.ids import PlanVersionId
-from domain.subscriptions.schedule import Interval
 from domain.subscriptions.subscription import Segment, Source, Subscription
 from domain.usage.reading import added_up
 from tests import make
 from tests.domain.invoices import examples
 from tests.domain.invoices.examples import COST, GEMINI, REQUESTS, total
-
-
-def _starts(subscription: Subscription, now: str, *segments: Segment) -> list[str]:
-    begun = fee_periods_begun(subscription, segments, make.at(now))
-    return [fee.service.start.date().isoformat() for fee in begun]
-
-
-def test_a_fee_is_due_at_the_first_instant_of_its_period_and_not_before() -> None:
-    subscription = examples.subscription("2026-01-31")
-    assert _starts(subscription, "2026-01-31") == ["2026-01-31"]
-    assert _starts(subscription, "2026-02-27T23:59:59") == ["2026-01-31"]
-    # 31 January clamps to 28 February and comes back on 31 March.
-    assert _starts(subscription, "2026-03-31") == ["2026-01-31", "2026-02-28", "2026-03-31"]
-
-
-def test_no_fee_is_due_for_a_period_that_starts_where_the_subscription_ends() -> None:
-    subscription = examples.subscription("2026-01-01", cancel="2026-03-01")
-    assert _starts(subscription, "2026-03-01") == ["2026-01-01", "2026-02-01"]
-    assert _starts(subscription, "2026-06-01") == ["2026-01-01", "2026-02-01"]
-
-
-def test_a_yearly_fee_is_due_once_a_year() -> None:
-    subscription = examples.subscription("2026-01-01", interval=Interval.YEAR)
-    assert _starts(subscription, "2026-12-31T23:59") == ["2026-01-01"]
-    assert _starts(subscription, "2027-01-01") == ["2026-01-01", "2027-01-01"]
-
-
-def test_a_start_between_boundaries_opens_a_short_first_period() -> None:
-    subscription = examples.subscription("2026-04-14", anchor="2026-04-01")
-    first, second = fee_periods_begun(subscription, [], make.at("2026-05-01"))
-    assert (first.service.start, first.whole.start) == (make.at("2026-04-14"), make.at("2026-04-01"))
-    assert second.service == second.whole
-
-
-def test_a_fee_is_the_one_of_the_plan_version_in_force_when_its_period_began() -> None:
-    subscription = examples.subscription("2026-01-01")
-    old = PlanVersionId(make.new_id())
-    january = examples.segment(subscription, "2026-01-01", "2026-02-01")
-    before = Segment(january.customer_id, january.id, subscription.id, old, january.during, january.period, final=True)
-    begun = fee_periods_begun(subscription, [before], make.at("2026-02-01"))
-    assert [fee.plan_version_id for fee in begun] == [old, examples.VERSION]
-
-
-def test_fee_periods_are_looked_back_at_within_a_bound() -> None:
-    subscription = examples.subscription("2016-01-01")
-    starts = _starts(subscription, "2026-01-01")
-    assert (len(starts), starts[-1]) == (FEE_PERIODS_BACK_MAX, "2026-01-01")
-    # Segments at hand start in 2025: fees of before are left alone, whatever their version was.
-    segment = examples.segment(subscription, "2025-12-01", "2026-01-01")
-    assert _starts(subscription, "2026-01-01", segment) == ["2025-12-01", "2026-01-01"]
 
 
 def test_only_segments_that_have_ended_are_due() -> None:

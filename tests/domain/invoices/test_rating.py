@@ -6,11 +6,10 @@ from decimal import Decimal
 from domain.invoices.assembly import usage_of
 from domain.invoices.derivation import WantedLine
 from domain.invoices.invoice import LineKind
-from domain.invoices.rating import FeePeriod, SegmentUsage, fee_line, meters_by_event, usage_lines
+from domain.invoices.rating import SegmentUsage, meters_by_event, usage_lines
 from domain.kernel.ids import encode
 from domain.kernel.period import Period
 from domain.plans.plan import Catalogue, Price
-from domain.subscriptions.schedule import Interval
 from domain.usage.reading import SegmentTotal, added_up
 from tests import make
 from tests.domain.invoices import examples
@@ -188,32 +187,6 @@ def test_part_of_a_period_grants_that_part_of_its_included_units() -> None:
     [line] = usage_lines(usage, examples.catalogue(price))
     # 15 of 30 days: 150 of the 300 units are included, 50 are charged at 0.10.
     assert line.amount_minor == 500
-
-
-def test_a_fee_is_one_line_for_its_period() -> None:
-    january = Period(make.at("2026-01-01"), make.at("2026-02-01"))
-    line = fee_line(_SUBSCRIPTION, FeePeriod(january, january, examples.VERSION), examples.catalogue())
-    assert (line.amount_minor, line.quantity, line.unit) == (7_900, Decimal(1), "month")
-    assert line.description == "LLM Pro, monthly fee, 1 Jan 2026 – 1 Feb 2026"  # noqa: RUF001 - a range
-    assert (line.derivation["exact_amount"], line.derivation["share_of_time"]) == ("79", "1")
-
-
-def test_a_yearly_fee_is_the_price_of_the_year() -> None:
-    yearly = examples.subscription("2026-01-01", interval=Interval.YEAR)
-    year = Period(make.at("2026-01-01"), make.at("2027-01-01"))
-    line = fee_line(yearly, FeePeriod(year, year, examples.VERSION), examples.catalogue())
-    assert (line.amount_minor, line.unit) == (94_800, "year")
-    assert "yearly fee" in line.description
-
-
-def test_a_short_first_fee_period_costs_its_share_of_time_rounded_once() -> None:
-    # 15 of 30 days of April would be half; 17 of 30 days: 79.00 x 17/30 = 44.7666..., so 44.77.
-    whole = Period(make.at("2026-04-01"), make.at("2026-05-01"))
-    service = Period(make.at("2026-04-14"), make.at("2026-05-01"))
-    line = fee_line(_SUBSCRIPTION, FeePeriod(service, whole, examples.VERSION), examples.catalogue())
-    assert line.amount_minor == 4_477
-    assert line.derivation["share_of_time"] == "17/30"
-    assert line.derivation["exact_amount"] == "1343/30"  # 79 x 17 = 1343
 
 
 def test_days_on_a_line_are_the_customers_own() -> None:

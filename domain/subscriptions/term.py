@@ -1,0 +1,68 @@
+"""What a subscription was under, stretch by stretch: the schedule that fees are derived from, also looking back."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from domain.kernel.ids import CustomerId, PlanVersionId, SubscriptionId
+from domain.subscriptions.schedule import Interval
+from domain.subscriptions.subscription import Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """What a subscription is under from `starts_at` until its next term starts, or its end.
+
+    Fee periods are counted from `anchor_at` in `zone`; another anchor, zone or interval starts a new one where the
+    term starts. A term that is not `billed`, such as a trial or a pause, owes no fees. A `pending` one is charged
+    already and takes effect once that is paid; the subscription itself still is what it was.
+    """
+
+    customer_id: CustomerId
+    subscription_id: SubscriptionId
+    starts_at: datetime
+    plan_version_id: PlanVersionId
+    interval: Interval
+    quantity: int
+    anchor_at: datetime
+    zone: str
+    billed: bool = True
+    pending: bool = False
+
+    @property
+    def grid(self) -> tuple[datetime, str, Interval, bool]:
+        """What its fee periods are counted by; terms of another grid share none with it."""
+        return self.anchor_at, self.zone, self.interval, self.billed
+
+    @property
+    def sold(self) -> tuple[PlanVersionId, Interval]:
+        """What has one price, whatever the quantity."""
+        return self.plan_version_id, self.interval
+
+
+def term_of(subscription: Subscription, starts_at: datetime, *, billed: bool = True, pending: bool = False) -> Term:
+    """Return the term that begins where a subscription becomes what it is."""
+    return Term(
+        customer_id=subscription.customer_id,
+        subscription_id=subscription.id,
+        starts_at=starts_at,
+        plan_version_id=subscription.plan_version_id,
+        interval=subscription.interval,
+        quantity=subscription.quantity,
+        anchor_at=subscription.anchor_at,
+        zone=subscription.zone,
+        billed=billed,
+        pending=pending,
+    )
+
+
+def with_term(terms: Iterable[Term], new: Term) -> list[Term]:
+    """Return the terms once a new one stands: those that would start with it or later are gone."""
+    return [*(each for each in terms if each.starts_at < new.starts_at), new]
+
+
+def runs_of(terms: Sequence[Term]) -> Iterator[tuple[Term, ...]]:
+    """Yield the terms in order of time, those together that follow one another on the same grid."""
+    for _, run in groupby(terms, key=lambda each: each.grid):
+        yield tuple(run)

@@ -1,0 +1,44 @@
+"""Begin a term, have a pending one take effect or lapse, and look terms up.
+
+Whoever changes what a subscription is billed by begins a term in the same transaction, under the subscription's lock.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from domain.db import Tx
+from domain.kernel.ids import SubscriptionId
+from domain.subscriptions.subscription import Source, Subscription
+from domain.subscriptions.term import Term, term_of
+from domain.subscriptions.terms import store
+
+# More than ten years of a change every other week; fees of before are not looked at any more.
+TERMS_MAX = 300
+
+
+async def begin_term(
+    tx: Tx, subscription: Subscription, at: datetime, *, billed: bool = True, pending: bool = False
+) -> None:
+    """Have a subscription be under what it now is from an instant on; terms from there on are replaced.
+
+    What Stripe bills has no terms. Safe to repeat.
+    """
+    if subscription.source is Source.STRIPE:
+        return
+    await store.delete_terms_from(tx, subscription.customer_id, subscription.id, at)
+    await store.insert_term(tx, term_of(subscription, at, billed=billed, pending=pending))
+
+
+async def settle_pending(tx: Tx, subscription: Subscription) -> None:
+    """Note that the pending term has taken effect. Safe to repeat."""
+    await store.save_pending_in_effect(tx, subscription.customer_id, subscription.id)
+
+
+async def drop_pending(tx: Tx, subscription: Subscription) -> None:
+    """Take back the pending term: its fees are derived no more. Safe to repeat."""
+    await store.delete_pending(tx, subscription.customer_id, subscription.id)
+
+
+async def terms_of(tx: Tx, subscription_ids: Collection[SubscriptionId]) -> dict[SubscriptionId, list[Term]]:
+    """Return the terms of subscriptions in order of time, at most the newest TERMS_MAX of each."""
+    return await store.terms_of(tx, subscription_ids, limit=TERMS_MAX)
