@@ -1,12 +1,12 @@
 """The terms of subscriptions over time, lines of proration, and what plans prorate by.
 
-Revision ID: 0014
+Revision ID: 0015
 """
 
 from migrations import statements
 
-revision = "0014"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
