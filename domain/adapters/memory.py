@@ -39,6 +39,7 @@ _DECLINES = {
     "pm_card_chargeDeclinedInsufficientFunds": ("card_declined", "insufficient_funds"),
     "pm_card_chargeDeclinedLostCard": ("card_declined", "lost_card"),
     "pm_usBankAccount_insufficientFunds": ("insufficient_funds", None),
+    "pm_usBankAccount_accountClosed": ("account_closed", None),
 }
 _CONFIRMED_BY_CUSTOMER = "pm_card_authenticationRequired"
 
@@ -188,7 +189,8 @@ class MemoryGateway:
     def settle(self, gateway_invoice_id: str, *, succeeds: bool) -> None:
         """End a payment that is processing or waits for its customer."""
         copy = self.copies[gateway_invoice_id]
-        copy.outcome = self._charged(copy) if succeeds else self._declined("insufficient_funds", None)
+        reason = _DECLINES.get(copy.token, ("insufficient_funds", None))
+        copy.outcome = self._charged(copy) if succeeds else self._declined(*reason)
 
     def pay_outside(self, gateway_invoice_id: str) -> None:
         """Mark an invoice paid by money that came another way."""
@@ -288,6 +290,7 @@ class MemoryGateway:
             gateway_customer_id=copy.pushed.gateway_customer_id,
             customer_id=copy.pushed.customer_id,
             invoice_id=copy.pushed.invoice_id,
+            hosted_url=f"https://pay.example.com/{copy.id}" if copy.state is GatewayInvoiceState.OPEN else None,
         )
 
     def _total(self, copy: _Copy) -> int:

@@ -45,6 +45,7 @@ def invoice(found: Document) -> GatewayInvoice:
         customer_id=_customer_id(metadata),
         invoice_id=_invoice_id(metadata),
         gateway_subscription_id=_subscription_of(found),
+        hosted_url=found.get("hosted_invoice_url"),
     )
 
 

@@ -14,8 +14,8 @@ from domain.limits.override import Override
 from domain.limits.policy import Limit, bound, is_in_grace, limit_of
 from domain.plans.exact import EXACT
 from domain.plans.plan import Catalogue, Entitlement, OnFailure
-from domain.plans.price import rate
-from domain.subscriptions.subscription import Subscription
+from domain.plans.price import free_version, rate
+from domain.subscriptions.subscription import AccessState, Subscription
 from domain.usage.reading import Usage
 
 # What carries over from one period to the next is leased for all of them.
@@ -88,6 +88,7 @@ class Account:
     period: Period
     read_at: datetime
     lines: Mapping[str, Line]
+    access: AccessState = AccessState.FULL
 
     def with_lines(
         self,
@@ -128,13 +129,38 @@ class Account:
 def allowances_of(
     catalogue: Catalogue, subscription: Subscription, overrides: Mapping[str, Override]
 ) -> list[Allowance]:
-    """Return the limits of the plan version in force, in its order, each with the override that replaces its amount."""
-    version = catalogue.version(subscription.plan_version_id)
+    """Return the limits that checks answer by, each with the override that replaces its amount.
+
+    They are those of the plan version in force, in its order; while access is restricted those of the free plan,
+    without overrides.
+    """
+    own = {} if subscription.access is AccessState.RESTRICTED else overrides
     return [
-        _allowance(catalogue, subscription, entitlement, entitlement.meter_id, overrides.get(entitlement.key))
-        for entitlement in version.entitlements
+        _allowance(catalogue, subscription, entitlement, entitlement.meter_id, own.get(entitlement.key))
+        for entitlement in entitlements_of(catalogue, subscription)
         if entitlement.kind == "limit" and entitlement.meter_id is not None
     ]
+
+
+def entitlements_of(catalogue: Catalogue, subscription: Subscription) -> tuple[Entitlement, ...]:
+    """Return what a subscription grants: its plan version's, or under restricted access what the free plan would.
+
+    To what carries over nothing may be added then, whatever is there. Without a free plan nothing at all is granted.
+    """
+    own = catalogue.version(subscription.plan_version_id).entitlements
+    if subscription.access is not AccessState.RESTRICTED:
+        return tuple(own)
+    free = free_version(catalogue, subscription.product_id, subscription.currency)
+    found = own if free is None else free.entitlements
+    return tuple(_restricted(catalogue, each, grants=free is not None) for each in found)
+
+
+def _restricted(catalogue: Catalogue, entitlement: Entitlement, *, grants: bool) -> Entitlement:
+    if entitlement.kind != "limit" or entitlement.meter_id is None:
+        return entitlement
+    if grants and not catalogue.meter(entitlement.meter_id).carries:
+        return entitlement
+    return replace(entitlement, amount=Decimal(0), policy="hard", soft_percent=None, grace_hours=None)
 
 
 def _allowance(

@@ -64,7 +64,7 @@ class Book:
             share = self.shares.get(self.spot(key))
             if asked and (share is None or not share.can_hold(asked, at)):
                 return False
-            if not asked and line.used > upto:
+            if not asked and line.used > upto and not line.allowance.carries:
                 return False
         return True
 

@@ -12,12 +12,14 @@ from domain.limits.account import Account, Line
 from domain.limits.fitting import cheapest_fit, offers_of
 from domain.limits.status import LimitState, state_of
 from domain.plans.plan import Catalogue
+from domain.subscriptions.subscription import AccessState
 
 # From here on a limit is worth a warning.
 WARNING_PERCENT = 80
 # Holds of others return within this time; a level may fall at any time.
 RETRY_S = 60
 _NOTHING = Fraction(0)
+_OVERDUE = "A payment is overdue, so the limits of the free plan apply and nothing may be added until it is paid."
 _SECOND = timedelta(seconds=1)
 
 
@@ -61,7 +63,8 @@ class Answer:
     """What became of a request. `decision` is the id under which it is kept, where it is.
 
     `refused` is the limit that refused it, `code` why, and `plan` the cheapest plan that would have allowed it.
-    `now` is business time; None where no limit was looked at.
+    `now` is business time; None where no limit was looked at. `is_overdue`: it was refused by the limits of the free
+    plan, because a payment is owed for longer than its grace.
     """
 
     standings: tuple[Standing, ...]
@@ -70,6 +73,7 @@ class Answer:
     refused: Standing | None = None
     code: Code | None = None
     plan: PlanName | None = None
+    is_overdue: bool = False
 
     @property
     def is_allowed(self) -> bool:
@@ -80,7 +84,8 @@ class Answer:
     def message(self) -> str:
         """Say to a customer why not, and what helps."""
         assert self.refused is not None, "only a refusal is explained"
-        return _message(self.refused, self.code, self.plan)
+        said = _message(self.refused, self.code, self.plan)
+        return f"{_OVERDUE} {said}" if self.is_overdue else said
 
     @property
     def retry_after_s(self) -> int:
@@ -104,10 +109,12 @@ def refusing(
     """Return the first limit that does not allow what is asked beside what is held, or None.
 
     `held` is what this process holds; what others have leased counts too, unless it is judged as if there were none
-    (`alone`).
+    (`alone`). A level above its limit stays: only what adds to it is refused.
     """
     for key, asked in asks.items():
         line = account.lines[key]
+        if line.allowance.carries and not asked:
+            continue
         upto = line.bound_at(now)
         taken = line.used + held.get(key, _NOTHING) + (_NOTHING if alone else line.leased)
         if upto is not None and taken + asked > upto:
@@ -172,9 +179,9 @@ def refusal(
     if own is None:
         own = standing_of(account, by, _NOTHING, held.get(by.key, _NOTHING), now, allowed=False)
     plan = None
-    if code is Code.LIMIT_REACHED:
+    if code is Code.LIMIT_REACHED and account.access is AccessState.FULL:
         plan = _plan_for(catalogue, account, {each.key: each.used + each.held + each.asked for each in standings})
-    return Answer(standings, now, decision, own, code, plan)
+    return Answer(standings, now, decision, own, code, plan, is_overdue=account.access is not AccessState.FULL)
 
 
 def _plan_for(catalogue: Catalogue, account: Account, needs: Mapping[str, Fraction]) -> PlanName | None:

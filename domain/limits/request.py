@@ -31,6 +31,14 @@ class NothingSubscribed(DomainError):
     kind = Kind.CONFLICT
 
 
+@dataclass(eq=False)
+class AccessSuspended(DomainError):
+    """An invoice was not paid, so access is suspended. Pay the open invoice to go on."""
+
+    code = "access_suspended"
+    kind = Kind.PAYMENT_FAILED
+
+
 class LimitsBusy(DomainError):
     """More reservations are open than can be held at once. Settle or release some, or try again in a moment."""
 

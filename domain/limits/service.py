@@ -17,6 +17,7 @@ from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, MeterId, ProductId, encode
 from domain.kernel.money import exact_text
 from domain.limits import store
+from domain.limits.account import entitlements_of
 from domain.limits.explanation import Decision
 from domain.limits.leasing import store as leasing_store
 from domain.limits.markup import markup_of
@@ -34,7 +35,7 @@ from domain.limits.settling import store as settling_store
 from domain.limits.status import LimitStatus, status_of
 from domain.plans.exact import EXACT
 from domain.plans.plan import Catalogue, Entitlement
-from domain.subscriptions.subscription import Subscription
+from domain.subscriptions.subscription import AccessState, Subscription
 from domain.usage.reading import Usage
 
 # How long what is past its use can still be looked at.
@@ -50,15 +51,16 @@ def limits_of(
     usage: Usage,
     overrides: Mapping[str, Override] = MappingProxyType({}),
 ) -> list[LimitStatus]:
-    """Compare a usage period with every limit of the plan version now in force, in the order of the plan.
+    """Compare a usage period with every limit that checks answer by, in the order of the plan.
 
-    The whole period counts, also what was used under another version. A cost cap counts list price times markup; in a
-    plan that includes its usage (a markup of 0) it counts the list price.
+    That is the plan version now in force, or under restricted access the free plan. The whole period counts, also what
+    was used under another version. A cost cap counts list price times markup; in a plan that includes its usage (a
+    markup of 0) it counts the list price.
     """
-    version = catalogue.version(subscription.plan_version_id)
+    own = {} if subscription.access is AccessState.RESTRICTED else overrides
     return [
-        _status(catalogue, subscription, usage, _granted(entitlement, overrides), entitlement.meter_id)
-        for entitlement in version.entitlements
+        _status(catalogue, subscription, usage, _granted(entitlement, own), entitlement.meter_id)
+        for entitlement in entitlements_of(catalogue, subscription)
         if entitlement.kind == "limit" and entitlement.meter_id is not None
     ]
 

@@ -31,12 +31,27 @@ LIVE = frozenset(AttemptState) - ENDED
 UNRESOLVED = frozenset((AttemptState.SENT, AttemptState.UNKNOWN))
 
 
+class Trigger(StrEnum):
+    """Who started an attempt."""
+
+    BILLING = "billing"
+    RETRY = "retry"  # the calendar of dunning
+    CUSTOMER = "customer"  # also money that came without an attempt of ours
+    NEW_METHOD = "new_method"
+    STAFF = "staff"
+
+
+# An attempt that a person caused uses up none of the retries.
+COUNTED = frozenset((Trigger.BILLING, Trigger.RETRY))
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One try to collect an invoice.
 
     `key` is the idempotency key of the charge. `method_id` is None for money that came without a try of ours (a hosted
-    page, a transfer). `sent_at` and `settled_at` are real time.
+    page, a transfer). `sent_at` and `settled_at` are real time, `began_at` and `ended_at` business time: of the order
+    for it, and of its end.
     """
 
     customer_id: CustomerId
@@ -52,6 +67,9 @@ class Attempt:
     created_at: datetime
     sent_at: datetime | None
     settled_at: datetime | None
+    trigger: Trigger
+    began_at: datetime
+    ended_at: datetime | None = None
     version: int = 1
 
 
@@ -70,8 +88,8 @@ def send(before: Attempt, at: datetime) -> Attempt:
     return dataclasses.replace(before, state=AttemptState.SENT, sent_at=at)
 
 
-def settle(before: Attempt, outcome: PayOutcome, at: datetime) -> Attempt:
-    """Apply what is known about the payment. Safe to repeat.
+def settle(before: Attempt, outcome: PayOutcome, at: datetime, now: datetime) -> Attempt:
+    """Apply what is known about the payment at real time `at`, business time `now`. Safe to repeat.
 
     An ended attempt never changes again. Not knowing never undoes what was known.
     """
@@ -86,14 +104,23 @@ def settle(before: Attempt, outcome: PayOutcome, at: datetime) -> Attempt:
         decline=outcome.decline or before.decline,
         gateway_payment_id=outcome.gateway_payment_id or before.gateway_payment_id,
         settled_at=at if state in ENDED else None,
+        ended_at=now if state in ENDED else None,
     )
 
 
-def supersede(before: Attempt, at: datetime) -> Attempt:
-    """Close an attempt that waits for the customer because a new payment method takes over."""
-    if before.state is not AttemptState.ACTION_REQUIRED:
+def supersede(before: Attempt, at: datetime, now: datetime) -> Attempt:
+    """Close an attempt that waits for the customer because a new payment method takes over.
+
+    Likewise one that is planned and was never sent, once nothing is owed any more.
+    """
+    if before.state not in {AttemptState.ACTION_REQUIRED, AttemptState.PLANNED}:
         return before
-    return dataclasses.replace(before, state=AttemptState.SUPERSEDED, settled_at=at)
+    return dataclasses.replace(before, state=AttemptState.SUPERSEDED, settled_at=at, ended_at=now)
+
+
+def is_lost(attempt: Attempt) -> bool:
+    """Whether an attempt left no trace at the gateway: it counts for none."""
+    return attempt.decline is not None and attempt.decline.code == OUTCOME_LOST
 
 
 def key_expired(sent_at: datetime, at: datetime) -> bool:

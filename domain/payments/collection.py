@@ -17,6 +17,7 @@ class Step(StrEnum):
     PUSH = "push"  # make or finish the gateway's copy
     PAY = "pay"  # begin an attempt
     RECOVER = "recover"  # an attempt was sent and nothing certain is known
+    WITHDRAW = "withdraw"  # an attempt was ordered, and there is nothing to charge or nothing to charge it to
     SUPERSEDE = "supersede"  # an attempt waits for the customer, who has given another method since
 
 
@@ -30,6 +31,8 @@ def next_step(
     """
     if last is not None and last.state in UNRESOLVED:
         return Step.RECOVER, None
+    if last is not None and last.state is AttemptState.PLANNED:
+        return _ordered(last, push, methods, is_open=is_open)
     if not is_open:
         return Step.NOTHING, None
     method = method_to_charge(methods, last)
@@ -38,6 +41,18 @@ def next_step(
         return (Step.SUPERSEDE, method) if takes_over else (Step.WAIT, None)
     if method is None:
         return (Step.NO_METHOD if last is None else Step.NOTHING), None
-    if push is None or push.state is not PushState.PUSHED:
-        return Step.PUSH, method
-    return Step.PAY, method
+    return _charge(push), method
+
+
+def _ordered(
+    last: Attempt, push: Push | None, methods: Sequence[PaymentMethod], *, is_open: bool
+) -> tuple[Step, PaymentMethod | None]:
+    """Carry an ordered attempt out on the method that it names, as long as that is attached and something is owed."""
+    method = next((each for each in methods if each.id == last.method_id), None)
+    if not is_open or method is None:
+        return Step.WITHDRAW, None
+    return _charge(push), method
+
+
+def _charge(push: Push | None) -> Step:
+    return Step.PAY if push is not None and push.state is PushState.PUSHED else Step.PUSH

@@ -27,6 +27,8 @@ class Decline:
 
 # The outcome of an attempt could not be found out before its key expired; nothing was charged.
 OUTCOME_LOST = "outcome_lost"
+# The method of an ordered attempt was detached before it was charged.
+METHOD_DETACHED = "payment_method_detached"
 
 _BY_CODE = {
     **dict.fromkeys(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from domain.kernel.ids import CustomerId, MethodId
-from domain.payments.attempt import Attempt
-from domain.payments.declines import OUTCOME_LOST
+from domain.payments.attempt import Attempt, is_lost
+from domain.payments.declines import DeclineClass
 from domain.payments.port import GatewayMethod
 
 
@@ -57,13 +57,36 @@ def method_to_charge(methods: Sequence[PaymentMethod], last: Attempt | None) -> 
     the attached ones.
     """
     default = next((method for method in methods if method.is_default), None)
-    untried = last is None or last.method_id is None or (last.decline is not None and last.decline.code == OUTCOME_LOST)
+    untried = last is None or last.method_id is None or is_lost(last)
     if last is None or untried or default is None:
         return default
     if default.id != last.method_id and default.created_at > last.created_at:
         return default
     newer = [method for method in methods if method.created_at > last.created_at and method.id != last.method_id]
     return max(newer, key=lambda method: method.created_at, default=None)
+
+
+def method_to_retry(methods: Sequence[PaymentMethod], attempts: Sequence[Attempt]) -> PaymentMethod | None:
+    """Return the method that a retry charges, or None where none may be charged without the customer.
+
+    The one that was tried last, then the default one, then any other; but none whose last attempt on this invoice was
+    refused for more than the moment. `attempts` are the invoice's, the newest first, `methods` the attached ones.
+    """
+    newest: dict[MethodId, Attempt] = {}
+    for each in attempts:
+        if each.method_id is not None and not is_lost(each):
+            newest.setdefault(each.method_id, each)
+    usable = {method.id: method for method in methods if _may_repeat(newest.get(method.id))}
+    tried = next((usable[method_id] for method_id in newest if method_id in usable), None)
+    default = next((method for method in usable.values() if method.is_default), None)
+    return tried or default or next(iter(usable.values()), None)
+
+
+def _may_repeat(last: Attempt | None) -> bool:
+    """Whether a method may be charged again without its owner, after its last attempt."""
+    if last is None:
+        return True
+    return last.decline is not None and last.decline.kind is DeclineClass.SOFT
 
 
 def label(method: PaymentMethod) -> str:

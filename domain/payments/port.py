@@ -119,6 +119,7 @@ class GatewayInvoice:
 
     `outcome` is the state of its payment, None where none was tried. `invoice_id` is ours, from the metadata: None
     marks an invoice that we did not make, `gateway_subscription_id` one of a subscription billed by the gateway.
+    `hosted_url` is the gateway's page on which the customer can pay an open one.
     """
 
     id: str
@@ -132,6 +133,7 @@ class GatewayInvoice:
     customer_id: CustomerId | None
     invoice_id: InvoiceId | None
     gateway_subscription_id: str | None = None
+    hosted_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,10 @@ class PushState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """Our record of the gateway's copy. `number` counts the copies begun; `keyed_at` (real) is the age of its keys."""
+    """Our record of the gateway's copy. `number` counts the copies begun; `keyed_at` (real) is the age of its keys.
+
+    `hosted_url` is the gateway's own page on which the customer can pay it; None until it is open there.
+    """
 
     customer_id: CustomerId
     invoice_id: InvoiceId
@@ -45,6 +48,7 @@ class Push:
     state: PushState
     gateway_invoice_id: str | None
     keyed_at: datetime
+    hosted_url: str | None = None
     version: int = 1
 
 

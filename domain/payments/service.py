@@ -5,37 +5,32 @@ the reply, a webhook or a later look, goes through `settle_attempt`.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
-from domain.contracts import service as contracts
 from domain.customers import service as customers
 from domain.customers.customer import Customer
 from domain.db import Database, Tx
-from domain.invoices import service as invoices
-from domain.invoices.invoice import Invoice, InvoiceStateRefused, State
-from domain.journal import jobs
-from domain.journal import service as journal
-from domain.journal.jobs import Job
+from domain.invoices.invoice import Invoice, State
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError
-from domain.kernel.ids import AttemptId, CustomerId, InvoiceId, MethodId, encode
+from domain.kernel.ids import CustomerId, InvoiceId
 from domain.payments import store
 from domain.payments.attempt import (
-    ENDED,
     LIVE,
     Attempt,
     AttemptState,
+    Trigger,
+    is_lost,
     key_expired,
     lost,
     news_of,
     send,
-    settle,
     supersede,
 )
 from domain.payments.collection import Step, next_step
 from domain.payments.copies import service as copies
-from domain.payments.declines import classify
+from domain.payments.declines import METHOD_DETACHED, Decline, DeclineClass, classify
 from domain.payments.methods.service import (
     METHODS_MAX,
     attach_method,
@@ -44,6 +39,8 @@ from domain.payments.methods.service import (
     record_from_gateway,
     record_method,
 )
+from domain.payments.ordering import store as orders
+from domain.payments.ordering.service import planned
 from domain.payments.port import (
     GatewayInvoice,
     GatewayInvoiceState,
@@ -53,7 +50,8 @@ from domain.payments.port import (
     PayOutcome,
     PayState,
 )
-from domain.payments.push import Push, differences, pay_key
+from domain.payments.push import Push, differences
+from domain.payments.settling.service import follow_up, settle_attempt
 
 __all__ = [
     "attach_method",
@@ -126,34 +124,6 @@ async def collect(
     raise GatewayUnavailable("unsettled")
 
 
-async def settle_attempt(tx: Tx, call: Call, now: datetime, attempt: Attempt, outcome: PayOutcome) -> Attempt:
-    """Apply an outcome to an attempt, and its effects: the only place where a payment has any.
-
-    Safe to repeat: an ended attempt absorbs late news. Success marks the invoice paid at business time `now`; either
-    end stages PaymentSettled.
-    """
-    await store.lock_invoice(tx, attempt.customer_id, attempt.invoice_id)
-    before = await store.find_attempt(tx, attempt.customer_id, attempt.id)
-    assert before is not None, "an attempt is never deleted"
-    after = settle(before, outcome, call.at)
-    if after == before:
-        return before
-    await store.save_attempt(tx, before, after)
-    if after.state in ENDED:
-        await _follow_end(tx, call, now, after)
-    return after
-
-
-async def follow_up(tx: Tx, call: Call, *, customer_id: CustomerId, attempt_id: AttemptId) -> None:
-    """Carry the end of an attempt to the subscriptions on its invoice, and stage the customer's mail."""
-    attempt = await store.find_attempt(tx, customer_id, attempt_id)
-    assert attempt is not None, "a settled attempt is kept"
-    succeeded = attempt.state is AttemptState.SUCCEEDED
-    await contracts.note_payment(tx, call, customer_id, attempt.invoice_id, succeeded=succeeded)
-    notice = "payment_received" if succeeded else "payment_failed"
-    await _stage(tx, call, jobs.SendNotice(customer_id, notice, str(attempt_id)), customer_id)
-
-
 async def settle_from_gateway(
     db: Database, gateway: PaymentGateway, call: Call, gateway_invoice_id: str
 ) -> CustomerId | None:
@@ -169,7 +139,7 @@ async def settle_from_gateway(
 async def reconcile_stale(db: Database, gateway: PaymentGateway, call: Call, *, limit: int) -> int:
     """Find out what became of attempts whose answer is overdue (real time); return how many have an end."""
     async with db.transaction() as tx:
-        stale = await store.list_stale_attempts(tx, sent_before=call.at - STALE_AFTER, limit=limit)
+        stale = await orders.list_stale_attempts(tx, sent_before=call.at - STALE_AFTER, limit=limit)
     resolved, failures = 0, 0
     for attempt in stale:
         try:
@@ -238,9 +208,21 @@ async def _begin_attempt(tx: Tx, call: Call, work: _Work) -> Attempt | None:
     step, method = next_step(is_open=invoice.state is State.OPEN, push=work.push, last=last, methods=methods)
     if step is not Step.PAY or method is None:
         return None
-    attempt = send(_planned(call, invoice, last, method.id), call.at)
+    if last is not None and last.state is AttemptState.PLANNED:
+        attempt = send(replace(last, amount=invoice.total), call.at)
+        await store.save_attempt(tx, last, attempt)
+        return attempt
+    now = await customers.business_now(tx, call, invoice.customer_id)
+    attempt = send(planned(call, now, invoice, last, method_id=method.id, trigger=_trigger(last)), call.at)
     await store.insert_attempt(tx, attempt)
     return attempt
+
+
+def _trigger(last: Attempt | None) -> Trigger:
+    """Say why collection begins an attempt by itself: the invoice is new, the last try was none, or a method is."""
+    if last is None:
+        return Trigger.BILLING
+    return last.trigger if is_lost(last) else Trigger.NEW_METHOD
 
 
 async def _charge(db: Database, gateway: PaymentGateway, call: Call, work: _Work, attempt: Attempt) -> None:
@@ -288,9 +270,25 @@ async def _supersede(db: Database, gateway: PaymentGateway, call: Call, work: _W
         await store.lock_invoice(tx, work.invoice.customer_id, work.invoice.id)
         before = await store.find_attempt(tx, work.last.customer_id, work.last.id)
         assert before is not None, "an attempt is never deleted"
-        after = supersede(before, call.at)
+        now = await customers.business_now(tx, call, before.customer_id)
+        after = supersede(before, call.at, now)
         if after != before:
             await store.save_attempt(tx, before, after)
+
+
+async def _withdraw(db: Database, _: PaymentGateway, call: Call, work: _Work) -> None:
+    """Close an ordered attempt that was never sent: nothing is owed any more, or its method is gone."""
+    assert work.last is not None, "there is an ordered attempt"
+    async with db.transaction() as tx:
+        invoice = await store.lock_invoice(tx, work.invoice.customer_id, work.invoice.id)
+        before = await store.find_attempt(tx, work.last.customer_id, work.last.id)
+        assert before is not None, "an attempt is never deleted"
+        now = await customers.business_now(tx, call, before.customer_id)
+        if invoice.state is State.OPEN and before.state is AttemptState.PLANNED:
+            gone = Decline(DeclineClass.DATA, METHOD_DETACHED)
+            await settle_attempt(tx, call, now, before, PayOutcome(PayState.DECLINED, gone))
+        elif before.state is AttemptState.PLANNED:
+            await store.save_attempt(tx, before, supersede(before, call.at, now))
 
 
 _Action = Callable[[Database, PaymentGateway, Call, _Work], Awaitable[None]]
@@ -298,6 +296,7 @@ _ACTIONS: dict[Step, _Action] = {
     Step.PUSH: _push,
     Step.PAY: _pay,
     Step.RECOVER: _recover,
+    Step.WITHDRAW: _withdraw,
     Step.SUPERSEDE: _supersede,
 }
 
@@ -312,7 +311,7 @@ async def _converge(tx: Tx, call: Call, customer_id: CustomerId, invoice_id: Inv
         if news is not None:
             await settle_attempt(tx, call, now, last, news)
     elif seen.state is GatewayInvoiceState.PAID and (last is None or last.state is not AttemptState.SUCCEEDED):
-        external = _planned(call, invoice, last, None)
+        external = planned(call, now, invoice, last, method_id=None, trigger=Trigger.CUSTOMER)
         await store.insert_attempt(tx, external)
         await settle_attempt(tx, call, now, external, seen.outcome or _PAID)
 
@@ -323,62 +322,6 @@ async def _settle(db: Database, call: Call, attempt: Attempt, outcome: PayOutcom
         await settle_attempt(tx, call, now, attempt, outcome)
 
 
-async def _follow_end(tx: Tx, call: Call, now: datetime, attempt: Attempt) -> None:
-    succeeded = attempt.state is AttemptState.SUCCEEDED
-    about = encode("invoice", attempt.invoice_id)
-    facts = {"invoice_id": about, "attempt_id": encode("attempt", attempt.id)}
-    if succeeded:
-        try:
-            await invoices.mark_paid(
-                tx,
-                call,
-                now,
-                customer_id=attempt.customer_id,
-                invoice_id=attempt.invoice_id,
-                amount=attempt.amount,
-                about=facts["attempt_id"],
-            )
-        except InvoiceStateRefused:
-            # The money came for an invoice that is void: staff have to send it back.
-            await journal.audit(tx, call, "paid_though_closed", about, customer_id=attempt.customer_id, facts=facts)
-    await journal.tell(
-        tx,
-        call,
-        now,
-        attempt.customer_id,
-        "payment_succeeded" if succeeded else "payment_failed",
-        description="Payment received" if succeeded else "Payment failed",
-        amount=attempt.amount,
-        metadata=facts | ({"decline_class": attempt.decline.kind} if attempt.decline else {}),
-    )
-    await _stage(tx, call, jobs.PaymentSettled(attempt.customer_id, attempt.id), attempt.customer_id)
-
-
-def _planned(call: Call, invoice: Invoice, last: Attempt | None, method_id: MethodId | None) -> Attempt:
-    number = last.number + 1 if last else 1
-    return Attempt(
-        customer_id=invoice.customer_id,
-        id=AttemptId(call.new_id()),
-        invoice_id=invoice.id,
-        number=number,
-        method_id=method_id,
-        amount=invoice.total,
-        key=pay_key(invoice.environment, invoice.id, number),
-        state=AttemptState.PLANNED,
-        decline=None,
-        gateway_payment_id=None,
-        created_at=call.at,
-        sent_at=None,
-        settled_at=None,
-    )
-
-
 async def _last_attempt(tx: Tx, invoice: Invoice) -> Attempt | None:
     attempts = (await store.list_attempts_of(tx, [(invoice.customer_id, invoice.id)]))[invoice.id]
     return attempts[0] if attempts else None
-
-
-async def _stage(tx: Tx, call: Call, job: Job, customer_id: CustomerId) -> None:
-    customer = await customers.load_customer(tx, call, customer_id)
-    now = await customers.business_now(tx, call, customer_id)
-    await journal.stage(tx, call, job, customer_id=customer_id, clock_id=customer.clock_id, run_at=now)

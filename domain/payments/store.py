@@ -15,7 +15,7 @@ from domain.invoices.invoice import Invoice, InvoiceNotFound
 from domain.invoices.store import find_invoice, invoice
 from domain.kernel.ids import AttemptId, CustomerId, InvoiceId, MethodId
 from domain.kernel.money import Money
-from domain.payments.attempt import UNRESOLVED, Attempt, AttemptState
+from domain.payments.attempt import Attempt, AttemptState, Trigger
 from domain.payments.declines import Decline, DeclineClass
 from domain.payments.method import PaymentMethod
 from domain.payments.push import Push, PushState
@@ -65,6 +65,7 @@ gateway_invoice = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("gateway_invoice_id", sa.Text),
     sa.Column("keyed_at", db.Instant, nullable=False, comment="real time; the age of the keys"),
+    sa.Column("hosted_url", sa.Text, comment="the gateway's page on which the customer can pay"),
     sa.Column("version", sa.Integer, nullable=False),
     sa.ForeignKeyConstraint(["customer_id", "invoice_id"], ["invoice.customer_id", "invoice.id"], ondelete="RESTRICT"),
     sa.UniqueConstraint("customer_id", "gateway_invoice_id"),
@@ -96,6 +97,9 @@ payment_attempt = sa.Table(
     sa.Column("created_at", db.Instant, nullable=False, comment="real time"),
     sa.Column("sent_at", db.Instant, comment="real time; the age of the key"),
     sa.Column("settled_at", db.Instant, comment="real time"),
+    sa.Column("trigger", sa.Text, nullable=False, comment="who started it"),
+    sa.Column("began_at", db.Instant, nullable=False, comment="business time"),
+    sa.Column("ended_at", db.Instant, comment="business time"),
     sa.Column("version", sa.Integer, nullable=False),
     sa.ForeignKeyConstraint(["customer_id", "invoice_id"], ["invoice.customer_id", "invoice.id"], ondelete="RESTRICT"),
     sa.ForeignKeyConstraint(
@@ -108,6 +112,7 @@ payment_attempt = sa.Table(
         name="state",
     ),
     sa.CheckConstraint("(state IN ('succeeded', 'failed', 'superseded')) = (settled_at IS NOT NULL)", name="settled"),
+    sa.CheckConstraint("trigger IN ('billing', 'retry', 'customer', 'new_method', 'staff')", name="trigger"),
     sa.CheckConstraint("decline_class IN ('hard', 'customer', 'data', 'soft')", name="decline_class"),
     sa.CheckConstraint("state <> 'failed' OR decline_class IS NOT NULL", name="failed"),
     sa.CheckConstraint("amount_minor > 0", name="amount"),
@@ -303,7 +308,7 @@ async def find_attempt(tx: db.Tx, customer_id: CustomerId, attempt_id: AttemptId
     """Return an attempt, or None."""
     table = payment_attempt.c
     row = await tx.row(sa.select(payment_attempt).where(table.customer_id == customer_id, table.id == attempt_id))
-    return _attempt(row) if row else None
+    return attempt_of(row) if row else None
 
 
 async def list_attempts_of(
@@ -314,20 +319,8 @@ async def list_attempts_of(
     wanted = sa.tuple_(table.customer_id, table.invoice_id).in_(invoices)
     found: dict[InvoiceId, list[Attempt]] = {invoice_id: [] for _, invoice_id in invoices}
     for row in await tx.rows(sa.select(payment_attempt).where(wanted).order_by(table.number.desc())):
-        found[row.invoice_id].append(_attempt(row))
+        found[row.invoice_id].append(attempt_of(row))
     return found
-
-
-async def list_stale_attempts(tx: db.Tx, *, sent_before: datetime, limit: int) -> Sequence[Attempt]:
-    """Return attempts whose answer is overdue, the oldest first."""
-    table = payment_attempt.c
-    statement = (
-        sa.select(payment_attempt)
-        .where(table.state.in_(UNRESOLVED), table.sent_at < sent_before)
-        .order_by(table.sent_at)
-        .limit(limit)
-    )
-    return [_attempt(row) for row in await tx.rows(statement)]
 
 
 async def lock_invoice(tx: db.Tx, customer_id: CustomerId, invoice_id: InvoiceId) -> Invoice:
@@ -375,7 +368,8 @@ def _attempt_values(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _attempt(row: sa.Row[Any]) -> Attempt:
+def attempt_of(row: sa.Row[Any]) -> Attempt:
+    """Read the row of an attempt."""
     return Attempt(
         customer_id=row.customer_id,
         id=row.id,
@@ -390,6 +384,9 @@ def _attempt(row: sa.Row[Any]) -> Attempt:
         created_at=row.created_at,
         sent_at=row.sent_at,
         settled_at=row.settled_at,
+        trigger=Trigger(row.trigger),
+        began_at=row.began_at,
+        ended_at=row.ended_at,
         version=row.version,
     )
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.ids import ProductId
 from domain.plans import line
 from domain.plans.charge import ONE, ZERO, Charge, Measured
 from domain.plans.models import (
@@ -20,7 +21,7 @@ from domain.plans.models import (
     percentage,
     volume,
 )
-from domain.plans.plan import Price
+from domain.plans.plan import Catalogue, PlanVersion, Price
 
 __all__ = ["MODELS", "Charge", "ChargeModel", "QuantityRefused", "check_definition", "rate"]
 
@@ -113,3 +114,14 @@ def rate(
         tuple(Fraction(value) for value in events or ()),
     )
     return line.rate_line(model.rate, price.definition, measured, share=share, final=final)
+
+
+def free_version(catalogue: Catalogue, product_id: ProductId, currency: str) -> PlanVersion | None:
+    """Return the newest version of a product's lowest plan that costs nothing by the month, or None."""
+    for plan in catalogue.plans_of(product_id):
+        version = catalogue.current_version_of(plan.id)
+        fees = [each for each in version.prices if each.kind == "fee" and each.interval == "month"]
+        of_currency = [each for each in fees if each.currency == currency]
+        if of_currency and not any(rate(each, ONE).amount for each in of_currency):
+            return version
+    return None

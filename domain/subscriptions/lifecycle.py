@@ -144,6 +144,11 @@ def payment_cleared(before: Subscription, invoice_id: InvoiceId) -> Subscription
     return replace(before, status=status, failed_invoice_ids=left)
 
 
+def give_up(before: Subscription) -> Subscription:
+    """Note that nobody asks for an unpaid invoice any more: past due becomes unpaid. Safe to repeat."""
+    return replace(before, status=Status.UNPAID) if before.status is Status.PAST_DUE else before
+
+
 def check_feedback(text: str) -> str:
     """Return free text without surrounding space. Raises FeedbackMalformed."""
     trimmed = text.strip()

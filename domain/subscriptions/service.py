@@ -26,7 +26,7 @@ from domain.kernel.period import Period
 from domain.subscriptions import lifecycle, mirror, store
 from domain.subscriptions.schedule import Interval, period
 from domain.subscriptions.segments import following, is_complete
-from domain.subscriptions.subscription import Segment, Source, Status, Subscription
+from domain.subscriptions.subscription import AccessState, Segment, Source, Status, Subscription
 from domain.subscriptions.terms import service as terms
 
 LIST_MAX = 100
@@ -319,6 +319,18 @@ async def make_final(tx: Tx, segments: Iterable[Segment]) -> None:
     ):
         await store.save_segments_final(tx, customer_id, [each.id for each in group])
         await store.raise_epoch_of(tx, customer_id, subscription_id)
+
+
+async def set_access(tx: Tx, before: Subscription, access: AccessState) -> Subscription:
+    """Let checks answer by another access state from now on; within seconds every process does.
+
+    The caller holds the subscription locked. Safe to repeat.
+    """
+    if before.access is access:
+        return before
+    after = await save(tx, before, replace(before, access=access))
+    await raise_epoch(tx, before)
+    return after
 
 
 async def raise_epoch(tx: Tx, subscription: Subscription) -> None:

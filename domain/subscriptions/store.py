@@ -14,7 +14,7 @@ from domain.kernel.call import Environment
 from domain.kernel.ids import ClockId, CustomerId, PlanVersionId, ProductId, SegmentId, SubscriptionId
 from domain.kernel.period import Period
 from domain.subscriptions.schedule import Interval
-from domain.subscriptions.subscription import Segment, Source, Status, Subscription, bucket_of
+from domain.subscriptions.subscription import AccessState, Segment, Source, Status, Subscription, bucket_of
 
 # Written out, so that the planner can match it with the partial indexes.
 _LIVE = sa.text("subscription.status NOT IN ('incomplete', 'canceled')")
@@ -51,6 +51,7 @@ subscription = sa.Table(
     sa.Column("failed_invoice_ids", pg.ARRAY(db.Id), nullable=False, comment="open invoices whose last attempt failed"),
     sa.Column("epoch", sa.BigInteger, nullable=False, comment="raised by every change of a border"),
     sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("access", sa.Text, nullable=False, comment="what checks answer by while a payment is owed"),
     sa.CheckConstraint("environment IN ('live', 'test')", name="environment"),
     sa.CheckConstraint(
         "status IN ('incomplete', 'trialing', 'active', 'past_due', 'paused', 'unpaid', 'canceled')", name="status"
@@ -59,6 +60,7 @@ subscription = sa.Table(
     sa.CheckConstraint("(source = 'stripe') = (gateway_id IS NOT NULL)", name="gateway_id"),
     sa.CheckConstraint("interval IN ('month', 'year')", name="interval"),
     sa.CheckConstraint("quantity > 0", name="quantity"),
+    sa.CheckConstraint("access IN ('full', 'restricted', 'suspended')", name="access"),
     sa.CheckConstraint("period_start_at < period_end_at", name="period"),
     sa.CheckConstraint("fee_period_start_at < fee_period_end_at", name="fee_period"),
     sa.CheckConstraint("(status = 'canceled') = (ended_at IS NOT NULL)", name="ended_at"),
@@ -97,10 +99,7 @@ segment = sa.Table(
 
 
 async def insert_subscription(tx: db.Tx, new: Subscription) -> bool:
-    """Insert a subscription. False where the customer has a live one of the product, or this gateway id, already.
-
-    Waits for a concurrent insert of the same, so that of two only one succeeds.
-    """
+    """Insert a subscription, after any concurrent insert. False where one is live, or this gateway id is known."""
     statement = pg.insert(subscription).values(_subscription_row(new)).on_conflict_do_nothing()
     return await tx.value(statement.returning(subscription.c.id)) is not None
 
@@ -377,6 +376,7 @@ def _subscription(row: sa.Row[Any]) -> Subscription:
         **{name: getattr(row, name) for name in _SAME_NAMES},
         "environment": Environment(row.environment),
         "status": Status(row.status),
+        "access": AccessState(row.access),
         "source": Source(row.source),
         "interval": Interval(row.interval),
         "period": Period(row.period_start_at, row.period_end_at),

@@ -25,6 +25,14 @@ class Status(StrEnum):
     CANCELED = "canceled"
 
 
+class AccessState(StrEnum):
+    """What checks answer by: the plan, the limits of the free plan with nothing to be added, or nothing."""
+
+    FULL = "full"
+    RESTRICTED = "restricted"
+    SUSPENDED = "suspended"
+
+
 class Source(StrEnum):
     """Who bills it. What Stripe bills is counted and limited here, and never rated or invoiced."""
 
@@ -42,7 +50,8 @@ class Subscription:
     `period` is the present usage period and `fee_period` the one its fee pays for; both are counted from `anchor_at`
     in `zone`. `cancel_at` is where it ends or ended, `canceled_at` when that was asked for. `cancel_feedback` is the
     customer's own text, sealed. `settles_at` is when, after its end, what arrived late is billed for the last time.
-    `failed_invoice_ids` are open invoices whose last attempt failed: past due while any.
+    `failed_invoice_ids` are open invoices whose last attempt failed: past due while any. `access` is lowered while a
+    payment is owed for longer than its grace.
     """
 
     customer_id: CustomerId
@@ -70,6 +79,7 @@ class Subscription:
     failed_invoice_ids: tuple[InvoiceId, ...]
     epoch: int
     version: int
+    access: AccessState = AccessState.FULL
 
     @property
     def is_live(self) -> bool:

@@ -37,7 +37,7 @@ from domain.limits.status import LimitStatus
 from domain.limits.thresholds import Severity
 from domain.plans.plan import Catalogue
 from domain.subscriptions import service as subscriptions
-from domain.subscriptions.subscription import Subscription
+from domain.subscriptions.subscription import AccessState, Subscription
 from domain.usage import service as usage
 
 # A page of 100, and the row that tells whether another follows.
@@ -72,7 +72,8 @@ async def check(
     )
     raised: list[Alert] = []
     for subscription in await subscriptions.list_subscriptions(tx, customer_id):
-        if subscription.is_live:
+        # By whose limits a customer who owes is judged is told by the mails about the payment.
+        if subscription.is_live and subscription.access is AccessState.FULL:
             raised += await _check_subscription(tx, call, look, subscription, percents)
     return raised
 

@@ -25,10 +25,10 @@ from domain.limits.judging import Answer, Code, permit, refusal, refusing
 from domain.limits.lease import LEASE_FOR, LeaseKey, Share
 from domain.limits.leasing import store
 from domain.limits.override import OVERRIDES_MAX, in_force
-from domain.limits.request import NothingSubscribed, Place
+from domain.limits.request import AccessSuspended, NothingSubscribed, Place
 from domain.plans.plan import Catalogue
 from domain.subscriptions import service as subscriptions
-from domain.subscriptions.subscription import Status, Subscription
+from domain.subscriptions.subscription import AccessState, Status, Subscription
 from domain.usage import service as usage
 
 # Books of subscriptions that a process remembers; beyond it those go that hold nothing.
@@ -116,7 +116,7 @@ class Leases:
         """Ask the database, and recall what others leave idle once before it says no. The drawer is locked.
 
         `first` runs in the same transaction before anything else, and may refuse. A request that takes finds what it
-        asked for in the book afterwards. Raises MovedError, NothingSubscribed.
+        asked for in the book afterwards. Raises MovedError, NothingSubscribed, AccessSuspended.
         """
         catalogue = await self._catalogue()
         answer = await self._ask(call, drawer, asking, catalogue, recalls=True, first=first)
@@ -132,7 +132,7 @@ class Leases:
         return answer
 
     async def read(self, call: Call, place: Place) -> Account:
-        """Read a subscription's limits. Raises MovedError, NothingSubscribed."""
+        """Read a subscription's limits. Raises MovedError, NothingSubscribed, AccessSuspended."""
         catalogue = await self._catalogue()
         async with self._db.transaction() as tx:
             return await self._read(tx, call, place, catalogue)
@@ -224,6 +224,7 @@ class Leases:
             running.period,
             call.at,
             {},
+            running.access,
         )
         own = in_force(overrides, running.product_id, place.now)
         lines = [
@@ -238,6 +239,8 @@ class Leases:
     async def _running(tx: Tx, place: Place) -> Subscription:
         """Return the subscription with the usage period that business time is in, renewed already or not."""
         found = await subscriptions.find_subscription(tx, place.subscription_id, scope=place.customer_id)
+        if found is not None and found.is_live and found.access is AccessState.SUSPENDED:
+            raise AccessSuspended
         if found is None or not found.is_live or found.status in _WITHOUT_ENTITLEMENTS:
             raise NothingSubscribed
         segments = await subscriptions.segments_of(tx, [found.id], ending_after=place.now)

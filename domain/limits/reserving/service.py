@@ -102,7 +102,8 @@ class Reserver:
     async def check(self, call: Call, wanted: Wanted) -> Answer:
         """Say whether something may be used now. Holds nothing.
 
-        Raises Forbidden, KeyRecordsNothing, CustomerNotFound, NothingSubscribed, EstimateRefused, LimitsUnavailable.
+        Raises Forbidden, KeyRecordsNothing, CustomerNotFound, NothingSubscribed, EstimateRefused, LimitsUnavailable,
+        AccessSuspended.
         """
         call.need(Permission.LIMIT_CHECK)
         for _ in range(STARTS_MAX):

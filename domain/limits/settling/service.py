@@ -17,7 +17,7 @@ from domain.kernel.ids import SubscriptionId, encode
 from domain.kernel.money import exact_text
 from domain.limits.leasing.service import Leases, MovedError
 from domain.limits.questioning.service import Questions, question_of
-from domain.limits.request import EstimateRefused, NothingSubscribed, Settled
+from domain.limits.request import AccessSuspended, EstimateRefused, NothingSubscribed, Settled
 from domain.limits.reservation import (
     SOURCE,
     Change,
@@ -198,7 +198,7 @@ class Endings:
         book = self._leases.find_book(question.place.subscription_id)
         try:
             account = book.account if book is not None else await self._leases.read(call, question.place)
-        except (MovedError, NothingSubscribed):
+        except (MovedError, NothingSubscribed, AccessSuspended):
             return {}
         asks = account.asks_of(question.estimate)
         bounded = {key for key in asks if account.lines[key].bound_at(question.place.now) is not None}

@@ -70,8 +70,9 @@ async def push(
     if wrong:
         await refuse(db, gateway, call, invoice=invoice, record=record, wrong=wrong)
     if seen and seen.state is GatewayInvoiceState.DRAFT:
-        await gateway.finalise_invoice(copy_id, key=copies.key(wanted.environment, record, "finalise"))
-    await _save(db, record, dataclasses.replace(record, state=PushState.PUSHED))
+        seen = await gateway.finalise_invoice(copy_id, key=copies.key(wanted.environment, record, "finalise"))
+    pushed = dataclasses.replace(record, state=PushState.PUSHED, hosted_url=seen.hosted_url if seen else None)
+    await _save(db, record, pushed)
 
 
 async def refuse(

@@ -6,7 +6,7 @@ from typing import Any
 
 from domain.kernel.ids import AttemptId, CustomerId, InvoiceId, MethodId
 from domain.kernel.money import Money
-from domain.payments.attempt import ENDED, Attempt, AttemptState
+from domain.payments.attempt import ENDED, Attempt, AttemptState, Trigger
 from domain.payments.declines import Decline, DeclineClass
 from domain.payments.method import PaymentMethod
 from domain.payments.push import Push, PushState
@@ -42,6 +42,9 @@ def attempt(state: AttemptState, method_id: MethodId | None = None, **more: Any)
         created_at=NOON,
         sent_at=NOON,
         settled_at=NOON if state in ENDED else None,
+        trigger=Trigger.BILLING,
+        began_at=NOON,
+        ended_at=NOON if state in ENDED else None,
     )
     return dataclasses.replace(made, **more)
 

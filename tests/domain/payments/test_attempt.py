@@ -40,7 +40,7 @@ _LATER = NOON + timedelta(hours=1)
     ],
 )
 def test_an_outcome_moves_a_live_attempt(state: str, outcome: str, after: str) -> None:
-    settled = settle(attempt(AttemptState(state)), _OUTCOMES[PayState(outcome)], _LATER)
+    settled = settle(attempt(AttemptState(state)), _OUTCOMES[PayState(outcome)], _LATER, _LATER)
     assert settled.state == after
     assert settled.settled_at == (_LATER if settled.state in ENDED else None)
 
@@ -49,14 +49,14 @@ def test_an_outcome_moves_a_live_attempt(state: str, outcome: str, after: str) -
 @pytest.mark.parametrize("outcome", list(PayState))
 def test_an_ended_attempt_absorbs_all_news(state: AttemptState, outcome: PayState) -> None:
     before = attempt(state)
-    assert settle(before, _OUTCOMES[outcome], _LATER) == before
+    assert settle(before, _OUTCOMES[outcome], _LATER, _LATER) == before
 
 
 @pytest.mark.parametrize("state", sorted(LIVE))
 @pytest.mark.parametrize("outcome", list(PayState))
 def test_settling_twice_is_settling_once(state: AttemptState, outcome: PayState) -> None:
-    once = settle(attempt(state), _OUTCOMES[outcome], NOON)
-    assert settle(once, _OUTCOMES[outcome], _LATER) == once
+    once = settle(attempt(state), _OUTCOMES[outcome], NOON, NOON)
+    assert settle(once, _OUTCOMES[outcome], _LATER, _LATER) == once
 
 
 def test_a_planned_attempt_is_sent_once() -> None:
@@ -67,10 +67,10 @@ def test_a_planned_attempt_is_sent_once() -> None:
 
 
 def test_only_what_waits_for_the_customer_is_superseded() -> None:
-    waiting = supersede(attempt(AttemptState.ACTION_REQUIRED), _LATER)
+    waiting = supersede(attempt(AttemptState.ACTION_REQUIRED), _LATER, _LATER)
     assert (waiting.state, waiting.settled_at) == (AttemptState.SUPERSEDED, _LATER)
     processing = attempt(AttemptState.PROCESSING)
-    assert supersede(processing, _LATER) == processing
+    assert supersede(processing, _LATER, _LATER) == processing
 
 
 def test_a_key_is_too_old_after_twenty_three_hours() -> None:
@@ -97,7 +97,7 @@ def test_a_copy_proves_what_can_only_be_this_attempts_doing(state: str, seen: st
 
 
 def test_an_attempt_without_a_trace_ends_as_a_soft_decline() -> None:
-    ended = settle(attempt(AttemptState.UNKNOWN), lost(), _LATER)
+    ended = settle(attempt(AttemptState.UNKNOWN), lost(), _LATER, _LATER)
     assert ended.state is AttemptState.FAILED
     assert ended.decline == Decline(DeclineClass.SOFT, "outcome_lost")
 
@@ -105,3 +105,10 @@ def test_an_attempt_without_a_trace_ends_as_a_soft_decline() -> None:
 def test_a_decline_says_why() -> None:
     with pytest.raises(AssertionError):
         PayOutcome(PayState.DECLINED)
+
+
+def test_what_was_ordered_and_never_sent_can_be_withdrawn() -> None:
+    withdrawn = supersede(attempt(AttemptState.PLANNED, sent_at=None), _LATER, _LATER)
+    assert (withdrawn.state, withdrawn.ended_at) == (AttemptState.SUPERSEDED, _LATER)
+    sent = attempt(AttemptState.SENT)
+    assert supersede(sent, _LATER, _LATER) == sent

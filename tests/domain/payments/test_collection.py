@@ -64,3 +64,17 @@ def test_a_closed_invoice_is_never_charged(state: AttemptState | None) -> None:
 def test_an_unknown_attempt_of_a_closed_invoice_is_still_found_out() -> None:
     last = attempt(AttemptState.UNKNOWN, _DEFAULT.id)
     assert next_step(is_open=False, push=_PUSHED, last=last, methods=[_DEFAULT])[0] is Step.RECOVER
+
+
+@pytest.mark.parametrize(("record", "step"), [(None, Step.PUSH), (_PUSHED, Step.PAY)])
+def test_an_ordered_attempt_is_carried_out_on_the_method_that_it_names(record: object, step: Step) -> None:
+    ordered = attempt(AttemptState.PLANNED, _NEWER.id)
+    found = next_step(is_open=True, push=record, last=ordered, methods=[_DEFAULT, _NEWER])  # type: ignore[arg-type]
+    assert found == (step, _NEWER)
+
+
+def test_an_ordered_attempt_is_withdrawn_once_nothing_is_owed_or_its_method_is_gone() -> None:
+    ordered = attempt(AttemptState.PLANNED, _NEWER.id)
+    paid = next_step(is_open=False, push=_PUSHED, last=ordered, methods=[_DEFAULT, _NEWER])
+    assert paid == (Step.WITHDRAW, None)
+    assert next_step(is_open=True, push=_PUSHED, last=ordered, methods=[_DEFAULT]) == (Step.WITHDRAW, None)

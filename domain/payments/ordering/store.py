@@ -1,0 +1,40 @@
+"""Statements that look at the attempts of many invoices."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from domain import db
+from domain.payments.attempt import UNRESOLVED, Attempt
+from domain.payments.method import PaymentMethod
+from domain.payments.store import attempt_of, payment_attempt, payment_method
+
+
+async def list_stale_attempts(tx: db.Tx, *, sent_before: datetime, limit: int) -> Sequence[Attempt]:
+    """Return attempts whose answer is overdue, the oldest first."""
+    table = payment_attempt.c
+    statement = (
+        sa.select(payment_attempt)
+        .where(table.state.in_(UNRESOLVED), table.sent_at < sent_before)
+        .order_by(table.sent_at)
+        .limit(limit)
+    )
+    return [attempt_of(row) for row in await tx.rows(statement)]
+
+
+async def list_tries(tx: db.Tx, method: PaymentMethod, *, since: datetime, limit: int) -> Sequence[datetime]:
+    """Return when a method, or another one of its owner with the same fingerprint, was charged, the newest first."""
+    attempt, own = payment_attempt.c, payment_method.c
+    is_same = own.id == method.id
+    if method.fingerprint is not None:
+        is_same |= own.fingerprint == method.fingerprint
+    statement = (
+        sa.select(attempt.began_at)
+        .join(payment_method, sa.and_(own.customer_id == attempt.customer_id, own.id == attempt.method_id))
+        .where(attempt.customer_id == method.customer_id, is_same, attempt.sent_at.is_not(None))
+        .where(attempt.began_at > since)
+        .order_by(attempt.began_at.desc())
+        .limit(limit)
+    )
+    return [row.began_at for row in await tx.rows(statement)]

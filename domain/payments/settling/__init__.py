@@ -1,0 +1,1 @@
+"""The one settlement of an attempt, and what follows from its end."""
