@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
 
 from domain.kernel.errors import DomainError, Kind
 
@@ -24,3 +25,17 @@ async def read_body(request: Request, bytes_max: int) -> bytes:
         if len(body) > bytes_max:
             raise BodyTooLarge(bytes_max)
     return bytes(body)
+
+
+async def receive_body(receive: Receive, bytes_max: int) -> bytes:
+    """Return the whole body of an ASGI request. Raises BodyTooLarge as `read_body`, and ClientDisconnect."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > bytes_max:
+            raise BodyTooLarge(bytes_max)
+    return body

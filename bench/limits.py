@@ -1,13 +1,20 @@
-"""Checks and reservations over HTTP, one after another on one connection: warm, and when a lease must be granted."""
+"""Checks and reservations over HTTP: warm, when a lease must be granted, and many more than there is room for.
+
+The API has a core of its own, where there are two.
+"""
 
 import asyncio
+import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 
+from bench.machine import apart, cpu_s, memory_mb
 from bench.report import Result, at_most, middle
-from bench.serving import HOST, Api, ask, connected, serving
+from bench.serving import HOST, Api, ask, connected, read_any, send_all, serving
 from bench.world import PEPPER, Servers, opened, operator
 from domain.access import service as access
 from domain.customers import service as customers
@@ -18,45 +25,121 @@ from domain.plans import service as plans
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.schedule import Interval
 
-WARM_MS_MAX, GRANT_MS_MAX = 0.3, 5.0
-PRODUCT, PLAN = "llm", "enterprise"
+WARM_MS_MAX, GRAPHQL_MS_MAX, GRANT_MS_MAX = 0.3, 0.8, 5.0
+# Calls and tokens of the first plan are unlimited, under a cap of their cost; the second has 5,000 calls of Gemini.
+PRODUCT, PLAN, FLOODED_PLAN, FLOODED_LIMIT = "llm", "enterprise", "pro", 5_000
+FLOOD = 10_000
+CONNECTIONS, PIPELINED, GRANTS_TOGETHER = 50, 20, 20
+QUERY = """query($customer: ID!, $type: String!, $properties: JSON) {
+  checkLimit(customerId: $customer, type: $type, properties: $properties) {
+    allowed limits { key limit bound used held state resetsAt } } }"""
 SCOPES = ("limit:check", "usage:write")
 
 
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """What requests took: the median of each, and the API's CPU."""
+
+    ms: float
+    cpu_us: float
+
+
 def measure(running: Servers, database: str, requests: int) -> list[Result]:
-    """Return the median times of warm checks and reservations, of grants, and of an endpoint that does nothing."""
-    with serving(running, database) as api:
+    """Return what warm checks, reservations and grants take, beside an endpoint that does nothing, and a flood."""
+    with serving(running, database) as api, apart(api.process_id):
         return asyncio.run(_measure(running, database, api, requests))
 
 
 async def _measure(running: Servers, database: str, api: Api, requests: int) -> list[Result]:
     async with opened(running, database) as db:
         secret = await _key(db)
-        names = await _subscribers(db, max(requests // 20, 20))
+        names = await _subscribers(db, PLAN, max(requests // 20, 20))
+        [narrow] = await _subscribers(db, FLOODED_PLAN, 1)
     warm, *others = names
-    bare = await _times(api, [_get(api)] * requests)
-    await _times(api, [_reserve(api, secret, warm, "first")])
-    checked = await _times(api, [_post(api, secret, "/v1/check", _wanted(warm))] * requests)
-    reserved = await _times(api, [_reserve(api, secret, warm, f"r{number}") for number in range(requests)])
-    await _times(api, [_post(api, secret, "/v1/check", _wanted(name)) for name in others])
-    granted = await _times(api, [_reserve(api, secret, name, "first") for name in others])
+    bare = await _timed(api, [_get(api)] * requests)
+    await _timed(api, [_reserve(api, secret, warm, "first")])
+    checked = await _timed(api, [_post(api, secret, "/v1/check", _wanted(warm))] * requests)
+    reserved = await _timed(api, [_reserve(api, secret, warm, f"r{number}") for number in range(requests)])
+    queried = await _timed(api, [_query(api, secret, warm)] * requests)
+    found = [
+        Result("an endpoint that does nothing: p50", f"{bare.ms:.2f} ms"),
+        Result("an endpoint that does nothing: CPU of the API", f"{bare.cpu_us:.0f} us"),
+        *_told("check, warm", checked, WARM_MS_MAX),
+        *_told("reserve, warm lease", reserved, WARM_MS_MAX),
+        *_told("check through GraphQL, warm", queried, GRAPHQL_MS_MAX),
+    ]
+    found += _told("reserve when a lease must be granted", await _granted(api, secret, others), GRANT_MS_MAX)
+    found.append(await _throughput(api, secret, warm, requests))
+    return [*found, *await _flooded(api, secret, narrow, FLOOD)]
+
+
+def _told(work: str, timed: _Timed, ms_max: float) -> list[Result]:
     return [
-        Result("an endpoint that does nothing: p50", f"{middle(bare):.2f} ms"),
-        at_most("check, warm: p50", middle(checked), WARM_MS_MAX, digits=2, unit=" ms"),
-        at_most("reserve, warm lease: p50", middle(reserved), WARM_MS_MAX, digits=2, unit=" ms"),
-        at_most("reserve when a lease must be granted: p50", middle(granted), GRANT_MS_MAX, digits=2, unit=" ms"),
+        at_most(f"{work}: p50", timed.ms, ms_max, digits=2, unit=" ms"),
+        Result(f"{work}: CPU of the API", f"{timed.cpu_us:,.0f} us"),
     ]
 
 
-async def _times(api: Api, requests: Iterable[bytes]) -> list[float]:
-    """Send requests one after another and return the milliseconds of each."""
+async def _granted(api: Api, secret: str, names: Sequence[str]) -> _Timed:
+    """Grant each customer its first lease, a moment after a check: its plan is known, and nothing is leased."""
     found = []
+    for start in range(0, len(names), GRANTS_TOGETHER):
+        some = names[start : start + GRANTS_TOGETHER]
+        await _timed(api, [_post(api, secret, "/v1/check", _wanted(name)) for name in some])
+        found.append(await _timed(api, [_reserve(api, secret, name, "first") for name in some]))
+    return _Timed(middle([each.ms for each in found]), middle([each.cpu_us for each in found]))
+
+
+async def _throughput(api: Api, secret: str, name: str, requests: int) -> Result:
+    """Compare how many reservations are answered a second with how many requests that do nothing."""
+    reservations = [_reserve(api, secret, name, f"t{number}") for number in range(requests)]
+    bare = requests / await send_all(api, [_get(api)] * requests, CONNECTIONS)
+    held = requests / await send_all(api, reservations, CONNECTIONS)
+    figure = f"{held:,.0f}/s, {held / bare:.2f} of {bare:,.0f}/s"
+    return Result(f"reservations over {CONNECTIONS} connections, against an endpoint that does nothing", figure)
+
+
+async def _flooded(api: Api, secret: str, name: str, requests: int) -> list[Result]:
+    """Send many more reservations at once than fit; none may be held beyond the limit, and each must be answered."""
+    before = memory_mb(api.process_id)
+    queue = iter([_reserve(api, secret, name, f"f{number}") for number in range(requests)])
+    answers: Counter[int] = Counter()
+
+    async def send() -> None:
+        async with connected(api) as (reader, writer):
+            while some := list(itertools.islice(queue, PIPELINED)):
+                writer.write(b"".join(some))
+                for _ in some:
+                    head, _body = await read_any(reader)
+                    status = int(head.split()[1])
+                    if status in {429, 503} and b"retry-after: " not in head:
+                        raise RuntimeError("a refusal without Retry-After")
+                    answers[status] += 1
+
+    started = time.perf_counter()
+    await asyncio.gather(*(send() for _ in range(CONNECTIONS)))
+    took = time.perf_counter() - started
+    permits = answers.pop(201, 0)
+    if permits > FLOODED_LIMIT or set(answers) - {429, 503}:
+        raise RuntimeError(f"{permits} permits, {answers}")
+    work = f"{requests:,} reservations at once for one customer with {FLOODED_LIMIT:,} left"
+    figure = f"{permits:,} and {answers.total():,}"
+    return [
+        Result(f"{work}: permits, and refusals with Retry-After", figure),
+        Result(f"{work}: all answered in", f"{took:.1f} s"),
+        Result(f"{work}: memory", f"{memory_mb(api.process_id) - before:,.0f} MB"),
+    ]
+
+
+async def _timed(api: Api, requests: Sequence[bytes]) -> _Timed:
+    """Send requests one after another."""
+    found, cpu = [], cpu_s(api.process_id)
     async with connected(api) as (reader, writer):
         for request in requests:
             started = time.perf_counter()
             await ask(reader, writer, request)
             found.append((time.perf_counter() - started) * 1_000)
-    return found
+    return _Timed(middle(found), (cpu_s(api.process_id) - cpu) / len(requests) * 1e6)
 
 
 def _wanted(name: str) -> dict[str, object]:
@@ -71,7 +154,14 @@ def _reserve(api: Api, secret: str, name: str, caller_id: str) -> bytes:
 def _post(api: Api, secret: str, path: str, said: dict[str, object]) -> bytes:
     body = msgspec.json.encode(said)
     head = f"POST {path} HTTP/1.1\r\nHost: {HOST}:{api.port}\r\nAuthorization: Bearer {secret}\r\n"
+    head += "Content-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def _query(api: Api, secret: str, name: str) -> bytes:
+    wanted = _wanted(name)
+    variables = {"customer": name, "type": wanted["type"], "properties": wanted["properties"]}
+    return _post(api, secret, "/graphql", {"query": QUERY, "variables": variables})
 
 
 def _get(api: Api) -> bytes:
@@ -92,8 +182,8 @@ async def _key(db: Database) -> str:
     return secret
 
 
-async def _subscribers(db: Database, count: int) -> Sequence[str]:
-    """Make customers whose calls and tokens are unlimited under a cap of their cost."""
+async def _subscribers(db: Database, plan: str, count: int) -> Sequence[str]:
+    """Make customers of a plan."""
     async with db.transaction() as tx:
         catalogue = await plans.load_catalogue(tx)
         names = []
@@ -108,7 +198,7 @@ async def _subscribers(db: Database, count: int) -> Sequence[str]:
                 call.at,
                 customer=made,
                 product_id=catalogue.product(PRODUCT).id,
-                plan_version_id=catalogue.current_version(PRODUCT, PLAN).id,
+                plan_version_id=catalogue.current_version(PRODUCT, plan).id,
                 interval=Interval.MONTH,
                 currency="USD",
             )

@@ -4,6 +4,7 @@ import contextlib
 import os
 import platform
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +14,22 @@ from api.local.postgres import Address
 
 _CLOCK_TICKS_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@contextlib.contextmanager
+def apart(process_id: int) -> Iterator[None]:
+    """Keep a process on one core and this one, with what it starts, on the others, where there are any."""
+    before = os.sched_getaffinity(0)
+    first, *others = sorted(before)
+    if not others:
+        yield
+        return
+    os.sched_setaffinity(process_id, {first})
+    os.sched_setaffinity(0, set(others))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def own_cpu_s() -> float:

@@ -132,9 +132,14 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reques
 
 
 async def _read_answer(reader: asyncio.StreamReader) -> bytes:
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-    body = await reader.readexactly(length)
-    if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 201")):
+    head, body = await read_any(reader)
+    if not head.startswith((b"http/1.1 200", b"http/1.1 201")) or b'"errors"' in body:
         raise RuntimeError(f"refused: {body[:500]!r}")
     return body
+
+
+async def read_any(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """Read an answer, good or not: its head in small letters, and its body."""
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    return head, await reader.readexactly(length)

@@ -159,6 +159,18 @@ class Database:
         async with self._engine.begin() as connection:
             yield Tx(connection, self.vault)
 
+    @asynccontextmanager
+    async def glance(self) -> AsyncIterator[asyncpg.Connection]:
+        """Lend a connection outside of any transaction: for one statement that reads, and is made again and again."""
+        async with self._engine.connect() as connection:
+            driver = cast("asyncpg.Connection", (await connection.get_raw_connection()).driver_connection)
+            try:
+                yield driver
+            finally:
+                if driver.is_closed():
+                    # The pool would lend it again: nothing was run through SQLAlchemy, which would have noticed.
+                    await connection.invalidate()
+
     async def close(self) -> None:
         """Give all connections back to the server."""
         await self._engine.dispose()

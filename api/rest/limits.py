@@ -10,16 +10,16 @@
 are read and written exactly. A refusal is 429 with its numbers, `Retry-After` and the RateLimit headers.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from api.auth import bearer
-from api.bodies import read_body
+from api.bodies import receive_body
 from api.context import Serving
 from api.problems import HTTP_STATUS, problem_response
 from domain.db import DATABASE_ERRORS
@@ -34,7 +34,6 @@ from domain.limits.reservation import EXPIRES_IN_S_DEFAULT, Measure
 # One event has at most 32 properties of 1,000 characters.
 BODY_BYTES_MAX = 262_144
 _OK, _CREATED, _BAD, _REFUSED = 200, 201, 400, 429
-_T = TypeVar("_T")
 _encoder = msgspec.json.Encoder()
 
 
@@ -89,106 +88,116 @@ _DECODERS: dict[type[msgspec.Struct], msgspec.json.Decoder[Any]] = {
 }
 
 
-async def post_check(request: Request) -> Response:
-    """Say whether something may be used now: 200, or 429 with the limit that refuses. Changes nothing."""
+class Said(NamedTuple):
+    """An answer, not yet sent."""
 
-    async def act(serving: Serving, call: Call, body: CheckBody) -> Response:
-        wanted = Wanted(body.customer, body.type, body.properties)
-        answer = await serving.limits.check(call, wanted)
-        return _answered(answer, _OK, {"decision": _decision(answer)})
-
-    return await _served(request, CheckBody, act)
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = {}
+    media_type: str = "application/json"
 
 
-async def post_reservation(request: Request) -> Response:
-    """Hold an estimate on all limits that it feeds, or on none: 201, 200 when repeated, or 429."""
-
-    async def act(serving: Serving, call: Call, body: ReserveBody) -> Response:
-        wanted = Wanted(body.customer, body.type, body.properties)
-        reserved = await serving.limits.reserve(call, wanted, body.id, expires_in_s=body.expires_in_s)
-        return _reserved(reserved)
-
-    return await _served(request, ReserveBody, act)
+Act = Callable[[Serving, Call, Any, str], Awaitable[Said]]
 
 
-async def post_extend(request: Request) -> Response:
-    """Hold a reservation longer, and more: 200, or 429 for more than there is; then what is held stays."""
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A route: it authenticates, reads the body, acts, and answers refusals as problems that also have a `message`.
 
-    async def act(serving: Serving, call: Call, body: ExtendBody) -> Response:
-        name = request.path_params["id"]
-        extended = await serving.limits.extend(call, name, expires_in_s=body.expires_in_s, properties=body.properties)
-        return _reserved(extended)
+    It is an ASGI app, because what Starlette does around a function would double the price of a warm answer.
+    """
 
-    return await _served(request, ExtendBody, act)
+    shape: type[msgspec.Struct]
+    act: Act
 
-
-async def post_settle(request: Request) -> Response:
-    """Record what was used, once, also after expiry, release or loss. Safe to repeat."""
-
-    async def act(serving: Serving, call: Call, body: SettleBody) -> Response:
-        settled = await serving.limits.settle(
-            call,
-            request.path_params["id"],
-            measure=body.status,
-            properties=body.properties,
-            occurred_at=body.occurred_at,
-            reference=body.reference,
-        )
-        verdict = settled.verdict
-        said = {"reason": verdict.reason, "message": verdict.message} if verdict.message else {}
-        return _json({"status": verdict.status, "overrun": bool(settled.overrun), **said}, _OK)
-
-    return await _served(request, SettleBody, act)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        serving: Serving = scope["app"].state.serving
+        try:
+            call = await _call(serving, scope)
+            body = _decode(self.shape, await receive_body(receive, BODY_BYTES_MAX))
+            said = await self.act(serving, call, body, scope["path_params"].get("id", ""))
+        except DomainError as refused:
+            said = _refused(refused)
+        headers = [(b"content-type", said.media_type.encode()), (b"content-length", str(len(said.body)).encode())]
+        headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in said.headers.items()]
+        await send({"type": "http.response.start", "status": said.status, "headers": headers})
+        await send({"type": "http.response.body", "body": said.body})
 
 
-async def post_release(request: Request) -> Response:
-    """Give a reservation back. Safe to repeat."""
-
-    async def act(serving: Serving, call: Call, _: ReleaseBody) -> Response:
-        return _json({"released": await serving.limits.release(call, request.path_params["id"])}, _OK)
-
-    return await _served(request, ReleaseBody, act)
+async def _check(serving: Serving, call: Call, body: CheckBody, _: str) -> Said:
+    answer = await serving.limits.check(call, Wanted(body.customer, body.type, body.properties))
+    return _answered(answer, _OK, {"decision": _decision(answer)})
 
 
-async def _served(
-    request: Request, shape: type[_T], act: Callable[[Serving, Call, _T], Awaitable[Response]]
-) -> Response:
-    """Authenticate, read the body, act, and answer refusals as problems that also have a `message`."""
-    serving: Serving = request.app.state.serving
+async def _reserve(serving: Serving, call: Call, body: ReserveBody, _: str) -> Said:
+    wanted = Wanted(body.customer, body.type, body.properties)
+    return _reserved(await serving.limits.reserve(call, wanted, body.id, expires_in_s=body.expires_in_s))
+
+
+async def _extend(serving: Serving, call: Call, body: ExtendBody, name: str) -> Said:
+    return _reserved(
+        await serving.limits.extend(call, name, expires_in_s=body.expires_in_s, properties=body.properties)
+    )
+
+
+async def _settle(serving: Serving, call: Call, body: SettleBody, name: str) -> Said:
+    settled = await serving.limits.settle(
+        call,
+        name,
+        measure=body.status,
+        properties=body.properties,
+        occurred_at=body.occurred_at,
+        reference=body.reference,
+    )
+    verdict = settled.verdict
+    said = {"reason": verdict.reason, "message": verdict.message} if verdict.message else {}
+    return _json({"status": verdict.status, "overrun": bool(settled.overrun), **said}, _OK)
+
+
+async def _release(serving: Serving, call: Call, _: ReleaseBody, name: str) -> Said:
+    return _json({"released": await serving.limits.release(call, name)}, _OK)
+
+
+# May something be used now? 200, or 429 with the limit that refuses. Changes nothing.
+post_check = Endpoint(CheckBody, _check)
+# Hold an estimate on all limits that it feeds, or on none: 201, 200 when repeated, or 429.
+post_reservation = Endpoint(ReserveBody, _reserve)
+# Hold a reservation longer, and more: 200, or 429 for more than there is; then what is held stays.
+post_extend = Endpoint(ExtendBody, _extend)
+# Record what was used, once, also after expiry, release or loss. Safe to repeat.
+post_settle = Endpoint(SettleBody, _settle)
+# Give a reservation back. Safe to repeat.
+post_release = Endpoint(ReleaseBody, _release)
+
+
+def _refused(refused: DomainError) -> Said:
+    """Write a refusal; of the headers of a problem those that tell when to come again, and how to sign in."""
+    status = _BAD if refused.kind is Kind.INVALID else HTTP_STATUS[refused.kind]
+    problem = problem_response(refused, status=status)
+    said = msgspec.json.decode(problem.body) | {"message": refused.message}
+    kept = {name: problem.headers[name] for name in ("Retry-After", "WWW-Authenticate") if name in problem.headers}
+    return Said(status, _encoder.encode(said), kept, str(problem.media_type))
+
+
+async def _call(serving: Serving, scope: Scope) -> Call:
+    given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    now = serving.runtime.now()
     try:
-        call = await _call(serving, request)
-        return await act(serving, call, _decode(shape, await read_body(request, BODY_BYTES_MAX)))
-    except DomainError as refused:
-        status = _BAD if refused.kind is Kind.INVALID else HTTP_STATUS[refused.kind]
-        problem = problem_response(refused, status=status)
-        said = msgspec.json.decode(problem.body) | {"message": refused.message}
-        return Response(_encoder.encode(said), status, _kept(problem), problem.media_type)
-
-
-def _kept(problem: Response) -> dict[str, str]:
-    """Keep the headers of a problem that tell when to come again, and how to sign in."""
-    return {name: problem.headers[name] for name in ("Retry-After", "WWW-Authenticate") if name in problem.headers}
-
-
-async def _call(serving: Serving, request: Request) -> Call:
-    try:
-        principal = await serving.authenticator.authenticate(
-            bearer(request.headers.get("authorization")), serving.runtime.now()
-        )
+        principal = await serving.authenticator.authenticate(bearer(given.decode("latin-1")), now)
     except DATABASE_ERRORS as fault:
         raise LimitsUnavailable from fault
     return serving.runtime.call(principal)
 
 
-def _decode(shape: type[_T], body: bytes) -> _T:
+def _decode(shape: type[msgspec.Struct], body: bytes) -> Any:
     try:
-        decoded: _T = _DECODERS[shape].decode(body or b"{}")  # type: ignore[index]
+        return _DECODERS[shape].decode(body or b"{}")
     except (msgspec.DecodeError, ValueError):
         raise RequestMalformed from None
-    return decoded
 
 
-def _reserved(reserved: Reserved) -> Response:
+def _reserved(reserved: Reserved) -> Said:
     if reserved.reservation is None:
         return _answered(reserved.answer, _OK, {})
     beside = {
@@ -199,7 +208,7 @@ def _reserved(reserved: Reserved) -> Response:
     return _answered(reserved.answer, _CREATED if reserved.is_new else _OK, beside)
 
 
-def _answered(answer: Answer, status: int, beside: dict[str, Any]) -> Response:
+def _answered(answer: Answer, status: int, beside: dict[str, Any]) -> Said:
     """Write a permit, or a refusal with everything that explains it."""
     headers = rate_limit_headers(answer)
     limits = numbers_of(answer.standings)
@@ -238,5 +247,5 @@ def _decision(answer: Answer) -> str | None:
     return encode("decision", answer.decision) if answer.decision is not None else None
 
 
-def _json(said: dict[str, Any], status: int, headers: dict[str, str] | None = None) -> Response:
-    return Response(_encoder.encode(said), status, headers, "application/json")
+def _json(said: dict[str, Any], status: int, headers: dict[str, str] | None = None) -> Said:
+    return Said(status, _encoder.encode(said), headers or {})

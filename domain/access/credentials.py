@@ -1,7 +1,6 @@
 """API keys, and the ways to fail to show who you are. Nothing here keeps or shows a whole secret."""
 
 import base64
-import hashlib
 import hmac
 import re
 from dataclasses import dataclass, replace
@@ -101,7 +100,7 @@ def visible_prefix(secret: str) -> str:
 def hash_secret(secret: str, pepper: bytes) -> bytes:
     """Return the keyed SHA-256 under which a secret is stored: useless to a thief of the database alone."""
     assert len(pepper) >= PEPPER_BYTES_MIN, "the pepper has at least 32 bytes"
-    return hmac.new(pepper, secret.encode(), hashlib.sha256).digest()
+    return hmac.digest(pepper, secret.encode(), "sha256")
 
 
 def check_key(key: ApiKey) -> None:

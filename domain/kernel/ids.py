@@ -61,6 +61,8 @@ PREFIXES = {
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u.
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
 _LENGTH = 26
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+_PAIR_SHIFTS = range((_LENGTH - 2) * 5, -1, -10)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -86,11 +88,8 @@ def uuid7(at: datetime, entropy: Callable[[int], bytes]) -> UUID:
 
 def encode(noun: str, value: UUID) -> str:
     """Write an id for the outside: `encode("customer", id)` is `cus_…`."""
-    number, letters = value.int, []
-    for _ in range(_LENGTH):
-        letters.append(_ALPHABET[number & 31])
-        number >>= 5
-    return f"{PREFIXES[noun]}_{''.join(reversed(letters))}"
+    number = value.int
+    return f"{PREFIXES[noun]}_{''.join([_PAIRS[number >> shift & 1023] for shift in _PAIR_SHIFTS])}"
 
 
 def decode(noun: str, text: str) -> UUID:

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from domain.kernel.errors import DomainError, Kind
 
+# Numbers whose text is remembered.
+TEXTS_MAX = 10_000
 # ISO 4217 currencies whose minor unit is not a hundredth.
 _EXPONENTS = {
     **dict.fromkeys(
@@ -146,16 +149,24 @@ def split(total: int, weights: Sequence[Fraction]) -> list[int]:
 
 def exact_text(value: Fraction | Decimal | int) -> str:
     """Write a number without loss: a plain decimal where it ends, else numerator/denominator ("14/31")."""
-    fraction = Fraction(value)
-    denominator, twos, fives = fraction.denominator, 0, 0
+    fraction = value if isinstance(value, Fraction) else Fraction(value)
+    return _text_of(fraction.numerator, fraction.denominator)
+
+
+@lru_cache(maxsize=TEXTS_MAX)
+def _text_of(numerator: int, whole: int) -> str:
+    """Write a fraction in lowest terms. Limits and what is used of them are written again and again."""
+    if whole == 1:
+        return str(numerator)
+    denominator, twos, fives = whole, 0, 0
     while denominator % 2 == 0:
         denominator, twos = denominator // 2, twos + 1
     while denominator % 5 == 0:
         denominator, fives = denominator // 5, fives + 1
     if denominator != 1:
-        return f"{fraction.numerator}/{fraction.denominator}"
+        return f"{numerator}/{whole}"
     digits = max(twos, fives)
-    scaled = abs(fraction.numerator) * 10**digits // fraction.denominator
+    scaled = abs(numerator) * 10**digits // whole
     text = str(scaled).rjust(digits + 1, "0")
-    sign = "-" if fraction < 0 else ""
+    sign = "-" if numerator < 0 else ""
     return sign + (f"{text[:-digits]}.{text[-digits:]}" if digits else text)

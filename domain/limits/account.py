@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -15,11 +15,13 @@ from domain.limits.policy import Limit, bound, is_in_grace, limit_of
 from domain.plans.exact import EXACT
 from domain.plans.plan import Catalogue, Entitlement, OnFailure
 from domain.plans.price import free_version, rate
-from domain.subscriptions.subscription import AccessState, Subscription
+from domain.subscriptions.subscription import AccessState, Segment, Subscription
 from domain.usage.reading import Usage
 
 # What carries over from one period to the next is leased for all of them.
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
+# One that was read so long ago is read again before anything is decided by it: plans and overrides change.
+ACCOUNT_AGE_MAX = timedelta(seconds=5)
 _ONE = Decimal(1)
 _NOTHING = Fraction(0)
 
@@ -75,8 +77,19 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """What an account was read from: the subscription with the usage period that it is of, and its segments."""
+
+    running: Subscription
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
-    """A subscription's limits as they were read at `read_at`, in real time; `period` is the usage period."""
+    """A subscription's limits as they were read at `read_at`, in real time; `period` is the usage period.
+
+    What was used and leased was read at `counted_at`, from the segments of the `basis`.
+    """
 
     customer_id: CustomerId
     subscription_id: SubscriptionId
@@ -87,8 +100,14 @@ class Account:
     product: str
     period: Period
     read_at: datetime
+    counted_at: datetime
     lines: Mapping[str, Line]
+    basis: Basis
     access: AccessState = AccessState.FULL
+
+    def is_fresh(self, epoch: int, at: datetime, now: datetime) -> bool:
+        """Whether it may still decide: young, of the period that business time is in, and no border moved since."""
+        return self.epoch == epoch and at - self.read_at < ACCOUNT_AGE_MAX and now in self.period
 
     def with_lines(
         self,

@@ -10,8 +10,6 @@ from domain.limits.judging import Answer, permit, refusing
 from domain.limits.lease import LeaseKey, Share, extra_of
 from domain.limits.request import Question
 
-# An account that was read so long ago is read again before anything is decided by it: plans and overrides change.
-ACCOUNT_AGE_MAX = timedelta(seconds=5)
 # A read-only check may go by numbers of this age to say yes; no is said by fresh numbers only.
 CHECK_AGE_MAX = timedelta(seconds=1)
 _NOTHING = Fraction(0)
@@ -37,19 +35,14 @@ class Book:
         """Return what is held of limits in the present stretch."""
         return {key: self.shares[spot].held for key in keys if (spot := self.spot(key)) in self.shares}
 
-    def is_fresh(self, epoch: int, at: datetime, now: datetime) -> bool:
-        """Whether the account may still decide: young, of the present period, and no border moved since."""
-        account = self.account
-        return account.epoch == epoch and at - account.read_at < ACCOUNT_AGE_MAX and now in account.period
-
     def known(self, question: Question, at: datetime) -> Answer | None:
         """Say yes from memory where that is sure enough; None where the database is to be asked."""
         account, now = self.account, question.place.now
-        if not self.is_fresh(question.place.epoch, at, now) or account.unpriceable(question.estimate) is not None:
+        if not account.is_fresh(question.place.epoch, at, now) or account.unpriceable(question.estimate) is not None:
             return None
         asks = account.asks_of(question.estimate)
         held = self.held(asks)
-        is_young = at - account.read_at < CHECK_AGE_MAX
+        is_young = at - account.counted_at < CHECK_AGE_MAX
         if self.can_hold(asks, at, now) or (is_young and refusing(account, asks, held, now) is None):
             return permit(account, asks, held, now)
         return None

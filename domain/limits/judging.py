@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
+from typing import NamedTuple
 from uuid import UUID
 
 from domain.kernel.money import exact_text
@@ -30,8 +31,7 @@ class Code(StrEnum):
     USAGE_UNPRICED = "usage_unpriced"
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """A limit as it stands beside a request. `held` is what reservations hold. `state` is a word for people.
 
     `limit` and `bound` None: unlimited, and nothing is ever refused. `resets_at` None: it carries over.
@@ -116,8 +116,10 @@ def refusing(
         if line.allowance.carries and not asked:
             continue
         upto = line.bound_at(now)
-        taken = line.used + held.get(key, _NOTHING) + (_NOTHING if alone else line.leased)
-        if upto is not None and taken + asked > upto:
+        if upto is None:
+            continue
+        leased = _NOTHING if alone else line.leased
+        if sum_of(line.used, held.get(key, _NOTHING), leased, asked) > upto:
             return line
     return None
 
@@ -127,12 +129,12 @@ def standing_of(
 ) -> Standing:
     """Describe a limit beside a request; where it is allowed, the state is the one after it."""
     limit, upto = line.allowance.limit, line.bound_at(now)
-    after = line.used + held + line.leased + (asked if allowed else _NOTHING)
+    held = sum_of(held, line.leased)
+    after = sum_of(line.used, held, asked if allowed else _NOTHING)
     state = state_of(limit, after, upto)
     word = state.value
     if state is LimitState.OK:
-        is_near = limit.amount is not None and after * 100 >= limit.amount * WARNING_PERCENT
-        word = "warning" if is_near else "active"
+        word = "warning" if limit.amount is not None and _is_near(after, limit.amount) else "active"
     return Standing(
         line.key,
         line.allowance.name,
@@ -140,12 +142,26 @@ def standing_of(
         limit.amount,
         upto,
         line.used,
-        held + line.leased,
+        held,
         asked,
         word if allowed else LimitState.BLOCKED.value,
         account.resets_at(line),
         account.period.length // _SECOND,
     )
+
+
+def sum_of(*amounts: Fraction) -> Fraction:
+    """Add amounts, most of which are often 0: adding fractions is what a warm answer spends most of its time on."""
+    found = _NOTHING
+    for each in amounts:
+        if each:
+            found = found + each if found else each
+    return found
+
+
+def _is_near(used: Fraction, limit: Fraction) -> bool:
+    """Whether a limit is worth a warning, told without making new fractions."""
+    return used.numerator * limit.denominator * 100 >= limit.numerator * used.denominator * WARNING_PERCENT
 
 
 def permit(account: Account, asks: Mapping[str, Fraction], held: Mapping[str, Fraction], now: datetime) -> Answer:

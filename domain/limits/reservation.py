@@ -71,6 +71,10 @@ class Name:
     key: UUID
     type_digest: UUID
 
+    def __hash__(self) -> int:
+        # Thousands are looked through at once, and the key alone is as good as unique.
+        return hash(self.key.int)
+
     @property
     def text(self) -> str:
         """The name as callers write it."""

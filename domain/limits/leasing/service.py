@@ -9,15 +9,16 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
+from typing import NamedTuple
 from uuid import UUID
 
 from domain.db import Database, Tx
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, SubscriptionId
 from domain.limits import store as limits_store
-from domain.limits.account import Account, Line, allowances_of, is_paid, passed_now
+from domain.limits.account import Account, Basis, Line, allowances_of, is_paid, passed_now
 from domain.limits.asking import Estimate
 from domain.limits.book import Book
 from domain.limits.explanation import Decision, decision_of
@@ -26,6 +27,7 @@ from domain.limits.lease import LEASE_FOR, LeaseKey, Share
 from domain.limits.leasing import store
 from domain.limits.override import OVERRIDES_MAX, in_force
 from domain.limits.request import AccessSuspended, NothingSubscribed, Place
+from domain.limits.reservation import State
 from domain.plans.plan import Catalogue
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.subscription import AccessState, Status, Subscription
@@ -38,6 +40,8 @@ RECALL_POLLS = 10
 RECALL_POLL_S = 0.05
 # Leases that are renewed in one statement.
 RENEW_MAX = 2_000
+# No usage period is longer: how far back its first segment may end.
+PERIOD_MAX = timedelta(days=32)
 _WITHOUT_ENTITLEMENTS = {Status.PAUSED, Status.UNPAID}
 _NOTHING = Fraction(0)
 
@@ -79,6 +83,16 @@ class Drawer:
     book: Book | None = None
 
 
+class _Judged(NamedTuple):
+    """What an account says to a request: what is asked of it, what is held, and which limit refuses, why."""
+
+    book: Book
+    asks: Mapping[str, Fraction]
+    held: Mapping[str, Fraction]
+    by: Line | None
+    code: Code | None
+
+
 class Leases:
     """One process's leases, by subscription."""
 
@@ -111,15 +125,15 @@ class Leases:
                 del self._drawers[each]
 
     async def ask(
-        self, call: Call, drawer: Drawer, asking: Asking, *, first: Callable[[Tx], Awaitable[None]] | None = None
+        self, call: Call, drawer: Drawer, asking: Asking, *, found: Callable[[State | None], None] | None = None
     ) -> Answer:
         """Ask the database, and recall what others leave idle once before it says no. The drawer is locked.
 
-        `first` runs in the same transaction before anything else, and may refuse. A request that takes finds what it
-        asked for in the book afterwards. Raises MovedError, NothingSubscribed, AccessSuspended.
+        `found` is told what is stored of the reservation, before anything else, and may refuse. A request that takes
+        finds what it asked for in the book afterwards. Raises MovedError, NothingSubscribed, AccessSuspended.
         """
         catalogue = await self._catalogue()
-        answer = await self._ask(call, drawer, asking, catalogue, recalls=True, first=first)
+        answer = await self._ask(call, drawer, asking, catalogue, recalls=True, found=found)
         if answer is None:
             # Meanwhile others may recall what is idle here: two that wait for one another would wait in vain.
             drawer.lock.release()
@@ -135,7 +149,7 @@ class Leases:
         """Read a subscription's limits. Raises MovedError, NothingSubscribed, AccessSuspended."""
         catalogue = await self._catalogue()
         async with self._db.transaction() as tx:
-            return await self._read(tx, call, place, catalogue)
+            return await self._read(tx, call, place, catalogue, None)
 
     async def _ask(
         self,
@@ -145,31 +159,31 @@ class Leases:
         catalogue: Catalogue,
         *,
         recalls: bool,
-        first: Callable[[Tx], Awaitable[None]] | None = None,
+        found: Callable[[State | None], None] | None = None,
     ) -> Answer | None:
         """Judge in one transaction, and lease what is asked for. None: others were asked for what they leave idle."""
         place = asking.place
         before = drawer.book
         async with self._db.transaction() as tx:
-            if first is not None:
-                await first(tx)
             if asking.takes:
-                await store.lock_customer(tx, place.customer_id)
-            account = await self._read(tx, call, place, catalogue)
-            book = Book(account, before.shares if before else {})
-            asks = asking.asks_of(account)
-            held = book.held(asks)
-            unpriced = account.unpriceable(asking.estimate)
-            by = unpriced or refusing(account, asks, held, place.now)
-            if by is not None and not unpriced and recalls and await self._recall(tx, call, asking, book):
+                stored = await store.lock_customer(tx, place.customer_id, asking.reservation_id)
+                if found is not None:
+                    found(stored)
+            shares, known = (before.shares, before.account) if before else ({}, None)
+            judged = _judge(await self._read(tx, call, place, catalogue, known), shares, asking)
+            if judged.by is not None and known is not None and judged.book.account.basis is known.basis:
+                # Plan and overrides may have changed since they were read: no is said by fresh facts only.
+                judged = _judge(await self._read(tx, call, place, catalogue, None), shares, asking)
+            book, asks, held, by, code = judged
+            if code is Code.LIMIT_REACHED and recalls and await self._recall(tx, call, asking, book):
                 return None
             wanted = book.wanted(asks, place.now) if asking.takes and by is None else {}
             told = await self._save(tx, call, book, asks, wanted) if asking.takes else {}
-            if by is None:
-                answer = permit(account, asks, held, place.now)
+            if by is None or code is None:
+                answer = permit(book.account, asks, held, place.now)
             else:
-                code = Code.USAGE_UNPRICED if unpriced else Code.LIMIT_REACHED
-                answer = refusal(catalogue, account, asks, held, place.now, by=by, code=code, decision=call.new_id())
+                decision = call.new_id()
+                answer = refusal(catalogue, book.account, asks, held, place.now, by=by, code=code, decision=decision)
                 await limits_store.insert_decisions(tx, [self._decision(call, asking, answer)])
         self._note(call, drawer, book, wanted, told)
         return answer
@@ -206,14 +220,33 @@ class Leases:
         for key, amount in told.items():
             book.share(key).grant(wanted.get(key, _NOTHING), amount, call.at + LEASE_FOR, call.at)
 
-    async def _read(self, tx: Tx, call: Call, place: Place, catalogue: Catalogue) -> Account:
-        """Read everything that decides: leases before usage, so that what becomes usage meanwhile is not missed."""
-        leased = await store.list_leased(tx, place.customer_id, place.subscription_id, besides=self.holder, at=call.at)
-        running = await self._running(tx, place)
+    async def _read(self, tx: Tx, call: Call, place: Place, catalogue: Catalogue, known: Account | None) -> Account:
+        """Read everything that decides: leases before usage, so that what becomes usage meanwhile is not missed.
+
+        Of an account that is `known`, still fresh and of the same version of the subscription only these are read.
+        """
+        leased, version = await store.list_leased(
+            tx, place.customer_id, place.subscription_id, besides=self.holder, at=call.at
+        )
+        account = known
+        if account is None or not (account.is_fresh(*_seen(place, call)) and account.basis.running.version == version):
+            account = await self._account(tx, call, place, catalogue)
+        running = account.basis.running
+        used = await usage.current_usage(tx, place.customer_id, running, segments=account.basis.segments)
+        lines = [replace(line, used=line.allowance.used_in(used)) for line in account.lines.values()]
+        passed = passed_now(lines)
+        await limits_store.insert_passings(tx, *_period_of(running), keys=passed, passed_at=place.now)
+        return replace(account, counted_at=call.at).with_lines(lines, leased, passed, place.now)
+
+    async def _account(self, tx: Tx, call: Call, place: Place, catalogue: Catalogue) -> Account:
+        """Read a subscription's limits, without what was used of them."""
+        basis = await self._basis(tx, place)
+        running = basis.running
         overrides = await limits_store.list_overrides(tx, place.customer_id, limit=OVERRIDES_MAX)
         passings = await limits_store.list_passings(tx, *_period_of(running))
-        used = await usage.current_usage(tx, place.customer_id, running)
-        account = Account(
+        own = in_force(overrides, running.product_id, place.now)
+        found = allowances_of(catalogue, running, own)
+        return Account(
             place.customer_id,
             place.subscription_id,
             running.epoch,
@@ -223,31 +256,26 @@ class Leases:
             catalogue.product_by_id(running.product_id).key,
             running.period,
             call.at,
-            {},
+            call.at,
+            {each.key: Line(each, _NOTHING, _NOTHING, passings.get(each.key)) for each in found},
+            basis,
             running.access,
         )
-        own = in_force(overrides, running.product_id, place.now)
-        lines = [
-            Line(each, each.used_in(used), _NOTHING, passings.get(each.key))
-            for each in allowances_of(catalogue, running, own)
-        ]
-        passed = passed_now(lines)
-        await limits_store.insert_passings(tx, *_period_of(running), keys=passed, passed_at=place.now)
-        return account.with_lines(lines, leased, passed, place.now)
 
     @staticmethod
-    async def _running(tx: Tx, place: Place) -> Subscription:
+    async def _basis(tx: Tx, place: Place) -> Basis:
         """Return the subscription with the usage period that business time is in, renewed already or not."""
         found = await subscriptions.find_subscription(tx, place.subscription_id, scope=place.customer_id)
         if found is not None and found.is_live and found.access is AccessState.SUSPENDED:
             raise AccessSuspended
         if found is None or not found.is_live or found.status in _WITHOUT_ENTITLEMENTS:
             raise NothingSubscribed
-        segments = await subscriptions.segments_of(tx, [found.id], ending_after=place.now)
+        segments = await subscriptions.segments_of(tx, [found.id], ending_after=place.now - PERIOD_MAX)
         segment = next((each for each in segments[found.id] if place.now in each.during), None)
         if found.epoch != place.epoch or segment is None:
             raise MovedError
-        return replace(found, period=segment.period)
+        own = tuple(each for each in segments[found.id] if each.period == segment.period)
+        return Basis(replace(found, period=segment.period), own)
 
     async def _recall(self, tx: Tx, call: Call, asking: Asking, book: Book) -> bool:
         """Ask others for what they leave idle, where that could help."""
@@ -288,8 +316,8 @@ class Leases:
         """Return the leases that somebody needs."""
         if not any(drawer.book and drawer.book.shares for drawer in self._drawers.values()):
             return []
-        async with self._db.transaction() as tx:
-            return await store.list_recalled(tx, self.holder)
+        async with self._db.glance() as driver:
+            return await store.list_recalled(driver, self.holder)
 
     async def answer_recalls(self, recalled: Sequence[LeaseKey], at: datetime) -> None:
         """Let go of what is idle of leases that somebody needs."""
@@ -346,6 +374,20 @@ class Leases:
             for drawer in free:
                 await stack.enter_async_context(drawer.lock)
             yield free
+
+
+def _judge(account: Account, shares: dict[tuple[str, datetime], Share], asking: Asking) -> _Judged:
+    book, asks = Book(account, shares), asking.asks_of(account)
+    held = book.held(asks)
+    unpriced = account.unpriceable(asking.estimate)
+    if unpriced is not None:
+        return _Judged(book, asks, held, unpriced, Code.USAGE_UNPRICED)
+    by = refusing(account, asks, held, asking.place.now)
+    return _Judged(book, asks, held, by, Code.LIMIT_REACHED if by is not None else None)
+
+
+def _seen(place: Place, call: Call) -> tuple[int, datetime, datetime]:
+    return place.epoch, call.at, place.now
 
 
 def _period_of(running: Subscription) -> tuple[CustomerId, SubscriptionId, datetime]:

@@ -6,12 +6,14 @@ from decimal import Decimal
 from fractions import Fraction
 from uuid import UUID
 
+import asyncpg
 import sqlalchemy as sa
 
 from domain import db
 from domain.kernel.ids import CustomerId, SubscriptionId
 from domain.kernel.money import exact_text
 from domain.limits.lease import LeaseKey
+from domain.limits.reservation import State
 
 limit_lease = sa.Table(
     "limit_lease",
@@ -32,12 +34,26 @@ limit_lease = sa.Table(
 
 # Grants of one customer follow one another; a class of its own among the advisory locks.
 _CUSTOMER_LOCK = 0x11A
-_LOCK = sa.select(sa.func.pg_advisory_xact_lock(_CUSTOMER_LOCK, sa.bindparam("customer", type_=sa.Integer)))
+# Through SQLAlchemy, which begins the transaction with it; what it reads of the reservation it reads before it waits.
+_LOCK = sa.text(
+    """
+    SELECT (SELECT state FROM limit_reservation WHERE customer_id = :customer_id AND id = :reservation_id),
+           pg_advisory_xact_lock(:kind, :customer)
+    """
+).bindparams(
+    sa.bindparam("customer_id", type_=db.Id),
+    sa.bindparam("reservation_id", type_=db.Id),
+    sa.bindparam("kind", _CUSTOMER_LOCK, type_=sa.Integer),
+    sa.bindparam("customer", type_=sa.Integer),
+)
 
 _LEASES = """
-SELECT key, span_start_at, sum(amount) AS amount FROM limit_lease
-WHERE customer_id = $1 AND subscription_id = $2 AND holder <> $3 AND expires_at > $4
-GROUP BY key, span_start_at
+SELECT s.version, l.key, l.span_start_at, sum(l.amount) AS amount
+FROM subscription s
+LEFT JOIN limit_lease l
+  ON l.customer_id = s.customer_id AND l.subscription_id = s.id AND l.holder <> $3 AND l.expires_at > $4
+WHERE s.customer_id = $1 AND s.id = $2
+GROUP BY s.version, l.key, l.span_start_at
 """
 _GRANT = """
 INSERT INTO limit_lease AS t (customer_id, subscription_id, key, span_start_at, holder, amount, expires_at, recalled)
@@ -68,20 +84,27 @@ WHERE customer_id = $1 AND subscription_id = $2 AND holder <> $3 AND expires_at 
 _RECALLED = "SELECT customer_id, subscription_id, key, span_start_at FROM limit_lease WHERE holder = $1 AND recalled"
 
 
-async def lock_customer(tx: db.Tx, customer_id: CustomerId) -> None:
-    """Hold a customer's leases until the transaction ends: whoever grants one reads after all before it."""
-    await tx.execute(_LOCK, {"customer": customer_id.int % 2**31})
+async def lock_customer(tx: db.Tx, customer_id: CustomerId, reservation_id: UUID | None) -> State | None:
+    """Hold a customer's leases until the transaction ends: whoever grants one reads after all before it.
+
+    Return what has become of the reservation that is asked for; None where it is not stored.
+    """
+    given = {"customer_id": customer_id, "reservation_id": reservation_id, "customer": customer_id.int % 2**31}
+    state = (await tx.execute(_LOCK, given)).scalar_one()
+    return State(state) if state is not None else None
 
 
 async def list_leased(
     tx: db.Tx, customer_id: CustomerId, subscription_id: SubscriptionId, *, besides: UUID, at: datetime
-) -> dict[tuple[str, datetime], Fraction]:
-    """Return what other holders have leased of each limit and stretch. Read it before usage, never after.
+) -> tuple[dict[tuple[str, datetime], Fraction], int | None]:
+    """Return what other holders have leased of each limit and stretch, and which version the subscription has.
 
-    What a lease loses became usage before; whoever reads in the other order could miss it in both.
+    Read it before usage, never after: what a lease loses became usage before, and whoever reads in the other order
+    could miss it in both.
     """
     rows = await (await tx.raw()).fetch(_LEASES, customer_id, subscription_id, besides, at)
-    return {(row["key"], row["span_start_at"]): Fraction(row["amount"]) for row in rows}
+    leased = {(row["key"], row["span_start_at"]): Fraction(row["amount"]) for row in rows if row["key"] is not None}
+    return leased, rows[0]["version"] if rows else None
 
 
 async def save_leases(
@@ -135,9 +158,9 @@ async def count_awaited(
     return int(await (await tx.raw()).fetchval(_AWAITED, customer_id, subscription_id, besides, at))
 
 
-async def list_recalled(tx: db.Tx, holder: UUID) -> list[LeaseKey]:
+async def list_recalled(driver: asyncpg.Connection, holder: UUID) -> list[LeaseKey]:
     """Return the leases of a holder that somebody needs."""
-    return [LeaseKey(*row) for row in await (await tx.raw()).fetch(_RECALLED, holder)]
+    return [LeaseKey(*row) for row in await driver.fetch(_RECALLED, holder)]
 
 
 async def delete_leases(tx: db.Tx, before: datetime, *, limit: int) -> int:

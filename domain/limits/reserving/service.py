@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 
 from domain.access.roles import Permission
-from domain.db import DATABASE_ERRORS, Database, Tx
+from domain.db import DATABASE_ERRORS, Database
 from domain.kernel.call import Call
 from domain.kernel.ids import encode
 from domain.limits import store as limits_store
@@ -163,15 +163,14 @@ class Reserver:
                 return found
             found_elsewhere = False
 
-            async def look(tx: Tx) -> None:
+            def look(stored: State | None) -> None:
                 nonlocal found_elsewhere
-                stored = await store.find_reservation(tx, new.name)
-                if stored is not None and stored.state is not State.HELD:
+                if stored not in {None, State.HELD}:
                     raise ReservationClosed
                 found_elsewhere = stored is not None
 
             asking = Asking(question.place, question.estimate, "reserve", takes=True, reservation_id=new.name.key)
-            answer = await self._leases.ask(call, drawer, asking, first=look)
+            answer = await self._leases.ask(call, drawer, asking, found=look)
             if not answer.is_allowed:
                 return Reserved(answer)
             self._hold(call, drawer, asking, new)
@@ -191,7 +190,7 @@ class Reserver:
     def _hold_warm(self, call: Call, drawer: Drawer, question: Question, new: Reservation) -> Reserved | None:
         """Hold what is leased already, without asking anyone; None where that does not do."""
         book, place = drawer.book, question.place
-        if book is None or not book.is_fresh(place.epoch, call.at, place.now):
+        if book is None or not book.account.is_fresh(place.epoch, call.at, place.now):
             return None
         if book.account.unpriceable(question.estimate) is not None:
             return None

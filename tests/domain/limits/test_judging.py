@@ -8,12 +8,13 @@ import pytest
 
 from domain.kernel.ids import CustomerId, MeterId, SubscriptionId
 from domain.kernel.period import Period
-from domain.limits.account import Account, Allowance, Line, passed_now
+from domain.limits.account import Account, Allowance, Basis, Line, passed_now
 from domain.limits.asking import Addition, Estimate
 from domain.limits.judging import Answer, permit, refusing, standing_of
 from domain.limits.policy import Limit
 from domain.plans.plan import Policy
 from tests import make
+from tests.domain.invoices.examples import subscription
 
 CALLS, LEVEL = MeterId(make.new_id()), MeterId(make.new_id())
 NOON = make.at("2026-01-15T12:00")
@@ -59,7 +60,9 @@ def account(*lines: Line, paid: bool = True) -> Account:
         "llm",
         period,
         NOON,
+        NOON,
         {each.key: each for each in lines},
+        Basis(subscription(), ()),
     )
 
 
