@@ -38,6 +38,10 @@ class Permission(StrEnum):
     LIMIT_WRITE = "limit:write"
     ALERT_READ = "alert:read"
     ALERT_WRITE = "alert:write"
+    PROFILE_READ = "profile:read"
+    PROFILE_WRITE = "profile:write"
+    TAX_READ = "tax:read"
+    TAX_WRITE = "tax:write"
     GATEWAY = "gateway"
 
 
@@ -66,9 +70,10 @@ _READS = frozenset(
         _P.PAYMENT_READ,
         _P.LIMIT_READ,
         _P.ALERT_READ,
+        _P.PROFILE_READ,
     )
 )
-_MEMBER_WRITES = _READS | {_P.SUBSCRIPTION_WRITE, _P.PAYMENT_WRITE, _P.AUDIT_READ, _P.ALERT_WRITE}
+_MEMBER_WRITES = _READS | {_P.SUBSCRIPTION_WRITE, _P.PAYMENT_WRITE, _P.AUDIT_READ, _P.ALERT_WRITE, _P.PROFILE_WRITE}
 _ALL = frozenset(Permission)
 
 _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
@@ -80,11 +85,12 @@ _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
     (PrincipalKind.STAFF, "admin"): _ALL - {_P.USAGE_WRITE, _P.USAGE_CORRECT, _P.LIMIT_CHECK, _P.GATEWAY},
     (PrincipalKind.STAFF, "finance"): _READS
     | {_P.PRICE_WRITE, _P.EVENT_WRITE, _P.SUBSCRIPTION_WRITE, _P.PAYMENT_WRITE, _P.LIMIT_WRITE}
-    | {_P.CLOCK_READ, _P.AUDIT_READ, _P.JOB_READ, _P.LEDGER_READ},
+    | {_P.CLOCK_READ, _P.AUDIT_READ, _P.JOB_READ, _P.LEDGER_READ}
+    | {_P.PROFILE_WRITE, _P.TAX_READ, _P.TAX_WRITE},
     (PrincipalKind.STAFF, "support"): _READS
-    | {_P.CUSTOMER_WRITE, _P.SUBSCRIPTION_WRITE, _P.ALERT_WRITE}
+    | {_P.CUSTOMER_WRITE, _P.SUBSCRIPTION_WRITE, _P.ALERT_WRITE, _P.PROFILE_WRITE, _P.TAX_READ}
     | {_P.CLOCK_READ, _P.CLOCK_WRITE, _P.KEY_READ, _P.JOB_READ},
-    (PrincipalKind.STAFF, "viewer"): _READS | {_P.CLOCK_READ},
+    (PrincipalKind.STAFF, "viewer"): _READS | {_P.CLOCK_READ, _P.TAX_READ},
 }
 
 # A key cannot make keys: a stolen one must not outlive its own revocation.

@@ -27,6 +27,8 @@ EntryId = NewType("EntryId", UUID)
 KeyId = NewType("KeyId", UUID)
 JobId = NewType("JobId", UUID)
 AlertId = NewType("AlertId", UUID)
+TaxRateId = NewType("TaxRateId", UUID)
+RegistrationId = NewType("RegistrationId", UUID)
 
 # Rows that belong to no customer carry this id where customer-owned ones carry theirs.
 NOBODY = CustomerId(UUID(int=0))
@@ -56,6 +58,8 @@ PREFIXES = {
     "decision": "dec",
     "override": "lov",
     "alert": "alr",
+    "tax_rate": "txr",
+    "registration": "reg",
 }
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u.
