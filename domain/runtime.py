@@ -11,9 +11,11 @@ from domain.adapters import clock
 from domain.adapters.late import LateVerifier, LateWakeups
 from domain.adapters.smtp import SmtpMailer
 from domain.adapters.stripe import StripeGateway
+from domain.adapters.stripe_tax import StripeTax
 from domain.alerts.port import Mailer, MailPolicy
 from domain.config import Settings, check_serving
 from domain.db import Database, Vault
+from domain.invoices.taxing.port import TaxCalculator
 from domain.kernel.call import Call, Principal
 from domain.payments.port import PaymentGateway
 from domain.plans import service as plans
@@ -36,6 +38,7 @@ class Runtime:
     mailer: Mailer
     wakeups: Wakeups
     verifier: TokenVerifier
+    tax: TaxCalculator
     _catalogue: Catalogue | None = None
     _price_book: PriceBook | None = None
     _checked_at: datetime | None = None
@@ -81,6 +84,7 @@ class Runtime:
     async def close(self) -> None:
         """Let go of everything that was opened."""
         await self.wakeups.close()
+        await self.tax.close()
         await self.gateway.close()
         await self.db.close()
 
@@ -93,6 +97,7 @@ async def open_runtime(settings: Settings) -> Runtime:
         if settings.hs256_secret
         else LateVerifier(settings.jwks_url, settings.token_issuer)
     )
+    gateway = StripeGateway(settings.stripe_secret_key, api_base=settings.stripe_api_base or None)
     return Runtime(
         settings=settings,
         db=Database(
@@ -101,10 +106,11 @@ async def open_runtime(settings: Settings) -> Runtime:
             pool_size=settings.pool_size,
             pooled=settings.pooled,
         ),
-        gateway=StripeGateway(settings.stripe_secret_key, api_base=settings.stripe_api_base or None),
+        gateway=gateway,
         mailer=SmtpMailer(settings.smtp_url, _mail_policy(settings)),
         wakeups=LateWakeups(settings.live_redis_url or settings.redis_url),
         verifier=verifier,
+        tax=StripeTax(gateway),
     )
 
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from domain.access.roles import system_principal
 from domain.access.service import Hs256Verifier
 from domain.adapters.memory import MemoryGateway, MemoryMailer, MemoryWakeups
+from domain.adapters.memory_tax import MemoryTax
 from domain.alerts.port import MailPolicy
 from domain.config import Settings
 from domain.contracts import service as contracts
@@ -55,6 +56,7 @@ def runtime_of(db: Database) -> Runtime:
         mailer=MemoryMailer(MailPolicy("billing@example.com", "Example", is_catcher=True)),
         wakeups=MemoryWakeups(),
         verifier=Hs256Verifier(settings.hs256_secret, settings.token_issuer),
+        tax=MemoryTax(),
     )
 
 

@@ -1,11 +1,16 @@
 """Jobs that move a subscription's periods and open invoices."""
 
 from domain.contracts import service as contracts
+from domain.invoices.taxing.asking import service as asking
+from domain.invoices.taxing.port import TaxUnavailable
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.journal.store import StoredJob
 from domain.kernel.call import Call
 from domain.runtime import Runtime
+
+# A draft changes while its taxes are asked for only where usage or its address do.
+TAX_ROUNDS_MAX = 3
 
 
 async def close_period(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.ClosePeriod) -> None:
@@ -14,6 +19,25 @@ async def close_period(runtime: Runtime, call: Call, stored: StoredJob, job: job
         await contracts.close_period(tx, call, job.customer_id, job.subscription_id)
         await journal.finish(tx, call, stored)
     await runtime.wakeups.publish([job.customer_id])
+
+
+async def calculate_tax(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.CalculateTax) -> None:
+    """Ask for a draft's taxes and open it with the answer; a draft that changed meanwhile is asked about anew.
+
+    Without an answer it stays a draft, and the job is put off. Raises TaxUnavailable, TaxRefused.
+    """
+    for _ in range(TAX_ROUNDS_MAX):
+        asked = await asking.calculate(
+            runtime.db, runtime.tax, call, customer_id=job.customer_id, invoice_id=job.invoice_id
+        )
+        async with runtime.db.transaction() as tx:
+            await contracts.finalise(tx, call, job.customer_id, job.invoice_id)
+            if not asked:
+                await journal.finish(tx, call, stored)
+        if not asked:
+            await runtime.wakeups.publish([job.customer_id])
+            return
+    raise TaxUnavailable("the draft keeps changing")
 
 
 async def finalise_invoice(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.FinaliseInvoice) -> None:

@@ -16,6 +16,7 @@ Handler = Callable[[Runtime, Call, StoredJob, Any], Awaitable[None]]
 HANDLERS: Mapping[type[Job], Handler] = {
     jobs.ClosePeriod: billing.close_period,
     jobs.FinaliseInvoice: billing.finalise_invoice,
+    jobs.CalculateTax: billing.calculate_tax,
     jobs.CollectInvoice: collection.collect_invoice,
     jobs.PaymentSettled: collection.payment_settled,
     jobs.ProcessInboxEvent: webhooks.process_inbox_event,

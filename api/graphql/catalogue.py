@@ -168,6 +168,9 @@ class PlanVersion:
     published_at: datetime = strawberry.field(description="When it was published.")
     features: list[str] = strawberry.field(description="What it includes, for people.")
     support: str = strawberry.field(description="How its customers reach the merchant.")
+    tax_code: str | None = strawberry.field(
+        description="What is sold, where taxes differ by it, such as saas; null: nothing in particular."
+    )
     prices: list[Price] = strawberry.field(description="Fees and usage prices.")
     entitlements: list[Entitlement] = strawberry.field(description="Limits and features.")
 
@@ -264,6 +267,7 @@ def version_of(catalogue: Catalogue, version_id: PlanVersionId) -> PlanVersion:
         published_at=value.published_at,
         features=list(value.features),
         support=value.support,
+        tax_code=value.tax_code,
         prices=[_price_of(catalogue, price) for price in value.prices],
         entitlements=[_entitlement_of(catalogue, entitlement) for entitlement in value.entitlements],
     )

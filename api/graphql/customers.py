@@ -19,11 +19,13 @@ from api.graphql.paging import PAGE_DEFAULT, After, Connection, First, page
 from api.graphql.payments import PaymentMethod, method_of
 from api.graphql.permissions import guarded_type
 from api.graphql.problems import AnyProblem
+from api.graphql.profiles import BillingProfile, profile_of
 from api.graphql.subscriptions import Subscription, subscription_of
 from domain.access.roles import Permission
 from domain.alerts.preference import Preference
 from domain.customers import customer as customers
 from domain.customers import service
+from domain.customers.profiles.profile import Profile
 from domain.db import Tx
 from domain.kernel.call import Call, Environment
 from domain.kernel.ids import ClockId, CustomerId
@@ -74,6 +76,11 @@ class Customer:
     ) -> Connection[BillingEvent]:
         """Load a page."""
         return await billing_events_of(info.context, self.key, first, after)
+
+    @reading(Permission.PROFILE_READ, "What invoices and taxes need to know of it.")
+    async def billing_profile(self, info: Info[Context, None]) -> BillingProfile:
+        """Load it with those of other customers of the request."""
+        return profile_of(await info.context.loaders.profiles.load(self.key) or Profile(self.key))
 
     @reading(Permission.ALERT_READ, "Alerts about its limits, newest first.")
     async def alerts(

@@ -17,6 +17,7 @@ from api.graphql.paging import Connection, page
 from api.graphql.permissions import guarded_type
 from api.graphql.scalars import Json, Money, exact, money_of
 from api.graphql.subscriptions import Period
+from api.graphql.taxes import InvoiceTax, taxes_of
 from domain.access.roles import Permission
 from domain.invoices import invoice as invoices
 from domain.invoices import service
@@ -90,8 +91,9 @@ class InvoiceLine:
     amount: Money = strawberry.field(description="Before discounts and tax, rounded once.")
     discount: Money = strawberry.field(description="What coupons take off; it never passes the amount.")
     discounts: list[LineDiscount] = strawberry.field(description="Each coupon's part of it, in the order taken.")
-    net: Money = strawberry.field(description="The amount less the discount; tax is taken on it.")
+    net: Money = strawberry.field(description="The amount less the discount, without any tax.")
     tax: Money = strawberry.field(description="This line's part of the invoice's tax.")
+    tax_inclusive: bool = strawberry.field(description="Whether the amount contains the tax.")
     revision: int = strawberry.field(description="0 is the first; each later difference takes the next.")
     derivation: Json = strawberry.field(
         description="How the amount came about: price, quantities, tiers or rates, exact amount, events counted."
@@ -119,6 +121,7 @@ class Invoice:
     """An invoice."""
 
     key: strawberry.Private[InvoiceId]
+    value: strawberry.Private[invoices.Invoice]
     customer_key: strawberry.Private[CustomerId]
     id: strawberry.ID = strawberry.field(description="`inv_…`")
     customer_id: strawberry.ID = strawberry.field(description="`cus_…`")
@@ -143,6 +146,11 @@ class Invoice:
         found = await info.context.loaders.lines.load(self.key) or []
         info.context.spend(len(found))
         return [line_of(line) for line in found]
+
+    @reading(Permission.INVOICE_READ, "Each rate with its base and amount, and each reason for none.")
+    async def taxes(self, info: Info[Context, None]) -> list[InvoiceTax]:
+        """Load them with those of the other invoices of the request."""
+        return taxes_of(self.value, await info.context.loaders.taxes.load(self.key) or [])
 
     @reading(Permission.PAYMENT_READ, "The tries to collect it, newest first.")
     async def attempts(self, info: Info[Context, None]) -> list[PaymentAttempt]:
@@ -179,6 +187,7 @@ def line_of(value: invoices.Line) -> InvoiceLine:
         discounts=[LineDiscount(coupon=d.coupon, name=d.name, amount=money_of(d.amount)) for d in value.discounts],
         net=money_of(value.net),
         tax=money_of(value.tax),
+        tax_inclusive=value.tax_inclusive,
         revision=value.revision,
         derivation=Json(value.derivation),
     )
@@ -188,6 +197,7 @@ def invoice_of(value: invoices.Invoice) -> Invoice:
     """Wrap an invoice."""
     return Invoice(
         key=value.id,
+        value=value,
         customer_key=value.customer_id,
         id=ids.id_of("invoice", value.id),
         customer_id=ids.id_of("customer", value.customer_id),

@@ -13,9 +13,13 @@ from domain.alerts.preferring import service as preferring
 from domain.alerts.raising import service as alerts
 from domain.customers import service as customers
 from domain.customers.clock import Clock
+from domain.customers.profiles import service as profiles
+from domain.customers.profiles.profile import Profile
 from domain.db import Tx
 from domain.invoices import service as invoices
 from domain.invoices.invoice import Invoice, Line
+from domain.invoices.taxing import service as taxing
+from domain.invoices.taxing.statement import TaxStatement
 from domain.journal import store as journal
 from domain.journal.store import BillingEvent
 from domain.kernel.call import Call
@@ -65,6 +69,10 @@ class Loaders:
         self.lines: DataLoader[InvoiceId, list[Line] | None] = self._by_id(
             lambda tx, ids: invoices.lines_by_invoice_ids(tx, ids, scope=scope)
         )
+        self.taxes: DataLoader[InvoiceId, list[TaxStatement] | None] = self._by_id(
+            lambda tx, ids: taxing.statements_by_invoice_ids(tx, ids, scope=scope)
+        )
+        self.profiles: DataLoader[CustomerId, Profile | None] = self._by_id(profiles.profiles_by_id)
         self.attempts: DataLoader[tuple[CustomerId, InvoiceId], list[Attempt] | None] = self._by_id(_attempts)
         self.methods: DataLoader[CustomerId, list[PaymentMethod] | None] = self._by_id(
             lambda tx, ids: methods.methods_of_customers(tx, ids, scope=scope)

@@ -19,9 +19,11 @@ from api.graphql.limits import LimitMutation, LimitQuery
 from api.graphql.live import Live
 from api.graphql.payments import PaymentMutation
 from api.graphql.prices import PriceMutation
+from api.graphql.profiles import ProfileMutation
 from api.graphql.redriving import RedriveMutation
 from api.graphql.scalars import CONFIG
 from api.graphql.subscriptions import SubscriptionMutation, SubscriptionQuery
+from api.graphql.taxes import TaxMutation, TaxQuery
 from api.graphql.usage import UsageQuery
 from api.graphql.usage_batch import UsageBatchMutation
 from api.graphql.verify import VerifyQuery
@@ -48,6 +50,7 @@ Query = _root(
     LimitQuery,
     EventQuery,
     InvoiceQuery,
+    TaxQuery,
     JournalQuery,
     VerifyQuery,
     ConservationQuery,
@@ -60,6 +63,8 @@ Mutation = _root(
     "What can be changed. Each answers with what happened, or with a Problem that says why it did not.",
     KeyMutation,
     CustomerMutation,
+    ProfileMutation,
+    TaxMutation,
     SubscriptionMutation,
     PaymentMutation,
     EventMutation,

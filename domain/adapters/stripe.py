@@ -73,7 +73,8 @@ class StripeGateway:
         return self._environment
 
     @property
-    def _api(self) -> "stripe.StripeClient":
+    def api(self) -> "stripe.StripeClient":
+        """The client, made at its first use; only adapters use it."""
         if self._made is None:
             import httpx  # noqa: PLC0415 -- see the module's docstring
             import stripe  # noqa: PLC0415 -- a third of a second and 40 MB, which most processes never need
@@ -93,8 +94,8 @@ class StripeGateway:
         """Make the customer with our id in its metadata and nothing personal."""
         self._check(environment)
         metadata = {"customer_id": encode("customer", customer_id), "environment": str(environment)}
-        with _errors():
-            made = await self._api.v1.customers.create_async({"metadata": metadata}, {"idempotency_key": key})
+        with errors():
+            made = await self.api.v1.customers.create_async({"metadata": metadata}, {"idempotency_key": key})
         return made.id
 
     async def attach_method(self, gateway_customer_id: str, gateway_method_id: str, *, key: str) -> GatewayMethod:
@@ -102,8 +103,8 @@ class StripeGateway:
         known = await self.fetch_method(gateway_method_id)
         if known is not None and known.gateway_customer_id == gateway_customer_id:
             return known
-        with _errors():
-            attached = await self._api.v1.payment_methods.attach_async(
+        with errors():
+            attached = await self.api.v1.payment_methods.attach_async(
                 gateway_method_id, {"customer": gateway_customer_id}, {"idempotency_key": key}
             )
         return stripe_objects.method(attached.to_dict())
@@ -111,8 +112,8 @@ class StripeGateway:
     async def create_invoice(self, pushed: PushedInvoice, *, key: str) -> str:
         """Make an empty draft that Stripe neither advances nor charges by itself."""
         self._check(pushed.environment)
-        with _errors():
-            made = await self._api.v1.invoices.create_async(
+        with errors():
+            made = await self.api.v1.invoices.create_async(
                 {
                     "customer": pushed.gateway_customer_id,
                     "currency": pushed.currency.lower(),
@@ -133,22 +134,22 @@ class StripeGateway:
     async def add_lines(self, gateway_invoice_id: str, lines: Sequence[PushedLine], *, key: str) -> None:
         """Add lines with the taxes that we have computed."""
         given: Any = {"lines": [_line(line) for line in lines]}
-        with _errors():
-            await self._api.v1.invoices.add_lines_async(gateway_invoice_id, given, {"idempotency_key": key})
+        with errors():
+            await self.api.v1.invoices.add_lines_async(gateway_invoice_id, given, {"idempotency_key": key})
 
     async def finalise_invoice(self, gateway_invoice_id: str, *, key: str) -> GatewayInvoice:
         """Open a draft; Stripe does not go on by itself."""
         params: Any = {"auto_advance": False} | _WITH_PAYMENT
-        with _errors():
-            opened = await self._api.v1.invoices.finalize_invoice_async(
+        with errors():
+            opened = await self.api.v1.invoices.finalize_invoice_async(
                 gateway_invoice_id, params, {"idempotency_key": key}
             )
         return stripe_objects.invoice(opened.to_dict())
 
     async def delete_draft(self, gateway_invoice_id: str) -> None:
         """Delete a draft; one that is gone is as wanted."""
-        with _errors():
-            await _or_none(self._api.v1.invoices.delete_async(gateway_invoice_id))
+        with errors():
+            await _or_none(self.api.v1.invoices.delete_async(gateway_invoice_id))
 
     async def pay(self, gateway_invoice_id: str, gateway_method_id: str, *, key: str) -> PayOutcome:
         """Charge an open invoice; a decline is an outcome, not an error."""
@@ -156,8 +157,8 @@ class StripeGateway:
 
         params: Any = {"payment_method": gateway_method_id, "off_session": True} | _WITH_PAYMENT
         try:
-            with _errors(declines=True):
-                paid = await self._api.v1.invoices.pay_async(gateway_invoice_id, params, {"idempotency_key": key})
+            with errors(declines=True):
+                paid = await self.api.v1.invoices.pay_async(gateway_invoice_id, params, {"idempotency_key": key})
         except stripe.CardError as declined:
             error: dict[str, Any] = declined.error.to_dict() if declined.error else {"code": declined.code}
             intent = error.get("payment_intent")
@@ -170,14 +171,14 @@ class StripeGateway:
     async def fetch_invoice(self, gateway_invoice_id: str) -> GatewayInvoice | None:
         """Return the invoice with its payment; a deleted draft is None."""
         params: Any = _WITH_PAYMENT
-        with _errors():
-            found = await _or_none(self._api.v1.invoices.retrieve_async(gateway_invoice_id, params))
+        with errors():
+            found = await _or_none(self.api.v1.invoices.retrieve_async(gateway_invoice_id, params))
         return stripe_objects.invoice(found) if found and not found.get("deleted") else None
 
     async def find_draft(self, gateway_customer_id: str, invoice_id: InvoiceId) -> GatewayInvoice | None:
         """Look through the newest drafts of the customer for our invoice's id."""
-        with _errors():
-            page = await self._api.v1.invoices.list_async(
+        with errors():
+            page = await self.api.v1.invoices.list_async(
                 {"customer": gateway_customer_id, "status": "draft", "limit": PAGE}
             )
         drafts = [stripe_objects.invoice(found.to_dict()) for found in page.data]
@@ -185,14 +186,14 @@ class StripeGateway:
 
     async def fetch_method(self, gateway_method_id: str) -> GatewayMethod | None:
         """Return the method, or None."""
-        with _errors():
-            found = await _or_none(self._api.v1.payment_methods.retrieve_async(gateway_method_id))
+        with errors():
+            found = await _or_none(self.api.v1.payment_methods.retrieve_async(gateway_method_id))
         return stripe_objects.method(found) if found else None
 
     async def fetch_subscription(self, gateway_subscription_id: str) -> GatewaySubscription | None:
         """Return the subscription, ended ones too, or None."""
-        with _errors():
-            found = await _or_none(self._api.v1.subscriptions.retrieve_async(gateway_subscription_id))
+        with errors():
+            found = await _or_none(self.api.v1.subscriptions.retrieve_async(gateway_subscription_id))
         return stripe_objects.subscription(found) if found else None
 
     async def list_events(self, created_from: datetime, types: Sequence[str]) -> Sequence[GatewayEvent]:
@@ -200,8 +201,8 @@ class StripeGateway:
         assert len(types) <= TYPES_MAX, "Stripe filters by a bounded number of types"
         params: Any = {"created": {"gte": int(created_from.timestamp())}, "types": list(types), "limit": PAGE}
         found: list[GatewayEvent] = []
-        with _errors():
-            page = await self._api.v1.events.list_async(params)
+        with errors():
+            page = await self.api.v1.events.list_async(params)
             async for each in page.auto_paging_iter():
                 if len(found) == EVENTS_MAX:
                     break
@@ -256,7 +257,7 @@ def _line(line: PushedLine) -> dict[str, Any]:
 
 
 @contextmanager
-def _errors(*, declines: bool = False) -> Iterator[None]:
+def errors(*, declines: bool = False) -> Iterator[None]:
     """Turn Stripe's errors into the port's; `declines` lets a CardError through. Only codes are kept."""
     import stripe  # noqa: PLC0415 -- see the module's docstring
 

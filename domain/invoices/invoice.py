@@ -121,7 +121,8 @@ class PaymentDiffers(DomainError):
 class Invoice:
     """What one customer owes in one currency. Once opened only its state changes.
 
-    `subtotal` is the sum of the lines, `discount` what coupons take off them; `total` has the tax on top.
+    `subtotal` is the sum of the lines, `discount` what coupons take off them; `total` has the tax on top, of which the
+    lines contain `tax_included_minor` already.
     `grace_ends_at` is when a draft may be opened.
     """
 
@@ -141,6 +142,7 @@ class Invoice:
     discount: Money
     tax: Money
     version: int
+    tax_included_minor: int = 0
 
     @property
     def total(self) -> Money:
@@ -149,8 +151,8 @@ class Invoice:
 
     @property
     def net(self) -> Money:
-        """The sum of the lines after discounts, before tax."""
-        return self.subtotal - self.discount
+        """The sum of the lines after discounts, without any tax."""
+        return self.subtotal - self.discount - Money(self.tax_included_minor, self.currency)
 
     @property
     def amount_due(self) -> Money:
@@ -185,8 +187,8 @@ class Line:
     """One amount on an invoice, and how it came about.
 
     `quantity` is whole, also where the amount is a share of time. `derivation` is JSON of texts and whole numbers;
-    exact amounts in it are in major units. `discounts` are
-    what coupons take off, in order; they are no part of the identity or the derivation.
+    exact amounts in it are in major units. `discounts` are what coupons take off, in order; they are no part of the
+    identity or the derivation. `tax_inclusive` says that the amount contains the tax.
     """
 
     id: LineId
@@ -201,6 +203,7 @@ class Line:
     tax: Money
     derivation: dict[str, Any]
     discounts: tuple[Discount, ...] = ()
+    tax_inclusive: bool = False
 
     @property
     def discount(self) -> Money:
@@ -208,9 +211,14 @@ class Line:
         return total_of(self.discounts, self.amount.currency)
 
     @property
-    def net(self) -> Money:
-        """What is charged before tax: the amount less its discounts."""
+    def taxable(self) -> Money:
+        """What taxes are taken of: the amount less its discounts."""
         return self.amount - self.discount
+
+    @property
+    def net(self) -> Money:
+        """What is charged without any tax."""
+        return self.taxable - self.tax if self.tax_inclusive else self.taxable
 
     @property
     def period(self) -> Period:

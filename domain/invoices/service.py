@@ -10,13 +10,16 @@ from domain.customers.customer import Customer
 from domain.customers.service import load_customer
 from domain.customers.store import Sight
 from domain.db import Tx
-from domain.invoices import assembly, derivation, document, rating, store, tax
+from domain.invoices import assembly, derivation, document, rating, store
 from domain.invoices import invoice as rules
 from domain.invoices.assembly import Obligation
 from domain.invoices.derivation import Changes
 from domain.invoices.invoice import Invoice, InvoiceKind, InvoiceNotFound, Line, Opening, State
+from domain.invoices.numbering import store as numbering
 from domain.invoices.rates import service as price_list
 from domain.invoices.rating import Rates
+from domain.invoices.taxing import service as taxing
+from domain.invoices.taxing import statement as taxes
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
@@ -71,7 +74,7 @@ async def draft_due(
         draft = await _new_draft(tx, call, now, customer=customer, currency=currency, grace_ends_at=grace_ends_at)
     elif needed.add and draft.grace_ends_at <= now:
         draft = replace(draft, grace_ends_at=grace_ends_at)
-    return await _apply(tx, call, draft, needed)
+    return await _apply(tx, call, now, draft, needed)
 
 
 def _one_currency(customer: Customer, subscriptions: Sequence[Subscription]) -> str:
@@ -175,21 +178,28 @@ async def _new_draft(
     return draft
 
 
-async def _apply(tx: Tx, call: Call, draft: Invoice, needed: Changes) -> Invoice:
-    """Take lines off the draft, put lines on it, and add it up. No customer has a tax rate yet, so no tax is taken."""
+async def _apply(tx: Tx, call: Call, now: datetime, draft: Invoice, needed: Changes) -> Invoice:
+    """Take lines off the draft, put lines on it, and add it up with the taxes as they would be if it were opened."""
     if needed.remove:
         await store.delete_lines(tx, draft, needed.remove)
     if needed.add:
         await store.insert_lines(tx, draft, [(LineId(call.new_id()), line) for line in needed.add])
-    lines = await _lines_of(tx, draft)
-    taken = tax.taxes([tax.TaxableLine(line.net.minor, None) for line in lines])
+    added_up, _ = await _add_up(tx, now, draft, await _lines_of(tx, draft))
+    return added_up
+
+
+async def _add_up(tx: Tx, now: datetime, draft: Invoice, lines: Sequence[Line]) -> tuple[Invoice, bool]:
+    """Write a draft's sums and taxes, and say whether its taxes are known: a foreign service may have to be asked."""
+    stated = await taxing.tax_draft(tx, draft, lines, issued_at=now)
     after = replace(
         draft,
         subtotal=Money(sum(line.amount.minor for line in lines), draft.currency),
         discount=Money(sum(line.discount.minor for line in lines), draft.currency),
-        tax=Money(sum(taken), draft.currency),
+        tax=Money(taxes.tax_minor(stated or ()), draft.currency),
+        tax_included_minor=taxes.included_minor(stated or ()),
     )
-    return await store.save_invoice(tx, draft, after)
+    saved = draft if after == draft else await store.save_invoice(tx, draft, after)
+    return saved, stated is not None
 
 
 async def _lines_of(tx: Tx, invoice: Invoice) -> list[Line]:
@@ -198,32 +208,37 @@ async def _lines_of(tx: Tx, invoice: Invoice) -> list[Line]:
 
 
 async def open_invoice(tx: Tx, call: Call, now: datetime, *, customer_id: CustomerId, invoice_id: InvoiceId) -> Invoice:
-    """Open a draft: post it, stage its collection and its e-mail, and take the next number last.
+    """Open a draft: tax it, post it, stage its collection and its e-mail, and take the next number last.
 
     A draft whose lines are all zero is kept as a statement: paid, without number, posting, mail or collection. One
-    below the gateway's minimum, or below zero, stays a draft and waits for what falls due next. Safe to repeat: an
-    invoice that is no draft comes back as it is. Raises InvoiceNotFound.
+    below the gateway's minimum, or below zero, stays a draft and waits for what falls due next; one whose taxes have
+    to be asked for stays one until they came. Safe to repeat: an invoice that is no draft comes back as it is. Raises
+    InvoiceNotFound.
     """
     draft = await _lock(tx, call, customer_id, invoice_id)
     if draft.state is not State.DRAFT:
         return draft
-    opening = rules.opening_of(draft, await _lines_of(tx, draft))
+    lines = await _lines_of(tx, draft)
+    draft, is_taxed = await _add_up(tx, now, draft, lines)
+    opening = rules.opening_of(draft, lines)
     if opening is Opening.WAIT:
         return draft
     if opening is Opening.STATEMENT:
         statement = await store.save_invoice(tx, draft, rules.stated(draft, now))
         await _audit(tx, call, "state_invoice", statement)
         return statement
+    if not is_taxed:
+        await _stage(tx, call, now, draft, jobs.CalculateTax(draft.customer_id, draft.id))
+        return draft
     await _post_and_stage(tx, call, now, draft)
     year = rules.series_year(now)
-    number = await store.take_number(tx, environment=draft.environment, kind=draft.kind, year=year)
+    number = await numbering.take_number(tx, environment=draft.environment, kind=draft.kind, year=year)
     opened = rules.opened(draft, now, rules.number_text(draft.environment, year, number))
     return await store.save_invoice(tx, draft, opened)
 
 
 async def _post_and_stage(tx: Tx, call: Call, now: datetime, draft: Invoice) -> None:
     """Everything that opening causes, before the number series is locked."""
-    customer = await load_customer(tx, call, draft.customer_id)
     await ledger.post(
         tx,
         call,
@@ -234,11 +249,8 @@ async def _post_and_stage(tx: Tx, call: Call, now: datetime, draft: Invoice) -> 
         about=encode("invoice", draft.id),
         lines=account.invoiced(draft.net, draft.tax),
     )
-    for job in (
-        jobs.CollectInvoice(draft.customer_id, draft.id),
-        jobs.SendNotice(draft.customer_id, "invoice_issued", str(draft.id)),
-    ):
-        await journal.stage(tx, call, job, customer_id=draft.customer_id, clock_id=customer.clock_id, run_at=now)
+    collect = jobs.CollectInvoice(draft.customer_id, draft.id)
+    await _stage(tx, call, now, draft, collect, jobs.SendNotice(draft.customer_id, "invoice_issued", str(draft.id)))
     await journal.tell(
         tx,
         call,
@@ -250,6 +262,13 @@ async def _post_and_stage(tx: Tx, call: Call, now: datetime, draft: Invoice) -> 
         metadata={"invoice_id": encode("invoice", draft.id)},
     )
     await _audit(tx, call, "open_invoice", draft)
+
+
+async def _stage(tx: Tx, call: Call, now: datetime, about: Invoice, *staged: jobs.Job) -> None:
+    """Have jobs of the invoice's customer carried out now, by its clock."""
+    customer = await load_customer(tx, call, about.customer_id)
+    for job in staged:
+        await journal.stage(tx, call, job, customer_id=customer.id, clock_id=customer.clock_id, run_at=now)
 
 
 async def mark_paid(

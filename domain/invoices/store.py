@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
 from domain.credits import discount
@@ -38,6 +37,7 @@ invoice = sa.Table(
     sa.Column("subtotal_minor", sa.BigInteger, nullable=False, comment="sum of the lines"),
     sa.Column("discount_minor", sa.BigInteger, nullable=False, comment="what coupons take off the lines"),
     sa.Column("tax_minor", sa.BigInteger, nullable=False),
+    sa.Column("tax_included_minor", sa.BigInteger, nullable=False, comment="what of the tax the lines contain"),
     sa.Column("version", sa.Integer, nullable=False),
     sa.CheckConstraint("environment IN ('live', 'test')", name="environment"),
     sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
@@ -47,7 +47,9 @@ invoice = sa.Table(
     sa.CheckConstraint("(issued_at IS NULL) = (state = 'draft')", name="issued_at"),
     sa.CheckConstraint("(paid_at IS NOT NULL) = (state = 'paid')", name="paid_at"),
     sa.CheckConstraint("kind = 'invoice' OR (state = 'paid' AND subtotal_minor = discount_minor)", name="statement"),
-    sa.CheckConstraint("number IS NULL OR subtotal_minor - discount_minor + tax_minor > 0", name="total"),
+    sa.CheckConstraint(
+        "number IS NULL OR subtotal_minor - discount_minor + tax_minor - tax_included_minor > 0", name="total"
+    ),
     sa.UniqueConstraint("customer_id", "number", name="invoice_number_key"),
     sa.Index(
         "invoice_draft_key",
@@ -84,6 +86,7 @@ invoice_line = sa.Table(
     ),
     sa.Column("discounts", db.Json, nullable=False, comment="each coupon and what it takes off, in order"),
     sa.Column("tax_minor", sa.BigInteger, nullable=False),
+    sa.Column("tax_inclusive", sa.Boolean, nullable=False, comment="whether the amount contains the tax"),
     sa.Column("derivation", db.Json, nullable=False, comment="how the amount came about"),
     sa.Column("void", sa.Boolean, nullable=False, comment="its invoice is void: the identity is free again"),
     sa.ForeignKeyConstraint(
@@ -119,17 +122,6 @@ invoice_line = sa.Table(
         postgresql_nulls_not_distinct=True,
     ),
     sa.Index("invoice_line_invoice_id_idx", "invoice_id"),
-)
-
-number_series = sa.Table(
-    "number_series",
-    db.metadata,
-    sa.Column("environment", sa.Text, primary_key=True),
-    sa.Column("kind", sa.Text, primary_key=True, comment="invoice; credit notes will have their own"),
-    sa.Column("year", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("last", sa.BigInteger, nullable=False),
-    sa.CheckConstraint("environment IN ('live', 'test')", name="environment"),
-    sa.CheckConstraint("last > 0", name="last"),
 )
 
 
@@ -268,20 +260,6 @@ async def list_billed_segment_ids(
     return frozenset(row.segment_id for row in await tx.rows(statement))
 
 
-async def take_number(tx: db.Tx, *, environment: Environment, kind: str, year: int) -> int:
-    """Return the next number of a series. The series stays locked until the transaction ends, so take it last.
-
-    Where the transaction rolls back the number is given again: there are no gaps.
-    """
-    statement = (
-        pg.insert(number_series)
-        .values(environment=environment, kind=kind, year=year, last=1)
-        .on_conflict_do_update(index_elements=["environment", "kind", "year"], set_={"last": number_series.c.last + 1})
-        .returning(number_series.c.last)
-    )
-    return int(await tx.value(statement))
-
-
 _DERIVATION_LOCK = 0x1A701CE
 _LOCK_KEYS = 2**32  # the second key of an advisory lock is a signed integer of 32 bits
 _SAME_INVOICE = sa.and_(invoice.c.customer_id == invoice_line.c.customer_id, invoice.c.id == invoice_line.c.invoice_id)
@@ -320,6 +298,7 @@ def _invoice_row(value: Invoice) -> dict[str, Any]:
         "subtotal_minor": value.subtotal.minor,
         "discount_minor": value.discount.minor,
         "tax_minor": value.tax.minor,
+        "tax_included_minor": value.tax_included_minor,
         "version": value.version,
     }
 
@@ -342,6 +321,7 @@ def _invoice(row: sa.Row[Any]) -> Invoice:
         discount=Money(row.discount_minor, row.currency),
         tax=Money(row.tax_minor, row.currency),
         version=row.version,
+        tax_included_minor=row.tax_included_minor,
     )
 
 
@@ -367,6 +347,7 @@ def _line_row(draft: Invoice, line_id: LineId, line: NewLine) -> dict[str, Any]:
         "discount_minor": 0,
         "discounts": [],
         "tax_minor": 0,
+        "tax_inclusive": False,
         "derivation": line.derivation,
         "void": False,
     }
@@ -392,6 +373,7 @@ def _line(row: sa.Row[Any]) -> Line:
         unit=row.unit,
         amount=Money(row.amount_minor, row.currency),
         tax=Money(row.tax_minor, row.currency),
+        tax_inclusive=row.tax_inclusive,
         derivation=row.derivation,
         discounts=discount.from_json(row.discounts, row.currency),
     )

@@ -12,27 +12,10 @@ from domain.kernel.money import round_half_up, split
 
 @dataclass(frozen=True, slots=True)
 class TaxableLine:
-    """A line's net in minor units and its rate in percent; None: no tax is taken."""
+    """A line's net in minor units and its one rate in percent, on top; None: no tax is taken."""
 
     net_minor: int
     rate_percent: Decimal | None
-
-
-def taxes(lines: Sequence[TaxableLine]) -> list[int]:
-    """Return the tax of each line in minor units.
-
-    The tax of a rate is the sum of its net lines x the rate, rounded once, half-up. It is spread by largest remainder
-    over the lines in proportion to their nets, so credits lower it; where the nets of a rate cancel out it is zero.
-    """
-    by_rate: dict[Decimal, list[int]] = defaultdict(list)
-    for index, line in enumerate(lines):
-        if line.rate_percent:
-            by_rate[line.rate_percent].append(index)
-    found = [0] * len(lines)
-    for rate, indexes in by_rate.items():
-        for index, share in zip(indexes, _spread(rate, [lines[index].net_minor for index in indexes]), strict=True):
-            found[index] = share
-    return found
 
 
 class NoTax(StrEnum):
@@ -132,6 +115,24 @@ def tax_invoice(lines: Sequence[Taxable]) -> tuple[Tax, ...]:
     return tuple(taxes)
 
 
+def taxes(lines: Sequence[TaxableLine]) -> list[int]:
+    """Return the tax of each line in minor units, where each has one rate or none: `tax_invoice` in its short form."""
+    borne = tax_of_lines(
+        tax_invoice(
+            [
+                Taxable(
+                    line.net_minor,
+                    Treatment(reason=NoTax.NO_RATE)
+                    if line.rate_percent is None
+                    else Treatment((Rate("", line.rate_percent),)),
+                )
+                for line in lines
+            ]
+        )
+    )
+    return [borne[index] for index in range(len(lines))]
+
+
 def tax_of_lines(taxes: Iterable[Tax]) -> dict[int, int]:
     """Add up what each line bears, by the line's index; one that is not here bears nothing."""
     found: dict[int, int] = defaultdict(int)
@@ -162,6 +163,16 @@ def _included(lines: Sequence[Taxable]) -> Mapping[int, Mapping[Rate, int]]:
         for index, share in zip(indexes, shares, strict=True):
             found[index] = dict(zip(rates, split(share, percents), strict=True))
     return found
+
+
+def spread(tax_minor: int, amounts: Sequence[int]) -> list[int]:
+    """Split a tax that was computed elsewhere over the lines of its base, in proportion to their amounts.
+
+    Where charges and credits are mixed, each kind bears its own share and what credits bear is negative.
+    """
+    whole = sum(amounts)
+    credited = sum(amount for amount in amounts if amount < 0)
+    return _apart(tax_minor, round_half_up(Fraction(tax_minor * credited, whole)) if whole else 0, amounts)
 
 
 def _spread(rate_percent: Decimal, nets: Sequence[int]) -> list[int]:

@@ -15,7 +15,8 @@ from domain.invoices.derivation import WantedLine, digest_text
 from domain.invoices.document import dimension_key
 from domain.invoices.invoice import Identity, Invoice, Line, LineKind
 from domain.invoices.recount import Charged, Recount, by_combination, is_recounted
-from domain.invoices.tax import TaxableLine, taxes
+from domain.invoices.taxing.statement import TaxStatement, rate_again
+from domain.invoices.taxing.treatment import TaxSource
 from domain.kernel.ids import MeterId, SegmentId
 from domain.kernel.money import exact_text
 from domain.plans.exact import EXACT
@@ -150,9 +151,15 @@ def settled_later(lines: Sequence[Line], wanted: WantedLine | None) -> bool:
     return comes_to(lines, wanted) and digests[0] == digests[1]
 
 
-def sums_of(invoice: Invoice, lines: Sequence[Line]) -> tuple[Difference, ...]:
-    """Compare an invoice's amounts with its lines, and its tax with the one on them. No customer has a rate yet."""
-    taken = taxes([TaxableLine(line.net.minor, None) for line in lines])
+def sums_of(invoice: Invoice, lines: Sequence[Line], stated: Sequence[TaxStatement] = ()) -> tuple[Difference, ...]:
+    """Compare an invoice's amounts with its lines, and its taxes with those that it states and those on its lines.
+
+    A rate of the table is also computed again from its lines; one that was asked for was rounded elsewhere.
+    """
+    taken = [
+        rate_again(each, lines) if each.source is TaxSource.TABLE and not each.is_included else each.tax_minor
+        for each in stated
+    ]
     return _differing(
         ("subtotal_minor", invoice.subtotal.minor, sum(line.amount.minor for line in lines)),
         ("discount_minor", invoice.discount.minor, sum(line.discount.minor for line in lines)),

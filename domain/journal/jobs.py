@@ -51,6 +51,20 @@ class FinaliseInvoice(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class CalculateTax(Job):
+    """Ask for the taxes of a draft that is to be opened, then open it."""
+
+    kind = "calculate_tax"
+    customer_id: CustomerId
+    invoice_id: InvoiceId
+
+    @property
+    def key(self) -> str:
+        """One at a time for an invoice."""
+        return str(self.invoice_id)
+
+
+@dataclass(frozen=True, slots=True)
 class CollectInvoice(Job):
     """Push an open invoice to the gateway and charge it, or find out what became of the last try."""
 
@@ -147,6 +161,7 @@ KINDS: dict[str, type[Job]] = {
     for job in (
         ClosePeriod,
         FinaliseInvoice,
+        CalculateTax,
         CollectInvoice,
         ProcessInboxEvent,
         PaymentSettled,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -34,6 +35,9 @@ ENTITLEMENTS_MAX = 200
 GRACE_S_MAX = 30 * 86_400
 GRACE_HOURS_MAX = 31 * 24
 SOFT_PERCENT_MAX = 1_000
+TAX_CODE_LENGTH_MAX = 40
+
+_TAX_CODE = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 
 
 class PriceDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,6 +84,7 @@ class PlanDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     entitlements: tuple[EntitlementDefinition, ...]
     existing: Existing = "stay"
     proration: Proration = "second"
+    tax_code: str | None = None
 
 
 class ProductDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,7 +109,7 @@ def read_product(text: bytes) -> ProductDefinition:
 
 
 # Settings that came later than the first versions: at their default, a version's digest is what it was without them.
-_YOUNGER = {"proration": "second"}
+_YOUNGER = {"proration": "second", "tax_code": None}
 
 
 def plan_digest(plan: PlanDefinition) -> bytes:
@@ -133,10 +138,17 @@ def check_product(product: ProductDefinition) -> None:
         _check_plan(plan, meters, f"$.plans[{index}]")
 
 
+def is_tax_code(text: str) -> bool:
+    """Whether a text can be a tax code, such as saas or Stripe's txcd_10103001."""
+    return len(text) <= TAX_CODE_LENGTH_MAX and bool(_TAX_CODE.fullmatch(text))
+
+
 def _check_plan(plan: PlanDefinition, meters: Mapping[str, MeterDefinition], path: str) -> None:
     check_key(plan.key, f"{path}.key")
     if not 0 <= plan.invoice_grace_s <= GRACE_S_MAX:
         raise DefinitionRefused(f"{path}.invoice_grace_s", f"is not between 0 and {GRACE_S_MAX} seconds")
+    if plan.tax_code is not None and not is_tax_code(plan.tax_code):
+        raise DefinitionRefused(f"{path}.tax_code", f"is not at most {TAX_CODE_LENGTH_MAX} of a-z, 0-9, . _ -")
     _check_count(plan.prices, PRICES_MAX, f"{path}.prices")
     _check_count(plan.entitlements, ENTITLEMENTS_MAX, f"{path}.entitlements")
     check_unique((price.key for price in plan.prices), f"{path}.prices", "key")

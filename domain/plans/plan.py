@@ -136,7 +136,7 @@ class PlanVersion:
     `invoice_grace_s` is how long a draft invoice waits before it is opened. `existing` says whether subscriptions to
     earlier versions stay on them or move at their renewal. `proration` is what a change inside a fee period counts
     shares of time in: true seconds, or local days, of which that of the change belongs to the new state. `digest` is
-    SHA-256 of the definition.
+    SHA-256 of the definition. `tax_code` says what is sold, for taxes that differ by it.
     """
 
     id: PlanVersionId
@@ -151,6 +151,7 @@ class PlanVersion:
     prices: tuple[Price, ...]
     entitlements: tuple[Entitlement, ...]
     proration: Proration = "second"
+    tax_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,7 @@ async def _publish_version(
         "support": plan.support,
         "existing": plan.existing,
         "proration": plan.proration,
+        "tax_code": plan.tax_code,
         "digest": digest,
     }
     await store.insert_version(tx, version, *_parts(call, version_id, plan, meters))

@@ -71,6 +71,7 @@ plan_version = sa.Table(
     sa.Column("features", db.Json, nullable=False),
     *(sa.Column(name, sa.Text, nullable=False) for name in ("support", "existing", "proration")),
     sa.Column("digest", sa.LargeBinary, nullable=False, comment="SHA-256 of the definition"),
+    sa.Column("tax_code", sa.Text, comment="what is sold, to taxes; null: nothing in particular"),
     sa.UniqueConstraint("plan_id", "number"),
     sa.CheckConstraint("number > 0", name="number"),
     sa.CheckConstraint("invoice_grace_s >= 0", name="grace"),
@@ -253,10 +254,8 @@ async def upsert_product(tx: db.Tx, values: Mapping[str, Any]) -> ProductId:
 async def upsert_plan(tx: db.Tx, values: Mapping[str, Any]) -> PlanId:
     """Insert a plan or change its name and rank; return its id."""
     statement = pg.insert(plan).values(values)
-    statement = statement.on_conflict_do_update(
-        index_elements=["product_id", "key"],
-        set_={"name": statement.excluded.name, "rank": statement.excluded.rank},
-    )
+    names = {"name": statement.excluded.name, "rank": statement.excluded.rank}
+    statement = statement.on_conflict_do_update(index_elements=["product_id", "key"], set_=names)
     return PlanId(await tx.value(statement.returning(plan.c.id)))
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.invoices.rating import SegmentUsage, usage_lines
-from domain.invoices.tax import TaxableLine, taxes
+from domain.invoices.tax import NoTax, Rate, Taxable, Treatment, tax_invoice, tax_of_lines
 from domain.kernel.ids import SegmentId
 from domain.kernel.money import exact_text, round_half_up
 from domain.kernel.period import Period
@@ -65,22 +65,38 @@ def test_a_price_a_unit_costs_the_same_in_one_segment_as_in_many_however_uneven_
     assert apart == exact(of.period, sum(used))
 
 
-_RATES = st.sampled_from((None, Decimal(0), Decimal(7), Decimal(19), Decimal("8.875")))
-_LINES = st.lists(st.builds(TaxableLine, st.integers(-(10**6), 10**6), _RATES), max_size=8)
+_RATES = st.sampled_from((None, Rate("VAT", Decimal(0)), Rate("VAT", Decimal(19)), Rate("Sales tax", Decimal("8.875"))))
+_INCLUSIVE = st.sampled_from((None, Rate("VAT", Decimal(20), inclusive=True), Rate("GST", Decimal(10), inclusive=True)))
 
 
-@given(_LINES)
-def test_the_taxes_of_the_lines_of_a_rate_add_up_to_its_tax_rounded_once(lines: list[TaxableLine]) -> None:
-    found = taxes(lines)
-    assert len(found) == len(lines)
-    for rate in {line.rate_percent for line in lines}:
-        net = sum(line.net_minor for line in lines if line.rate_percent == rate)
-        tax = sum(each for each, line in zip(found, lines, strict=True) if line.rate_percent == rate)
-        assert tax == (round_half_up(net * Fraction(rate) / 100) if rate else 0)
+def _line(amount: int, rate: Rate | None) -> Taxable:
+    return Taxable(amount, Treatment((rate,)) if rate else Treatment(reason=NoTax.EXEMPT))
 
 
-@given(_LINES)
-def test_a_line_of_nothing_is_not_taxed_and_a_credit_is_never_taxed_like_a_charge(lines: list[TaxableLine]) -> None:
-    for tax, line in zip(taxes(lines), lines, strict=True):
-        assert tax * line.net_minor >= 0
-        assert line.net_minor or not tax
+def _lines(rates: st.SearchStrategy[Rate | None]) -> st.SearchStrategy[list[Taxable]]:
+    return st.lists(st.builds(_line, st.integers(-(10**6), 10**6), rates), max_size=8)
+
+
+@given(_lines(_RATES))
+def test_the_taxes_of_the_lines_of_a_rate_add_up_to_its_tax_rounded_once(lines: list[Taxable]) -> None:
+    for tax in tax_invoice(lines):
+        net = sum(lines[part.line].amount_minor for part in tax.parts)
+        percent = tax.stated.percent if isinstance(tax.stated, Rate) else Decimal(0)
+        assert (tax.base_minor, tax.tax_minor) == (net, round_half_up(net * Fraction(percent) / 100))
+        assert sum(part.tax_minor for part in tax.parts) == tax.tax_minor
+
+
+@given(_lines(_INCLUSIVE))
+def test_net_and_tax_of_prices_that_contain_it_add_up_to_the_gross(lines: list[Taxable]) -> None:
+    for tax in tax_invoice(lines):
+        gross = sum(lines[part.line].amount_minor for part in tax.parts)
+        assert tax.base_minor + tax.tax_minor == gross
+        assert sum(part.tax_minor for part in tax.parts) == tax.tax_minor
+
+
+@given(st.one_of(_lines(_RATES), _lines(_INCLUSIVE)))
+def test_a_line_of_nothing_is_not_taxed_and_a_credit_is_never_taxed_like_a_charge(lines: list[Taxable]) -> None:
+    borne = tax_of_lines(tax_invoice(lines))
+    for index, line in enumerate(lines):
+        assert borne[index] * line.amount_minor >= 0
+        assert line.amount_minor or not borne[index]

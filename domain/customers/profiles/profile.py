@@ -128,14 +128,14 @@ def check_vat_number(text: str) -> str:
 
 def check_address(address: Address) -> Address:
     """Return an address with its parts trimmed. Raises AddressMalformed, CountryMalformed, RegionMalformed."""
-    parts = [part.strip() for part in address.parts]
+    line1, line2, city, postal_code = parts = [part.strip() for part in address.parts]
     if not all(len(part) <= PART_LENGTH_MAX and part.isprintable() for part in parts):
         raise AddressMalformed(PART_LENGTH_MAX)
     if address.country is not None and not _COUNTRY.fullmatch(address.country):
         raise CountryMalformed
     if address.region is not None and (address.country is None or not _REGION.fullmatch(address.region)):
         raise RegionMalformed
-    return Address(*parts, address.region, address.country)
+    return Address(line1, line2, city, postal_code, address.region, address.country)
 
 
 def changed(before: Profile, address: Address, vat_number: str | None) -> Profile:

@@ -36,7 +36,7 @@ async def get_profile(tx: Tx, call: Call, customer_id: CustomerId) -> Profile:
 
 
 async def profiles_by_id(tx: Tx, ids: Collection[CustomerId]) -> dict[CustomerId, Profile]:
-    """Return the profiles of at most LOOKUP_MAX customers that the caller has been shown: one statement, for loaders."""
+    """Return the profiles of at most LOOKUP_MAX customers that may be seen: one statement, for loaders."""
     assert len(ids) <= LOOKUP_MAX, "look-ups are bounded"
     return await store.profiles_by_id(tx, ids)
 

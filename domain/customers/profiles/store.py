@@ -83,11 +83,11 @@ def _profile(vault: db.Vault, row: sa.Row[Any]) -> Profile:
     def opened(column: str, value: bytes | None) -> str | None:
         return None if value is None else vault.open(key, _where(column, row.customer_id), value).decode()
 
-    parts = json.loads(opened("address", row.address) or "[]")
+    line1, line2, city, postal_code = json.loads(opened("address", row.address) or "[]")
     return Profile(
         customer_id=row.customer_id,
         # A customer cannot lose its country by leaving it out of its address.
-        address=Address(*parts, row.region, row.country or row.customer_country),
+        address=Address(line1, line2, city, postal_code, row.region, row.country or row.customer_country),
         vat_number=opened("vat_number", row.vat_number),
         status=TaxStatus(row.status),
         certificate=opened("certificate", row.certificate),

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
+from domain.invoices.invoice import Line
 from domain.invoices.tax import NoTax, Rate, Tax
 from domain.invoices.taxing.treatment import TaxSource
 from domain.kernel.ids import LineId
+from domain.kernel.money import round_half_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,14 @@ def taxes_of_lines(statements: Iterable[TaxStatement]) -> dict[LineId, tuple[int
             before = found.get(line_id, (0, False))[0]
             found[line_id] = before + minor, statement.is_included
     return found
+
+
+def rate_again(statement: TaxStatement, lines: Iterable[Line]) -> int:
+    """Compute a rate on top of prices anew from the net of its lines; a reason for no tax takes nothing."""
+    if isinstance(statement.stated, NoTax):
+        return 0
+    net = sum(line.net.minor for line in lines if line.id in statement.lines)
+    return round_half_up(net * Fraction(statement.stated.percent) / 100)
 
 
 def tax_minor(statements: Iterable[TaxStatement]) -> int:

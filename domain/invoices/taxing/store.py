@@ -20,6 +20,7 @@ from domain.subscriptions.store import segment
 
 # The rates and registrations of a merchant in all places that it ever sold to.
 ROWS_MAX = 10_000
+_KEY = "country || '/' || coalesce(region, '') || '/' || coalesce(tax_code, '') || '/' || name"
 
 merchant_tax = sa.Table(
     "merchant_tax",
@@ -42,7 +43,9 @@ tax_registration = sa.Table(
     sa.Column("valid_from", db.Instant, nullable=False),
     sa.Column("valid_to", db.Instant, comment="null: open"),
     sa.CheckConstraint("valid_from < valid_to", name="valid"),
-    sa.Index("tax_registration_key", "country", "region", "valid_from", unique=True, postgresql_nulls_not_distinct=True),
+    sa.Index(
+        "tax_registration_key", "country", "region", "valid_from", unique=True, postgresql_nulls_not_distinct=True
+    ),
 )
 
 tax_rate = sa.Table(
@@ -59,6 +62,12 @@ tax_rate = sa.Table(
     sa.Column("valid_to", db.Instant, comment="null: open"),
     sa.CheckConstraint("percent BETWEEN 0 AND 100", name="percent"),
     sa.CheckConstraint("valid_from < valid_to", name="valid"),
+    pg.ExcludeConstraint(
+        (sa.text(f"tax_rate_key_range({_KEY}, {_KEY}, '[]')"), "&&"),
+        (sa.text("tstzrange(valid_from, valid_to)"), "&&"),
+        name="tax_rate_overlap_excl",
+        using="gist",
+    ),
     sa.Index(
         "tax_rate_key",
         "country",
@@ -99,6 +108,7 @@ invoice_tax = sa.Table(
     sa.CheckConstraint(
         "reason IN ('exempt', 'reverse_charge', 'not_registered', 'no_rate', 'location_unknown')", name="known_reason"
     ),
+    sa.Index("invoice_tax_invoice_id_idx", "invoice_id"),
 )
 
 invoice_line_tax = sa.Table(
@@ -174,9 +184,7 @@ async def list_rates(tx: db.Tx, *, country: str | None = None) -> list[TaxRate]:
     """Return the rates, of one country or all, by place, code, name and time."""
     own = tax_rate.c
     statement = (
-        sa.select(tax_rate)
-        .order_by(own.country, own.region, own.tax_code, own.name, own.valid_from)
-        .limit(ROWS_MAX)
+        sa.select(tax_rate).order_by(own.country, own.region, own.tax_code, own.name, own.valid_from).limit(ROWS_MAX)
     )
     if country is not None:
         statement = statement.where(own.country == country)
@@ -219,9 +227,7 @@ async def statements_by_invoice_ids(
     own, part = invoice_tax.c, invoice_line_tax.c
     joined = invoice_tax.outerjoin(
         invoice_line_tax,
-        sa.and_(
-            part.customer_id == own.customer_id, part.invoice_id == own.invoice_id, part.position == own.position
-        ),
+        sa.and_(part.customer_id == own.customer_id, part.invoice_id == own.invoice_id, part.position == own.position),
     )
     statement = (
         sa.select(invoice_tax, part.line_id, part.tax_minor.label("part_minor"))

@@ -13,15 +13,14 @@ from domain.invoices.tax import NoTax, Rate, Treatment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import RegistrationId, TaxRateId
 from domain.kernel.period import Period
+from domain.plans.definition import TAX_CODE_LENGTH_MAX, is_tax_code
 
 NAME_LENGTH_MAX = 60
-TAX_CODE_LENGTH_MAX = 40
 REGISTRATION_NUMBER_LENGTH_MAX = 40
 PERCENT_DIGITS_MAX = 4
 
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _REGION = re.compile(r"[A-Z0-9]{1,3}")
-_TAX_CODE = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 
 
 class TaxSource(StrEnum):
@@ -76,6 +75,16 @@ class TaxRate:
     def stated(self) -> Rate:
         """The rate as an invoice states it."""
         return Rate(self.name, self.percent, self.inclusive, self.country, self.region)
+
+    def is_written_as(self, given: "TaxRate") -> bool:
+        """Whether this row is what was given; it may have been ended by a later one since."""
+        same = (self.key, self.valid_from, self.percent, self.inclusive) == (
+            given.key,
+            given.valid_from,
+            given.percent,
+            given.inclusive,
+        )
+        return same and given.valid_to in {None, self.valid_to}
 
     def is_in_force(self, at: datetime) -> bool:
         """Whether it holds at an instant."""
@@ -201,11 +210,6 @@ def check_registration(registration: Registration) -> None:
         raise RegistrationMalformed(f"a number has 1 to {REGISTRATION_NUMBER_LENGTH_MAX} printable characters")
     if registration.valid_to is not None and registration.valid_to <= registration.valid_from:
         raise RegistrationMalformed("it ends after it begins")
-
-
-def is_tax_code(text: str) -> bool:
-    """Whether a text can be a product's tax code."""
-    return len(text) <= TAX_CODE_LENGTH_MAX and bool(_TAX_CODE.fullmatch(text))
 
 
 def is_text(text: str, length_max: int) -> bool:

@@ -26,6 +26,7 @@ from domain.invoices.recount import (
     is_recounted,
     segment_ids_of,
 )
+from domain.invoices.taxing import service as taxing
 from domain.invoices.verification import LineCheck, Outcome, TotalCheck, Verification
 from domain.invoices.verifying import store
 from domain.kernel.call import Call
@@ -98,7 +99,8 @@ async def verify_invoice(tx: Tx, call: Call, invoice_id: InvoiceId) -> Verificat
         if line.id not in checks:
             checks[line.id] = _check_fee(books, line)
     in_order = tuple(checks[line.id] for line in lines)
-    return Verification(invoice, in_order, tuple(totals), verification.sums_of(invoice, lines), events)
+    stated = (await taxing.statements_by_invoice_ids(tx, [invoice.id], scope=invoice.customer_id))[invoice.id]
+    return Verification(invoice, in_order, tuple(totals), verification.sums_of(invoice, lines, stated), events)
 
 
 async def find_by_number(tx: Tx, call: Call, number: str) -> InvoiceId | None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 # What a root field is given about a target. An argument that is not here is left out; a required one must be here.
+_FROM = "2026-01-01T00:00:00Z"
 ARGUMENTS: dict[str, dict[str, str]] = {
     "plan": {"product": "=llm", "key": "=pro"},
     "customer": {"id": "customer"},
@@ -25,6 +26,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "ledgerBalances": {"environment": "environment", "customerId": "customer"},
     "ledgerEntries": {"environment": "environment", "customerId": "customer"},
     "testClock": {"id": "clock"},
+    "merchantTax": {"environment": "environment"},
     "usageChanged": {"customerId": "customer"},
     "invoiceChanged": {"customerId": "customer"},
     "alertRaised": {"customerId": "customer"},
@@ -78,6 +80,16 @@ INPUTS: dict[str, Any] = {
         "validFrom": "2100-01-01T00:00:00Z",
         "prices": [{"pool": "input", "amount": "1", "per": "1000000"}],
     },
+    "changeBillingProfile": lambda t, n: {
+        "customerId": t["customer"],
+        "city": f"City {n}",
+        "country": "DE",
+        "vatNumber": "DE136695976",
+    },
+    "setTaxStatus": lambda t, n: {"customerId": t["customer"], "status": "EXEMPT", "certificate": f"No. {n}"},
+    "setTaxRate": lambda _, n: {"country": "DE", "name": f"VAT {n}", "percent": "19", "validFrom": _FROM},
+    "setTaxRegistration": lambda _, n: {"country": "DE", "region": f"R{n % 100}", "validFrom": _FROM},
+    "setMerchantTax": lambda t, _: {"environment": t["environment"], "country": "DE"},
     "retryJob": lambda t, _: {"id": t["job"]},
     "createTestClock": lambda _, n: {"name": f"c{n}", "nowAt": "2026-01-31T00:00:00Z"},
     "markAlertRead": lambda t, _: {"id": t["alert"]},
@@ -87,9 +99,12 @@ INPUTS: dict[str, Any] = {
 # About no customer in particular: whether it is shown depends on the permission and on these.
 OF_EVERYONE = {"failedJobs", "retryJob"}
 OF_TEST = {"testClock", "testClocks", "createTestClock", "advanceTestClock"}
-OF_ANY_CUSTOMER = {"customers", "apiKeys", "quarantinedEvents", "viewer", "products", "plan", "providerPrices"}
-IN_AN_ENVIRONMENT = {"createApiKey", "revokeApiKey", "createCustomer"}
-OF_NOBODY = {"addProviderPrices"}
+OF_ANY_CUSTOMER = {"customers", "apiKeys", "quarantinedEvents", "viewer", "products", "plan", "providerPrices"} | {
+    "taxRates",
+    "taxRegistrations",
+}
+IN_AN_ENVIRONMENT = {"createApiKey", "revokeApiKey", "createCustomer", "merchantTax", "setMerchantTax"}
+OF_NOBODY = {"addProviderPrices", "setTaxRate", "setTaxRegistration"}
 
 
 def _event(name: str, customer: str, field: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from domain.invoices.invoice import (
     LineKind,
     State,
 )
+from domain.invoices.numbering.store import number_series
 from domain.journal.store import billing_event, outbox_job
 from domain.kernel.call import Environment
 from domain.kernel.money import Money
@@ -184,7 +185,7 @@ async def test_numbers_have_no_gap_when_many_open_at_once_and_one_rolls_back(db:
     assert [type(end) for end in ends if end is not None] == [RuntimeError]
     async with db.transaction() as tx:
         numbers = await tx.rows(sa.select(store.invoice.c.number).where(store.invoice.c.number.is_not(None)))
-        last = await tx.value(sa.select(store.number_series.c.last))
+        last = await tx.value(sa.select(number_series.c.last))
     assert sorted(row.number for row in numbers) == [f"TEST-2026-{number:06d}" for number in range(1, 20)]
     assert last == 19
     assert (await worlds[7].open(drafts[7], STARTED)).number == "TEST-2026-000020"

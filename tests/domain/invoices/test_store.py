@@ -13,7 +13,7 @@ from tests.domain.invoices.world import STARTED, World
 _COPY_OF_LINES = """
     INSERT INTO invoice_line SELECT customer_id, gen_random_uuid(), invoice_id, origin, subscription_id, price_id,
         segment_id, service_start_at, service_end_at, kind, dimension_key, {revision}, description, quantity, unit,
-        amount_minor, tax_minor, derivation, void, discount_minor, discounts FROM invoice_line
+        amount_minor, tax_minor, derivation, void, discount_minor, discounts, tax_inclusive FROM invoice_line
 """
 
 

@@ -1,0 +1,1 @@
+"""Gap-free numbers of invoices and credit notes."""
