@@ -5,6 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 from uuid import UUID
 
+from api.conformance import coupons
 from api.conformance.case import Area, Found, Given, number
 from domain.customers.profiles.profile import Address, Profile, TaxStatus
 from domain.invoices.tax import Taxable, TaxableLine, tax_invoice, tax_of_lines, taxes
@@ -81,6 +82,7 @@ def _rate(country: str, tax_code: str | None, percent: str, at: datetime) -> Tax
 
 AREA = Area(
     {
+        **coupons.KINDS,
         "round_money": _round_money,
         "tax_single": _tax_single,
         "tax_by_rate": _tax_by_rate,
@@ -88,8 +90,9 @@ AREA = Area(
         "tax_resolution": _tax_resolution,
     },
     other_methods={
+        "stacking_methods": frozenset({"stacked"}),
         "tax_rounding_methods": frozenset(
             {"per_line_half_up", "once_per_invoice_half_up", "per_line_half_even", "total_per_line_half_up"}
-        )
+        ),
     },
 )

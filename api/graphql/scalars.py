@@ -176,6 +176,19 @@ def money_of(value: money.Money) -> Money:
     return Money(amount=Decimal(value.major), currency=value.currency)
 
 
+@strawberry.input(description="An amount in major units, with at most the digits of its currency.")
+class MoneyInput:
+    """What is to be charged or granted."""
+
+    amount: Decimal = strawberry.field(description='Major units, such as "29.00".')
+    currency: str = strawberry.field(description="ISO 4217, such as USD.")
+
+
+def money_from(value: MoneyInput) -> money.Money:
+    """Read an amount exactly. Raises CurrencyUnknown, AmountMalformed."""
+    return money.from_major(value.amount, value.currency)
+
+
 def cost_of(value: money.Cost) -> Cost:
     """Wrap an exact amount of the domain."""
     return Cost(amount=exact(value.amount), currency=value.currency)

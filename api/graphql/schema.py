@@ -8,6 +8,7 @@ from api.graphql.catalogue import CatalogueQuery
 from api.graphql.clocks import ClockMutation, ClockQuery
 from api.graphql.conservation import ConservationQuery
 from api.graphql.consumption import ConsumptionQuery
+from api.graphql.coupons import CouponMutation, CouponQuery
 from api.graphql.customers import CustomerMutation, CustomerQuery
 from api.graphql.documents import KnownDocuments
 from api.graphql.events import EventMutation, EventQuery
@@ -51,6 +52,7 @@ Query = _root(
     EventQuery,
     InvoiceQuery,
     TaxQuery,
+    CouponQuery,
     JournalQuery,
     VerifyQuery,
     ConservationQuery,
@@ -67,6 +69,7 @@ Mutation = _root(
     TaxMutation,
     SubscriptionMutation,
     PaymentMutation,
+    CouponMutation,
     EventMutation,
     UsageBatchMutation,
     LimitMutation,

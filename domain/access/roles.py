@@ -42,6 +42,9 @@ class Permission(StrEnum):
     PROFILE_WRITE = "profile:write"
     TAX_READ = "tax:read"
     TAX_WRITE = "tax:write"
+    CREDIT_READ = "credit:read"
+    CREDIT_WRITE = "credit:write"
+    CREDIT_REDEEM = "credit:redeem"
     GATEWAY = "gateway"
 
 
@@ -71,9 +74,17 @@ _READS = frozenset(
         _P.LIMIT_READ,
         _P.ALERT_READ,
         _P.PROFILE_READ,
+        _P.CREDIT_READ,
     )
 )
-_MEMBER_WRITES = _READS | {_P.SUBSCRIPTION_WRITE, _P.PAYMENT_WRITE, _P.AUDIT_READ, _P.ALERT_WRITE, _P.PROFILE_WRITE}
+_MEMBER_WRITES = (
+    _READS
+    | {_P.SUBSCRIPTION_WRITE, _P.PAYMENT_WRITE, _P.AUDIT_READ, _P.ALERT_WRITE}
+    | {
+        _P.PROFILE_WRITE,
+        _P.CREDIT_REDEEM,
+    }
+)
 _ALL = frozenset(Permission)
 
 _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
@@ -85,6 +96,7 @@ _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
     (PrincipalKind.STAFF, "admin"): _ALL - {_P.USAGE_WRITE, _P.USAGE_CORRECT, _P.LIMIT_CHECK, _P.GATEWAY},
     (PrincipalKind.STAFF, "finance"): _READS
     | {_P.PRICE_WRITE, _P.EVENT_WRITE, _P.SUBSCRIPTION_WRITE, _P.PAYMENT_WRITE, _P.LIMIT_WRITE}
+    | {_P.CREDIT_WRITE, _P.CREDIT_REDEEM}
     | {_P.CLOCK_READ, _P.AUDIT_READ, _P.JOB_READ, _P.LEDGER_READ}
     | {_P.PROFILE_WRITE, _P.TAX_READ, _P.TAX_WRITE},
     (PrincipalKind.STAFF, "support"): _READS

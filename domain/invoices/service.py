@@ -14,6 +14,7 @@ from domain.invoices import assembly, derivation, document, rating, store
 from domain.invoices import invoice as rules
 from domain.invoices.assembly import Obligation
 from domain.invoices.derivation import Changes
+from domain.invoices.discounting import service as discounting
 from domain.invoices.invoice import Invoice, InvoiceKind, InvoiceNotFound, Line, Opening, State
 from domain.invoices.numbering import store as numbering
 from domain.invoices.rates import service as price_list
@@ -184,12 +185,16 @@ async def _apply(tx: Tx, call: Call, now: datetime, draft: Invoice, needed: Chan
         await store.delete_lines(tx, draft, needed.remove)
     if needed.add:
         await store.insert_lines(tx, draft, [(LineId(call.new_id()), line) for line in needed.add])
-    added_up, _ = await _add_up(tx, now, draft, await _lines_of(tx, draft))
-    return added_up
+    return (await _add_up(tx, now, draft))[0]
 
 
-async def _add_up(tx: Tx, now: datetime, draft: Invoice, lines: Sequence[Line]) -> tuple[Invoice, bool]:
-    """Write a draft's sums and taxes, and say whether its taxes are known: a foreign service may have to be asked."""
+async def _add_up(tx: Tx, now: datetime, draft: Invoice) -> tuple[Invoice, discounting.Reduced, bool]:
+    """Take coupons off the lines of a draft, and write its sums and taxes.
+
+    False where its taxes are not known: a foreign service may have to be asked.
+    """
+    reduced = await discounting.apply(tx, now, draft, await _lines_of(tx, draft))
+    lines = reduced.lines
     stated = await taxing.tax_draft(tx, draft, lines, issued_at=now)
     after = replace(
         draft,
@@ -199,7 +204,7 @@ async def _add_up(tx: Tx, now: datetime, draft: Invoice, lines: Sequence[Line]) 
         tax_included_minor=taxes.included_minor(stated or ()),
     )
     saved = draft if after == draft else await store.save_invoice(tx, draft, after)
-    return saved, stated is not None
+    return saved, reduced, stated is not None
 
 
 async def _lines_of(tx: Tx, invoice: Invoice) -> list[Line]:
@@ -218,18 +223,20 @@ async def open_invoice(tx: Tx, call: Call, now: datetime, *, customer_id: Custom
     draft = await _lock(tx, call, customer_id, invoice_id)
     if draft.state is not State.DRAFT:
         return draft
-    lines = await _lines_of(tx, draft)
-    draft, is_taxed = await _add_up(tx, now, draft, lines)
-    opening = rules.opening_of(draft, lines)
+    await store.hold_derivation(tx, customer_id)
+    draft, reduced, is_taxed = await _add_up(tx, now, draft)  # coupons and rates may have changed since it was drafted
+    opening = rules.opening_of(draft, reduced.lines)
     if opening is Opening.WAIT:
         return draft
     if opening is Opening.STATEMENT:
+        await discounting.use(tx, call, now, draft, reduced)
         statement = await store.save_invoice(tx, draft, rules.stated(draft, now))
         await _audit(tx, call, "state_invoice", statement)
         return statement
     if not is_taxed:
         await _stage(tx, call, now, draft, jobs.CalculateTax(draft.customer_id, draft.id))
         return draft
+    await discounting.use(tx, call, now, draft, reduced)
     await _post_and_stage(tx, call, now, draft)
     year = rules.series_year(now)
     number = await numbering.take_number(tx, environment=draft.environment, kind=draft.kind, year=year)

@@ -21,6 +21,11 @@ SegmentId = NewType("SegmentId", UUID)
 EventId = NewType("EventId", UUID)
 InvoiceId = NewType("InvoiceId", UUID)
 LineId = NewType("LineId", UUID)
+CouponId = NewType("CouponId", UUID)
+PromotionCodeId = NewType("PromotionCodeId", UUID)
+AppliedCouponId = NewType("AppliedCouponId", UUID)
+GrantId = NewType("GrantId", UUID)
+WalletId = NewType("WalletId", UUID)
 MethodId = NewType("MethodId", UUID)
 AttemptId = NewType("AttemptId", UUID)
 EntryId = NewType("EntryId", UUID)
@@ -47,6 +52,11 @@ PREFIXES = {
     "event": "evt",
     "invoice": "inv",
     "line": "line",
+    "coupon": "cpn",
+    "promotion_code": "promo",
+    "applied_coupon": "apc",
+    "grant": "grt",
+    "wallet": "wal",
     "method": "pm",
     "attempt": "att",
     "entry": "led",

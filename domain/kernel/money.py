@@ -10,6 +10,8 @@ from domain.kernel.errors import DomainError, Kind
 
 # Numbers whose text is remembered.
 TEXTS_MAX = 10_000
+# An amount of this many major units is no amount.
+MAJOR_MAX = 10**15
 # ISO 4217 currencies whose minor unit is not a hundredth.
 _EXPONENTS = {
     **dict.fromkeys(
@@ -65,6 +67,16 @@ class CurrencyMismatch(DomainError):
     kind = Kind.INVALID
     left: str
     right: str
+
+
+@dataclass(eq=False)
+class AmountMalformed(DomainError):
+    """An amount in {currency} has at most {digits} digits after the point, and 15 before it."""
+
+    code = "amount_malformed"
+    kind = Kind.INVALID
+    currency: str
+    digits: int
 
 
 def exponent(currency: str) -> int:
@@ -124,6 +136,15 @@ def round_half_up(value: Fraction) -> int:
 def to_minor(amount: Fraction, currency: str) -> int:
     """Round an exact amount in major units to whole minor units: the one rounding of an invoice line."""
     return round_half_up(amount * 10 ** exponent(currency))
+
+
+def from_major(amount: Decimal, currency: str) -> Money:
+    """Read an amount in major units exactly: nothing is rounded. Raises CurrencyUnknown, AmountMalformed."""
+    digits = exponent(currency)
+    minor = Fraction(amount) * 10**digits
+    if minor.denominator != 1 or abs(amount) >= MAJOR_MAX:
+        raise AmountMalformed(currency, digits)
+    return Money(minor.numerator, currency)
 
 
 def split(total: int, weights: Sequence[Fraction]) -> list[int]:

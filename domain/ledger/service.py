@@ -47,6 +47,11 @@ async def balances(tx: Tx, customer_id: CustomerId) -> Sequence[tuple[Account, M
     return await store.sum_by_account(tx, scope=customer_id, environment=None)
 
 
+async def has_posted(tx: Tx, customer_id: CustomerId, reason: str) -> bool:
+    """Whether anything was ever posted to a customer's books for a reason, such as invoice_opened."""
+    return await store.has_entry(tx, customer_id, reason)
+
+
 async def trial_balance(tx: Tx, environment: Environment) -> Sequence[tuple[Account, Money]]:
     """Return what all entries of the live or the test books add up to; for each currency the sum is zero."""
     return await store.sum_by_account(tx, scope=None, environment=environment)

@@ -92,6 +92,13 @@ async def insert_entry(tx: db.Tx, values: dict[str, Any], postings: Sequence[Pos
     return True
 
 
+async def has_entry(tx: db.Tx, customer_id: CustomerId, reason: str) -> bool:
+    """Whether a customer has an entry of a reason."""
+    own = ledger_entry.c
+    found = sa.select(own.id).where(own.customer_id == customer_id, own.reason == reason)
+    return bool(await tx.value(sa.select(found.exists())))
+
+
 async def list_entries(
     tx: db.Tx, *, scope: CustomerId | None, environment: Environment, before: EntryId | None, limit: int
 ) -> Sequence[Entry]:

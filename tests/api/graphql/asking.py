@@ -23,6 +23,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "conservation": {"customerId": "customer", "subscriptionId": "subscription", "periodStart": "started"},
     "whatIf": {"customerId": "customer", "subscriptionId": "subscription", "plan": "=basic"},
     "auditEntries": {"customerId": "customer"},
+    "appliedCoupons": {"customerId": "customer"},
     "ledgerBalances": {"environment": "environment", "customerId": "customer"},
     "ledgerEntries": {"environment": "environment", "customerId": "customer"},
     "testClock": {"id": "clock"},
@@ -91,6 +92,17 @@ INPUTS: dict[str, Any] = {
     "setTaxRegistration": lambda _, n: {"country": "DE", "region": f"R{n % 100}", "validFrom": _FROM},
     "setMerchantTax": lambda t, _: {"environment": t["environment"], "country": "DE"},
     "retryJob": lambda t, _: {"id": t["job"]},
+    "createCoupon": lambda _, n: {"key": f"c{n}", "name": "C", "duration": "ONCE", "percentOff": "10"},
+    "setCouponActive": lambda t, _: {"id": t["coupon"], "isActive": True},
+    "createPromotionCode": lambda t, n: {"couponId": t["coupon"], "code": f"code-{n}"},
+    "setPromotionCodeActive": lambda t, _: {"id": t["code"], "isActive": True},
+    "applyCoupon": lambda t, n: {"customerId": t["customer"], "couponId": t["coupon"], "idempotencyKey": f"k{n}"},
+    "redeemPromotionCode": lambda t, n: {
+        "customerId": t["customer"],
+        "code": t["codeText"],
+        "idempotencyKey": f"k{n}",
+    },
+    "removeCoupon": lambda t, _: {"customerId": t["customer"], "id": t["applied"]},
     "createTestClock": lambda _, n: {"name": f"c{n}", "nowAt": "2026-01-31T00:00:00Z"},
     "markAlertRead": lambda t, _: {"id": t["alert"]},
     "changeAlertPreference": lambda t, n: {"customerId": t["customer"], "thresholds": [n % 1_000 + 1]},
@@ -104,7 +116,16 @@ OF_ANY_CUSTOMER = {"customers", "apiKeys", "quarantinedEvents", "viewer", "produ
     "taxRegistrations",
 }
 IN_AN_ENVIRONMENT = {"createApiKey", "revokeApiKey", "createCustomer", "merchantTax", "setMerchantTax"}
-OF_NOBODY = {"addProviderPrices", "setTaxRate", "setTaxRegistration"}
+OF_NOBODY = {
+    "addProviderPrices",
+    "setTaxRate",
+    "setTaxRegistration",
+    "createCoupon",
+    "setCouponActive",
+    "createPromotionCode",
+    "setPromotionCodeActive",
+    "coupons",
+}
 
 
 def _event(name: str, customer: str, field: str) -> dict[str, Any]:

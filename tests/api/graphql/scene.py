@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from graphql import (
@@ -22,6 +23,9 @@ from api.graphql.schema import schema
 from domain.access.roles import CUSTOMER_KEY_SCOPES, KEY_SCOPES, Permission
 from domain.alerts.raising.store import insert_alert
 from domain.contracts import service as contracts
+from domain.credits.coupon import Duration
+from domain.credits.coupons import service as coupons
+from domain.credits.coupons.service import Offer
 from domain.customers import service as customers
 from domain.db import Database
 from domain.invoices import service as invoices
@@ -275,8 +279,9 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "job": encode("job", made.id),
         "key": await _victim(server, environment),
         "alert": await _alert(server, started),
+        **await _coupon(server, name, made.id),
     }
-    told = ("customer", "subscription", "invoice", "quarantined", "decision", "alert")
+    told = ("customer", "subscription", "invoice", "quarantined", "decision", "alert", "applied")
     marks = (*(str(ids[each]) for each in told), call.id)
     own_words = (f"{name} Personal", f"{name}@personal", f"odd-{name}", f"external-{name}")
     return Target(made.id, environment, ids, (*marks, *own_words))
@@ -312,6 +317,22 @@ async def _alert(server: Site, subscription: Subscription) -> str:
     async with server.runtime.db.transaction() as tx:
         assert await insert_alert(tx, new)
     return encode("alert", new.id)
+
+
+async def _coupon(server: Site, name: str, customer_id: CustomerId) -> dict[str, str]:
+    """Give a customer a coupon that can be taken up as often as one likes, by a code too."""
+    call = server.world.call
+    offer = Offer(f"for-{name.lower()}", "Offer", Duration.ONCE, percent_off=Decimal(10), per_customer_max=None)
+    async with server.runtime.db.transaction() as tx:
+        coupon = await coupons.create_coupon(tx, call, offer)
+        code = await coupons.create_code(tx, call, coupon.id, f"code-{name}")
+        applied = await coupons.apply_coupon(tx, call, customer_id, coupon.id)
+    return {
+        "coupon": encode("coupon", coupon.id),
+        "code": encode("promotion_code", code.id),
+        "codeText": code.code.lower(),
+        "applied": encode("applied_coupon", applied.id),
+    }
 
 
 async def _victim(server: Site, environment: Environment) -> str:

@@ -6,11 +6,13 @@ from fractions import Fraction
 import pytest
 
 from domain.kernel.money import (
+    AmountMalformed,
     CurrencyMismatch,
     CurrencyUnknown,
     Money,
     exact_text,
     exponent,
+    from_major,
     round_half_up,
     split,
     to_minor,
@@ -69,3 +71,11 @@ def test_exact_numbers_are_written_without_loss() -> None:
         Decimal(0),
     ]
     assert [exact_text(value) for value in values] == ["25.0339275", "14/31", "0.3", "5", "-0.125", "0"]
+
+
+def test_an_amount_in_major_units_is_read_exactly_or_not_at_all() -> None:
+    assert from_major(Decimal("29.00"), "USD") == Money(2900, "USD")
+    assert from_major(Decimal("-0.001"), "KWD") == Money(-1, "KWD")
+    for amount, currency in (("29.001", "USD"), ("0.5", "JPY"), ("1000000000000000", "USD")):
+        with pytest.raises(AmountMalformed):
+            from_major(Decimal(amount), currency)

@@ -1,0 +1,138 @@
+"""Coupons in the order in which they were applied, each on what the ones before it left, never below zero.
+
+A percentage is taken of each line and rounded half-up; a fixed amount is spread over its lines by largest remainder.
+What a cost cap takes off usage is reduced as that usage is. The credit of a line that was billed before takes the share
+of that line's discounts back with it, whatever coupons there are now.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from domain.credits.coupon import Right
+from domain.credits.discount import Discount, total_of
+from domain.kernel.ids import AppliedCouponId, PlanId, ProductId, SubscriptionId, encode
+from domain.kernel.money import Money, round_half_up, split
+
+
+@dataclass(frozen=True, slots=True)
+class BilledBefore:
+    """What stands on other invoices of the same charge: the sum of amounts, and what coupons took off it."""
+
+    amount_minor: int
+    discounts: tuple[Discount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DiscountableLine:
+    """A line before discounts. `follows` is set for a later difference; a cap is turned: it lowers its usage."""
+
+    amount_minor: int
+    subscription_id: SubscriptionId | None
+    product_id: ProductId | None
+    plan_id: PlanId | None
+    is_cap: bool = False
+    follows: BilledBefore | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Discounted:
+    """The discounts of each line, and what each applied coupon took in all; one that took nothing is not named."""
+
+    by_line: tuple[tuple[Discount, ...], ...]
+    taken_minor: Mapping[AppliedCouponId, int]
+
+
+def discounted(lines: Sequence[DiscountableLine], rights: Sequence[Right], currency: str) -> Discounted:
+    """Take what coupons may take off the lines of an invoice."""
+    found = [list(_given_back(line, currency)) for line in lines]
+    left = [line.amount_minor - total_of(own, currency).minor for line, own in zip(lines, found, strict=True)]
+    taken: dict[AppliedCouponId, int] = {}
+    for right in rights:
+        both = [index for index, line in enumerate(lines) if touches(right, line)]
+        touched = [index for index in both if not _is_credit(lines[index])]
+        credited_minor = sum(left[index] for index in both if _is_credit(lines[index]))
+        shares = shares_of(
+            right.applied.coupon.percent_off,
+            right.left_minor,
+            [left[index] for index in touched],
+            credited_minor=credited_minor,
+        )
+        for index, share in zip(touched, shares, strict=True):
+            if share:
+                left[index] -= share
+                found[index].append(_discount(right, Money(share, currency)))
+        if sum(shares) > 0:
+            taken[right.applied.id] = sum(shares)
+    return Discounted(tuple(tuple(each) for each in found), taken)
+
+
+def touches(right: Right, line: DiscountableLine) -> bool:
+    """Whether an applied coupon reduces a line: its subscription's, of its products and plans."""
+    applied, coupon = right.applied, right.applied.coupon
+    if applied.subscription_id is not None and applied.subscription_id != line.subscription_id:
+        return False
+    if not coupon.product_ids and not coupon.plan_ids:
+        return True
+    return line.product_id in coupon.product_ids or line.plan_id in coupon.plan_ids
+
+
+def shares_of(
+    percent: Decimal | None, left_minor: int | None, amounts: Sequence[int], *, credited_minor: int = 0
+) -> list[int]:
+    """Return what one coupon takes off each of some amounts in minor units.
+
+    A percentage takes its part of each, rounded half-up. A fixed one takes at most `left_minor`, and never more than
+    the amounts and what is credited beside them add up to; it is spread over the amounts above zero.
+    """
+    if percent is not None:
+        return [round_half_up(amount * Fraction(percent) / 100) for amount in amounts]
+    assert left_minor is not None, "a coupon is a percentage or an amount"
+    available = max(sum(amounts) + min(credited_minor, 0), 0)
+    return split(min(left_minor, available), [Fraction(max(amount, 0)) for amount in amounts])
+
+
+def discount_then_share(
+    amounts: Sequence[int], percent: Decimal | None, fixed_minor: int | None, share: Fraction
+) -> list[int]:
+    """Return the amounts of full periods after a discount, for a share of their time: the discount comes first.
+
+    Each is rounded once. So a coupon is worth no more in the middle of a period than at its start.
+    """
+    shares = shares_of(percent, fixed_minor, amounts)
+    return [round_half_up((amount - off) * share) for amount, off in zip(amounts, shares, strict=True)]
+
+
+def _is_credit(line: DiscountableLine) -> bool:
+    return line.amount_minor > 0 if line.is_cap else line.amount_minor < 0
+
+
+def _given_back(line: DiscountableLine, currency: str) -> list[Discount]:
+    """Return the discounts that go back with a credit, in proportion; the credit of all of it gives all back."""
+    if not _is_credit(line) or line.follows is None or not line.follows.amount_minor:
+        return []
+    before = line.follows
+    part = max(Fraction(line.amount_minor, before.amount_minor), Fraction(-1))
+    coupons = _by_coupon(before.discounts)
+    in_all = round_half_up(sum(each.amount.minor for each in coupons) * part)
+    shares = split(in_all, [Fraction(abs(each.amount.minor)) for each in coupons])
+    return [
+        Discount(each.applied, each.coupon, each.name, Money(share, currency))
+        for each, share in zip(coupons, shares, strict=True)
+        if share
+    ]
+
+
+def _by_coupon(discounts: Sequence[Discount]) -> list[Discount]:
+    found: dict[str, Discount] = {}
+    for each in discounts:
+        before = found.get(each.applied)
+        amount = each.amount if before is None else before.amount + each.amount
+        found[each.applied] = Discount(each.applied, each.coupon, each.name, amount)
+    return list(found.values())
+
+
+def _discount(right: Right, amount: Money) -> Discount:
+    coupon = right.applied.coupon
+    return Discount(encode("applied_coupon", right.applied.id), coupon.key, coupon.name, amount)

@@ -1,0 +1,111 @@
+"""Take coupons off the lines of a draft, and write what is taken once it is opened."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from domain.credits.coupon import Right
+from domain.credits.coupons import service as coupons
+from domain.credits.discounting import BilledBefore, DiscountableLine, discounted
+from domain.db import Tx
+from domain.invoices import store as invoice_store
+from domain.invoices.discounting import store
+from domain.invoices.invoice import Identity, Invoice, Line, LineKind
+from domain.kernel.call import Call
+from domain.kernel.ids import CustomerId, PlanId, ProductId, SegmentId
+from domain.kernel.money import Money
+
+_Sold = tuple[ProductId, PlanId]
+
+
+@dataclass(frozen=True, slots=True)
+class Reduced:
+    """A draft's lines with their discounts, and what each coupon takes if it is opened now."""
+
+    lines: list[Line]
+    taken: tuple[tuple[Right, Money], ...] = ()
+
+
+async def reduce(tx: Tx, now: datetime, draft: Invoice, lines: Sequence[Line]) -> Reduced:
+    """Work out what coupons take off the lines of an invoice at business time `now`. Writes nothing."""
+    rights = await coupons.rights_of(tx, draft.customer_id, now, draft.currency)
+    before = await _billed_before(tx, draft, lines)
+    if not rights and not before:
+        return Reduced([replace(line, discounts=()) if line.discounts else line for line in lines])
+    sold = await _sold(tx, rights, lines)
+    found = discounted([_discountable(line, sold, before.get(line.identity)) for line in lines], rights, draft.currency)
+    reduced = [replace(line, discounts=own) for line, own in zip(lines, found.by_line, strict=True)]
+    taken = [
+        (right, Money(found.taken_minor[right.applied.id], draft.currency))
+        for right in rights
+        if right.applied.id in found.taken_minor
+    ]
+    return Reduced(reduced, tuple(taken))
+
+
+async def apply(tx: Tx, now: datetime, draft: Invoice, lines: Sequence[Line]) -> Reduced:
+    """Put the discounts of this moment on the lines of a draft. Run twice, nothing is written."""
+    found = await reduce(tx, now, draft, lines)
+    changed = [after for before, after in zip(lines, found.lines, strict=True) if after.discounts != before.discounts]
+    await store.save_discounts(tx, draft, changed)
+    return found
+
+
+async def use(tx: Tx, call: Call, now: datetime, draft: Invoice, reduced: Reduced) -> None:
+    """Write what an invoice takes of coupons, in the transaction that opens it."""
+    await coupons.use(tx, call, now, reduced.taken, customer_id=draft.customer_id, invoice_id=draft.id)
+
+
+async def _billed_before(tx: Tx, draft: Invoice, lines: Sequence[Line]) -> dict[Identity, BilledBefore]:
+    """Return what stands on other invoices of what is credited here, where coupons had reduced it."""
+    credited = {line.identity for line in lines if line.revision and _is_credit(line)}
+    if not credited:
+        return {}
+    standing = await _standing(tx, draft.customer_id, credited)
+    found: dict[Identity, BilledBefore] = {}
+    for line in standing:
+        if line.identity in credited and line.invoice_id != draft.id:
+            before = found.get(line.identity, BilledBefore(0, ()))
+            amount_minor = before.amount_minor + line.amount.minor
+            found[line.identity] = BilledBefore(amount_minor, before.discounts + line.discounts)
+    return {identity: before for identity, before in found.items() if before.discounts}
+
+
+def _is_credit(line: Line) -> bool:
+    return line.amount.minor > 0 if line.identity.kind is LineKind.CAP else line.amount.minor < 0
+
+
+async def _standing(tx: Tx, customer_id: CustomerId, identities: set[Identity]) -> list[Line]:
+    segments: set[SegmentId] = {each.segment_id for each in identities if each.segment_id is not None}
+    fees = [each.period.start for each in identities if each.kind is LineKind.FEE]
+    return await invoice_store.list_standing_lines(
+        tx,
+        customer_id=customer_id,
+        segment_ids=segments,
+        subscription_ids={each.subscription_id for each in identities},
+        fees_since=min(fees, default=None),
+    )
+
+
+async def _sold(tx: Tx, rights: Sequence[Right], lines: Sequence[Line]) -> Mapping[Identity, _Sold]:
+    """Return the product and plan of lines, where a coupon asks for them. A cap is of the plan of its usage."""
+    if not any(right.applied.coupon.product_ids or right.applied.coupon.plan_ids for right in rights):
+        return {}
+    identities = [line.identity for line in lines]
+    prices = await store.plans_by_price(tx, {each.price_id for each in identities if each.price_id is not None})
+    found = {each: prices[each.price_id] for each in identities if each.price_id in prices}
+    by_segment = {each.segment_id: sold for each, sold in found.items() if each.segment_id is not None}
+    caps = {each: by_segment[each.segment_id] for each in identities if each.segment_id in by_segment}
+    return caps | found
+
+
+def _discountable(line: Line, sold: Mapping[Identity, _Sold], before: BilledBefore | None) -> DiscountableLine:
+    product_id, plan_id = sold.get(line.identity, (None, None))
+    return DiscountableLine(
+        amount_minor=line.amount.minor,
+        subscription_id=line.identity.subscription_id,
+        product_id=product_id,
+        plan_id=plan_id,
+        is_cap=line.identity.kind is LineKind.CAP,
+        follows=before,
+    )

@@ -1,0 +1,121 @@
+"""Coupons on the lines of an invoice."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+from domain.credits.coupon import Duration
+from domain.credits.discount import Discount
+from domain.credits.discounting import (
+    BilledBefore,
+    DiscountableLine,
+    Discounted,
+    discount_then_share,
+    discounted,
+    shares_of,
+)
+from domain.kernel.ids import PlanId, ProductId, SubscriptionId
+from tests import make
+from tests.domain.credits.examples import right, usd
+
+_PRODUCT, _PLAN = ProductId(make.new_id()), PlanId(make.new_id())
+
+
+def _line(minor: int, **changed: object) -> DiscountableLine:
+    given = {"subscription_id": None, "product_id": None, "plan_id": None, **changed}
+    return DiscountableLine(minor, **given)  # type: ignore[arg-type]
+
+
+def _amounts(found: Discounted) -> list[list[int]]:
+    return [[each.amount.minor for each in own] for own in found.by_line]
+
+
+def test_each_coupon_takes_of_what_the_ones_before_it_left() -> None:
+    first, second = right(1, amount_off=usd(1000)), right(2, percent_off=Decimal(20))
+    found = discounted([_line(6000), _line(4000)], [first, second], "USD")
+    # 10.00 as 6.00 and 4.00; then 20 % of 54.00 and of 36.00.
+    assert _amounts(found) == [[600, 1080], [400, 720]]
+    assert found.taken_minor == {first.applied.id: 1000, second.applied.id: 1800}
+    assert [each.coupon for each in found.by_line[0]] == ["welcome", "welcome"]
+
+
+def test_a_coupon_that_finds_nothing_to_reduce_takes_nothing() -> None:
+    whole, late = right(1, percent_off=Decimal(100)), right(2, amount_off=usd(500))
+    found = discounted([_line(300)], [whole, late], "USD")
+    assert _amounts(found) == [[300]]
+    assert found.taken_minor == {whole.applied.id: 300}
+    assert discounted([], [whole, late], "USD").taken_minor == {}
+
+
+def test_a_fixed_coupon_never_takes_a_line_below_zero() -> None:
+    big = right(1, amount_off=usd(5000), left_minor=4000, duration=Duration.ONCE)
+    found = discounted([_line(1000), _line(0), _line(2000)], [big], "USD")
+    assert _amounts(found) == [[1000], [], [2000]]
+    assert found.taken_minor == {big.applied.id: 3000}
+
+
+def test_a_coupon_touches_the_lines_of_its_subscription_product_and_plan_only() -> None:
+    own = SubscriptionId(make.new_id())
+    lines = [
+        _line(1000, subscription_id=own),
+        _line(1000, product_id=_PRODUCT),
+        _line(1000, plan_id=_PLAN),
+        _line(1000, subscription_id=own, plan_id=_PLAN),
+    ]
+    ten = [100]
+    assert _amounts(discounted(lines, [right(subscription_id=own)], "USD")) == [ten, [], [], ten]
+    assert _amounts(discounted(lines, [right(product_ids=frozenset({_PRODUCT}))], "USD")) == [[], ten, [], []]
+    both = right(subscription_id=own, plan_ids=frozenset({_PLAN}))
+    assert _amounts(discounted(lines, [both], "USD")) == [[], [], [], ten]
+    either = right(product_ids=frozenset({_PRODUCT}), plan_ids=frozenset({_PLAN}))
+    assert _amounts(discounted(lines, [either], "USD")) == [[], ten, ten, ten]
+
+
+def test_what_a_cost_cap_takes_off_is_reduced_as_its_usage_is() -> None:
+    lines = [_line(16_001), _line(-1_001, is_cap=True)]
+    # 10 % of 160.01 is 16.00, of -10.01 it is -1.00: 144.01 - 9.01 = 135.00, ten per cent less than 150.00.
+    assert _amounts(discounted(lines, [right()], "USD")) == [[1600], [-100]]
+    # A fixed one takes no more than usage and cap come to.
+    assert _amounts(discounted(lines, [right(amount_off=usd(20_000))], "USD")) == [[15_000], []]
+
+
+def _before(minor: int, *discounts: int) -> BilledBefore:
+    return BilledBefore(minor, tuple(Discount(f"apc_{n}", "c", "C", usd(each)) for n, each in enumerate(discounts)))
+
+
+def test_a_credit_takes_its_share_of_the_discounts_back_whatever_coupons_there_are_now() -> None:
+    lines = [_line(-1000, follows=_before(10_000, 2000, 1000))]
+    # A tenth of 100.00 goes back, and with it a tenth of 20.00 and of 10.00: the customer gets 7.00.
+    found = discounted(lines, [right(percent_off=Decimal(50))], "USD")
+    assert (_amounts(found), found.taken_minor) == ([[-200, -100]], {})
+
+
+def test_a_credit_of_all_gives_all_discounts_back_and_of_a_line_without_any_gives_none() -> None:
+    twice = BilledBefore(101, (*_before(1, 25).discounts, *_before(1, 26).discounts))
+    assert _amounts(discounted([_line(-101, follows=twice)], [], "USD")) == [[-51]]
+    assert _amounts(discounted([_line(-500)], [right()], "USD")) == [[]]
+    assert _amounts(discounted([_line(-500, follows=_before(0, 0))], [], "USD")) == [[]]
+
+
+def test_the_shares_that_go_back_never_pass_the_credit() -> None:
+    # Half of 0.01 for each of two coupons would be 0.01 twice; they are split of 0.01.
+    assert _amounts(discounted([_line(-1, follows=_before(100, 50, 50))], [], "USD")) == [[-1]]
+
+
+def test_the_credit_of_a_cap_is_a_charge_and_goes_back_in_the_same_way() -> None:
+    # A cap of -10.01 had been reduced by -1.00; 5.00 of it are taken back.
+    line = _line(500, is_cap=True, follows=_before(-1001, -100))
+    assert _amounts(discounted([line], [right()], "USD")) == [[50]]
+
+
+def test_a_fixed_coupon_leaves_what_is_credited_beside_its_lines() -> None:
+    found = discounted([_line(10_000), _line(-4_000)], [right(amount_off=usd(20_000))], "USD")
+    assert _amounts(found) == [[6000], []]
+
+
+def test_a_percentage_is_rounded_on_each_line_half_up() -> None:
+    assert shares_of(Decimal(25), None, [1000, 333, 2]) == [250, 83, 1]
+
+
+def test_a_discount_comes_before_the_share_of_time() -> None:
+    # 90.00 over 100.00 and 200.00: 30.00 and 60.00; half of 70.00 and of 140.00.
+    assert discount_then_share([10_000, 20_000], None, 9000, Fraction(1, 2)) == [3500, 7000]
