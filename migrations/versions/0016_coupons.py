@@ -1,12 +1,12 @@
 """Coupons, promotion codes, who has taken them up, and what invoices took of them.
 
-Revision ID: 0015
+Revision ID: 0016
 """
 
 from migrations import statements
 
-revision = "0015"
-down_revision = "0014"
+revision = "0016"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
