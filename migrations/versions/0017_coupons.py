@@ -1,12 +1,12 @@
 """Coupons, promotion codes, who has taken them up, and what invoices took of them.
 
-Revision ID: 0016
+Revision ID: 0017
 """
 
 from migrations import statements
 
-revision = "0016"
-down_revision = "0015"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
