@@ -1,12 +1,12 @@
 """Coupons, promotion codes, who has taken them up, and what invoices took of them.
 
-Revision ID: 0017
+Revision ID: 0018
 """
 
 from migrations import statements
 
-revision = "0017"
-down_revision = "0016"
+revision = "0018"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 
