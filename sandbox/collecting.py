@@ -49,7 +49,7 @@ def collected(call: Call, intent: Document) -> None:
 
 def paid(call: Call, invoice: Document, amount: int) -> Document:
     """Turn an open or uncollectible invoice into a paid one; `amount` is what came through Stripe."""
-    due = invoice["amount_due"]
+    due = invoice["amount_due"] - invoice["pre_payment_credit_notes_amount"]
     after = invoice | {
         "status": "paid",
         "amount_paid": due,

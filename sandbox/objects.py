@@ -3,6 +3,7 @@
 from sandbox import (
     charges,
     collecting,
+    credit_notes,
     customers,
     events,
     invoice_lines,
@@ -21,6 +22,7 @@ from sandbox import (
 MODULES = (
     charges,
     collecting,
+    credit_notes,
     customers,
     events,
     invoice_lines,

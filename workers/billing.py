@@ -46,3 +46,11 @@ async def finalise_invoice(runtime: Runtime, call: Call, stored: StoredJob, job:
         await contracts.finalise(tx, call, job.customer_id, job.invoice_id)
         await journal.finish(tx, call, stored)
     await runtime.wakeups.publish([job.customer_id])
+
+
+async def invoice_settled(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.InvoiceSettled) -> None:
+    """Clear the subscriptions on an invoice that needs no payment, in one transaction with the job's end."""
+    async with runtime.db.transaction() as tx:
+        await contracts.note_payment(tx, call, job.customer_id, job.invoice_id, succeeded=True)
+        await journal.finish(tx, call, stored)
+    await runtime.wakeups.publish([job.customer_id])

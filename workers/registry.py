@@ -18,6 +18,7 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.FinaliseInvoice: billing.finalise_invoice,
     jobs.CalculateTax: billing.calculate_tax,
     jobs.CollectInvoice: collection.collect_invoice,
+    jobs.InvoiceSettled: billing.invoice_settled,
     jobs.PaymentSettled: collection.payment_settled,
     jobs.ProcessInboxEvent: webhooks.process_inbox_event,
     jobs.SendNotice: messages.send_notice,

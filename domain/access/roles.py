@@ -23,6 +23,7 @@ class Permission(StrEnum):
     EVENT_READ = "event:read"
     EVENT_WRITE = "event:write"
     INVOICE_READ = "invoice:read"
+    INVOICE_WRITE = "invoice:write"
     PAYMENT_READ = "payment:read"
     PAYMENT_WRITE = "payment:write"
     KEY_READ = "key:read"
@@ -95,7 +96,7 @@ _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
     # to the customer that a key is bound to; no person does either.
     (PrincipalKind.STAFF, "admin"): _ALL - {_P.USAGE_WRITE, _P.USAGE_CORRECT, _P.LIMIT_CHECK, _P.GATEWAY},
     (PrincipalKind.STAFF, "finance"): _READS
-    | {_P.PRICE_WRITE, _P.EVENT_WRITE, _P.SUBSCRIPTION_WRITE, _P.PAYMENT_WRITE, _P.LIMIT_WRITE}
+    | {_P.PRICE_WRITE, _P.EVENT_WRITE, _P.SUBSCRIPTION_WRITE, _P.INVOICE_WRITE, _P.PAYMENT_WRITE, _P.LIMIT_WRITE}
     | {_P.CREDIT_WRITE, _P.CREDIT_REDEEM}
     | {_P.CLOCK_READ, _P.AUDIT_READ, _P.JOB_READ, _P.LEDGER_READ}
     | {_P.PROFILE_WRITE, _P.TAX_READ, _P.TAX_WRITE},

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 from domain.alerts.port import MailPolicy, OutgoingMail
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError
-from domain.kernel.ids import CustomerId, InvoiceId
+from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId
 from domain.payments.declines import classify
 from domain.payments.port import (
     GatewayEnvironmentDiffers,
@@ -27,6 +27,7 @@ from domain.payments.port import (
     GatewayUnavailable,
     PayOutcome,
     PayState,
+    PushedCredit,
     PushedInvoice,
     PushedLine,
 )
@@ -54,6 +55,8 @@ class _Copy:
     state: GatewayInvoiceState = GatewayInvoiceState.DRAFT
     outcome: PayOutcome | None = None
     token: str = ""
+    paid_minor: int = 0
+    credits: dict[CreditNoteId, int] = field(default_factory=dict)
 
 
 class MemoryGateway:
@@ -169,6 +172,42 @@ class MemoryGateway:
             self._draft(gateway_invoice_id)
             del self.copies[gateway_invoice_id]
 
+    async def credit_invoice(self, gateway_invoice_id: str, credit: PushedCredit, *, key: str) -> None:
+        """Lower what is due on an open invoice; all of it makes it paid."""
+
+        def act() -> None:
+            copy = self.copies[gateway_invoice_id]
+            left = self._total(copy) - sum(copy.credits.values())
+            if copy.state is not GatewayInvoiceState.OPEN or credit.amount_minor > left:
+                raise GatewayRefused("invoice_not_creditable")
+            copy.credits[credit.note_id] = credit.amount_minor
+            if credit.amount_minor == left:
+                copy.state = GatewayInvoiceState.PAID
+
+        await self._write("credit_invoice", key, (gateway_invoice_id, credit), act)
+
+    async def list_credits(self, gateway_invoice_id: str) -> frozenset[CreditNoteId]:
+        """Return which notes were taken off."""
+        await self._read("list_credits")
+        return frozenset(self.copies[gateway_invoice_id].credits)
+
+    async def void_invoice(self, gateway_invoice_id: str, *, key: str) -> None:
+        """Take an invoice back."""
+        await self._end("void_invoice", key, gateway_invoice_id, GatewayInvoiceState.VOID)
+
+    async def write_off_invoice(self, gateway_invoice_id: str, *, key: str) -> None:
+        """Give an invoice up."""
+        await self._end("write_off_invoice", key, gateway_invoice_id, GatewayInvoiceState.UNCOLLECTIBLE)
+
+    async def _end(self, operation: str, key: str, gateway_invoice_id: str, state: GatewayInvoiceState) -> None:
+        def act() -> None:
+            copy = self.copies[gateway_invoice_id]
+            if copy.state not in {GatewayInvoiceState.OPEN, GatewayInvoiceState.UNCOLLECTIBLE}:
+                raise GatewayRefused("invoice_not_open")
+            copy.state = state
+
+        await self._write(operation, key, gateway_invoice_id, act)
+
     async def pay(self, gateway_invoice_id: str, gateway_method_id: str, *, key: str) -> PayOutcome:
         """Charge an open invoice; a bank debit stays processing until `settle`."""
 
@@ -270,7 +309,8 @@ class MemoryGateway:
 
     def _charged(self, copy: _Copy) -> PayOutcome:
         copy.state = GatewayInvoiceState.PAID
-        self.charges.append((copy.id, self._total(copy)))
+        copy.paid_minor = self._total(copy) - sum(copy.credits.values())
+        self.charges.append((copy.id, copy.paid_minor))
         copy.outcome = PayOutcome(PayState.PAID, gateway_payment_id=self._new_id("pi"))
         return copy.outcome
 
@@ -285,12 +325,13 @@ class MemoryGateway:
             currency=copy.pushed.currency,
             total_minor=total,
             tax_minor=sum(line.tax_minor for line in copy.lines),
-            remaining_minor=0 if copy.state is GatewayInvoiceState.PAID else total,
+            remaining_minor=0 if copy.state is GatewayInvoiceState.PAID else total - sum(copy.credits.values()),
             outcome=copy.outcome,
             gateway_customer_id=copy.pushed.gateway_customer_id,
             customer_id=copy.pushed.customer_id,
             invoice_id=copy.pushed.invoice_id,
             hosted_url=f"https://pay.example.com/{copy.id}" if copy.state is GatewayInvoiceState.OPEN else None,
+            paid_minor=copy.paid_minor,
         )
 
     def _total(self, copy: _Copy) -> int:

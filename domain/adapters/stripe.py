@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from domain.adapters import stripe_objects
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
-from domain.kernel.ids import CustomerId, InvoiceId, encode
+from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, encode
 from domain.payments.port import (
     GatewayEnvironmentDiffers,
     GatewayEvent,
@@ -24,6 +24,7 @@ from domain.payments.port import (
     GatewaySubscription,
     GatewayUnavailable,
     PayOutcome,
+    PushedCredit,
     PushedInvoice,
     PushedLine,
 )
@@ -150,6 +151,33 @@ class StripeGateway:
         """Delete a draft; one that is gone is as wanted."""
         with errors():
             await _or_none(self.api.v1.invoices.delete_async(gateway_invoice_id))
+
+    async def credit_invoice(self, gateway_invoice_id: str, credit: PushedCredit, *, key: str) -> None:
+        """Issue a credit note on an open invoice: what is due there becomes less."""
+        given: Any = {
+            "invoice": gateway_invoice_id,
+            "amount": credit.amount_minor,
+            "metadata": {"credit_note_id": encode("credit_note", credit.note_id)},
+        }
+        with errors():
+            await self.api.v1.credit_notes.create_async(given, {"idempotency_key": key})
+
+    async def list_credits(self, gateway_invoice_id: str) -> frozenset[CreditNoteId]:
+        """Return which of our notes have one there, of the newest PAGE."""
+        with errors():
+            page = await self.api.v1.credit_notes.list_async({"invoice": gateway_invoice_id, "limit": PAGE})
+        found = (stripe_objects.credit_note_id(each.to_dict()) for each in page.data)
+        return frozenset(each for each in found if each is not None)
+
+    async def void_invoice(self, gateway_invoice_id: str, *, key: str) -> None:
+        """Void an invoice."""
+        with errors():
+            await self.api.v1.invoices.void_invoice_async(gateway_invoice_id, {}, {"idempotency_key": key})
+
+    async def write_off_invoice(self, gateway_invoice_id: str, *, key: str) -> None:
+        """Mark an invoice uncollectible."""
+        with errors():
+            await self.api.v1.invoices.mark_uncollectible_async(gateway_invoice_id, {}, {"idempotency_key": key})
 
     async def pay(self, gateway_invoice_id: str, gateway_method_id: str, *, key: str) -> PayOutcome:
         """Charge an open invoice; a decline is an outcome, not an error."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError
-from domain.kernel.ids import CustomerId, InvoiceId, decode
+from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, decode
 from domain.kernel.period import Period
 from domain.payments.declines import classify
 from domain.payments.port import (
@@ -46,6 +46,7 @@ def invoice(found: Document) -> GatewayInvoice:
         invoice_id=_invoice_id(metadata),
         gateway_subscription_id=_subscription_of(found),
         hosted_url=found.get("hosted_invoice_url"),
+        paid_minor=found.get("amount_paid") or 0,
     )
 
 
@@ -164,6 +165,14 @@ def _subscription_of(found: Document) -> str | None:
 def _lookup_key(items: list[Document]) -> str | None:
     """Return the lookup key of the only price; several items name no single plan of ours."""
     return items[0]["price"].get("lookup_key") if len(items) == 1 else None
+
+
+def credit_note_id(found: Document) -> CreditNoteId | None:
+    """Return our credit note that one of Stripe's was made for, or None."""
+    try:
+        return CreditNoteId(decode("credit_note", str((found.get("metadata") or {}).get("credit_note_id"))))
+    except DomainError:
+        return None
 
 
 def _customer_id(metadata: Document) -> CustomerId | None:

@@ -70,6 +70,17 @@ class LineKind(StrEnum):
 # What comes of fee periods rather than of usage.
 FEE_KINDS = frozenset((LineKind.FEE, LineKind.PRORATION))
 
+
+class VoidReason(StrEnum):
+    """Why an invoice was taken back."""
+
+    MISTAKE = "mistake"
+    DUPLICATE = "duplicate"
+    FRAUDULENT = "fraudulent"
+    ORDER_CHANGE = "order_change"
+    OTHER = "other"
+
+
 FOLLOWING = {
     State.DRAFT: frozenset((State.OPEN, State.PAID)),  # paid at once: a statement
     State.OPEN: frozenset((State.PAID, State.VOID, State.UNCOLLECTIBLE)),
@@ -106,6 +117,14 @@ class InvoiceStateRefused(DomainError):
 
 
 @dataclass(eq=False)
+class PaymentUnderWay(DomainError):
+    """A payment of this invoice is under way. Wait for its outcome, then do this again."""
+
+    code = "payment_under_way"
+    kind = Kind.CONFLICT
+
+
+@dataclass(eq=False)
 class PaymentDiffers(DomainError):
     """The payment of {paid} {paid_currency} is not the {due} {due_currency} that the invoice is due."""
 
@@ -122,8 +141,9 @@ class Invoice:
     """What one customer owes in one currency. Once opened only its state changes.
 
     `subtotal` is the sum of the lines, `discount` what coupons take off them; `total` has the tax on top, of which the
-    lines contain `tax_included_minor` already.
-    `grace_ends_at` is when a draft may be opened.
+    lines contain `tax_included_minor` already. `grace_ends_at` is when a draft may be opened. `applied_minor` was paid
+    by the customer's balances when it was opened, `offset_minor` taken off by credit notes before it was paid. While
+    an attempt is under way (`charging`), what is to be collected stays as it is.
     """
 
     customer_id: CustomerId
@@ -143,6 +163,12 @@ class Invoice:
     tax: Money
     version: int
     tax_included_minor: int = 0
+    applied_minor: int = 0
+    offset_minor: int = 0
+    charging: bool = False
+    voided_at: datetime | None = None
+    void_reason: VoidReason | None = None
+    written_off_at: datetime | None = None
 
     @property
     def total(self) -> Money:
@@ -155,14 +181,29 @@ class Invoice:
         return self.subtotal - self.discount - Money(self.tax_included_minor, self.currency)
 
     @property
+    def applied(self) -> Money:
+        """What the customer's balances paid when it was opened."""
+        return Money(self.applied_minor, self.currency)
+
+    @property
+    def offset(self) -> Money:
+        """What credit notes took off before it was paid."""
+        return Money(self.offset_minor, self.currency)
+
+    @property
+    def collectable(self) -> Money:
+        """What is to be collected, or was: the total less balances and credit notes; never below zero."""
+        return Money(max(self.total.minor, 0) - self.applied_minor - self.offset_minor, self.currency)
+
+    @property
     def amount_due(self) -> Money:
-        """What is still to be paid: all of it while it is open, nothing otherwise."""
-        return self.total if self.state is State.OPEN else Money(0, self.currency)
+        """What is still to be paid: all that is collectable while it is open, nothing otherwise."""
+        return self.collectable if self.state is State.OPEN else Money(0, self.currency)
 
     @property
     def amount_paid(self) -> Money:
-        """What was paid: all of it or nothing."""
-        return self.total if self.state is State.PAID else Money(0, self.currency)
+        """What was paid in money: all that was collectable or nothing."""
+        return self.collectable if self.state is State.PAID else Money(0, self.currency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,13 +272,19 @@ def minimum(currency: str) -> Money:
     return Money(MINIMUMS.get(currency, MINIMUM_DEFAULT), currency)
 
 
-def opening_of(draft: Invoice, lines: Sequence[Line]) -> Opening:
-    """Say what becomes of a draft: lines that are all zero make a statement, too little waits for the next one."""
+def opening_of(draft: Invoice, lines: Sequence[Line], *, balance_minor: int = 0, is_last: bool = False) -> Opening:
+    """Say what becomes of a draft: lines that are all zero make a statement, too little waits for the next one.
+
+    Too little is less than the gateway's minimum once `balance_minor`, what the customer's balances can pay, is taken
+    off; what they pay whole is opened. Where no next one will come (`is_last`), nothing waits.
+    """
     if not lines:
         return Opening.WAIT
     if not any(line.net.minor for line in lines):
         return Opening.STATEMENT
-    return Opening.INVOICE if draft.total >= minimum(draft.currency) else Opening.WAIT
+    left = draft.total.minor - min(max(balance_minor, 0), max(draft.total.minor, 0))
+    is_covered = not left and draft.total.minor > 0
+    return Opening.INVOICE if is_covered or is_last or left >= minimum(draft.currency).minor else Opening.WAIT
 
 
 def _become(before: Invoice, state: State) -> Invoice:
@@ -246,9 +293,29 @@ def _become(before: Invoice, state: State) -> Invoice:
     return replace(before, state=state)
 
 
-def opened(draft: Invoice, now: datetime, number: str) -> Invoice:
-    """Issue a draft under its number; it is due at once. Raises InvoiceStateRefused."""
-    return replace(_become(draft, State.OPEN), number=number, issued_at=now, due_at=now)
+def opened(draft: Invoice, now: datetime, *, applied_minor: int = 0) -> Invoice:
+    """Issue a draft, of which balances pay a part; it is due at once, and gets its number last.
+
+    Raises InvoiceStateRefused.
+    """
+    return replace(_become(draft, State.OPEN), issued_at=now, due_at=now, applied_minor=applied_minor)
+
+
+def numbered(issued: Invoice, year: int, number: int) -> Invoice:
+    """Give an issued invoice its number."""
+    return replace(issued, number=number_text(issued.environment, year, number))
+
+
+def charged(before: Invoice) -> Invoice:
+    """Note that an attempt to collect it is under way. Raises InvoiceStateRefused."""
+    if before.state is not State.OPEN:
+        raise InvoiceStateRefused(before.state, State.PAID)
+    return replace(before, charging=True)
+
+
+def released(before: Invoice) -> Invoice:
+    """Note that no attempt is under way any more."""
+    return replace(before, charging=False)
 
 
 def stated(draft: Invoice, now: datetime) -> Invoice:
@@ -259,16 +326,53 @@ def stated(draft: Invoice, now: datetime) -> Invoice:
 def paid(before: Invoice, now: datetime, amount: Money) -> Invoice:
     """Mark an invoice paid in full; one that is paid stays as it is.
 
-    Raises InvoiceStateRefused for a draft or a void one, PaymentDiffers where the amount is not its total.
+    Raises InvoiceStateRefused for a draft or a void one, PaymentDiffers where the amount is not what is collectable.
     """
     if before.state is State.PAID:
         return before
     if before.state is State.DRAFT:
         raise InvoiceStateRefused(before.state, State.PAID)
-    after = replace(_become(before, State.PAID), paid_at=now)
-    if amount != before.total:
-        raise PaymentDiffers(amount.major, amount.currency, before.total.major, before.currency)
+    after = replace(_become(before, State.PAID), paid_at=now, charging=False)
+    if amount != before.collectable:
+        raise PaymentDiffers(amount.major, amount.currency, before.collectable.major, before.currency)
     return after
+
+
+def covered(opened: Invoice, now: datetime) -> Invoice:
+    """Mark an invoice paid of which nothing is left to collect: balances or credit notes took it all."""
+    assert not opened.collectable.minor, "something is left to collect"
+    return paid(opened, now, opened.collectable)
+
+
+def voided(before: Invoice, now: datetime, reason: VoidReason) -> Invoice:
+    """Take an open or written-off invoice back; it keeps its number. One that is void stays as it is.
+
+    Raises InvoiceStateRefused for a draft or a paid one, PaymentUnderWay.
+    """
+    if before.state is State.VOID:
+        return before
+    after = replace(_become(before, State.VOID), voided_at=now, void_reason=reason)
+    if before.charging:
+        raise PaymentUnderWay
+    return after
+
+
+def written_off(before: Invoice, now: datetime) -> Invoice:
+    """Give an open invoice up; it can still be paid. One that is written off stays as it is.
+
+    Raises InvoiceStateRefused, PaymentUnderWay.
+    """
+    if before.state is State.UNCOLLECTIBLE:
+        return before
+    after = replace(_become(before, State.UNCOLLECTIBLE), written_off_at=now)
+    if before.charging:
+        raise PaymentUnderWay
+    return after
+
+
+def too_little(invoice: Invoice) -> bool:
+    """Whether what is collectable is more than nothing and less than the gateway charges."""
+    return 0 < invoice.collectable.minor < minimum(invoice.currency).minor
 
 
 def series_year(now: datetime) -> int:
@@ -276,6 +380,9 @@ def series_year(now: datetime) -> int:
     return now.year
 
 
-def number_text(environment: Environment, year: int, number: int) -> str:
-    """Write an invoice number: 2026-000001, TEST-2026-000001 for test customers. More digits follow after 999,999."""
-    return f"{_SERIES_PREFIX[environment]}{year}-{number:0{_NUMBER_DIGITS}d}"
+def number_text(environment: Environment, year: int, number: int, *, series: str = "") -> str:
+    """Write a number: 2026-000001, TEST-2026-000001 for test customers. More digits follow after 999,999.
+
+    `series` tells other kinds of documents apart: CN- for credit notes, as in TEST-CN-2026-000001.
+    """
+    return f"{_SERIES_PREFIX[environment]}{series}{year}-{number:0{_NUMBER_DIGITS}d}"

@@ -7,28 +7,30 @@ from decimal import Decimal
 
 from domain.access.roles import Permission
 from domain.customers.customer import Customer
-from domain.customers.service import load_customer
 from domain.customers.store import Sight
 from domain.db import Tx
-from domain.invoices import assembly, derivation, document, rating, store
-from domain.invoices import invoice as rules
+from domain.invoices import assembly, credit_note, derivation, document, rating, store
 from domain.invoices.assembly import Obligation
+from domain.invoices.crediting import store as credit_notes
 from domain.invoices.derivation import Changes
-from domain.invoices.discounting import service as discounting
-from domain.invoices.invoice import Invoice, InvoiceKind, InvoiceNotFound, Line, Opening, State
-from domain.invoices.numbering import store as numbering
+from domain.invoices.holding import store as holding
+from domain.invoices.invoice import Invoice, InvoiceKind, Line, State
+from domain.invoices.opening.service import (
+    add_up,
+    hold_for_payment,
+    mark_paid,
+    open_invoice,
+    release_from_payment,
+    write_off_invoice,
+)
 from domain.invoices.rates import service as price_list
 from domain.invoices.rating import Rates
-from domain.invoices.taxing import service as taxing
-from domain.invoices.taxing import statement as taxes
-from domain.journal import jobs
+from domain.invoices.voiding.service import void_invoice
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, InvoiceId, LineId, MeterId, SegmentId, encode
 from domain.kernel.money import Money
 from domain.kernel.period import Period
-from domain.ledger import account
-from domain.ledger import service as ledger
 from domain.plans import service as plans
 from domain.plans.plan import Catalogue
 from domain.subscriptions import service as subscriptions_service
@@ -37,6 +39,21 @@ from domain.subscriptions.terms import service as subscription_terms
 from domain.usage import service as usage
 from domain.usage.facts import rules_of
 from domain.usage.recounting import service as recounting
+
+__all__ = [
+    "draft_due",
+    "find_invoice",
+    "hold_for_payment",
+    "invoices_by_customer_ids",
+    "invoices_by_id",
+    "lines_by_invoice_ids",
+    "list_invoices",
+    "mark_paid",
+    "open_invoice",
+    "release_from_payment",
+    "void_invoice",
+    "write_off_invoice",
+]
 
 # A page of 100, and the row that tells whether another follows.
 PAGE_MAX = 101
@@ -64,7 +81,7 @@ async def draft_due(
     if not subscriptions:
         return None
     currency = _one_currency(customer, subscriptions)
-    await store.hold_derivation(tx, customer.id)
+    await holding.hold_derivation(tx, customer.id)
     obligations = await _obligations(tx, now, customer.id, subscriptions)
     draft = await store.lock_draft(tx, customer_id=customer.id, environment=customer.environment, currency=currency)
     needed = await _changes(tx, customer.id, obligations, draft, catalogue)
@@ -122,10 +139,21 @@ async def _changes(
         subscription_ids=[due.subscription.id for due in obligations],
         fees_since=min(fees, default=None),
     )
-    considered = [line for line in standing if assembly.is_considered(line.identity, obligations)]
+    considered = await _less_corrections(
+        tx, customer_id, [line for line in standing if assembly.is_considered(line.identity, obligations)]
+    )
     drafted = [line for line in considered if draft is not None and line.invoice_id == draft.id]
     issued = [line for line in considered if draft is None or line.invoice_id != draft.id]
     return derivation.changes(wanted, issued, drafted)
+
+
+async def _less_corrections(tx: Tx, customer_id: CustomerId, lines: Sequence[Line]) -> list[Line]:
+    """Take off what credit notes corrected: it counts as if it had not been billed."""
+    if not lines:
+        return []
+    ids = [line.id for line in lines]
+    corrections = await credit_notes.list_corrections(tx, customer_id=customer_id, line_ids=ids)
+    return credit_note.without_corrections(lines, corrections)
 
 
 async def _values(
@@ -185,134 +213,7 @@ async def _apply(tx: Tx, call: Call, now: datetime, draft: Invoice, needed: Chan
         await store.delete_lines(tx, draft, needed.remove)
     if needed.add:
         await store.insert_lines(tx, draft, [(LineId(call.new_id()), line) for line in needed.add])
-    return (await _add_up(tx, now, draft))[0]
-
-
-async def _add_up(tx: Tx, now: datetime, draft: Invoice) -> tuple[Invoice, discounting.Reduced, bool]:
-    """Take coupons off the lines of a draft, and write its sums and taxes.
-
-    False where its taxes are not known: a foreign service may have to be asked.
-    """
-    reduced = await discounting.apply(tx, now, draft, await _lines_of(tx, draft))
-    lines = reduced.lines
-    stated = await taxing.tax_draft(tx, draft, lines, issued_at=now)
-    after = replace(
-        draft,
-        subtotal=Money(sum(line.amount.minor for line in lines), draft.currency),
-        discount=Money(sum(line.discount.minor for line in lines), draft.currency),
-        tax=Money(taxes.tax_minor(stated or ()), draft.currency),
-        tax_included_minor=taxes.included_minor(stated or ()),
-    )
-    saved = draft if after == draft else await store.save_invoice(tx, draft, after)
-    return saved, reduced, stated is not None
-
-
-async def _lines_of(tx: Tx, invoice: Invoice) -> list[Line]:
-    found = await store.lines_by_invoice_ids(tx, [invoice.id], sight=Sight(invoice.customer_id))
-    return found[invoice.id]
-
-
-async def open_invoice(tx: Tx, call: Call, now: datetime, *, customer_id: CustomerId, invoice_id: InvoiceId) -> Invoice:
-    """Open a draft: tax it, post it, stage its collection and its e-mail, and take the next number last.
-
-    A draft whose lines are all zero is kept as a statement: paid, without number, posting, mail or collection. One
-    below the gateway's minimum, or below zero, stays a draft and waits for what falls due next; one whose taxes have
-    to be asked for stays one until they came. Safe to repeat: an invoice that is no draft comes back as it is. Raises
-    InvoiceNotFound.
-    """
-    draft = await _lock(tx, call, customer_id, invoice_id)
-    if draft.state is not State.DRAFT:
-        return draft
-    await store.hold_derivation(tx, customer_id)
-    draft, reduced, is_taxed = await _add_up(tx, now, draft)  # coupons and rates may have changed since it was drafted
-    opening = rules.opening_of(draft, reduced.lines)
-    if opening is Opening.WAIT:
-        return draft
-    if opening is Opening.STATEMENT:
-        await discounting.use(tx, call, now, draft, reduced)
-        statement = await store.save_invoice(tx, draft, rules.stated(draft, now))
-        await _audit(tx, call, "state_invoice", statement)
-        return statement
-    if not is_taxed:
-        await _stage(tx, call, now, draft, jobs.CalculateTax(draft.customer_id, draft.id))
-        return draft
-    await discounting.use(tx, call, now, draft, reduced)
-    await _post_and_stage(tx, call, now, draft)
-    year = rules.series_year(now)
-    number = await numbering.take_number(tx, environment=draft.environment, kind=draft.kind, year=year)
-    opened = rules.opened(draft, now, rules.number_text(draft.environment, year, number))
-    return await store.save_invoice(tx, draft, opened)
-
-
-async def _post_and_stage(tx: Tx, call: Call, now: datetime, draft: Invoice) -> None:
-    """Everything that opening causes, before the number series is locked."""
-    await ledger.post(
-        tx,
-        call,
-        now,
-        customer_id=draft.customer_id,
-        environment=draft.environment,
-        reason="invoice_opened",
-        about=encode("invoice", draft.id),
-        lines=account.invoiced(draft.net, draft.tax),
-    )
-    collect = jobs.CollectInvoice(draft.customer_id, draft.id)
-    await _stage(tx, call, now, draft, collect, jobs.SendNotice(draft.customer_id, "invoice_issued", str(draft.id)))
-    await journal.tell(
-        tx,
-        call,
-        now,
-        draft.customer_id,
-        "invoice_opened",
-        description=f"Invoice over {draft.total.major} {draft.currency} issued",
-        amount=draft.total,
-        metadata={"invoice_id": encode("invoice", draft.id)},
-    )
-    await _audit(tx, call, "open_invoice", draft)
-
-
-async def _stage(tx: Tx, call: Call, now: datetime, about: Invoice, *staged: jobs.Job) -> None:
-    """Have jobs of the invoice's customer carried out now, by its clock."""
-    customer = await load_customer(tx, call, about.customer_id)
-    for job in staged:
-        await journal.stage(tx, call, job, customer_id=customer.id, clock_id=customer.clock_id, run_at=now)
-
-
-async def mark_paid(
-    tx: Tx, call: Call, now: datetime, *, customer_id: CustomerId, invoice_id: InvoiceId, amount: Money, about: str
-) -> Invoice:
-    """Mark an open invoice paid in full and post it. `about` names what paid it, such as an attempt's id.
-
-    Safe to repeat: one that is paid stays as it is, and nothing is posted again. Raises InvoiceNotFound,
-    InvoiceStateRefused for a draft or a void invoice, PaymentDiffers where the amount is not its total.
-    """
-    before = await _lock(tx, call, customer_id, invoice_id)
-    after = rules.paid(before, now, amount)
-    if after == before:
-        return before
-    saved = await store.save_invoice(tx, before, after)
-    await ledger.post(
-        tx,
-        call,
-        now,
-        customer_id=customer_id,
-        environment=before.environment,
-        reason="invoice_paid",
-        about=encode("invoice", invoice_id),
-        lines=account.collected(amount, written_off=before.state is State.UNCOLLECTIBLE),
-    )
-    await journal.tell(
-        tx,
-        call,
-        now,
-        customer_id,
-        "invoice_paid",
-        description=f"Invoice {before.number} paid",
-        amount=amount,
-        metadata={"invoice_id": encode("invoice", invoice_id), "paid_by": about},
-    )
-    await _audit(tx, call, "pay_invoice", saved, paid_by=about)
-    return saved
+    return (await add_up(tx, now, draft))[0]
 
 
 async def find_invoice(tx: Tx, call: Call, invoice_id: InvoiceId) -> Invoice | None:
@@ -360,21 +261,6 @@ async def lines_by_invoice_ids(
     assert len(ids) <= LOOKUP_MAX, "look-ups are bounded"
     found = await store.lines_by_invoice_ids(tx, ids, sight=Sight(scope))
     return {invoice_id: document.in_order(lines) for invoice_id, lines in found.items()}
-
-
-async def _lock(tx: Tx, call: Call, customer_id: CustomerId, invoice_id: InvoiceId) -> Invoice:
-    """Lock an invoice that the caller may see, until the transaction ends. Raises InvoiceNotFound."""
-    found = await store.find_invoice(tx, invoice_id, sight=_sight(call), customer_id=customer_id, lock=True)
-    if found is None:
-        raise InvoiceNotFound
-    return found
-
-
-async def _audit(tx: Tx, call: Call, action: str, about: Invoice, **facts: str) -> None:
-    amounts = {"total_minor": about.total.minor, "currency": about.currency}
-    await journal.audit(
-        tx, call, action, encode("invoice", about.id), customer_id=about.customer_id, facts={**amounts, **facts}
-    )
 
 
 def _sight(call: Call) -> Sight:

@@ -1,4 +1,4 @@
-"""Tables and statements of invoices, their lines and their number series."""
+"""Tables and statements of invoices and their lines."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ from domain import db
 from domain.credits import discount
 from domain.customers.store import Sight
 from domain.invoices.derivation import NewLine
-from domain.invoices.invoice import FEE_KINDS, Identity, Invoice, InvoiceKind, Line, LineKind, State
+from domain.invoices.invoice import FEE_KINDS, Identity, Invoice, InvoiceKind, Line, LineKind, State, VoidReason
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, InvoiceId, LineId, SegmentId, SubscriptionId
 from domain.kernel.money import Money
@@ -39,6 +39,12 @@ invoice = sa.Table(
     sa.Column("tax_minor", sa.BigInteger, nullable=False),
     sa.Column("tax_included_minor", sa.BigInteger, nullable=False, comment="what of the tax the lines contain"),
     sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("applied_minor", sa.BigInteger, nullable=False, comment="paid by the customer's balances at opening"),
+    sa.Column("offset_minor", sa.BigInteger, nullable=False, comment="what credit notes took off before it was paid"),
+    sa.Column("charging", sa.Boolean, nullable=False, comment="while an attempt is under way, what is due stays"),
+    sa.Column("voided_at", db.Instant),
+    sa.Column("void_reason", sa.Text),
+    sa.Column("written_off_at", db.Instant),
     sa.CheckConstraint("environment IN ('live', 'test')", name="environment"),
     sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     sa.CheckConstraint("kind IN ('invoice', 'statement')", name="kind"),
@@ -48,8 +54,18 @@ invoice = sa.Table(
     sa.CheckConstraint("(paid_at IS NOT NULL) = (state = 'paid')", name="paid_at"),
     sa.CheckConstraint("kind = 'invoice' OR (state = 'paid' AND subtotal_minor = discount_minor)", name="statement"),
     sa.CheckConstraint(
-        "number IS NULL OR subtotal_minor - discount_minor + tax_minor - tax_included_minor > 0", name="total"
+        "applied_minor BETWEEN 0 AND greatest(subtotal_minor - discount_minor + tax_minor - tax_included_minor, 0)",
+        name="applied_minor",
     ),
+    sa.CheckConstraint(
+        "offset_minor BETWEEN 0 AND greatest(subtotal_minor - discount_minor + tax_minor - tax_included_minor, 0)"
+        " - applied_minor",
+        name="offset_minor",
+    ),
+    sa.CheckConstraint("NOT charging OR state = 'open'", name="charging"),
+    sa.CheckConstraint("(voided_at IS NOT NULL) = (state = 'void')", name="voided_at"),
+    sa.CheckConstraint("(void_reason IS NOT NULL) = (state = 'void')", name="void_reason"),
+    sa.CheckConstraint("written_off_at IS NOT NULL OR state <> 'uncollectible'", name="written_off_at"),
     sa.UniqueConstraint("customer_id", "number", name="invoice_number_key"),
     sa.Index(
         "invoice_draft_key",
@@ -123,12 +139,6 @@ invoice_line = sa.Table(
     ),
     sa.Index("invoice_line_invoice_id_idx", "invoice_id"),
 )
-
-
-async def hold_derivation(tx: db.Tx, customer_id: CustomerId) -> None:
-    """Derive alone for a customer until the transaction ends: two at once would both see the same gap."""
-    key = customer_id.int % _LOCK_KEYS - _LOCK_KEYS // 2
-    await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_DERIVATION_LOCK, key)))
 
 
 async def insert_invoice(tx: db.Tx, new: Invoice) -> None:
@@ -260,8 +270,6 @@ async def list_billed_segment_ids(
     return frozenset(row.segment_id for row in await tx.rows(statement))
 
 
-_DERIVATION_LOCK = 0x1A701CE
-_LOCK_KEYS = 2**32  # the second key of an advisory lock is a signed integer of 32 bits
 _SAME_INVOICE = sa.and_(invoice.c.customer_id == invoice_line.c.customer_id, invoice.c.id == invoice_line.c.invoice_id)
 _LINES = sa.select(invoice_line, invoice.c.currency).join(invoice, _SAME_INVOICE)
 
@@ -300,6 +308,12 @@ def _invoice_row(value: Invoice) -> dict[str, Any]:
         "tax_minor": value.tax.minor,
         "tax_included_minor": value.tax_included_minor,
         "version": value.version,
+        "applied_minor": value.applied_minor,
+        "offset_minor": value.offset_minor,
+        "charging": value.charging,
+        "voided_at": value.voided_at,
+        "void_reason": value.void_reason,
+        "written_off_at": value.written_off_at,
     }
 
 
@@ -322,6 +336,12 @@ def _invoice(row: sa.Row[Any]) -> Invoice:
         tax=Money(row.tax_minor, row.currency),
         version=row.version,
         tax_included_minor=row.tax_included_minor,
+        applied_minor=row.applied_minor,
+        offset_minor=row.offset_minor,
+        charging=row.charging,
+        voided_at=row.voided_at,
+        void_reason=VoidReason(row.void_reason) if row.void_reason else None,
+        written_off_at=row.written_off_at,
     )
 
 

@@ -66,9 +66,23 @@ class CalculateTax(Job):
 
 @dataclass(frozen=True, slots=True)
 class CollectInvoice(Job):
-    """Push an open invoice to the gateway and charge it, or find out what became of the last try."""
+    """Bring the gateway's copy of an invoice to what ours says: pushed, charged, credited or void."""
 
     kind = "collect_invoice"
+    customer_id: CustomerId
+    invoice_id: InvoiceId
+
+    @property
+    def key(self) -> str:
+        """One at a time for an invoice."""
+        return str(self.invoice_id)
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceSettled(Job):
+    """No payment is needed for an invoice any more, and no attempt brought one: move the subscriptions on it."""
+
+    kind = "invoice_settled"
     customer_id: CustomerId
     invoice_id: InvoiceId
 
@@ -163,6 +177,7 @@ KINDS: dict[str, type[Job]] = {
         FinaliseInvoice,
         CalculateTax,
         CollectInvoice,
+        InvoiceSettled,
         ProcessInboxEvent,
         PaymentSettled,
         SendNotice,

@@ -27,6 +27,8 @@ AppliedCouponId = NewType("AppliedCouponId", UUID)
 GrantId = NewType("GrantId", UUID)
 WalletId = NewType("WalletId", UUID)
 MethodId = NewType("MethodId", UUID)
+CreditNoteId = NewType("CreditNoteId", UUID)
+ChargeId = NewType("ChargeId", UUID)
 AttemptId = NewType("AttemptId", UUID)
 EntryId = NewType("EntryId", UUID)
 KeyId = NewType("KeyId", UUID)
@@ -57,6 +59,8 @@ PREFIXES = {
     "applied_coupon": "apc",
     "grant": "grt",
     "wallet": "wal",
+    "credit_note": "cn",
+    "charge": "chg",
     "method": "pm",
     "attempt": "att",
     "entry": "led",

@@ -58,3 +58,33 @@ def invoiced(net: Money, tax: Money) -> list[Posting]:
 def collected(amount: Money, *, written_off: bool = False) -> list[Posting]:
     """Post a payment of what was receivable, or had been written off as a bad debt."""
     return [Posting(Account.CASH, amount), Posting(Account.BAD_DEBT if written_off else Account.RECEIVABLE, -amount)]
+
+
+def applied(amount: Money) -> list[Posting]:
+    """Post what the customer's credit paid of an invoice."""
+    return [Posting(Account.CUSTOMER_CREDIT, amount), Posting(Account.RECEIVABLE, -amount)]
+
+
+def kept(amount: Money) -> list[Posting]:
+    """Post what the merchant owes for an invoice below zero as customer credit."""
+    return [Posting(Account.RECEIVABLE, amount), Posting(Account.CUSTOMER_CREDIT, -amount)]
+
+
+def written_off(amount: Money) -> list[Posting]:
+    """Post what is given up of an open invoice."""
+    return [Posting(Account.BAD_DEBT, amount), Posting(Account.RECEIVABLE, -amount)]
+
+
+def given_back(net: Money, tax: Money, *, due: Money, credit: Money, refund: Money, written_off: bool) -> list[Posting]:
+    """Post what is taken back of an invoice: its net and tax, against what was due, customer credit, and a refund.
+
+    A refund is owed to the customer until the money has left: it stands as a receivable below zero till then.
+    """
+    lines = (
+        Posting(Account.REVENUE, net),
+        Posting(Account.TAX_PAYABLE, tax),
+        Posting(Account.BAD_DEBT if written_off else Account.RECEIVABLE, -due),
+        Posting(Account.CUSTOMER_CREDIT, -credit),
+        Posting(Account.RECEIVABLE, -refund),
+    )
+    return [line for line in lines if line.amount.minor]

@@ -1,10 +1,14 @@
 """What to do next to collect an invoice: a decision from rows, the same after a crash as before it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 
+from domain.invoices.invoice import Invoice, State
+from domain.kernel.money import Money
 from domain.payments.attempt import LIVE, UNRESOLVED, Attempt, AttemptState
 from domain.payments.method import PaymentMethod, method_to_charge
+from domain.payments.port import GatewayInvoice, GatewayInvoiceState
 from domain.payments.push import Push, PushState
 
 
@@ -18,23 +22,40 @@ class Step(StrEnum):
     PAY = "pay"  # begin an attempt
     RECOVER = "recover"  # an attempt was sent and nothing certain is known
     WITHDRAW = "withdraw"  # an attempt was ordered, and there is nothing to charge or nothing to charge it to
+    CREDIT = "credit"  # take off the copy what credit notes took off ours
+    CLOSE = "close"  # end the copy of what is not to be collected any more
     SUPERSEDE = "supersede"  # an attempt waits for the customer, who has given another method since
 
 
 def next_step(
-    *, is_open: bool, push: Push | None, last: Attempt | None, methods: Sequence[PaymentMethod]
+    *,
+    is_open: bool,
+    push: Push | None,
+    last: Attempt | None,
+    methods: Sequence[PaymentMethod],
+    offset_minor: int = 0,
+    is_given_up: bool = False,
 ) -> tuple[Step, PaymentMethod | None]:
     """Decide, and name the method that the step is about.
 
-    `last` is the newest attempt, `methods` the attached ones. A live attempt always comes first: a second one is never
-    begun beside it.
+    `last` is the newest attempt, `methods` the attached ones; `offset_minor` is what credit notes took off the invoice,
+    `is_given_up` says that it is void or written off. A live attempt always comes first: a second one is never begun
+    beside it.
     """
     if last is not None and last.state in UNRESOLVED:
         return Step.RECOVER, None
+    if push is not None and push.state is PushState.PUSHED and push.credited_minor < offset_minor:
+        return Step.CREDIT, None
     if last is not None and last.state is AttemptState.PLANNED:
         return _ordered(last, push, methods, is_open=is_open)
     if not is_open:
-        return Step.NOTHING, None
+        return (Step.CLOSE if _is_left_open(push, is_given_up=is_given_up) else Step.NOTHING), None
+    return _collect(push, last, methods)
+
+
+def _collect(
+    push: Push | None, last: Attempt | None, methods: Sequence[PaymentMethod]
+) -> tuple[Step, PaymentMethod | None]:
     method = method_to_charge(methods, last)
     if last is not None and last.state in LIVE:
         takes_over = last.state is AttemptState.ACTION_REQUIRED and method is not None
@@ -56,3 +77,36 @@ def _ordered(
 
 def _charge(push: Push | None) -> Step:
     return Step.PAY if push is not None and push.state is PushState.PUSHED else Step.PUSH
+
+
+def _is_left_open(push: Push | None, *, is_given_up: bool) -> bool:
+    """Whether the gateway has a copy, whole or begun, of an invoice that it is not to collect any more."""
+    if push is None:
+        return False
+    return push.state is PushState.PUSHING or (is_given_up and push.state is PushState.PUSHED)
+
+
+def step_of(
+    invoice: Invoice, push: Push | None, last: Attempt | None, methods: Sequence[PaymentMethod]
+) -> tuple[Step, PaymentMethod | None]:
+    """Decide the next step for an invoice as it now is."""
+    return next_step(
+        is_open=invoice.state is State.OPEN,
+        push=push,
+        last=last,
+        methods=methods,
+        offset_minor=invoice.offset_minor,
+        is_given_up=invoice.state in {State.VOID, State.UNCOLLECTIBLE},
+    )
+
+
+def is_news_of_money(invoice: Invoice, last: Attempt | None, seen: GatewayInvoice) -> bool:
+    """Whether a copy was paid without an attempt of ours. One that credit notes settled is paid without money."""
+    if seen.state is not GatewayInvoiceState.PAID or (last is not None and last.state is AttemptState.SUCCEEDED):
+        return False
+    return invoice.collectable.minor > 0 or seen.paid_minor > 0
+
+
+def external(attempt: Attempt, seen: GatewayInvoice) -> Attempt:
+    """Give an attempt that stands for money from elsewhere its amount, where nothing was to be collected any more."""
+    return attempt if attempt.amount.minor else replace(attempt, amount=Money(seen.paid_minor, attempt.amount.currency))

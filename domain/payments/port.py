@@ -12,7 +12,7 @@ from typing import Protocol
 
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
-from domain.kernel.ids import CustomerId, InvoiceId
+from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId
 from domain.kernel.period import Period
 from domain.payments.declines import Decline
 
@@ -117,9 +117,9 @@ class GatewayInvoiceState(StrEnum):
 class GatewayInvoice:
     """An invoice as the gateway has it now.
 
-    `outcome` is the state of its payment, None where none was tried. `invoice_id` is ours, from the metadata: None
-    marks an invoice that we did not make, `gateway_subscription_id` one of a subscription billed by the gateway.
-    `hosted_url` is the gateway's page on which the customer can pay an open one.
+    `outcome` is the state of its payment, None where none was tried; `paid_minor` is what came in money. `invoice_id`
+    is ours, from the metadata: None marks an invoice that we did not make, `gateway_subscription_id` one of a
+    subscription billed by the gateway. `hosted_url` is the gateway's page on which the customer can pay an open one.
     """
 
     id: str
@@ -134,6 +134,15 @@ class GatewayInvoice:
     invoice_id: InvoiceId | None
     gateway_subscription_id: str | None = None
     hosted_url: str | None = None
+    paid_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PushedCredit:
+    """What a credit note of ours takes off an open invoice of the gateway, tax included."""
+
+    note_id: CreditNoteId
+    amount_minor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +220,22 @@ class PaymentGateway(Protocol):
 
     async def finalise_invoice(self, gateway_invoice_id: str, *, key: str) -> GatewayInvoice:
         """Open a draft for payment without charging it."""
+        ...
+
+    async def credit_invoice(self, gateway_invoice_id: str, credit: PushedCredit, *, key: str) -> None:
+        """Lower what is due on an open invoice by a credit note; all of it makes it paid."""
+        ...
+
+    async def list_credits(self, gateway_invoice_id: str) -> frozenset[CreditNoteId]:
+        """Return which of our credit notes were taken off an invoice."""
+        ...
+
+    async def void_invoice(self, gateway_invoice_id: str, *, key: str) -> None:
+        """Take back an open or written-off invoice for good."""
+        ...
+
+    async def write_off_invoice(self, gateway_invoice_id: str, *, key: str) -> None:
+        """Mark an open invoice as one that will not be collected."""
         ...
 
     async def delete_draft(self, gateway_invoice_id: str) -> None:

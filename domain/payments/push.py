@@ -9,13 +9,14 @@ from enum import StrEnum
 from domain.invoices.invoice import Invoice, Line
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
-from domain.kernel.ids import CustomerId, InvoiceId, encode
+from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, encode
 from domain.payments.attempt import key_expired
 from domain.payments.port import LINES_MAX, GatewayInvoice, GatewayInvoiceState, PushedInvoice, PushedLine
 
 DESCRIPTION_LENGTH_MAX = 300
 LINES_BATCH = 100
 NO_LINE = "Usage"
+FROM_BALANCE = "Paid from balance"
 
 
 @dataclass(eq=False)
@@ -33,6 +34,7 @@ class PushState(StrEnum):
     WAITING = "waiting"  # for a payment method; nothing was sent
     PUSHING = "pushing"
     PUSHED = "pushed"
+    CLOSED = "closed"  # void, written off or deleted there, as nothing is to be collected any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Push:
     """Our record of the gateway's copy. `number` counts the copies begun; `keyed_at` (real) is the age of its keys.
 
     `hosted_url` is the gateway's own page on which the customer can pay it; None until it is open there.
+    `credited_minor` is what credit notes have taken off the copy so far.
     """
 
     customer_id: CustomerId
@@ -50,6 +53,7 @@ class Push:
     keyed_at: datetime
     hosted_url: str | None = None
     version: int = 1
+    credited_minor: int = 0
 
 
 def begin(before: Push, at: datetime) -> Push:
@@ -109,9 +113,20 @@ def batches(lines: Sequence[PushedLine]) -> list[Sequence[PushedLine]]:
     return [lines[start : start + LINES_BATCH] for start in range(0, len(lines), LINES_BATCH)]
 
 
+def credit_key(environment: Environment, note_id: CreditNoteId) -> str:
+    """Return the idempotency key of a credit note on a copy: one for each note of ours."""
+    return f"{environment}:cn:{encode('credit_note', note_id)}"
+
+
 def pushed_invoice(invoice: Invoice, lines: Sequence[Line], gateway_customer_id: str) -> PushedInvoice:
-    """Return what the gateway is to collect for an opened invoice: its lines after discounts, so that totals agree."""
+    """Return what the gateway is to collect for an opened invoice: its lines after discounts, less what balances paid.
+
+    So totals agree. Credit notes follow by themselves, once the copy is open.
+    """
     assert invoice.number is not None, "an opened invoice has a number"
+    sent = [PushedLine(line.description, line.net.minor, line.tax.minor, line.period) for line in lines]
+    if invoice.applied_minor:
+        sent.insert(0, PushedLine(FROM_BALANCE, -invoice.applied_minor))
     return PushedInvoice(
         customer_id=invoice.customer_id,
         invoice_id=invoice.id,
@@ -119,20 +134,20 @@ def pushed_invoice(invoice: Invoice, lines: Sequence[Line], gateway_customer_id:
         gateway_customer_id=gateway_customer_id,
         number=invoice.number,
         currency=invoice.currency,
-        total_minor=invoice.total.minor,
+        total_minor=invoice.total.minor - invoice.applied_minor,
         tax_minor=invoice.tax.minor,
-        lines=fitted([PushedLine(line.description, line.net.minor, line.tax.minor, line.period) for line in lines]),
+        lines=fitted(sent),
     )
 
 
 def differences(invoice: Invoice, seen: GatewayInvoice, *, before_pay: bool = False) -> list[str]:
     """Name the sums on which the gateway's copy differs from our invoice.
 
-    `before_pay` also asks for an open copy on which all of it is still due.
+    `before_pay` also asks for an open copy on which all that is due here is due there: credit notes have followed.
     """
     pairs: dict[str, tuple[object, object]] = {
         "currency": (invoice.currency, seen.currency),
-        "total": (invoice.total.minor, seen.total_minor),
+        "total": (invoice.total.minor - invoice.applied_minor, seen.total_minor),
         "tax": (invoice.tax.minor, seen.tax_minor),
     }
     if before_pay:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from domain.customers import service as customers
 from domain.customers.customer import Customer
 from domain.db import Database, Tx
+from domain.invoices import service as invoices
 from domain.invoices.invoice import Invoice, State
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError
@@ -28,9 +29,10 @@ from domain.payments.attempt import (
     send,
     supersede,
 )
-from domain.payments.collection import Step, next_step
+from domain.payments.collection import Step, external, is_news_of_money, step_of
 from domain.payments.copies import service as copies
 from domain.payments.declines import METHOD_DETACHED, Decline, DeclineClass, classify
+from domain.payments.endings import service as endings
 from domain.payments.methods.service import (
     METHODS_MAX,
     attach_method,
@@ -169,7 +171,7 @@ async def _look(
         push = await store.find_push(tx, customer_id, invoice_id)
         last = await _last_attempt(tx, invoice)
         methods = await store.list_methods(tx, customer_id, limit=METHODS_MAX)
-        step, _ = next_step(is_open=invoice.state is State.OPEN, push=push, last=last, methods=methods)
+        step, _ = step_of(invoice, push, last, methods)
         if step is Step.NO_METHOD:
             await copies.wait(tx, call, invoice)
         if step is Step.PUSH:
@@ -182,6 +184,18 @@ async def _look(
 async def _push(db: Database, gateway: PaymentGateway, call: Call, work: _Work) -> None:
     assert work.push is not None, "a push is begun before it is made"
     await copies.push(db, gateway, call, customer=work.customer, invoice=work.invoice, begun=work.push)
+
+
+async def _credit(db: Database, gateway: PaymentGateway, call: Call, work: _Work) -> None:
+    del call
+    await endings.credit(db, gateway, invoice=work.invoice, record=work.pushed)
+
+
+async def _close(db: Database, gateway: PaymentGateway, call: Call, work: _Work) -> None:
+    seen = await endings.close(db, gateway, call, invoice=work.invoice, record=work.pushed)
+    if seen is not None:
+        async with db.transaction() as tx:
+            await _converge(tx, call, work.invoice.customer_id, work.invoice.id, seen)
 
 
 async def _pay(db: Database, gateway: PaymentGateway, call: Call, work: _Work) -> None:
@@ -205,11 +219,12 @@ async def _begin_attempt(tx: Tx, call: Call, work: _Work) -> Attempt | None:
     invoice = await store.lock_invoice(tx, work.invoice.customer_id, work.invoice.id)
     last = await _last_attempt(tx, invoice)
     methods = await store.list_methods(tx, invoice.customer_id, limit=METHODS_MAX)
-    step, method = next_step(is_open=invoice.state is State.OPEN, push=work.push, last=last, methods=methods)
+    step, method = step_of(invoice, work.push, last, methods)
     if step is not Step.PAY or method is None:
         return None
+    invoice = await invoices.hold_for_payment(tx, invoice)
     if last is not None and last.state is AttemptState.PLANNED:
-        attempt = send(replace(last, amount=invoice.total), call.at)
+        attempt = send(replace(last, amount=invoice.collectable), call.at)
         await store.save_attempt(tx, last, attempt)
         return attempt
     now = await customers.business_now(tx, call, invoice.customer_id)
@@ -274,6 +289,7 @@ async def _supersede(db: Database, gateway: PaymentGateway, call: Call, work: _W
         after = supersede(before, call.at, now)
         if after != before:
             await store.save_attempt(tx, before, after)
+            await invoices.release_from_payment(tx, call, customer_id=after.customer_id, invoice_id=after.invoice_id)
 
 
 async def _withdraw(db: Database, _: PaymentGateway, call: Call, work: _Work) -> None:
@@ -294,6 +310,8 @@ async def _withdraw(db: Database, _: PaymentGateway, call: Call, work: _Work) ->
 _Action = Callable[[Database, PaymentGateway, Call, _Work], Awaitable[None]]
 _ACTIONS: dict[Step, _Action] = {
     Step.PUSH: _push,
+    Step.CREDIT: _credit,
+    Step.CLOSE: _close,
     Step.PAY: _pay,
     Step.RECOVER: _recover,
     Step.WITHDRAW: _withdraw,
@@ -310,10 +328,10 @@ async def _converge(tx: Tx, call: Call, customer_id: CustomerId, invoice_id: Inv
         news = news_of(last, seen.outcome)
         if news is not None:
             await settle_attempt(tx, call, now, last, news)
-    elif seen.state is GatewayInvoiceState.PAID and (last is None or last.state is not AttemptState.SUCCEEDED):
-        external = planned(call, now, invoice, last, method_id=None, trigger=Trigger.CUSTOMER)
-        await store.insert_attempt(tx, external)
-        await settle_attempt(tx, call, now, external, seen.outcome or _PAID)
+    elif is_news_of_money(invoice, last, seen):
+        found = external(planned(call, now, invoice, last, method_id=None, trigger=Trigger.CUSTOMER), seen)
+        await store.insert_attempt(tx, found)
+        await settle_attempt(tx, call, now, found, seen.outcome or _PAID)
 
 
 async def _settle(db: Database, call: Call, attempt: Attempt, outcome: PayOutcome) -> None:

@@ -67,9 +67,10 @@ gateway_invoice = sa.Table(
     sa.Column("keyed_at", db.Instant, nullable=False, comment="real time; the age of the keys"),
     sa.Column("hosted_url", sa.Text, comment="the gateway's page on which the customer can pay"),
     sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("credited_minor", sa.BigInteger, nullable=False, comment="what credit notes took off the copy"),
     sa.ForeignKeyConstraint(["customer_id", "invoice_id"], ["invoice.customer_id", "invoice.id"], ondelete="RESTRICT"),
     sa.UniqueConstraint("customer_id", "gateway_invoice_id"),
-    sa.CheckConstraint("state IN ('waiting', 'pushing', 'pushed')", name="state"),
+    sa.CheckConstraint("state IN ('waiting', 'pushing', 'pushed', 'closed')", name="state"),
     sa.CheckConstraint("state <> 'pushed' OR gateway_invoice_id IS NOT NULL", name="pushed"),
     sa.CheckConstraint("number >= 1", name="number"),
     sa.Index("gateway_invoice_gateway_invoice_id_idx", "gateway_invoice_id"),
@@ -197,10 +198,8 @@ async def save_method(tx: db.Tx, before: PaymentMethod, after: PaymentMethod) ->
 async def find_method(tx: db.Tx, customer_id: CustomerId, gateway_method_id: str) -> PaymentMethod | None:
     """Return a customer's method by the gateway's id, detached ones too, or None."""
     table = payment_method.c
-    statement = sa.select(payment_method).where(
-        table.customer_id == customer_id, table.gateway_method_id == gateway_method_id
-    )
-    row = await tx.row(statement)
+    own = (table.customer_id == customer_id, table.gateway_method_id == gateway_method_id)
+    row = await tx.row(sa.select(payment_method).where(*own))
     return _method(row) if row else None
 
 

@@ -10,7 +10,7 @@ number_series = sa.Table(
     "number_series",
     db.metadata,
     sa.Column("environment", sa.Text, primary_key=True),
-    sa.Column("kind", sa.Text, primary_key=True, comment="invoice; credit notes will have their own"),
+    sa.Column("kind", sa.Text, primary_key=True, comment="invoice or credit_note"),
     sa.Column("year", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("last", sa.BigInteger, nullable=False),
     sa.CheckConstraint("environment IN ('live', 'test')", name="environment"),

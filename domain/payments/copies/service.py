@@ -41,7 +41,7 @@ async def wait(tx: Tx, call: Call, invoice: Invoice) -> None:
         invoice.customer_id,
         "payment_method_missing",
         description="There is no payment method to collect the invoice from",
-        amount=invoice.total,
+        amount=invoice.collectable,
         metadata={"invoice_id": encode("invoice", invoice.id)},
     )
 
@@ -61,7 +61,8 @@ async def push(
     record, seen = await _resume(db, gateway, call, begun, gateway_customer_id)
     record = await _create(db, gateway, record, wanted)
     copy_id = record.gateway_invoice_id
-    assert copy_id is not None, "the gateway names what it makes"
+    if copy_id is None:
+        return  # Another run has closed it meanwhile: what was made stays an empty draft, which charges nothing.
     if seen is None or seen.state is GatewayInvoiceState.DRAFT:
         for number, batch in enumerate(copies.batches(wanted.lines)):
             await gateway.add_lines(copy_id, batch, key=copies.key(wanted.environment, record, f"lines:{number}"))

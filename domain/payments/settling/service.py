@@ -34,6 +34,7 @@ async def settle_attempt(tx: Tx, call: Call, now: datetime, attempt: Attempt, ou
     await store.save_attempt(tx, before, after)
     if after.state in ENDED:
         await _follow_end(tx, call, now, after)
+        await invoices.release_from_payment(tx, call, customer_id=after.customer_id, invoice_id=after.invoice_id)
     elif after.state is AttemptState.ACTION_REQUIRED:
         await _tell(tx, call, now, after, "payment_action_required", text="The payment waits for its customer")
         await stage(tx, call, jobs.PaymentSettled(after.customer_id, after.id), after.customer_id)

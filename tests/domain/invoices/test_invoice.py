@@ -15,13 +15,22 @@ from domain.invoices.invoice import (
     LineKind,
     Opening,
     PaymentDiffers,
+    PaymentUnderWay,
     State,
+    VoidReason,
+    charged,
+    covered,
     minimum,
     number_text,
+    numbered,
     opened,
     opening_of,
     paid,
+    released,
     stated,
+    too_little,
+    voided,
+    written_off,
 )
 from domain.kernel.call import Environment
 from domain.kernel.ids import InvoiceId, LineId, SubscriptionId
@@ -97,8 +106,8 @@ def test_each_currency_has_its_own_minimum() -> None:
 
 
 def test_opening_gives_the_number_and_makes_it_due_at_once() -> None:
-    after = opened(_draft(), _NOW, "2026-000001")
-    assert (after.state, after.number, after.issued_at, after.due_at) == (State.OPEN, "2026-000001", _NOW, _NOW)
+    after = numbered(opened(_draft(), _NOW), 2026, 1)
+    assert (after.state, after.number, after.issued_at, after.due_at) == (State.OPEN, "TEST-2026-000001", _NOW, _NOW)
     assert (after.amount_due, after.amount_paid) == (Money(2900, "USD"), Money(0, "USD"))
 
 
@@ -108,7 +117,7 @@ def test_a_statement_is_paid_and_has_no_number() -> None:
 
 
 def test_a_paid_invoice_absorbs_late_and_repeated_news() -> None:
-    after = paid(opened(_draft(), _NOW, "1"), _NOW, Money(2900, "USD"))
+    after = paid(opened(_draft(), _NOW), _NOW, Money(2900, "USD"))
     assert (after.state, after.paid_at, after.amount_due.minor, after.amount_paid.minor) == (State.PAID, _NOW, 0, 2900)
     assert paid(after, make.at("2026-03-01"), Money(1, "USD")) is after
 
@@ -122,13 +131,13 @@ def test_what_is_not_owed_can_not_be_paid(state: State) -> None:
 @pytest.mark.parametrize("amount", [Money(2899, "USD"), Money(2901, "USD"), Money(2900, "EUR")])
 def test_another_amount_than_the_total_is_refused(amount: Money) -> None:
     with pytest.raises(PaymentDiffers, match=r"29\.00"):
-        paid(opened(_draft(), _NOW, "1"), _NOW, amount)
+        paid(opened(_draft(), _NOW), _NOW, amount)
 
 
 @pytest.mark.parametrize("state", [State.OPEN, State.PAID, State.VOID, State.UNCOLLECTIBLE])
 def test_only_a_draft_is_opened(state: State) -> None:
     with pytest.raises(InvoiceStateRefused):
-        opened(replace(_draft(), state=state), _NOW, "1")
+        opened(replace(_draft(), state=state), _NOW)
 
 
 def test_paid_and_void_are_final() -> None:
@@ -139,3 +148,96 @@ def test_numbers_name_the_year_and_test_customers() -> None:
     assert number_text(Environment.TEST, 2026, 1) == "TEST-2026-000001"
     assert number_text(Environment.LIVE, 2026, 999_999) == "2026-999999"
     assert number_text(Environment.LIVE, 2026, 1_000_000) == "2026-1000000"
+
+
+@pytest.mark.parametrize(
+    ("total", "balance", "is_last", "expected"),
+    [
+        (2900, 0, False, Opening.INVOICE),
+        (2900, 2850, False, Opening.INVOICE),  # 29.00 - 28.50 = 0.50, the minimum
+        (2900, 2851, False, Opening.WAIT),  # 0.49
+        (2900, 2900, False, Opening.INVOICE),  # the balance pays it whole
+        (30, 30, False, Opening.INVOICE),
+        (30, 29, False, Opening.WAIT),
+        (30, 0, True, Opening.INVOICE),  # nothing follows that it could wait for
+        (-30, 500, False, Opening.WAIT),
+        (-30, 0, True, Opening.INVOICE),
+    ],
+)
+def test_what_is_left_after_balances_decides_whether_a_draft_is_opened(
+    total: int, balance: int, is_last: bool, expected: Opening
+) -> None:
+    draft = _draft(total)
+    assert opening_of(draft, _lines(draft, total), balance_minor=balance, is_last=is_last) is expected
+
+
+def test_balances_and_credit_notes_lower_what_is_collected_and_not_the_total() -> None:
+    # 29.00 - 4.00 paid by the balance - 5.00 credited = 20.00.
+    after = replace(opened(_draft(), _NOW, applied_minor=400), offset_minor=500)
+    assert (after.total, after.collectable, after.amount_due) == (
+        Money(2900, "USD"),
+        Money(2000, "USD"),
+        after.collectable,
+    )
+    assert (after.applied, after.offset) == (Money(400, "USD"), Money(500, "USD"))
+    assert paid(after, _NOW, Money(2000, "USD")).amount_paid == Money(2000, "USD")
+    with pytest.raises(PaymentDiffers):
+        paid(after, _NOW, Money(2900, "USD"))
+
+
+def test_what_balances_pay_whole_is_paid_without_money() -> None:
+    after = covered(opened(_draft(), _NOW, applied_minor=2900), _NOW)
+    assert (after.state, after.paid_at, after.amount_paid) == (State.PAID, _NOW, Money(0, "USD"))
+
+
+def test_a_total_below_zero_leaves_nothing_to_collect() -> None:
+    assert opened(_draft(-500), _NOW).collectable == Money(0, "USD")
+
+
+def test_an_open_invoice_is_voided_once_and_keeps_its_number() -> None:
+    after = voided(numbered(opened(_draft(), _NOW), 2026, 7), _NOW, VoidReason.DUPLICATE)
+    assert (after.state, after.number, after.voided_at, after.void_reason) == (
+        State.VOID,
+        "TEST-2026-000007",
+        _NOW,
+        VoidReason.DUPLICATE,
+    )
+    assert voided(after, make.at("2026-03-01"), VoidReason.OTHER) == after
+
+
+def test_a_draft_and_a_paid_invoice_are_neither_voided_nor_written_off() -> None:
+    for before in (_draft(), paid(opened(_draft(), _NOW), _NOW, Money(2900, "USD"))):
+        with pytest.raises(InvoiceStateRefused):
+            voided(before, _NOW, VoidReason.OTHER)
+        with pytest.raises(InvoiceStateRefused):
+            written_off(before, _NOW)
+
+
+def test_while_a_payment_is_under_way_an_invoice_is_neither_voided_nor_written_off() -> None:
+    under_way = charged(opened(_draft(), _NOW))
+    with pytest.raises(PaymentUnderWay):
+        voided(under_way, _NOW, VoidReason.OTHER)
+    with pytest.raises(PaymentUnderWay):
+        written_off(under_way, _NOW)
+    assert voided(released(under_way), _NOW, VoidReason.OTHER).state is State.VOID
+    assert not paid(under_way, _NOW, Money(2900, "USD")).charging
+    with pytest.raises(InvoiceStateRefused):
+        charged(_draft())
+
+
+def test_a_written_off_invoice_can_still_be_paid_or_voided() -> None:
+    given_up = written_off(opened(_draft(), _NOW), _NOW)
+    assert (given_up.state, given_up.written_off_at) == (State.UNCOLLECTIBLE, _NOW)
+    assert written_off(given_up, make.at("2026-03-01")) == given_up
+    assert paid(given_up, _NOW, Money(2900, "USD")).state is State.PAID
+    assert voided(given_up, _NOW, VoidReason.MISTAKE).state is State.VOID
+
+
+def test_too_little_is_more_than_nothing_and_less_than_the_minimum() -> None:
+    amounts = [0, 1, 49, 50]
+    assert [too_little(opened(_draft(total), _NOW)) for total in amounts] == [False, True, True, False]
+
+
+def test_credit_notes_have_numbers_of_their_own() -> None:
+    assert number_text(Environment.LIVE, 2026, 3, series="CN-") == "CN-2026-000003"
+    assert number_text(Environment.TEST, 2026, 3, series="CN-") == "TEST-CN-2026-000003"

@@ -12,6 +12,9 @@ from domain.payments.port import GatewayRefused, GatewayUnavailable, PayOutcome,
 from tests import make
 from tests.domain.payments.till import CONFIRMED, DEBIT, NO_FUNDS, VISA, Till, open_till, system
 
+# As staff may do where no attempt of ours is known to be under way.
+_VOIDED = "UPDATE invoice SET state = 'void', charging = false, voided_at = issued_at, void_reason = 'mistake'"
+
 
 async def _lost(till: Till, gateway: MemoryGateway) -> None:
     """Leave an attempt whose outcome is unknown and which never reached the gateway."""
@@ -83,7 +86,7 @@ async def test_money_for_a_void_invoice_is_kept_in_sight_and_not_posted(
     attempt = await till.collect(memory_gateway)
     assert attempt is not None
     async with db.transaction() as tx:
-        await tx.execute(sa.text("UPDATE invoice SET state = 'void'"))
+        await tx.execute(sa.text(_VOIDED))
     async with db.transaction() as tx:
         await service.settle_attempt(tx, system(), system().at, attempt, PayOutcome(PayState.PAID))
     assert await till.attempts() == ["succeeded"]

@@ -1,0 +1,1 @@
+"""One derivation of a customer at a time."""

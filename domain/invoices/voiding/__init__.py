@@ -1,0 +1,1 @@
+"""An opened invoice is taken back, and its lines are due again."""

@@ -1,0 +1,1 @@
+"""The gateway's copy of an invoice follows what became of ours after it was opened."""
