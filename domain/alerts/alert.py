@@ -99,11 +99,15 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where usage stands against a limit. `grace_hours` is for a soft limit; a level carries over the periods."""
+    """Where usage stands against a limit; a level carries over the periods.
+
+    `grace_hours` is for a soft limit, and `passed_at` when it was first passed in this period.
+    """
 
     status: LimitStatus
     grace_hours: int
     is_level: bool
+    passed_at: datetime | None = None
 
 
 def news_of(
@@ -130,7 +134,7 @@ def news_of(
         if reaches is not None:
             found.append(News(AlertKind.FORECAST, _FORECAST_PERCENT, Severity.WARNING, reaches))
     if AlertKind.GRACE not in kinds and status.policy == "soft" and used > limit and standing.grace_hours:
-        ends = now + timedelta(hours=standing.grace_hours)
+        ends = (standing.passed_at or now) + timedelta(hours=standing.grace_hours)
         found.append(News(AlertKind.GRACE, standing.grace_hours, Severity.WARNING, ends))
     return found
 

@@ -1,6 +1,6 @@
 """The limits of one subscription at one instant, with everything that decides whether more may be used."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -113,12 +113,9 @@ class Account:
         self,
         lines: Iterable[Line],
         leased: Mapping[tuple[str, datetime], Fraction],
-        passed: Collection[str],
-        now: datetime,
     ) -> "Account":
-        """Return it with its lines, given what others have leased and what was found passed just now."""
+        """Return it with its lines, given what others have leased."""
         found = [replace(line, leased=leased.get((line.key, self.span_of(line)), _NOTHING)) for line in lines]
-        found = [replace(line, passed_at=now) if line.key in passed else line for line in found]
         return replace(self, lines={line.key: line for line in found})
 
     def span_of(self, line: Line) -> datetime:
@@ -218,7 +215,7 @@ def is_paid(catalogue: Catalogue, subscription: Subscription) -> bool:
 
 
 def passed_now(lines: Iterable[Line]) -> list[str]:
-    """Return the soft limits that are found passed for the first time: their hours of grace begin."""
+    """Return the soft limits that are found passed for the first time: their hours of grace have begun."""
     return [
         line.key
         for line in lines

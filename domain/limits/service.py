@@ -17,7 +17,7 @@ from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, MeterId, ProductId, encode
 from domain.kernel.money import exact_text
 from domain.limits import store
-from domain.limits.account import entitlements_of
+from domain.limits.account import Basis, allowances_of, entitlements_of
 from domain.limits.explanation import Decision
 from domain.limits.leasing import store as leasing_store
 from domain.limits.markup import markup_of
@@ -31,10 +31,12 @@ from domain.limits.override import (
     check,
     in_force,
 )
+from domain.limits.passing import service as passing
 from domain.limits.settling import store as settling_store
 from domain.limits.status import LimitStatus, status_of
 from domain.plans.exact import EXACT
 from domain.plans.plan import Catalogue, Entitlement
+from domain.subscriptions import service as subscriptions
 from domain.subscriptions.subscription import AccessState, Subscription
 from domain.usage.reading import Usage
 
@@ -121,6 +123,25 @@ async def set_override(tx: Tx, call: Call, catalogue: Catalogue, customer_id: Cu
     about = encode("override", made.id)
     await journal.audit(tx, call, "set_limit_override", about, customer_id=customer_id, facts=facts)
     return made
+
+
+async def passings(
+    tx: Tx,
+    catalogue: Catalogue,
+    subscription: Subscription,
+    used: Usage,
+    overrides: Mapping[str, Override],
+    *,
+    at: datetime | None,
+) -> dict[str, datetime]:
+    """Return when soft limits were first passed in the present usage period, by their keys; new ones are noted.
+
+    The hours of grace of checks, reservations and alerts run from there. `at`: see passing/service.py.
+    """
+    found = await subscriptions.segments_of(tx, [subscription.id], ending_after=subscription.period.start)
+    own = tuple(each for each in found[subscription.id] if each.period == subscription.period)
+    allowances = allowances_of(catalogue, subscription, overrides)
+    return await passing.passings(tx, catalogue, Basis(subscription, own), allowances, used, at=at)
 
 
 async def overrides_in_force(

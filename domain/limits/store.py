@@ -1,6 +1,6 @@
 """Tables and statements of limits: overrides, decisions, and when soft limits were passed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
@@ -60,7 +60,7 @@ limit_passing = sa.Table(
         "passed_at",
         db.Instant,
         nullable=False,
-        comment="business time; the first instant of the period at which a soft limit was found passed",
+        comment="business time; the first instant of the period with more than the soft limit",
     ),
 )
 
@@ -117,13 +117,12 @@ async def insert_passings(
     subscription_id: SubscriptionId,
     period_start_at: datetime,
     *,
-    keys: Sequence[str],
-    passed_at: datetime,
+    passed: Mapping[str, datetime],
 ) -> None:
     """Note that soft limits were passed; what was noted first stays."""
-    if keys:
+    if passed:
         own = {"customer_id": customer_id, "subscription_id": subscription_id, "period_start_at": period_start_at}
-        rows = [{**own, "key": key, "passed_at": passed_at} for key in sorted(keys)]
+        rows = [{**own, "key": key, "passed_at": passed[key]} for key in sorted(passed)]
         await tx.execute(pg.insert(limit_passing).values(rows).on_conflict_do_nothing())
 
 

@@ -83,10 +83,13 @@ async def _check_subscription(
 ) -> list[Alert]:
     own = look.preference.percents(look.catalogue.product_by_id(subscription.product_id).key, percents)
     counted = await usage.current_usage(tx, look.customer.id, subscription)
+    overrides = await limits.overrides_in_force(tx, look.customer.id, subscription.product_id, look.now)
+    at = look.now if look.customer.clock_id is not None else None
+    passed = await limits.passings(tx, look.catalogue, subscription, counted, overrides, at=at)
     told = await store.list_raised(tx, look.customer.id, subscription.id, period_start=subscription.period.start)
     raised: list[Alert] = []
-    for status in limits.limits_of(look.catalogue, subscription, counted):
-        standing = _standing(look.catalogue, subscription, status)
+    for status in limits.limits_of(look.catalogue, subscription, counted, overrides):
+        standing = _standing(look.catalogue, subscription, status, passed.get(status.key))
         if status.limit is None:
             continue
         before = told.get((status.key, status.limit), set())
@@ -100,10 +103,12 @@ async def _check_subscription(
     return raised
 
 
-def _standing(catalogue: Catalogue, subscription: Subscription, status: LimitStatus) -> Standing:
+def _standing(
+    catalogue: Catalogue, subscription: Subscription, status: LimitStatus, passed_at: datetime | None
+) -> Standing:
     version = catalogue.version(subscription.plan_version_id)
     hours = next(each.grace_hours for each in version.entitlements if each.key == status.key)
-    return Standing(status, hours or 0, is_level=status.resets_at is None)
+    return Standing(status, hours or 0, is_level=status.resets_at is None, passed_at=passed_at)
 
 
 def _alert(
@@ -182,7 +187,7 @@ async def remind(
         return None
     await _stage_countdown(tx, call, customer, begun, now)
     step = countdown_step(begun.due_at, now)
-    status = await _status_above(tx, catalogue, subscription, begun.limit_key)
+    status = await _status_above(tx, catalogue, subscription, begun.limit_key, now)
     if status is None or status.limit is None or step is None:
         return None
     preference = await preferences.find_preference(tx, customer_id) or Preference(customer_id)
@@ -201,10 +206,13 @@ async def remind(
     return reminder if await _raise(tx, call, customer, reminder) else None
 
 
-async def _status_above(tx: Tx, catalogue: Catalogue, subscription: Subscription, key: str) -> LimitStatus | None:
-    """Return a soft limit of the plan in force, where usage is above it."""
+async def _status_above(
+    tx: Tx, catalogue: Catalogue, subscription: Subscription, key: str, now: datetime
+) -> LimitStatus | None:
+    """Return a soft limit in force, where usage is above it."""
     counted = await usage.current_usage(tx, subscription.customer_id, subscription)
-    for status in limits.limits_of(catalogue, subscription, counted):
+    overrides = await limits.overrides_in_force(tx, subscription.customer_id, subscription.product_id, now)
+    for status in limits.limits_of(catalogue, subscription, counted, overrides):
         if status.key == key and status.policy == "soft" and status.limit is not None and status.used > status.limit:
             return status
     return None

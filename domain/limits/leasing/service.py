@@ -26,6 +26,7 @@ from domain.limits.judging import Answer, Code, permit, refusal, refusing
 from domain.limits.lease import LEASE_FOR, LeaseKey, Share
 from domain.limits.leasing import store
 from domain.limits.override import OVERRIDES_MAX, in_force
+from domain.limits.passing import service as passing
 from domain.limits.request import AccessSuspended, NothingSubscribed, Place
 from domain.limits.reservation import State
 from domain.plans.plan import Catalogue
@@ -234,9 +235,12 @@ class Leases:
         running = account.basis.running
         used = await usage.current_usage(tx, place.customer_id, running, segments=account.basis.segments)
         lines = [replace(line, used=line.allowance.used_in(used)) for line in account.lines.values()]
-        passed = passed_now(lines)
-        await limits_store.insert_passings(tx, *_period_of(running), keys=passed, passed_at=place.now)
-        return replace(account, counted_at=call.at).with_lines(lines, leased, passed, place.now)
+        if passed_now(lines):
+            own = [line.allowance for line in lines]
+            at = None if place.now == call.at else place.now
+            noted = await passing.passings(tx, catalogue, account.basis, own, used, at=at)
+            lines = [replace(line, passed_at=noted.get(line.key)) for line in lines]
+        return replace(account, counted_at=call.at).with_lines(lines, leased)
 
     async def _account(self, tx: Tx, call: Call, place: Place, catalogue: Catalogue) -> Account:
         """Read a subscription's limits, without what was used of them."""

@@ -42,6 +42,13 @@ def stream_events(tx: Tx, customer_id: CustomerId, segment_ids: Collection[Segme
     return store.stream_events(tx, customer_id, segment_ids)
 
 
+async def newest_countings(
+    tx: Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId], *, limit: int
+) -> list[tuple[datetime, Counting]]:
+    """Return what was counted and taken back last in segments, newest first, each with the instant of its receipt."""
+    return await store.newest_countings(tx, customer_id, segment_ids, limit=limit)
+
+
 async def values_of_events(
     tx: Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId], meter_id: MeterId, rules: Rules
 ) -> Sequence[Decimal]:

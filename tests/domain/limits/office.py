@@ -77,15 +77,17 @@ class Office:
         """Make a customer who subscribed on 1 January."""
         return await self.world.subscriber(product, plan)
 
-    async def override(self, customer: Customer, limit: str, amount: int | None, product: str = "llm") -> None:
-        """Grant a customer another amount from the start of the year on."""
+    async def override(
+        self, customer: Customer, limit: str, amount: int | None, product: str = "llm", *, since: str = "2026-01-01"
+    ) -> None:
+        """Grant a customer another amount, from the start of the year on unless told."""
         async with self.world.db.transaction() as tx:
             await limits.set_override(
                 tx,
                 self.call(make.principal(Permission.LIMIT_WRITE, Permission.CUSTOMER_READ)),
                 self.world.catalogue,
                 customer.id,
-                Wish(product, limit, None if amount is None else Decimal(amount), "agreed", make.at("2026-01-01")),
+                Wish(product, limit, None if amount is None else Decimal(amount), "agreed", make.at(since)),
             )
 
     async def leased(self, customer: Customer, limit: str) -> Decimal:

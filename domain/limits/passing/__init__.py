@@ -1,0 +1,1 @@
+"""When soft limits were first passed, noted once for each usage period."""
