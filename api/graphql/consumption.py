@@ -20,6 +20,7 @@ from domain.access.roles import Permission
 from domain.analytics.consumption import dashboard as dashboards
 from domain.analytics.consumption import figures, hints, notices, performance, service
 from domain.customers.service import CustomerNotFound
+from domain.kernel.ids import encode
 from domain.limits.status import percent_of
 from domain.plans.provider_price import LIST_CURRENCY
 from domain.subscriptions.service import SubscriptionNotFound
@@ -46,6 +47,15 @@ name_enum(
     INFO="Below every threshold.",
     WARNING="From 80 % of the limit on.",
     CRITICAL="The limit is reached.",
+)
+name_enum(
+    notices.NoticeKind,
+    "UsageNoticeKind",
+    "What a notice tells.",
+    STATUS="Where usage stands, as computed now.",
+    THRESHOLD="Usage has reached a threshold.",
+    FORECAST="The limit will be reached before the period ends.",
+    GRACE="Usage is above a soft limit, and tolerated for some hours.",
 )
 name_enum(
     notices.UsageStatus,
@@ -117,6 +127,12 @@ class UsageNotice:
     message: str = strawberry.field(description="For people, with the numbers.")
     severity: NoticeSeverity = strawberry.field(description="How grave it is.")
     threshold: int | None = strawberry.field(description="The highest threshold reached, in percent; null below all.")
+    kind: notices.NoticeKind = strawberry.field(description="Where usage stands, or what an alert was raised for.")
+    alert_id: strawberry.ID | None = strawberry.field(
+        description="`alr_…` of the alert behind it; null where it is computed, or the caller lacks alert:read."
+    )
+    raised_at: datetime | None = strawberry.field(description="When the alert was raised, in business time.")
+    read_at: datetime | None = strawberry.field(description="When the alert was marked read.")
 
 
 @guarded_type(Permission.USAGE_READ, "The present usage period of the LLM product in one document.")
@@ -131,7 +147,9 @@ class Dashboard:
     limits: list[Limit] = strawberry.field(description="The plan's limits, by key.")
     projected_cost: UsageProjection = strawberry.field(description="Where the cost is heading, in USD.")
     projections: list[UsageProjection] = strawberry.field(description="Where each limit's usage is heading, by key.")
-    notices: list[UsageNotice] = strawberry.field(description="As they are computed now, the gravest first.")
+    notices: list[UsageNotice] = strawberry.field(
+        description="Alerts of the period, and what is computed now, gravest first."
+    )
 
 
 @guarded_type(Permission.USAGE_READ, "What was used in one local day or month.")
@@ -243,6 +261,10 @@ def _dashboard_of(value: dashboards.Dashboard) -> Dashboard:
                 message=each.message,
                 severity=NoticeSeverity(each.severity),
                 threshold=each.threshold,
+                kind=each.kind,
+                alert_id=strawberry.ID(encode("alert", each.alert_id)) if each.alert_id else None,
+                raised_at=each.raised_at,
+                read_at=each.read_at,
             )
             for each in value.notices
         ],

@@ -54,6 +54,23 @@ def alert_documents(notices: Iterable[Notice]) -> list[dict[str, Any]]:
     return [{"title": each.title, "message": each.message, "severity": each.severity} for each in notices]
 
 
+def notice_documents(notices: Iterable[Notice]) -> list[dict[str, Any]]:
+    """Write notices with the alert behind each; what is computed has none."""
+    found = list(notices)
+    return [
+        {
+            **document,
+            "limit": each.key,
+            "kind": each.kind,
+            "threshold": each.threshold,
+            "id": encode("alert", each.alert_id) if each.alert_id else None,
+            "raised_at": instant(each.raised_at) if each.raised_at else None,
+            "read_at": instant(each.read_at) if each.read_at else None,
+        }
+        for each, document in zip(found, alert_documents(found), strict=True)
+    ]
+
+
 def breakdown_document(figures: Figures) -> dict[str, dict[str, Any]]:
     """Write the figures of each provider."""
     return {provider: _figure(figure) for provider, figure in figures.items()}

@@ -147,7 +147,7 @@ _SUBSCRIPTION = (
         "/api/subscription/alerts/{user_id}",
         "readAlerts",
         "Where usage stands against each limit of which anything is used, the gravest first.",
-        "`severity` is info below every threshold, warning from 80 % on, critical at the limit.",
+        "`severity` is info below every threshold, where a notice is computed; from 80 % on it is that of the alert.",
         _EXAMPLES["alerts"],
         Permission.USAGE_READ,
         parameters=(_CUSTOMER,),

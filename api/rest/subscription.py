@@ -11,8 +11,8 @@ Another customer's id is answered as an unknown one, 404.
 """
 
 from api.rest.documents import (
-    alert_documents,
     dashboard_document,
+    notice_documents,
     plans_document,
     pricing_document,
     statistics_document,
@@ -82,11 +82,11 @@ async def dashboard(asked: Asked) -> object:
 
 
 async def alerts(asked: Asked) -> object:
-    """Return what is to be told about limits now."""
+    """Return what is to be told about limits: alerts of the period, and where usage stands below every threshold."""
     customer_id, catalogue = asked.customer_id, await asked.serving.runtime.catalogue()
     async with asked.serving.runtime.db.transaction() as tx:
         notices = await service.read_notices(tx, asked.call, catalogue, customer_id)
-    return {"user_id": encode("customer", customer_id), "alerts": alert_documents(notices)}
+    return {"user_id": encode("customer", customer_id), "alerts": notice_documents(notices)}
 
 
 def _target(asked: Asked) -> Target:

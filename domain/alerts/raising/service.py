@@ -238,6 +238,17 @@ async def alerts_by_customer_ids(
     )
 
 
+async def alerts_of_period(tx: Tx, call: Call, subscription: Subscription) -> list[Alert]:
+    """Return the newest alerts of a subscription's present usage period, at most PAGE_MAX. Raises Forbidden.
+
+    The caller has found the customer to be visible.
+    """
+    call.need(Permission.ALERT_READ)
+    return await store.list_alerts_of_period(
+        tx, subscription.customer_id, subscription.id, period_start=subscription.period.start, limit=PAGE_MAX
+    )
+
+
 async def list_alerts(tx: Tx, call: Call, *, customer_id: CustomerId, limit: int) -> list[Alert]:
     """Return one customer's newest alerts. Raises CustomerNotFound, Forbidden."""
     await customers.load_customer(tx, call, customer_id)

@@ -101,6 +101,17 @@ async def list_raised(
     return found
 
 
+async def list_alerts_of_period(
+    tx: db.Tx, customer_id: CustomerId, subscription_id: SubscriptionId, *, period_start: datetime, limit: int
+) -> list[Alert]:
+    """Return the newest alerts of a usage period."""
+    own = alert.c
+    statement = _read().where(
+        own.customer_id == customer_id, own.subscription_id == subscription_id, own.period_start == period_start
+    )
+    return [_alert(row) for row in await tx.rows(statement.order_by(own.id.desc()).limit(limit))]
+
+
 async def find_alert(tx: db.Tx, customer_id: CustomerId, alert_id: AlertId) -> Alert | None:
     """Return an alert, or None."""
     row = await tx.row(_read().where(alert.c.customer_id == customer_id, alert.c.id == alert_id))

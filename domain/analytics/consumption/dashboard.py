@@ -6,8 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 
+from domain.alerts.alert import Alert
 from domain.analytics.consumption.figures import Figure, Figures, total_of
-from domain.analytics.consumption.notices import Notice, UsageStatus, notices_of, usage_status_of
+from domain.analytics.consumption.notices import Notice, UsageStatus, joined, notices_of, usage_status_of
 from domain.kernel.money import round_half_up
 from domain.kernel.period import Period
 from domain.limits.projection import projected, reaches_at
@@ -48,15 +49,21 @@ class Dashboard:
 
 
 def dashboard_of(
-    subscription: Subscription, plan_name: str, figures: Figures, limits: Sequence[LimitStatus], now: datetime
+    subscription: Subscription,
+    plan_name: str,
+    figures: Figures,
+    limits: Sequence[LimitStatus],
+    now: datetime,
+    *,
+    alerts: Sequence[Alert] = (),
 ) -> Dashboard:
-    """Put the document together, at business time `now`."""
+    """Put the document together, at business time `now`; `alerts` are those of the usage period."""
     total = total_of(figures)
-    notices = notices_of(limits, subscription.zone)
+    computed = notices_of(limits, subscription.zone)
     caps = [each.limit for each in limits if each.key == COST_CAP]
     return Dashboard(
         total=total,
-        status=usage_status_of(subscription.status, notices),
+        status=usage_status_of(subscription.status, computed),
         providers=figures,
         plan_name=plan_name,
         period=subscription.period,
@@ -67,7 +74,7 @@ def dashboard_of(
             for each in limits
             if each.resets_at is not None
         ),
-        notices=tuple(notices),
+        notices=tuple(joined(computed, limits, alerts, subscription.zone, now)),
     )
 
 

@@ -1,9 +1,11 @@
 """Where usage stands against each limit, as a sentence for the customer, and what that makes of the whole.
 
-They are computed from what is used now. A limit below every threshold has a notice of severity info.
+Below every threshold they are computed from what is used now, with the severity info; from a threshold on they are the
+alerts that were raised in this period, with the numbers of now. A threshold that was reached a moment ago, of which the
+alert is still on its way, is computed too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -11,6 +13,8 @@ from enum import StrEnum
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
+from domain.alerts.alert import Alert, AlertKind
+from domain.kernel.ids import AlertId
 from domain.limits.status import LimitStatus
 from domain.limits.thresholds import Severity, reached, severity_of
 from domain.subscriptions.subscription import Status
@@ -32,15 +36,31 @@ class UsageStatus(StrEnum):
     SUSPENDED = "suspended"
 
 
+class NoticeKind(StrEnum):
+    """What a notice tells: where usage stands, or what an alert was raised for."""
+
+    STATUS = "status"
+    THRESHOLD = "threshold"
+    FORECAST = "forecast"
+    GRACE = "grace"
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A limit of which something is used; `key` names it, and `threshold` is the highest reached, in percent."""
+    """A limit of which something is used; `key` names it, and `threshold` is the highest reached, in percent.
+
+    `alert_id`, `raised_at` and `read_at` are those of the alert behind it; None where it is computed.
+    """
 
     key: str
     title: str
     message: str
     severity: Severity
     threshold: int | None
+    kind: NoticeKind = NoticeKind.STATUS
+    alert_id: AlertId | None = None
+    raised_at: datetime | None = None
+    read_at: datetime | None = None
 
 
 def notices_of(limits: Sequence[LimitStatus], zone: str) -> list[Notice]:
@@ -51,6 +71,69 @@ def notices_of(limits: Sequence[LimitStatus], zone: str) -> list[Notice]:
     told = sorted((each for each in limits if each.limit and each.used > 0), key=lambda one: (-_percent(one), one.key))
     found = [_notice(each, zone) for each in told]
     return sorted(found, key=lambda notice: _GRAVEST_FIRST.index(notice.severity))
+
+
+def joined(
+    computed: Sequence[Notice], limits: Sequence[LimitStatus], alerts: Iterable[Alert], zone: str, now: datetime
+) -> list[Notice]:
+    """Return notices with the alerts of the period in the place of what they tell of, the gravest first.
+
+    Of the thresholds of a limit the highest is told, of a grace how little is left of it. An alert about another amount
+    of a limit is news of another limit, a forecast is over when its time has come, and a grace when usage has fallen.
+    """
+    by_key = {each.key: each for each in limits if each.limit}
+    told: dict[tuple[str, NoticeKind], Notice] = {(each.key, each.kind): each for each in computed}
+    for alert in sorted(alerts, key=_least_telling_first):
+        limit = by_key.get(alert.limit_key)
+        notice = _of_alert(alert, limit, zone, now) if limit is not None and limit.limit == alert.limit else None
+        before = told.get((alert.limit_key, NoticeKind.STATUS))
+        if notice is None or (notice.kind is NoticeKind.THRESHOLD and _is_beyond(before, alert.step)):
+            continue
+        told[notice.key, notice.kind] = notice
+        if notice.kind is NoticeKind.THRESHOLD:
+            told.pop((notice.key, NoticeKind.STATUS), None)
+    return sorted(told.values(), key=lambda notice: _GRAVEST_FIRST.index(notice.severity))
+
+
+def _least_telling_first(alert: Alert) -> int:
+    return -alert.step if alert.kind is AlertKind.GRACE else alert.step
+
+
+def _is_beyond(computed: Notice | None, step: int) -> bool:
+    """Whether usage has reached a higher threshold than an alert tells of: the next one is on its way."""
+    return computed is not None and (computed.threshold or 0) > step
+
+
+def _of_alert(alert: Alert, limit: LimitStatus, zone: str, now: datetime) -> Notice | None:
+    """Tell of an alert with the numbers of now; None where it is no news any more."""
+    kind = NoticeKind(alert.kind)
+    numbers = _notice(limit, zone)
+    title, message = f"{_TITLES[alert.severity]}: {limit.description}", numbers.message
+    if kind is NoticeKind.FORECAST:
+        if alert.due_at is None or now >= alert.due_at or limit.used >= alert.limit:
+            return None
+        title = f"Usage forecast: {limit.description}"
+        message = f"At the rate of then the limit is reached on {_day(alert.due_at, zone)}. {message}"
+    if kind is NoticeKind.GRACE:
+        if alert.due_at is None or limit.used <= alert.limit:
+            return None
+        title = f"Above the limit: {limit.description}"
+        ends = alert.due_at.astimezone(ZoneInfo(zone)).isoformat(timespec="minutes")
+        message = f"More is tolerated until {ends}; then what would pass the limit is refused. {message}"
+    if alert.upgrade is not None:
+        message = f"{message} The plan {alert.upgrade} allows more."
+    threshold = alert.step if kind is NoticeKind.THRESHOLD else None
+    return Notice(
+        alert.limit_key,
+        title,
+        message,
+        alert.severity,
+        threshold,
+        kind,
+        alert.id,
+        alert.raised_at,
+        alert.read_at,
+    )
 
 
 def _percent(limit: LimitStatus) -> Decimal:

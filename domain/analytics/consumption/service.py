@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from domain.access.roles import Permission
+from domain.alerts.alert import Alert
+from domain.alerts.raising import service as raising
 from domain.analytics.consumption.dashboard import Dashboard, dashboard_of
 from domain.analytics.consumption.figures import (
     CALLS,
@@ -20,7 +22,7 @@ from domain.analytics.consumption.figures import (
     total_of,
 )
 from domain.analytics.consumption.hints import Hint, model_hints, plan_hints, uses_of
-from domain.analytics.consumption.notices import Notice, notices_of
+from domain.analytics.consumption.notices import Notice
 from domain.analytics.consumption.performance import (
     FAILED,
     HOURS_DEFAULT,
@@ -53,10 +55,15 @@ from domain.usage.responses import service as responses
 from domain.usage.trends import service as trends
 from domain.usage.trends.buckets import MONTHS_DEFAULT, Grain, buckets_of, hours_back
 
+_ALERTS = Permission.ALERT_READ
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A customer's subscription of the product, with its usage and limits, by key, at business time `now`."""
+    """A customer's subscription of the product, with its usage and limits, by key, at business time `now`.
+
+    `alerts` are those of the period, where the caller may read them.
+    """
 
     customer: Customer
     subscription: Subscription
@@ -65,6 +72,7 @@ class Standing:
     usage: Usage
     limits: tuple[LimitStatus, ...]
     figures: Figures
+    alerts: tuple[Alert, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +103,8 @@ async def load_standing(tx: Tx, call: Call, catalogue: Catalogue, customer_id: C
     if subscription is None:
         raise SubscriptionNotFound
     usage = await usages.current_usage(tx, customer_id, subscription)
+    now = await customers.business_now(tx, call, customer_id)
+    overrides = await limits.overrides_in_force(tx, customer_id, product.id, now)
     meters = meters_of(catalogue, product.id)
     ids = [meters[key].id for key in (CALLS, TOKENS, COST)]
     markup = markup_of(catalogue, subscription, meters[COST].id)
@@ -102,10 +112,11 @@ async def load_standing(tx: Tx, call: Call, catalogue: Catalogue, customer_id: C
         customer,
         subscription,
         catalogue.plan_of_version(subscription.plan_version_id),
-        await customers.business_now(tx, call, customer_id),
+        now,
         usage,
-        tuple(sorted(limits.limits_of(catalogue, subscription, usage), key=lambda limit: limit.key)),
+        tuple(sorted(limits.limits_of(catalogue, subscription, usage, overrides), key=lambda limit: limit.key)),
         figures_of(meters, counted_by(usage, ids, PROVIDER), markup),
+        tuple(await raising.alerts_of_period(tx, call, subscription)) if call.principal.may(_ALERTS) else (),
     )
 
 
@@ -115,9 +126,8 @@ async def read_dashboard(tx: Tx, call: Call, catalogue: Catalogue, customer_id: 
 
 
 async def read_notices(tx: Tx, call: Call, catalogue: Catalogue, customer_id: CustomerId) -> Sequence[Notice]:
-    """Return what is to be told about limits, as it is computed now, the gravest first. Raises as `load_standing`."""
-    standing = await load_standing(tx, call, catalogue, customer_id)
-    return notices_of(standing.limits, standing.subscription.zone)
+    """Return what is to be told about limits, raised or computed now, the gravest first. Raises as `load_standing`."""
+    return (await read_dashboard(tx, call, catalogue, customer_id)).notices
 
 
 async def read_statistics(
@@ -197,4 +207,6 @@ async def read_performance(
 
 def _dashboard_of(standing: Standing) -> Dashboard:
     plan_name = standing.plan.name
-    return dashboard_of(standing.subscription, plan_name, standing.figures, standing.limits, standing.now)
+    return dashboard_of(
+        standing.subscription, plan_name, standing.figures, standing.limits, standing.now, alerts=standing.alerts
+    )

@@ -301,6 +301,18 @@ async def test_a_limit_that_is_nearly_used_warns_and_one_that_is_used_up_says_so
         ("Usage notice: Tokens of all kinds a month", "info"),
         ("Usage notice: Cost of usage a month at list price x markup", "info"),
     ]
+    # When the worker has looked, they are the alerts that it raised: of 80 and 90 % the higher, and a forecast.
+    await world.drain()
+    _, found = await month.ask(f"alerts/{name}", token)
+    raised = [each for each in found["alerts"] if each["id"]]
+    assert [(each["title"], each["kind"], each["threshold"], each["read_at"]) for each in raised] == [
+        ("Usage warning: Calls to Gemini a month", "threshold", 90, None),
+        ("Usage forecast: Calls to Gemini a month", "forecast", None, None),
+    ]
+    assert raised[0]["message"] == (
+        "90 of 100 used (90.0 %). Counting starts anew on 2026-05-01. The plan basic allows more."
+    )
+    assert [each["limit"] for each in found["alerts"] if not each["id"]] == ["tokens", "monthly_cost"]
     await world.use("llm", *(llm_call(eve, at, input_tokens=1) for _ in range(10)))
     _, found = await month.ask(f"dashboard/{name}", token)
     assert found["current_usage"]["usage_status"] == "limit_reached"

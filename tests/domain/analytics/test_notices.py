@@ -1,11 +1,14 @@
 """Where usage stands against each limit, in words."""
 
+from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from domain.analytics.consumption.notices import Notice, UsageStatus, notices_of, usage_status_of
-from domain.kernel.ids import MeterId, PlanVersionId
+from domain.alerts.alert import Alert, AlertKind
+from domain.analytics.consumption.notices import Notice, NoticeKind, UsageStatus, joined, notices_of, usage_status_of
+from domain.kernel.ids import CustomerId, MeterId, PlanVersionId, SubscriptionId
 from domain.limits.status import LimitStatus, status_of
 from domain.limits.thresholds import Severity
 from domain.plans.plan import Entitlement, EntitlementId
@@ -87,3 +90,73 @@ def test_the_gravest_come_first_and_then_the_fullest() -> None:
 def test_a_subscription_that_grants_nothing_is_suspended_whatever_is_used(status: Status) -> None:
     assert usage_status_of(status, notices_of([limit("a", "10", "10")], "UTC")) is UsageStatus.SUSPENDED
     assert usage_status_of(Status.PAST_DUE, []) is UsageStatus.ACTIVE
+
+
+NOW = make.at("2026-02-10")
+
+
+def alert(**changed: Any) -> Alert:
+    """Make an alert about the limit calls of 100."""
+    return replace(make.alert(CustomerId(make.new_id()), SubscriptionId(make.new_id())), upgrade="pro", **changed)
+
+
+def told(used: str, *alerts: Alert) -> list[tuple[str, NoticeKind, Severity]]:
+    """Tell of so many calls of 100."""
+    limits = [limit("calls", used, "100")]
+    found = joined(notices_of(limits, "UTC"), limits, alerts, "UTC", NOW)
+    return [(each.title, each.kind, each.severity) for each in found]
+
+
+def test_from_a_threshold_on_the_alert_is_told_with_the_numbers_of_now() -> None:
+    raised = alert(step=80)
+    limits = [limit("calls", "85", "100"), limit("other", "1", "100")]
+    found = joined(notices_of(limits, "UTC"), limits, [raised], "UTC", NOW)
+    assert [(each.key, each.kind, each.threshold) for each in found] == [
+        ("calls", NoticeKind.THRESHOLD, 80),
+        ("other", NoticeKind.STATUS, None),
+    ]
+    assert found[0].message == (
+        "85 of 100 used (85.0 %). Counting starts anew on 2026-05-01. The plan pro allows more."
+    )
+    assert (found[0].alert_id, found[0].raised_at, found[0].read_at) == (raised.id, raised.raised_at, None)
+
+
+def test_of_several_thresholds_the_highest_is_told() -> None:
+    critical = alert(step=100, severity=Severity.CRITICAL)
+    assert told("100", critical, alert(step=80)) == [
+        ("Limit reached: The limit calls", NoticeKind.THRESHOLD, Severity.CRITICAL)
+    ]
+
+
+def test_a_threshold_of_which_the_alert_is_on_its_way_is_computed() -> None:
+    assert told("100", alert(step=80)) == [("Limit reached: The limit calls", NoticeKind.STATUS, Severity.CRITICAL)]
+
+
+def test_an_alert_about_another_amount_or_another_limit_is_not_told() -> None:
+    computed = [("Usage notice: The limit calls", NoticeKind.STATUS, Severity.INFO)]
+    assert told("40", alert(limit=Decimal(50))) == computed
+    assert told("40", alert(limit_key="gone")) == computed
+
+
+def test_what_was_raised_stays_when_usage_falls_back() -> None:
+    assert told("0", alert(step=80)) == [("Usage warning: The limit calls", NoticeKind.THRESHOLD, Severity.WARNING)]
+
+
+def test_a_forecast_is_told_until_its_time_has_come_or_the_limit_is_reached() -> None:
+    forecast = alert(kind=AlertKind.FORECAST, step=100, due_at=make.at("2026-02-20"))
+    assert told("40", forecast) == [
+        ("Usage forecast: The limit calls", NoticeKind.FORECAST, Severity.WARNING),
+        ("Usage notice: The limit calls", NoticeKind.STATUS, Severity.INFO),
+    ]
+    assert len(told("100", forecast)) == 1
+    assert len(told("40", replace(forecast, due_at=NOW))) == 1
+
+
+def test_a_grace_is_told_by_the_least_that_is_left_while_usage_is_above() -> None:
+    begun = alert(kind=AlertKind.GRACE, step=48, due_at=make.at("2026-02-12"))
+    over = replace(begun, step=0, severity=Severity.CRITICAL)
+    assert told("101", over, begun)[1] == ("Above the limit: The limit calls", NoticeKind.GRACE, Severity.CRITICAL)
+    assert len(told("101", over, begun)) == 2
+    assert [kind for _, kind, _ in told("100", begun)] == [NoticeKind.STATUS]
+    [grace, _] = joined([], [limit("calls", "101", "100")], [begun, alert(step=80)], "UTC", NOW)
+    assert grace.message.startswith("More is tolerated until 2026-02-12T00:00+00:00; then what would pass")
