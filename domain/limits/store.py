@@ -60,7 +60,7 @@ limit_passing = sa.Table(
         "passed_at",
         db.Instant,
         nullable=False,
-        comment="business time; the first instant of the period with more than the soft limit",
+        comment="business time; the first instant of the period at which a soft limit was found passed",
     ),
 )
 
