@@ -8,7 +8,7 @@ from domain.journal.jobs import Job
 from domain.journal.store import StoredJob
 from domain.kernel.call import Call
 from domain.runtime import Runtime
-from workers import alerts, billing, collection, messages, webhooks
+from workers import alerts, billing, collection, messages, trials, webhooks
 
 # A handler may run twice for one job. It marks the job done in the transaction of its last effect.
 Handler = Callable[[Runtime, Call, StoredJob, Any], Awaitable[None]]
@@ -25,4 +25,5 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.CheckThresholds: alerts.check_thresholds,
     jobs.RemindGrace: alerts.remind_grace,
     jobs.SendDigest: alerts.send_digest,
+    jobs.RemindTrial: trials.remind_trial,
 }

@@ -214,6 +214,7 @@ def subscription_on(given: Given, anchor_at: datetime, started_at: datetime, end
         cancel_reason=None,
         cancel_feedback=None,
         failed_invoice_ids=(),
+        running_since=started_at,
         epoch=0,
         version=1,
     )

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from fractions import Fraction
 
+from api.conformance import lifecycle
 from api.conformance.case import Area, Found, Given, NotBuilt, instant
 from domain.invoices.tax import TaxableLine, taxes
 from domain.kernel.money import round_half_up
@@ -50,4 +51,11 @@ def _partial_period(given: Given) -> Found:
     return {"amount_minor": amount_minor, "exact": exact, "with_tax20_minor": amount_minor + tax}
 
 
-AREA = Area({"fraction": _fraction, "partial_period": _partial_period})
+AREA = Area(
+    {
+        "fraction": _fraction,
+        "partial_period": _partial_period,
+        "pause_state": lifecycle.pause_state,
+        "trial": lifecycle.trial,
+    }
+)

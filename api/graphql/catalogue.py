@@ -16,6 +16,7 @@ from api.graphql.fields import reading
 from api.graphql.paging import PAGE_DEFAULT, After, Connection, First, page
 from api.graphql.permissions import guarded_type
 from api.graphql.scalars import Json, exact
+from api.graphql.trials import Trial, trial_of
 from domain.access.roles import Permission
 from domain.kernel.ids import PlanVersionId, ProviderPriceId
 from domain.plans import meter as meters
@@ -167,6 +168,8 @@ class PlanVersion:
     number: int = strawberry.field(description="1, 2, 3 … within its plan.")
     published_at: datetime = strawberry.field(description="When it was published.")
     features: list[str] = strawberry.field(description="What it includes, for people.")
+    trial: Trial | None = strawberry.field(description="The trial with which a subscription starts, if any.")
+    waits_for_payment: bool = strawberry.field(description="Whether it runs only once its first invoice is paid.")
     support: str = strawberry.field(description="How its customers reach the merchant.")
     tax_code: str | None = strawberry.field(
         description="What is sold, where taxes differ by it, such as saas; null: nothing in particular."
@@ -266,6 +269,8 @@ def version_of(catalogue: Catalogue, version_id: PlanVersionId) -> PlanVersion:
         number=value.number,
         published_at=value.published_at,
         features=list(value.features),
+        trial=trial_of(value.start.trial),
+        waits_for_payment=value.start.when_paid,
         support=value.support,
         tax_code=value.tax_code,
         prices=[_price_of(catalogue, price) for price in value.prices],

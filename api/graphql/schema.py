@@ -18,6 +18,7 @@ from api.graphql.keys import KeyMutation, KeyQuery
 from api.graphql.ledger import LedgerQuery
 from api.graphql.limits import LimitMutation, LimitQuery
 from api.graphql.live import Live
+from api.graphql.pausing import PauseMutation
 from api.graphql.payments import PaymentMutation
 from api.graphql.prices import PriceMutation
 from api.graphql.profiles import ProfileMutation
@@ -68,6 +69,7 @@ Mutation = _root(
     ProfileMutation,
     TaxMutation,
     SubscriptionMutation,
+    PauseMutation,
     PaymentMutation,
     CouponMutation,
     EventMutation,

@@ -17,6 +17,7 @@ from api.graphql.permissions import guarded_type, public_type
 from api.graphql.problems import AnyProblem
 from domain.access.roles import Permission
 from domain.contracts import service as contracts
+from domain.contracts.starting.wish import Wish as StartWish
 from domain.db import Tx
 from domain.kernel.ids import PlanVersionId, ProductId, SubscriptionId
 from domain.subscriptions import lifecycle, schedule, service
@@ -87,6 +88,15 @@ class Subscription:
     started_at: datetime = strawberry.field(description="First instant, in the customer's business time.")
     period: Period = strawberry.field(description="Present usage period, always about a month: limits count in it.")
     fee_period: Period = strawberry.field(description="What the last fee paid for.")
+    trial_ends_at: datetime | None = strawberry.field(
+        description="Where its trial ends or ended; billing starts there."
+    )
+    trial_end: subscriptions.TrialEnd | None = strawberry.field(
+        description="What becomes of its trial without a payment method."
+    )
+    pause_at: datetime | None = strawberry.field(description="Where a pause begins or began.")
+    resumes_at: datetime | None = strawberry.field(description="Where the pause ends by itself.")
+    expires_at: datetime | None = strawberry.field(description="Where it lapses unless its first payment comes before.")
     cancel_at: datetime | None = strawberry.field(description="Where it ends or ended, if that is known.")
     canceled_at: datetime | None = strawberry.field(description="When the end was asked for.")
     ended_at: datetime | None = strawberry.field(description="When it ended.")
@@ -119,6 +129,11 @@ def subscription_of(value: subscriptions.Subscription) -> Subscription:
         started_at=value.started_at,
         period=Period(start=value.period.start, end=value.period.end),
         fee_period=Period(start=value.fee_period.start, end=value.fee_period.end),
+        trial_ends_at=value.trial_ends_at,
+        trial_end=value.trial_end,
+        pause_at=value.pause_at,
+        resumes_at=value.resumes_at,
+        expires_at=value.expires_at,
         cancel_at=value.cancel_at,
         canceled_at=value.canceled_at,
         ended_at=value.ended_at,
@@ -156,6 +171,20 @@ class SubscribeInput:
     plan: str = strawberry.field(description="The plan's key, such as pro; its newest version is pinned.")
     interval: schedule.Interval = strawberry.field(description="How often the fee is due.")
     currency: str = strawberry.field(description="ISO 4217; one in which the plan has prices.", default="USD")
+    bill_day: int | None = strawberry.field(
+        description="Day of the month on which its periods begin, 1 to 31, clamped; the first one is short.",
+        default=None,
+    )
+    calendar: bool = strawberry.field(
+        description="Bill from the first of the calendar month or year; the first period is short.", default=False
+    )
+    trial_days: int | None = strawberry.field(
+        description="Null: the plan's own trial, once per customer and product. 0: none. Others are staff's, to 730.",
+        default=None,
+    )
+    starts_at: datetime | None = strawberry.field(
+        description="For staff: where it started, at most 366 days back. Null: now.", default=None
+    )
     idempotency_key: str = strawberry.field(description=KEY_DESCRIPTION)
 
 
@@ -167,6 +196,11 @@ class CancelSubscriptionInput:
     at_period_end: bool = strawberry.field(
         description="True: it runs to the end of what is paid. False: it ends now and its usage is billed.",
         default=True,
+    )
+    cancel_at: datetime | None = strawberry.field(
+        description="A later date, at most 1,830 days ahead, that goes before `atPeriodEnd`. A fee period that begins "
+        "once the date is known is charged up to it.",
+        default=None,
     )
     reason: lifecycle.CancelReason | None = strawberry.field(description="Why.", default=None)
     feedback: str | None = strawberry.field(
@@ -205,18 +239,19 @@ class SubscriptionQuery:
     ) -> Subscription | None:
         """Look one up."""
         async with info.context.runtime.db.transaction() as tx:
-            found = await _find(tx, info.context, ids.subscription_id(id))
+            found = await find(tx, info.context, ids.subscription_id(id))
         return subscription_of(found) if found else None
 
 
-async def _find(tx: Tx, context: Context, id: SubscriptionId) -> subscriptions.Subscription | None:
+async def find(tx: Tx, context: Context, id: SubscriptionId) -> subscriptions.Subscription | None:
+    """Return a subscription that the caller may see, or None."""
     call = context.call
     return await service.find_subscription(tx, id, scope=call.scope, environment=call.principal.environment)
 
 
-async def _found_again(tx: Tx, context: Context, kept: Mapping[str, str]) -> Subscription:
+async def found_again(tx: Tx, context: Context, kept: Mapping[str, str]) -> Subscription:
     """Return the subscription that an idempotency row names."""
-    found = await _find(tx, context, SubscriptionId(ids.uuid_of(kept["subscription"])))
+    found = await find(tx, context, SubscriptionId(ids.uuid_of(kept["subscription"])))
     assert found is not None, "subscriptions are never deleted"
     return subscription_of(found)
 
@@ -227,7 +262,8 @@ class SubscriptionMutation:
 
     @changing(
         Permission.SUBSCRIPTION_WRITE,
-        "Start a subscription. Its fee is invoiced in advance and collected. Once per idempotency key.",
+        "Start a subscription. Its fee is invoiced in advance and collected, after its trial if it has one. Once per "
+        "idempotency key.",
     )
     async def subscribe(
         self,
@@ -246,11 +282,12 @@ class SubscriptionMutation:
                 plan_key=input.plan,
                 interval=input.interval,
                 currency=input.currency,
+                wish=StartWish(input.trial_days, input.starts_at, input.bill_day, input.calendar),
             )
             return SubscriptionStarted(subscription=subscription_of(started)), {"subscription": str(started.id)}
 
         async def again(tx: Tx, kept: Mapping[str, str]) -> SubscriptionStarted:
-            return SubscriptionStarted(subscription=await _found_again(tx, context, kept))
+            return SubscriptionStarted(subscription=await found_again(tx, context, kept))
 
         wish = Wish(context, "subscribe", input.idempotency_key, customer, strawberry.asdict(input))
         result = await once(wish, act, again)
@@ -259,7 +296,8 @@ class SubscriptionMutation:
 
     @changing(
         Permission.SUBSCRIPTION_WRITE,
-        "End a subscription now or at the end of what is paid. Once per idempotency key, and safe to repeat without.",
+        "End a subscription now, at a date or at the end of what is paid. Once per idempotency key, and "
+        "safe to repeat without.",
     )
     async def cancel_subscription(
         self,
@@ -269,7 +307,7 @@ class SubscriptionMutation:
         """End it in one transaction with its last invoice."""
         context, wanted = info.context, ids.subscription_id(input.subscription_id)
         async with context.runtime.db.transaction() as tx:
-            found = await _find(tx, context, wanted)
+            found = await find(tx, context, wanted)
         if found is None:
             raise service.SubscriptionNotFound
 
@@ -279,13 +317,14 @@ class SubscriptionMutation:
                 context.call,
                 subscription_id=wanted,
                 at_period_end=input.at_period_end,
+                at=input.cancel_at,
                 reason=input.reason,
                 feedback=input.feedback,
             )
             return SubscriptionCancelled(subscription=subscription_of(ended)), {"subscription": str(ended.id)}
 
         async def again(tx: Tx, kept: Mapping[str, str]) -> SubscriptionCancelled:
-            return SubscriptionCancelled(subscription=await _found_again(tx, context, kept))
+            return SubscriptionCancelled(subscription=await found_again(tx, context, kept))
 
         wish = Wish(context, "cancelSubscription", input.idempotency_key, found.customer_id, strawberry.asdict(input))
         result = await once(wish, act, again)

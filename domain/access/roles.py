@@ -17,6 +17,7 @@ class Permission(StrEnum):
     CUSTOMER_WRITE = "customer:write"
     SUBSCRIPTION_READ = "subscription:read"
     SUBSCRIPTION_WRITE = "subscription:write"
+    SUBSCRIPTION_OVERRIDE = "subscription:override"
     USAGE_READ = "usage:read"
     USAGE_WRITE = "usage:write"
     USAGE_CORRECT = "usage:correct"
@@ -98,6 +99,7 @@ _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
     (PrincipalKind.STAFF, "finance"): _READS
     | {_P.PRICE_WRITE, _P.EVENT_WRITE, _P.SUBSCRIPTION_WRITE, _P.INVOICE_WRITE, _P.PAYMENT_WRITE, _P.LIMIT_WRITE}
     | {_P.CREDIT_WRITE, _P.CREDIT_REDEEM}
+    | {_P.SUBSCRIPTION_OVERRIDE}
     | {_P.CLOCK_READ, _P.AUDIT_READ, _P.JOB_READ, _P.LEDGER_READ}
     | {_P.PROFILE_WRITE, _P.TAX_READ, _P.TAX_WRITE},
     (PrincipalKind.STAFF, "support"): _READS

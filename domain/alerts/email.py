@@ -19,6 +19,7 @@ _SUBJECTS = {
     Notice.LIMIT_FORECAST: "Your limit will be reached on {0.due}: {0.what}",
     Notice.GRACE_COUNTDOWN: "You are over your limit, {0.left}: {0.what}",
     Notice.WEEKLY_DIGEST: "Your week at {0.merchant}, {0.day}",
+    Notice.TRIAL_ENDING: "Your trial of {0.plan} ends on {0.day}",
 }
 
 
@@ -80,6 +81,18 @@ class DigestFacts:
     lines: tuple[ShownLine, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class TrialFacts:
+    """Everything that the mail about the end of a trial may use; `advice` says what will then happen."""
+
+    merchant: str
+    name: str = field(repr=False)
+    plan: str
+    day: str
+    advice: str
+    lines: tuple[ShownLine, ...] = ()
+
+
 _templates = Environment(
     loader=PackageLoader("domain.alerts"),
     autoescape=select_autoescape(("html.jinja",)),
@@ -89,7 +102,7 @@ _templates = Environment(
 )
 
 
-def render(notice: Notice, facts: Facts | AlertFacts | DigestFacts, recipient: str) -> Content:
+def render(notice: Notice, facts: Facts | AlertFacts | DigestFacts | TrialFacts, recipient: str) -> Content:
     """Render a mail. The subject is one line, whatever the facts contain."""
     values = {
         "facts": facts,

@@ -15,10 +15,11 @@ class Notice(StrEnum):
     LIMIT_FORECAST = "limit_forecast"
     GRACE_COUNTDOWN = "grace_countdown"
     WEEKLY_DIGEST = "weekly_digest"
+    TRIAL_ENDING = "trial_ending"
 
 
-# What is owed and paid must be told; a customer can unsubscribe from all other kinds.
-LEGAL = frozenset((Notice.INVOICE_ISSUED, Notice.PAYMENT_RECEIVED, Notice.PAYMENT_FAILED))
+# What is owed and paid, or soon will be, must be told; a customer can unsubscribe from all other kinds.
+LEGAL = frozenset((Notice.INVOICE_ISSUED, Notice.PAYMENT_RECEIVED, Notice.PAYMENT_FAILED, Notice.TRIAL_ENDING))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ from uuid import UUID
 
 from domain.alerts import store
 from domain.alerts.alert import AlertNotFound
-from domain.alerts.email import AlertFacts, DigestFacts, Facts, ShownLine, message_id, render
+from domain.alerts.email import AlertFacts, DigestFacts, Facts, ShownLine, TrialFacts, message_id, render
 from domain.alerts.notice import LEGAL, Notice
 from domain.alerts.port import Mailer, MailPolicy, MailRefused, OutgoingMail
 from domain.alerts.raising import store as raising
 from domain.alerts.store import Mail, MailState
-from domain.alerts.wording import alert_facts, digest_facts
+from domain.alerts.wording import alert_facts, digest_facts, trial_facts
+from domain.contracts.trialing import service as trialing
 from domain.customers import service as customers
 from domain.customers.customer import Customer
 from domain.db import Database, Tx
@@ -18,7 +19,7 @@ from domain.invoices import service as invoices
 from domain.invoices.document import day_text
 from domain.invoices.invoice import Invoice, InvoiceNotFound
 from domain.kernel.call import Call
-from domain.kernel.ids import AlertId, AttemptId, CustomerId, InvoiceId
+from domain.kernel.ids import AlertId, AttemptId, CustomerId, InvoiceId, SubscriptionId
 from domain.limits import service as limits
 from domain.limits.status import LimitStatus
 from domain.payments import store as payments
@@ -35,10 +36,10 @@ async def send_notice(
 ) -> MailState:
     """Send one notice about one row.
 
-    `about` is an invoice's id for `invoice_issued`, an attempt's for the payment notices, an alert's for those about
-    limits, and the day for the digest. Safe to repeat: what was sent is not sent again, and a mail that may have been
-    sent keeps its Message-ID. Raises MailUnavailable (try again later), CustomerNotFound, InvoiceNotFound,
-    AlertNotFound.
+    `about` is an invoice's id for `invoice_issued`, a subscription's for `trial_ending`, an attempt's for the payment
+    notices, an alert's for those about limits, and the day for the digest. Safe to repeat: what was sent is not sent
+    again, and a mail that may have been sent keeps its Message-ID. Raises MailUnavailable (try again later),
+    CustomerNotFound, InvoiceNotFound, SubscriptionNotFound, AlertNotFound.
     """
     async with db.transaction() as tx:
         mail = await _written(tx, call, mailer.policy, customer_id=customer_id, notice=notice, about=about)
@@ -91,9 +92,11 @@ async def _written(tx: Tx, call: Call, policy: MailPolicy, *, customer_id: Custo
 
 async def _facts(
     tx: Tx, call: Call, policy: MailPolicy, *, customer: Customer, notice: Notice, about: str
-) -> Facts | AlertFacts | DigestFacts:
+) -> Facts | AlertFacts | DigestFacts | TrialFacts:
     if notice is Notice.WEEKLY_DIGEST:
         return await _digest_facts(tx, call, policy, customer)
+    if notice is Notice.TRIAL_ENDING:
+        return await _trial_facts(tx, policy, customer, SubscriptionId(UUID(about)))
     if notice not in LEGAL:
         return await _alert_facts(tx, policy, customer, AlertId(UUID(about)))
     if notice is Notice.INVOICE_ISSUED:
@@ -119,6 +122,21 @@ async def _digest_facts(tx: Tx, call: Call, policy: MailPolicy, customer: Custom
             statuses += limits.limits_of(catalogue, subscription, counted)
     now = await customers.business_now(tx, call, customer.id)
     return digest_facts(statuses, merchant=policy.merchant, name=customer.name, day=_day(customer, now))
+
+
+async def _trial_facts(tx: Tx, policy: MailPolicy, customer: Customer, subscription_id: SubscriptionId) -> TrialFacts:
+    found = await subscriptions.find_subscription(tx, subscription_id, scope=customer.id)
+    if found is None:
+        raise subscriptions.SubscriptionNotFound
+    assert found.trial_ends_at is not None, "a trial has an end"
+    plan = (await plans.load_catalogue(tx)).plan_of_version(found.plan_version_id)
+    return trial_facts(
+        trialing.end_of(found, has_method=customer.has_method),
+        merchant=policy.merchant,
+        name=customer.name,
+        plan=plan.name,
+        day=_day(customer, found.trial_ends_at),
+    )
 
 
 async def _invoice_facts(tx: Tx, policy: MailPolicy, customer: Customer, invoice_id: InvoiceId) -> Facts:

@@ -6,11 +6,12 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from domain.alerts.alert import Alert, AlertKind
-from domain.alerts.email import AlertFacts, DigestFacts, ShownLine
+from domain.alerts.email import AlertFacts, DigestFacts, ShownLine, TrialFacts
 from domain.invoices.document import day_text
 from domain.kernel.money import exact_text
 from domain.limits.status import LimitStatus, percent_of
 from domain.plans.plan import Policy
+from domain.subscriptions.subscription import TrialEnd
 
 _CURRENCY_LETTERS = 3
 _GRACE_OVER = "From now on whatever would pass the limit is refused."
@@ -20,6 +21,21 @@ _AT_LIMIT: dict[Policy, str] = {
     "soft": "A little more is tolerated for a short time; then whatever would pass the limit is refused{0}.",
     "observe": "Nothing is refused; this is for your information.",
 }
+
+
+# What becomes of a trial, by its end (`domain.subscriptions.subscription.TrialEnd`).
+_TRIAL_ENDS = {
+    TrialEnd.BILL: "From then on it is billed. If you do not want that, cancel it before in your billing pages.",
+    TrialEnd.CANCEL: "It then ends, since there is no payment method. Add one in your billing pages to go on.",
+    TrialEnd.PAUSE: "It is then paused, since there is no payment method. Add one in your billing pages to go on.",
+    TrialEnd.FALL_BACK: "You then go on with the free plan, since there is no payment method. Add one in your billing "
+    "pages to keep what you have.",
+}
+
+
+def trial_facts(end: TrialEnd, *, merchant: str, name: str, plan: str, day: str) -> TrialFacts:
+    """Return what the mail about the end of a trial says."""
+    return TrialFacts(merchant=merchant, name=name, plan=plan, day=day, advice=_TRIAL_ENDS[end])
 
 
 def alert_facts(alert: Alert, *, merchant: str, name: str, zone: str) -> AlertFacts:

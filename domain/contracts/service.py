@@ -11,13 +11,16 @@ from datetime import datetime
 from domain.access.roles import Permission
 from domain.contracts.desk.service import (
     Desk,
-    draft_at_boundary,
     finalise_draft,
     held_on,
     invoice_at_once,
     note,
     open_desk,
 )
+from domain.contracts.pausing import service as pausing
+from domain.contracts.starting import service as starting
+from domain.contracts.starting.wish import Wish
+from domain.contracts.stepping.service import catch_up, counted_from, end, is_behind
 from domain.db import Tx
 from domain.invoices import service as invoices
 from domain.invoices.invoice import Invoice, State
@@ -26,19 +29,18 @@ from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import ClockId, CustomerId, InvoiceId, PlanVersionId, SegmentId, SubscriptionId
 from domain.kernel.period import Period
-from domain.plans.plan import Catalogue, PriceNotFound
+from domain.plans.plan import Catalogue
 from domain.subscriptions import lifecycle
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.lifecycle import CancelReason
 from domain.subscriptions.mirror import Mirrored
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.service import SubscriptionNotFound
-from domain.subscriptions.subscription import Source, Status, Subscription
-from domain.usage import service as usage
+from domain.subscriptions.subscription import Status, Subscription
 
-# Boundaries that one job or one request catches up with: three years of months.
-STEPS_MAX = 36
 DUE_MAX = 1_000
+# What the news of a payment makes of a status, for people.
+_PAID_TEXTS = {Status.ACTIVE: "{plan} is past due", Status.INCOMPLETE: "{plan} is paid and runs"}
 
 
 @dataclass(eq=False)
@@ -58,29 +60,34 @@ async def subscribe(
     plan_key: str,
     interval: Interval,
     currency: str = "USD",
+    wish: Wish | None = None,
 ) -> Subscription:
-    """Start a subscription now, on the newest version of a plan, and issue the invoice of its first fee.
+    """Start a subscription on the newest version of a plan, and issue the invoice of what is due at its start.
 
-    Raises Forbidden, CustomerNotFound, ProductNotFound, PlanNotFound, PriceNotFound where the plan is not sold by this
-    interval in this currency, and AlreadySubscribed where the customer has a live subscription of the product.
+    It starts as the version says: with a trial or without, running or waiting for its first payment; `wish` says
+    otherwise. One that still waits for its first payment is replaced. Raises Forbidden, CustomerNotFound,
+    ProductNotFound, PlanNotFound, PriceNotFound where the plan is not sold by this interval in this currency,
+    StartRefused, TrialNeedsMethod, and AlreadySubscribed where the customer has a live subscription of the product.
     """
     call.need(Permission.SUBSCRIPTION_WRITE)
     desk = await open_desk(tx, call, customer_id)
     version = desk.catalogue.current_version(product_key, plan_key)
     desk.catalogue.fee_price(version.id, interval, currency)
+    product_id = desk.catalogue.product(product_key).id
+    opening = await starting.opening(tx, call, desk, version, wish or Wish())
+    await starting.replace_incomplete(tx, call, desk, product_id)
     new = await subscriptions.open_subscription(
         tx,
         call,
         desk.now,
         customer=desk.customer,
-        product_id=desk.catalogue.product(product_key).id,
+        product_id=product_id,
         plan_version_id=version.id,
         interval=interval,
         currency=currency,
+        opening=opening,
     )
-    await note(tx, call, desk, new, event_type="subscription_started", text="Subscribed to {plan}")
-    await invoice_at_once(tx, call, desk, [new], desk.now)
-    return new
+    return await starting.begin(tx, call, desk, new)
 
 
 async def cancel(
@@ -89,25 +96,26 @@ async def cancel(
     *,
     subscription_id: SubscriptionId,
     at_period_end: bool = True,
+    at: datetime | None = None,
     reason: CancelReason | None = None,
     feedback: str | None = None,
 ) -> Subscription:
-    """Stop renewing at the end of the paid fee period, or end now and issue the invoice of what was used.
+    """Stop at a date, at the end of the paid fee period, or now, and issue the invoice of what was used.
 
     A yearly subscription runs to the end of its year. `feedback` is the customer's own text and is kept sealed. Safe
-    to repeat: what is pending or has ended changes no more, but a pending end can be brought forward to now. Raises
-    Forbidden, SubscriptionNotFound, TransitionRefused, FeedbackMalformed.
+    to repeat: what is pending or has ended changes no more, but a pending end can be brought forward to now, and a date
+    replaces it. Raises Forbidden, SubscriptionNotFound, TransitionRefused, FeedbackMalformed.
     """
     desk, before = await _open_desk_of(tx, call, subscription_id)
     sealed = await subscriptions.seal_feedback(tx, before, feedback) if feedback else None
-    after = lifecycle.cancel(before, desk.now, at_period_end=at_period_end, reason=reason, feedback=sealed)
+    after = lifecycle.cancel(before, desk.now, at_period_end=at_period_end, at=at, reason=reason, feedback=sealed)
     if after == before:
         return before
     if after.ended_at is None:
         saved = await subscriptions.save(tx, before, after)
         await note(tx, call, desk, saved, event_type="cancel_scheduled", text="{plan} will end at {end}")
         return saved
-    ended = await _end(tx, call, desk, before, after)
+    ended = await end(tx, call, desk, before, after)
     await invoice_at_once(tx, call, desk, [ended], desk.now)
     return ended
 
@@ -126,8 +134,38 @@ async def undo_cancel(tx: Tx, call: Call, *, subscription_id: SubscriptionId) ->
     return saved
 
 
+async def pause(
+    tx: Tx, call: Call, *, subscription_id: SubscriptionId, resumes_at: datetime | None = None
+) -> Subscription:
+    """Pause a subscription where what is paid ends: from there on nothing is billed, granted or counted.
+
+    `resumes_at` ends the pause by itself. Safe to repeat. Raises Forbidden, SubscriptionNotFound, and TransitionRefused
+    unless it is active and its end is not pending.
+    """
+    desk, before = await _open_desk_of(tx, call, subscription_id)
+    return await pausing.ask_pause(tx, call, desk, before, resumes_at=resumes_at)
+
+
+async def undo_pause(tx: Tx, call: Call, *, subscription_id: SubscriptionId) -> Subscription:
+    """Forget a pause that has not begun. Safe to repeat; without one nothing changes.
+
+    Raises Forbidden, SubscriptionNotFound, and TransitionRefused for one that is paused: resume it.
+    """
+    desk, before = await _open_desk_of(tx, call, subscription_id)
+    return await pausing.undo_pause(tx, call, desk, before)
+
+
+async def resume(tx: Tx, call: Call, *, subscription_id: SubscriptionId) -> Subscription:
+    """End a pause now: a full period begins, and its fee is invoiced at once.
+
+    Raises Forbidden, SubscriptionNotFound, and TransitionRefused for one that is not paused.
+    """
+    desk, before = await _open_desk_of(tx, call, subscription_id)
+    return await pausing.resume(tx, call, desk, before)
+
+
 async def close_period(tx: Tx, call: Call, customer_id: CustomerId, subscription_id: SubscriptionId) -> bool:
-    """Carry a subscription over every boundary that has passed, oldest first, and draft what fell due at each.
+    """Carry a subscription over all that was due of it by now, oldest first, and draft what fell due at each instant.
 
     A draft is opened after its plan's grace, by `finalise`, or here where that is over too: catching up late makes the
     same invoices as being in time. Run twice, nothing is added. True where more than STEPS_MAX boundaries were due:
@@ -137,11 +175,11 @@ async def close_period(tx: Tx, call: Call, customer_id: CustomerId, subscription
     before = await subscriptions.find_subscription(tx, subscription_id, scope=customer_id)
     if before is None or before.id not in desk.held:
         return False
-    after = await _catch_up(tx, call, desk, before)
+    after = await catch_up(tx, call, desk, before)
     if after.settles_at is not None and after.settles_at <= desk.now:
         await invoice_at_once(tx, call, desk, [after], after.settles_at)
         await subscriptions.save(tx, after, lifecycle.settle(after))
-    return _is_behind(after, desk.now)
+    return is_behind(after, desk.now)
 
 
 async def finalise(tx: Tx, call: Call, customer_id: CustomerId, invoice_id: InvoiceId) -> Invoice | None:
@@ -190,8 +228,10 @@ async def note_payment(
     for before in await held_on(tx, desk, invoice_id):
         after = (lifecycle.payment_failed if failed else lifecycle.payment_cleared)(before, invoice_id)
         saved.append(await subscriptions.save(tx, before, after))
+        if before.status is Status.INCOMPLETE:
+            await subscriptions.ensure_segment(tx, call, saved[-1], desk.now)
         if after.status is not before.status:
-            text = "{plan} is past due" if after.status is Status.PAST_DUE else "{plan} is active again"
+            text = _PAID_TEXTS.get(before.status, "{plan} is active again")
             await note(tx, call, desk, after, event_type=f"subscription_{after.status}", text=text)
     return saved
 
@@ -233,7 +273,7 @@ async def mirror_subscription(
         ended_at=(ended_at or now) if status is Status.CANCELED else None,
     )
     if before is not None:
-        counted = await _counted_from(tx, before, news.ended_at) if news.ended_at else frozenset[SegmentId]()
+        counted = await counted_from(tx, before, news.ended_at) if news.ended_at else frozenset[SegmentId]()
         after = await subscriptions.follow(tx, call, now, before, news, counted=counted)
     else:
         product_id = desk.catalogue.product(product_key).id
@@ -255,7 +295,7 @@ async def end_mirrored(
     before = await subscriptions.find_mirror(tx, customer_id, gateway_id)
     if before is None or before.status is Status.CANCELED:
         return before
-    return await _end(tx, call, desk, before, lifecycle.end(before, ended_at or now))
+    return await end(tx, call, desk, before, lifecycle.end(before, ended_at or now))
 
 
 async def _open_desk_of(tx: Tx, call: Call, subscription_id: SubscriptionId) -> tuple[Desk, Subscription]:
@@ -268,68 +308,10 @@ async def _open_desk_of(tx: Tx, call: Call, subscription_id: SubscriptionId) -> 
     desk = await open_desk(tx, call, found.customer_id)
     found = await subscriptions.find_subscription(tx, subscription_id, scope=found.customer_id)
     assert found is not None, "subscriptions are never deleted"
-    before = await _catch_up(tx, call, desk, found)
-    if _is_behind(before, desk.now):
+    before = await catch_up(tx, call, desk, found)
+    if is_behind(before, desk.now):
         raise PeriodsStillClosing
     return desk, before
-
-
-def _is_behind(subscription: Subscription, now: datetime) -> bool:
-    return subscription.is_live and subscription.period.end <= now
-
-
-async def _catch_up(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
-    """Carry a subscription over the boundaries that have passed, at most STEPS_MAX."""
-    for _ in range(STEPS_MAX):
-        if not _is_behind(before, desk.now):
-            break
-        before = await _close_one(tx, call, desk, before)
-    return before
-
-
-async def _close_one(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
-    """Carry a subscription over the end of its usage period: into the next one, or to its end."""
-    boundary, grace_s = before.period.end, desk.catalogue.version(before.plan_version_id).invoice_grace_s
-    if before.source is Source.TOLLGATE and before.cancel_at is not None and before.cancel_at <= boundary:
-        after = await _end(tx, call, desk, before, lifecycle.end(before, before.cancel_at))
-    else:
-        after = await subscriptions.save(tx, before, lifecycle.advance(before))
-        after = await _move_version(tx, call, desk, before, after)
-        await subscriptions.ensure_segment(tx, call, after, boundary)
-    if after.source is Source.TOLLGATE:
-        await draft_at_boundary(tx, call, desk, subscription=after, boundary=boundary, grace_s=grace_s)
-    return after
-
-
-async def _move_version(tx: Tx, call: Call, desk: Desk, before: Subscription, after: Subscription) -> Subscription:
-    """Move to the plan's newest version at a renewal, where that version moves what exists and is sold to it."""
-    pinned = desk.catalogue.version(before.plan_version_id)
-    newest = desk.catalogue.current_version_of(pinned.plan_id)
-    is_renewal = after.source is Source.TOLLGATE and after.fee_period != before.fee_period
-    if not is_renewal or newest.number <= pinned.number or newest.existing != "move_at_renewal":
-        return after
-    try:
-        desk.catalogue.fee_price(newest.id, after.interval, after.currency)
-    except PriceNotFound:
-        return after
-    return await subscriptions.switch_version(tx, call, after, newest.id, after.period.start)
-
-
-async def _end(tx: Tx, call: Call, desk: Desk, before: Subscription, after: Subscription) -> Subscription:
-    """Write an end, take the segments back to it, and say so."""
-    assert after.ended_at is not None, "what ends has an end"
-    counted = await _counted_from(tx, before, after.ended_at)
-    ended = await subscriptions.end(tx, before, after, counted=counted)
-    await note(tx, call, desk, ended, event_type="subscription_ended", text="{plan} ended")
-    return ended
-
-
-async def _counted_from(tx: Tx, subscription: Subscription, at: datetime) -> frozenset[SegmentId]:
-    """Return the segments that start at an instant or later and in which something was counted already."""
-    segments = (await subscriptions.segments_of(tx, [subscription.id], ending_after=at))[subscription.id]
-    ahead = [segment.id for segment in segments if segment.during.start >= at]
-    totals = await usage.usage_of_segments(tx, subscription.customer_id, ahead) if ahead else {}
-    return frozenset(segment_id for segment_id in ahead if totals.get(segment_id))
 
 
 def _told(subscription: Subscription) -> tuple[object, ...]:

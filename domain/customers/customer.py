@@ -87,6 +87,7 @@ class Customer:
     """Who buys. Personal values stay out of its representation, so that a log line cannot show them.
 
     `external_id` is the merchant's own id, unique in its environment. `clock_id` is set for test customers only.
+    `has_method`: a payment method is attached, so that a trial can go on as a paid subscription.
     """
 
     id: CustomerId
@@ -100,6 +101,7 @@ class Customer:
     clock_id: ClockId | None
     created_at: datetime
     version: int
+    has_method: bool = False
 
 
 @cache

@@ -174,6 +174,11 @@ async def data_key(tx: Tx, customer_id: CustomerId) -> DataKey:
     return tx.vault.unwrap(str(customer_id), wrapped)
 
 
+async def note_method(tx: Tx, customer_id: CustomerId, *, has_method: bool) -> None:
+    """Note whether a payment method is attached: `payments` tells, and what lies between looks here. Safe to repeat."""
+    await store.save_has_method(tx, customer_id, has_method=has_method)
+
+
 async def business_now(tx: Tx, call: Call, customer_id: CustomerId) -> datetime:
     """Return what time it is for a customer: its test clock's, or the call's. Raises CustomerNotFound."""
     found = await store.find_customer_now(tx, customer_id, sight=_sight(call))

@@ -46,6 +46,7 @@ customer = sa.Table(
     sa.Column("locale", sa.Text, nullable=False),
     sa.Column("country", sa.Text),
     sa.Column("clock_id", db.Id, sa.ForeignKey("test_clock.id", ondelete="RESTRICT")),
+    sa.Column("has_method", sa.Boolean, nullable=False, comment="a payment method is attached"),
     sa.Column("created_at", db.Instant, nullable=False, comment="real time"),
     sa.Column("version", sa.Integer, nullable=False),
     sa.UniqueConstraint("environment", "external_id"),
@@ -85,6 +86,7 @@ async def insert_customer(tx: db.Tx, new: Customer, wrapped: bytes) -> bool:
         "locale": new.locale,
         "country": new.country,
         "clock_id": new.clock_id,
+        "has_method": new.has_method,
         "created_at": new.created_at,
         "version": new.version,
     }
@@ -98,6 +100,12 @@ async def insert_customer(tx: db.Tx, new: Customer, wrapped: bytes) -> bool:
         return False
     await tx.execute(sa.insert(data_key).values(customer_id=new.id, wrapped=wrapped))
     return True
+
+
+async def save_has_method(tx: db.Tx, customer_id: CustomerId, *, has_method: bool) -> None:
+    """Note whether a payment method is attached; what a person edits, and its version, stay as they are."""
+    statement = sa.update(customer).where(customer.c.customer_id == customer_id)
+    await tx.execute(statement.values(has_method=has_method))
 
 
 async def customers_by_id(tx: db.Tx, ids: Collection[CustomerId], *, sight: Sight) -> dict[CustomerId, Customer]:
@@ -258,6 +266,7 @@ def _customer(vault: db.Vault, row: sa.Row[Any]) -> Customer:
         clock_id=row.clock_id,
         created_at=row.created_at,
         version=row.version,
+        has_method=row.has_method,
     )
 
 

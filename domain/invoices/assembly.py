@@ -13,7 +13,7 @@ from domain.kernel.ids import MeterId, SegmentId
 from domain.plans.plan import Catalogue
 from domain.subscriptions.segments import is_complete, keeping_their_price
 from domain.subscriptions.subscription import Segment, Source, Subscription
-from domain.subscriptions.term import Term
+from domain.subscriptions.term import Term, billable
 from domain.usage.reading import SegmentTotal
 
 # Segments that ended this long ago or less are derived again: events arrive up to 35 days late, and a draft may wait.
@@ -56,7 +56,7 @@ def obligation_of(
     That is the segments that are complete and ended within SEGMENTS_REVISED, those that ended before and were not
     `billed` (no line on an opened invoice that is not void), and the last fee periods that have begun. The caller
     loads segments back to SEGMENTS_BACK. Without `terms` the subscription has been what it is since its start. What
-    Stripe bills is never rated here.
+    Stripe bills is never rated here, and what was used in a trial is never charged.
 
     Segments that keep the same price are chosen as one: by the last end, and billed by a line that names any of them.
     A usage period is rated once it can have no further segment, so that a line is derived with its whole service period
@@ -66,7 +66,7 @@ def obligation_of(
         return Obligation(subscription, (), ())
     chosen = {
         segment.id
-        for group in keeping_their_price(segments)
+        for group in keeping_their_price(billable(terms, segments))
         if _is_considered(subscription, group, billed, now)
         for segment in group
     }

@@ -170,6 +170,20 @@ class SendDigest(Job):
         return str(self.customer_id)
 
 
+@dataclass(frozen=True, slots=True)
+class RemindTrial(Job):
+    """Tell a customer that a trial ends soon, where it still does."""
+
+    kind = "remind_trial"
+    customer_id: CustomerId
+    subscription_id: SubscriptionId
+
+    @property
+    def key(self) -> str:
+        """One waits for a subscription."""
+        return str(self.subscription_id)
+
+
 KINDS: dict[str, type[Job]] = {
     job.kind: job
     for job in (
@@ -184,5 +198,6 @@ KINDS: dict[str, type[Job]] = {
         CheckThresholds,
         RemindGrace,
         SendDigest,
+        RemindTrial,
     )
 }

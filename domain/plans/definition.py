@@ -26,6 +26,7 @@ from domain.plans.plan import (
 )
 from domain.plans.price import MODELS, check_definition
 from domain.plans.provider_price import LIST_CURRENCY
+from domain.plans.start import AT_ONCE, Sold, Start, check_start
 
 FILE_BYTES_MAX = 1_000_000
 PLANS_MAX = 100
@@ -85,6 +86,7 @@ class PlanDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     existing: Existing = "stay"
     proration: Proration = "second"
     tax_code: str | None = None
+    start: Start = AT_ONCE
 
 
 class ProductDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -109,7 +111,7 @@ def read_product(text: bytes) -> ProductDefinition:
 
 
 # Settings that came later than the first versions: at their default, a version's digest is what it was without them.
-_YOUNGER = {"proration": "second", "tax_code": None}
+_YOUNGER = {"proration": "second", "tax_code": None, "start": msgspec.to_builtins(AT_ONCE)}
 
 
 def plan_digest(plan: PlanDefinition) -> bytes:
@@ -136,6 +138,18 @@ def check_product(product: ProductDefinition) -> None:
     meters = {meter.key: meter for meter in product.meters}
     for index, plan in enumerate(product.plans):
         _check_plan(plan, meters, f"$.plans[{index}]")
+        others = {each.key: _sold(each, free=True) for each in product.plans if each.key != plan.key}
+        check_start(plan.start, _sold(plan), others, f"$.plans[{index}].start")
+
+
+def _sold(plan: PlanDefinition, *, free: bool = False) -> Sold:
+    """Return how often and in which currency a plan is sold, or only how it is for nothing."""
+    fees = (price for price in plan.prices if price.kind == "fee")
+    return frozenset(
+        (price.interval, price.currency)
+        for price in fees
+        if not free or (price.model == "flat" and not Decimal(price.definition["amount"]))
+    )
 
 
 def is_tax_code(text: str) -> bool:

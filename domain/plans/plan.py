@@ -10,6 +10,7 @@ from uuid import UUID
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import MeterId, PlanId, PlanVersionId, PriceId, ProductId
 from domain.plans.meter import Meter
+from domain.plans.start import AT_ONCE, Start
 
 EntitlementId = NewType("EntitlementId", UUID)
 Interval = Literal["month", "year"]
@@ -135,8 +136,9 @@ class PlanVersion:
 
     `invoice_grace_s` is how long a draft invoice waits before it is opened. `existing` says whether subscriptions to
     earlier versions stay on them or move at their renewal. `proration` is what a change inside a fee period counts
-    shares of time in: true seconds, or local days, of which that of the change belongs to the new state. `digest` is
-    SHA-256 of the definition. `tax_code` says what is sold, for taxes that differ by it.
+    shares of time in: true seconds, or local days, of which that of the change belongs to the new state. `tax_code`
+    says what is sold, for taxes that differ by it. `start` says whether a subscription begins with a trial, and what it
+    waits for. `digest` is SHA-256 of the definition.
     """
 
     id: PlanVersionId
@@ -152,6 +154,7 @@ class PlanVersion:
     entitlements: tuple[Entitlement, ...]
     proration: Proration = "second"
     tax_code: str | None = None
+    start: Start = AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from decimal import Decimal
 from importlib import resources
 from typing import Any
 
+import msgspec
+
 from domain.access.roles import Permission
 from domain.db import Tx
 from domain.journal import service as journal
@@ -147,6 +149,7 @@ async def _publish_version(
         "existing": plan.existing,
         "proration": plan.proration,
         "tax_code": plan.tax_code,
+        "start": msgspec.to_builtins(plan.start),
         "digest": digest,
     }
     await store.insert_version(tx, version, *_parts(call, version_id, plan, meters))

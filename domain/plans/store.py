@@ -15,6 +15,7 @@ from domain.kernel.money import exact_text
 from domain.plans.meter import Aggregation, Meter
 from domain.plans.plan import Entitlement, Plan, PlanVersion, Price, Product
 from domain.plans.provider_price import ModelAlias, Provider, ProviderPrice
+from domain.plans.start import read_start
 
 _Texts = pg.ARRAY(sa.Text)
 
@@ -68,7 +69,7 @@ plan_version = sa.Table(
     sa.Column("number", sa.Integer, nullable=False),
     sa.Column("published_at", db.Instant, nullable=False),
     sa.Column("invoice_grace_s", sa.Integer, nullable=False),
-    sa.Column("features", db.Json, nullable=False),
+    *(sa.Column(name, db.Json, nullable=False) for name in ("features", "start")),
     *(sa.Column(name, sa.Text, nullable=False) for name in ("support", "existing", "proration")),
     sa.Column("digest", sa.LargeBinary, nullable=False, comment="SHA-256 of the definition"),
     sa.Column("tax_code", sa.Text, comment="what is sold, to taxes; null: nothing in particular"),
@@ -216,8 +217,7 @@ async def find_fingerprint(tx: db.Tx) -> str:
 
 async def list_products(tx: db.Tx) -> Sequence[Product]:
     """Return all products by key."""
-    rows = await tx.rows(sa.select(product).order_by(product.c.key))
-    return [Product(row.id, row.key, row.name) for row in rows]
+    return [Product(row.id, row.key, row.name) for row in await tx.rows(sa.select(product).order_by(product.c.key))]
 
 
 async def list_plans(tx: db.Tx) -> Sequence[Plan]:
@@ -383,7 +383,7 @@ def _meter(row: sa.Row[Any]) -> Meter:
 
 def _version(row: sa.Row[Any], prices: Sequence[Price], entitlements: Sequence[Entitlement]) -> PlanVersion:
     parts = {"features": tuple(row.features), "prices": tuple(prices), "entitlements": tuple(entitlements)}
-    return PlanVersion(**{**row._asdict(), **parts})
+    return PlanVersion(**{**row._asdict(), **parts, "start": read_start(row.start)})
 
 
 def _entitlement(row: sa.Row[Any]) -> Entitlement:

@@ -6,7 +6,8 @@ from enum import StrEnum
 
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import InvoiceId
-from domain.subscriptions.schedule import Interval, next_period
+from domain.kernel.period import Period
+from domain.subscriptions.schedule import Interval, next_period, period_containing
 from domain.subscriptions.subscription import Source, Status, Subscription
 from domain.subscriptions.transitions import Event, TransitionRefused, after
 
@@ -39,6 +40,34 @@ class FeedbackMalformed(DomainError):
     length_max: int
 
 
+class Step(StrEnum):
+    """What is due of a subscription by itself."""
+
+    RENEW = "renew"
+    END = "end"
+    LEAVE_TRIAL = "leave_trial"
+    PAUSE = "pause"
+    RESUME = "resume"
+    LAPSE = "lapse"
+
+
+def next_step(before: Subscription) -> Step:
+    """Return what becomes of it at its `due_at`. Of several at one instant an end goes first, and a renewal last."""
+    at = before.due_at
+    assert at is not None, "something is due of it"
+    if before.source is Source.STRIPE:
+        return Step.RENEW
+    if before.status is Status.INCOMPLETE:
+        return Step.LAPSE
+    if before.cancel_at is not None and before.cancel_at <= at:
+        return Step.END
+    if before.status is Status.PAUSED:
+        return Step.RESUME
+    if before.status is Status.TRIALING and before.trial_ends_at == at:
+        return Step.LEAVE_TRIAL
+    return Step.PAUSE if before.pause_at == at else Step.RENEW
+
+
 def cancel(
     before: Subscription,
     now: datetime,
@@ -54,7 +83,7 @@ def cancel(
     end. Without one, what is pending stays as it is, but can still be brought forward to now. What has ended stays as
     it is. Raises TransitionRefused.
     """
-    _need_own(before)
+    need_own(before)
     is_now = at is None and not at_period_end
     after(before.status, Event.END if is_now else Event.ASK_CANCEL)
     if before.status is Status.CANCELED or (at is None and at_period_end and before.cancel_at is not None):
@@ -80,7 +109,7 @@ def _date_ahead(at: datetime, now: datetime) -> datetime:
 
 def undo_cancel(before: Subscription, now: datetime) -> Subscription:
     """Renew again: forget a pending cancel. Without one nothing changes. Raises TransitionRefused."""
-    _need_own(before)
+    need_own(before)
     after(before.status, Event.UNDO_CANCEL)
     if before.cancel_at is not None and before.cancel_at <= now:
         raise TransitionRefused("it has ended; subscribe again")
@@ -102,8 +131,18 @@ def end(before: Subscription, at: datetime) -> Subscription:
         cancel_at=at,
         canceled_at=before.canceled_at or at,
         ended_at=at,
+        expires_at=None,
         settles_at=at + SETTLED_AFTER if before.source is Source.TOLLGATE else None,
     )
+
+
+def lapse(before: Subscription) -> Subscription:
+    """End one whose first payment has not come, at its own start: it never ran, so nothing is owed for it.
+
+    Raises TransitionRefused for one that runs.
+    """
+    after(before.status, Event.LAPSE)
+    return end(before, before.started_at)
 
 
 def settle(before: Subscription) -> Subscription:
@@ -119,9 +158,37 @@ def advance(before: Subscription) -> Subscription:
     after(before.status, Event.RENEW)
     period = next_period(before.anchor_at, before.zone, Interval.MONTH, before.period)
     fee_period = before.fee_period
-    if before.source is Source.TOLLGATE and period.start >= fee_period.end:
+    in_trial = before.status is Status.TRIALING
+    if before.source is Source.TOLLGATE and period.start >= fee_period.end and not in_trial:
         fee_period = next_period(before.anchor_at, before.zone, before.interval, fee_period)
     return replace(before, period=period, fee_period=fee_period)
+
+
+def trial_over(before: Subscription) -> Subscription:
+    """Go from the trial into the first paid period, which begins where the trial ends.
+
+    What failed to be paid meanwhile makes it past due. Raises TransitionRefused.
+    """
+    at = before.trial_ends_at
+    status = after(before.status, Event.TRIAL_OVER)
+    assert at is not None, "a trial has an end"
+    if before.failed_invoice_ids:
+        status = after(status, Event.PAYMENT_FAILED)
+    return begun(replace(before, status=status), at)
+
+
+def begun(before: Subscription, at: datetime) -> Subscription:
+    """Put it into the usage period and the fee period that contain an instant; a fee period may begin there short."""
+    period = period_containing(before.anchor_at, before.zone, Interval.MONTH, at)
+    whole = period_containing(before.anchor_at, before.zone, before.interval, at)
+    return replace(before, period=period, fee_period=Period(at, whole.end))
+
+
+def first_payment(before: Subscription) -> Subscription:
+    """Note that the first invoice is paid: what waited for that runs. Any other stays as it is."""
+    if before.status is not Status.INCOMPLETE:
+        return before
+    return replace(before, status=after(before.status, Event.FIRST_PAYMENT), expires_at=None)
 
 
 def payment_failed(before: Subscription, invoice_id: InvoiceId) -> Subscription:
@@ -136,7 +203,11 @@ def payment_failed(before: Subscription, invoice_id: InvoiceId) -> Subscription:
 
 
 def payment_cleared(before: Subscription, invoice_id: InvoiceId) -> Subscription:
-    """Note that an invoice is no longer owed: past due becomes active once no failed one is left. Safe to repeat."""
+    """Note that an invoice is no longer owed: past due becomes active once no failed one is left. Safe to repeat.
+
+    One that waited for its first payment runs.
+    """
+    before = first_payment(before)
     if before.status is Status.CANCELED or invoice_id not in before.failed_invoice_ids:
         return before
     left = tuple(each for each in before.failed_invoice_ids if each != invoice_id)
@@ -162,6 +233,7 @@ def _is_unicode(text: str) -> bool:
     return not any(0xD800 <= ord(letter) <= 0xDFFF for letter in text)
 
 
-def _need_own(before: Subscription) -> None:
+def need_own(before: Subscription) -> None:
+    """Refuse what Stripe bills: it is changed there. Raises TransitionRefused."""
     if before.source is Source.STRIPE:
         raise TransitionRefused("Stripe bills it, so it is changed there")

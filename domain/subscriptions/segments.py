@@ -15,11 +15,11 @@ FOLLOWING_MAX = 36
 def following(subscription: Subscription, last: Segment | None, at: datetime) -> Iterator[tuple[Period, Period]]:
     """Yield (stretch, usage period) of each segment after the last one, up to the one that contains an instant.
 
-    None goes beyond the subscription's end, and there are at most FOLLOWING_MAX.
+    None goes beyond the subscription's end or into a pause, and there are at most FOLLOWING_MAX.
     """
-    start = last.during.end if last else subscription.started_at
+    start = max(last.during.end, subscription.running_since) if last else subscription.started_at
     for _ in range(FOLLOWING_MAX):
-        if start > at or (subscription.ends_at is not None and start >= subscription.ends_at):
+        if start > at or (subscription.stops_at is not None and start >= subscription.stops_at):
             return
         stretch, period = first_stretch(subscription, start)
         yield stretch, period
@@ -27,20 +27,22 @@ def following(subscription: Subscription, last: Segment | None, at: datetime) ->
 
 
 def first_stretch(subscription: Subscription, start: datetime) -> tuple[Period, Period]:
-    """Return the stretch that starts at an instant, to the end of its usage period or of the subscription."""
+    """Return the stretch that starts at an instant, to the end of its usage period, of its trial or of what runs."""
     period = period_containing(subscription.anchor_at, subscription.zone, Interval.MONTH, start)
-    end = min(period.end, subscription.ends_at) if subscription.ends_at else period.end
-    return Period(start, end), period
+    trial = subscription.trial_ends_at
+    borders = (period.end, subscription.stops_at, trial if trial is not None and trial > start else None)
+    return Period(start, min(each for each in borders if each is not None)), period
 
 
 def is_complete(subscription: Subscription, segment: Segment, at: datetime) -> bool:
     """Whether by an instant a segment has ended, and its usage period can have no further one.
 
-    That is once the period is over, or the subscription. Until then the plan may come back to the segment's version,
-    and both are rated together.
+    That is once the period is over, or the subscription, or it is paused: it resumes with another usage period. Until
+    then the plan may come back to the segment's version, and both are rated together.
     """
-    end = subscription.ends_at
-    is_over = segment.period.end <= at or (end is not None and end <= at)
+    end = subscription.stops_at
+    resumed = segment.during.start < subscription.running_since
+    is_over = segment.period.end <= at or (end is not None and end <= at) or resumed
     return is_over and segment.during.end <= at
 
 

@@ -6,7 +6,7 @@ bucket alone before the row: a counting flush shares the bucket and may add segm
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from domain.customers import service as customers
@@ -24,13 +24,17 @@ from domain.kernel.ids import (
 )
 from domain.kernel.period import Period
 from domain.subscriptions import lifecycle, mirror, store
-from domain.subscriptions.schedule import Interval, period
+from domain.subscriptions.opening import Opening, Sale, opened
+from domain.subscriptions.schedule import Interval
 from domain.subscriptions.segments import following, is_complete
 from domain.subscriptions.subscription import AccessState, Segment, Source, Status, Subscription
 from domain.subscriptions.terms import service as terms
+from domain.subscriptions.waiting import store as waiting
 
 LIST_MAX = 100
 LOOKUP_MAX = 1_000
+# Events are accepted for five minutes ahead; later than that after a pause, nothing was counted before it began.
+REPORTED_AHEAD = timedelta(minutes=5)
 
 
 @dataclass(eq=False)
@@ -59,41 +63,25 @@ async def open_subscription(
     plan_version_id: PlanVersionId,
     interval: Interval,
     currency: str,
+    opening: Opening | None = None,
 ) -> Subscription:
-    """Start a subscription at business time `now`, which anchors both of its grids, and open its first segment.
+    """Start a subscription and open its segments up to business time `now`, which without an opening is its start.
 
-    Raises AlreadySubscribed, also where another transaction subscribes at the same moment.
+    One that waits for its first payment has no segments until it runs. Raises AlreadySubscribed, also where another
+    transaction subscribes at the same moment.
     """
-    new = Subscription(
-        customer_id=customer.id,
-        id=SubscriptionId(call.new_id()),
-        product_id=product_id,
-        plan_version_id=plan_version_id,
-        environment=customer.environment,
-        status=Status.ACTIVE,
-        source=Source.TOLLGATE,
-        gateway_id=None,
-        anchor_at=now,
-        zone=customer.zone,
-        interval=interval,
-        currency=currency,
-        quantity=1,
-        started_at=now,
-        period=period(now, customer.zone, Interval.MONTH, 0),
-        fee_period=period(now, customer.zone, interval, 0),
-        cancel_at=None,
-        canceled_at=None,
-        ended_at=None,
-        settles_at=None,
-        cancel_reason=None,
-        cancel_feedback=None,
-        failed_invoice_ids=(),
-        epoch=0,
-        version=1,
-    )
-    opened = await _insert(tx, call, new, now)
-    await terms.begin_term(tx, opened, opened.started_at)
-    return opened
+    sale = Sale(customer, product_id, plan_version_id, interval, currency)
+    new = opened(sale, opening or Opening(now), SubscriptionId(call.new_id()), now)
+    started = await _insert(tx, call, new, now)
+    await terms.begin_term(tx, started, started.started_at, billed=started.trial_ends_at is None)
+    if started.trial_ends_at is not None and started.status is not Status.TRIALING:
+        await terms.begin_term(tx, started, started.trial_ends_at)
+    return started
+
+
+async def has_tried(tx: Tx, customer_id: CustomerId, product_id: ProductId) -> bool:
+    """Whether a customer has had a trial of a product."""
+    return await waiting.has_tried(tx, customer_id=customer_id, product_id=product_id)
 
 
 async def open_mirror(
@@ -128,6 +116,7 @@ async def open_mirror(
         cancel_reason=None,
         cancel_feedback=None,
         failed_invoice_ids=(),
+        running_since=news.fee_period.start,
         epoch=0,
         version=1,
     )
@@ -209,14 +198,15 @@ async def list_due(
 ) -> Sequence[tuple[CustomerId, SubscriptionId]]:
     """Return a clock's subscriptions that have something to close by now, oldest first.
 
-    That is a usage period that has ended, or, after the subscription's end, the last look at what arrived late.
+    That is a usage period or a trial that has ended, an end, a pause or a resumption that was asked for, a first
+    payment that did not come, or, after the subscription's end, the last look at what arrived late.
     """
-    return await store.list_due(tx, clock_id=clock_id, now=now, limit=limit)
+    return await waiting.list_due(tx, clock_id=clock_id, now=now, limit=limit)
 
 
 async def find_next_due_at(tx: Tx, *, clock_id: ClockId | None) -> datetime | None:
     """Return when a subscription of a clock's customers next has something to close, or None."""
-    return await store.find_next_due_at(tx, clock_id=clock_id)
+    return await waiting.find_next_due_at(tx, clock_id=clock_id)
 
 
 async def segments_of(
@@ -245,13 +235,30 @@ async def end(tx: Tx, before: Subscription, after: Subscription, *, counted: Col
     """
     assert after.ended_at is not None, "what ends has an end"
     ended = await save(tx, before, after)
-    for segment in (await store.segments_of(tx, [before.id], ending_after=after.ended_at))[before.id]:
-        if segment.during.start < after.ended_at:
-            await store.save_segment_end(tx, segment, after.ended_at)
-        elif segment.id not in counted:
-            await store.delete_segment(tx, segment)
-    await raise_epoch(tx, before)
+    await _take_back(tx, before, after.ended_at, counted)
     return ended
+
+
+async def pause(tx: Tx, before: Subscription, after: Subscription, *, counted: Collection[SegmentId]) -> Subscription:
+    """Write a paused subscription and take its segments back to where the pause begins.
+
+    What a product's fast clock reported ahead stays counted where it is, as in `end`, in a segment that ends where no
+    more of it can be. The caller holds the subscription locked.
+    """
+    assert after.pause_at is not None, "what pauses has a begin of it"
+    paused = await save(tx, before, after)
+    await _take_back(tx, before, after.pause_at, counted)
+    for segment in (await store.segments_of(tx, [before.id], ending_after=after.pause_at))[before.id]:
+        await store.save_segment_end(tx, segment, min(segment.during.end, after.pause_at + REPORTED_AHEAD))
+    return paused
+
+
+async def resume(tx: Tx, call: Call, before: Subscription, after: Subscription) -> Subscription:
+    """Write a subscription that runs again and open its first segment. The caller holds it locked."""
+    resumed = await save(tx, before, after)
+    await ensure_segment(tx, call, resumed, resumed.running_since)
+    await raise_epoch(tx, before)
+    return resumed
 
 
 async def switch_version(
@@ -358,6 +365,16 @@ async def _insert(tx: Tx, call: Call, new: Subscription, now: datetime) -> Subsc
     if new.is_live:
         await ensure_segment(tx, call, new, now)
     return new
+
+
+async def _take_back(tx: Tx, of: Subscription, at: datetime, counted: Collection[SegmentId]) -> None:
+    """End the segments at an instant; those that start there or later go, unless something is `counted` in them."""
+    for segment in (await store.segments_of(tx, [of.id], ending_after=at))[of.id]:
+        if segment.during.start < at:
+            await store.save_segment_end(tx, segment, at)
+        elif segment.id not in counted:
+            await store.delete_segment(tx, segment)
+    await raise_epoch(tx, of)
 
 
 def _segment(call: Call, of: Subscription, stretch: Period, usage_period: Period) -> Segment:

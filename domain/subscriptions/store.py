@@ -9,16 +9,16 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
-from domain.customers.store import customer
 from domain.kernel.call import Environment
-from domain.kernel.ids import ClockId, CustomerId, PlanVersionId, ProductId, SegmentId, SubscriptionId
+from domain.kernel.ids import CustomerId, PlanVersionId, ProductId, SegmentId, SubscriptionId
 from domain.kernel.period import Period
 from domain.subscriptions.schedule import Interval
-from domain.subscriptions.subscription import AccessState, Segment, Source, Status, Subscription, bucket_of
+from domain.subscriptions.subscription import AccessState, Segment, Source, Status, Subscription, TrialEnd, bucket_of
 
 # Written out, so that the planner can match it with the partial indexes.
 _LIVE = sa.text("subscription.status NOT IN ('incomplete', 'canceled')")
 _LIVE_ROW = sa.text("status NOT IN ('incomplete', 'canceled')")
+_DUE_ROW = sa.text("due_at IS NOT NULL")
 _SETTLES_ROW = sa.text("settles_at IS NOT NULL")
 
 subscription = sa.Table(
@@ -49,6 +49,13 @@ subscription = sa.Table(
     sa.Column("cancel_reason", sa.Text),
     sa.Column("cancel_feedback", db.Personal),
     sa.Column("failed_invoice_ids", pg.ARRAY(db.Id), nullable=False, comment="open invoices whose last attempt failed"),
+    sa.Column("running_since", db.Instant, nullable=False, comment="after its last pause, else its start"),
+    sa.Column("trial_ends_at", db.Instant, comment="where its trial ends or ended, and billing starts"),
+    sa.Column("trial_end", sa.Text, comment="what becomes of the trial without a payment method"),
+    sa.Column("pause_at", db.Instant, comment="where a pause begins or began"),
+    sa.Column("resumes_at", db.Instant, comment="where the pause ends by itself"),
+    sa.Column("expires_at", db.Instant, comment="where it lapses without its first payment"),
+    sa.Column("due_at", db.Instant, comment="when something next becomes of it by itself"),
     sa.Column("epoch", sa.BigInteger, nullable=False, comment="raised by every change of a border"),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("access", sa.Text, nullable=False, comment="what checks answer by while a payment is owed"),
@@ -64,9 +71,13 @@ subscription = sa.Table(
     sa.CheckConstraint("period_start_at < period_end_at", name="period"),
     sa.CheckConstraint("fee_period_start_at < fee_period_end_at", name="fee_period"),
     sa.CheckConstraint("(status = 'canceled') = (ended_at IS NOT NULL)", name="ended_at"),
+    sa.CheckConstraint("trial_end IN ('bill', 'cancel', 'pause', 'fall_back')", name="trial_end"),
+    sa.CheckConstraint("(trial_ends_at IS NULL) = (trial_end IS NULL)", name="trial"),
+    sa.CheckConstraint("status <> 'paused' OR source = 'stripe' OR pause_at IS NOT NULL", name="pause"),
+    sa.CheckConstraint("(status = 'incomplete' AND source = 'tollgate') = (expires_at IS NOT NULL)", name="expires_at"),
     sa.UniqueConstraint("customer_id", "gateway_id"),
     sa.Index("subscription_live_key", "customer_id", "product_id", unique=True, postgresql_where=_LIVE_ROW),
-    sa.Index("subscription_due_idx", "period_end_at", postgresql_where=_LIVE_ROW),
+    sa.Index("subscription_due_idx", "due_at", postgresql_where=_DUE_ROW),
     sa.Index("subscription_settles_at_idx", "settles_at", postgresql_where=_SETTLES_ROW),
     sa.Index("subscription_id_idx", "id"),
     sa.Index("subscription_gateway_id_idx", "gateway_id"),
@@ -202,27 +213,6 @@ async def subscriptions_by_id(
     return {each.id: each for each in found}
 
 
-async def list_due(
-    tx: db.Tx, *, clock_id: ClockId | None, now: datetime, limit: int
-) -> Sequence[tuple[CustomerId, SubscriptionId]]:
-    """Return the subscriptions of a clock's customers whose period or last look has ended by now, oldest first."""
-    waiting = _waiting(clock_id).subquery()
-    statement = (
-        sa.select(waiting.c.customer_id, waiting.c.id)
-        .where(waiting.c.due_at <= now)
-        .order_by(waiting.c.due_at, waiting.c.id)
-        .limit(limit)
-    )
-    return [(row.customer_id, row.id) for row in await tx.rows(statement)]
-
-
-async def find_next_due_at(tx: db.Tx, *, clock_id: ClockId | None) -> datetime | None:
-    """Return the earliest instant at which `list_due` finds something, or None."""
-    waiting = _waiting(clock_id).subquery()
-    found: datetime | None = await tx.value(sa.select(sa.func.min(waiting.c.due_at)))
-    return found
-
-
 async def insert_segment(tx: db.Tx, new: Segment) -> bool:
     """Insert a segment. False where one overlaps it already, also one that another transaction just committed."""
     values = {
@@ -346,18 +336,6 @@ async def _lock_buckets(tx: db.Tx, subscription_ids: Collection[SubscriptionId],
     await tx.execute(lock, {"buckets": sorted({bucket_of(each) for each in subscription_ids})})
 
 
-def _waiting(clock_id: ClockId | None) -> sa.CompoundSelect[Any]:
-    """Select (customer, subscription, due_at) of all that waits on a clock: both halves have their partial index."""
-    own = subscription.c
-    halves = [
-        sa.select(own.customer_id, own.id, due_at.label("due_at"))
-        .join(customer, customer.c.customer_id == own.customer_id)
-        .where(customer.c.clock_id.is_not_distinct_from(clock_id), condition)
-        for due_at, condition in ((own.period_end_at, _LIVE), (own.settles_at, own.settles_at.is_not(None)))
-    ]
-    return sa.union_all(*halves)
-
-
 def _one_segment(of: Segment) -> sa.Update:
     return sa.update(segment).where(segment.c.customer_id == of.customer_id, segment.c.id == of.id)
 
@@ -368,6 +346,7 @@ def _subscription_row(value: Subscription) -> dict[str, Any]:
         stretch = row.pop(name)
         row[f"{name}_start_at"], row[f"{name}_end_at"] = stretch.start, stretch.end
     row["failed_invoice_ids"] = list(value.failed_invoice_ids)
+    row["due_at"] = value.due_at
     return row
 
 
@@ -382,6 +361,7 @@ def _subscription(row: sa.Row[Any]) -> Subscription:
         "period": Period(row.period_start_at, row.period_end_at),
         "fee_period": Period(row.fee_period_start_at, row.fee_period_end_at),
         "failed_invoice_ids": tuple(row.failed_invoice_ids),
+        "trial_end": TrialEnd(row.trial_end) if row.trial_end else None,
     }
     return Subscription(**values)
 

@@ -40,6 +40,15 @@ class Source(StrEnum):
     STRIPE = "stripe"
 
 
+class TrialEnd(StrEnum):
+    """What becomes of a trial at whose end there is no payment method. With one it is billed in any case."""
+
+    BILL = "bill"
+    CANCEL = "cancel"
+    PAUSE = "pause"
+    FALL_BACK = "fall_back"
+
+
 LIVE = frozenset(Status) - {Status.INCOMPLETE, Status.CANCELED}
 
 
@@ -51,7 +60,10 @@ class Subscription:
     in `zone`. `cancel_at` is where it ends or ended, `canceled_at` when that was asked for. `cancel_feedback` is the
     customer's own text, sealed. `settles_at` is when, after its end, what arrived late is billed for the last time.
     `failed_invoice_ids` are open invoices whose last attempt failed: past due while any. `access` is lowered while a
-    payment is owed for longer than its grace.
+    payment is owed for longer than its grace. `running_since` is the first instant after its last pause, else its
+    start. `trial_ends_at` is where a trial ends or ended and billing starts, `trial_end` what then happens without a
+    payment method. `pause_at` is where a pause begins or began, `resumes_at` where it ends by itself. `expires_at` is
+    where one whose first payment has not come lapses.
     """
 
     customer_id: CustomerId
@@ -77,9 +89,15 @@ class Subscription:
     cancel_reason: str | None
     cancel_feedback: bytes | None = field(repr=False)
     failed_invoice_ids: tuple[InvoiceId, ...]
+    running_since: datetime
     epoch: int
     version: int
     access: AccessState = AccessState.FULL
+    trial_ends_at: datetime | None = None
+    trial_end: TrialEnd | None = None
+    pause_at: datetime | None = None
+    resumes_at: datetime | None = None
+    expires_at: datetime | None = None
 
     @property
     def is_live(self) -> bool:
@@ -90,6 +108,24 @@ class Subscription:
     def ends_at(self) -> datetime | None:
         """The first instant that is no longer part of it, as far as known."""
         return self.ended_at or self.cancel_at
+
+    @property
+    def stops_at(self) -> datetime | None:
+        """The first instant at which nothing more is counted, as far as known: its end, or a pause."""
+        return min((each for each in (self.ends_at, self.pause_at) if each is not None), default=None)
+
+    @property
+    def due_at(self) -> datetime | None:
+        """The next instant at which something becomes of it by itself, or None. What Stripe bills only renews."""
+        if not self.is_live:
+            return self.expires_at if self.status is Status.INCOMPLETE else None
+        if self.source is Source.STRIPE:
+            return self.period.end
+        if self.status is Status.PAUSED:
+            return min((each for each in (self.resumes_at, self.cancel_at) if each is not None), default=None)
+        trial = self.trial_ends_at if self.status is Status.TRIALING else None
+        ahead = (self.period.end, self.cancel_at, trial, self.pause_at)
+        return min(each for each in ahead if each is not None)
 
 
 @dataclass(frozen=True, slots=True)

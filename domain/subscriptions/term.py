@@ -7,7 +7,7 @@ from itertools import groupby
 
 from domain.kernel.ids import CustomerId, PlanVersionId, SubscriptionId
 from domain.subscriptions.schedule import Interval
-from domain.subscriptions.subscription import Subscription
+from domain.subscriptions.subscription import Segment, Subscription
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +66,14 @@ def runs_of(terms: Sequence[Term]) -> Iterator[tuple[Term, ...]]:
     """Yield the terms in order of time, those together that follow one another on the same grid."""
     for _, run in groupby(terms, key=lambda each: each.grid):
         yield tuple(run)
+
+
+def billable(terms: Sequence[Term], segments: Iterable[Segment]) -> list[Segment]:
+    """Return the segments outside of trials and pauses, whose usage is charged; no term begins inside of a segment."""
+    return [segment for segment in segments if not is_unbilled(terms, segment.during.start)]
+
+
+def is_unbilled(terms: Iterable[Term], at: datetime) -> bool:
+    """Whether an instant lies in a trial or a pause: what is counted there is not charged."""
+    begun = [each for each in terms if each.starts_at <= at]
+    return bool(begun) and not begun[-1].billed

@@ -9,7 +9,7 @@ from domain.customers.customer import Customer
 from domain.db import Tx
 from domain.invoices import service as invoices
 from domain.invoices import store as invoice_store
-from domain.invoices.invoice import Invoice
+from domain.invoices.invoice import Invoice, State
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
@@ -79,13 +79,15 @@ async def finalise_draft(tx: Tx, call: Call, desk: Desk, draft: Invoice) -> Invo
     return await _open(tx, call, desk, draft)
 
 
-async def invoice_at_once(tx: Tx, call: Call, desk: Desk, due: Sequence[Subscription], at: datetime) -> None:
-    """Draft what is due by an instant and open it without grace; what is on the draft already goes with it."""
+async def invoice_at_once(tx: Tx, call: Call, desk: Desk, due: Sequence[Subscription], at: datetime) -> bool:
+    """Draft what is due by an instant and open it without grace; what is on the draft already goes with it.
+
+    True where an invoice is open and waits for its payment.
+    """
     draft = await _draft(tx, call, desk, at, due)
     also = await held_on(tx, desk, draft.id) if draft else []
     await _make_final(tx, [*due, *also], at)
-    if draft is not None:
-        await _open(tx, call, desk, draft)
+    return draft is not None and (await _open(tx, call, desk, draft)).state is State.OPEN
 
 
 async def held_on(tx: Tx, desk: Desk, invoice_id: InvoiceId) -> list[Subscription]:

@@ -22,6 +22,8 @@ from domain.subscriptions import service as subscriptions
 from domain.subscriptions.segments import keeping_their_price
 from domain.subscriptions.service import SubscriptionNotFound
 from domain.subscriptions.subscription import Segment, Source, Subscription
+from domain.subscriptions.term import Term, billable
+from domain.subscriptions.terms import service as subscription_terms
 from domain.usage import service as usage
 from domain.usage.facts import Rules, rules_of
 from domain.usage.reading import MeterUsage
@@ -128,11 +130,12 @@ async def what_if(
     product_key = (await plans.load_catalogue(tx)).product_by_id(found.product_id).key
     other = await against(tx, call, product_key=product_key, plan_key=plan_key, number=number)
     segments = (await subscriptions.segments_of(tx, [found.id]))[found.id]
-    period = _period(found, segments, at)
+    terms = (await subscription_terms.terms_of(tx, [found.id]))[found.id]
+    period = _period(found, billable(terms, segments), at)
     if period is None:
         raise UsagePeriodNotFound((at or found.period.start).isoformat())
     now = await customers.business_now(tx, call, found.customer_id)
-    return await _replay(tx, other, found, segments, period, is_over=period.end <= now)
+    return await _replay(tx, other, found, segments, period, terms=terms, is_over=period.end <= now)
 
 
 async def what_if_page(
@@ -159,15 +162,16 @@ async def what_if_page(
     nows = {each.id: clocks[each.clock_id].now_at if each.clock_id else call.at for each in found}
     own = await _rated(tx, other, [each.id for each in found])
     segments = await subscriptions.segments_of(tx, [each.id for each in own])
+    terms = await subscription_terms.terms_of(tx, [each.id for each in own])
     compared, unsold = [], 0
     for subscription in own:
-        period = _period(subscription, segments[subscription.id], at)
+        its_segments, its_terms = segments[subscription.id], terms[subscription.id]
+        period = _period(subscription, billable(its_terms, its_segments), at)
         if period is not None:
             is_over = period.end <= nows[subscription.customer_id]
             try:
-                compared.append(
-                    await _replay(tx, other, subscription, segments[subscription.id], period, is_over=is_over)
-                )
+                found_out = _replay(tx, other, subscription, its_segments, period, terms=its_terms, is_over=is_over)
+                compared.append(await found_out)
             except PriceNotFound:
                 unsold += 1
     last = found[-1].id if only is None and len(found) == PAGE else None
@@ -201,11 +205,12 @@ async def _replay(
     segments: Sequence[Segment],
     period: Period,
     *,
+    terms: Sequence[Term],
     is_over: bool,
 ) -> WhatIf:
-    """Load what a period counted and what stands on invoices for it, and compare."""
+    """Load what a period counted outside of a trial and what stands on invoices for it, and compare."""
     customer_id, version_id = subscription.customer_id, other.version.id
-    own = [each for each in segments if each.period == period]
+    own = [each for each in billable(terms, segments) if each.period == period]
     ids = [each.id for each in own]
     meters = await recounting.totals_of(tx, customer_id, ids)
     counted = []

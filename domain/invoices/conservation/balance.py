@@ -15,7 +15,7 @@ from domain.kernel.ids import SegmentId
 from domain.plans.exact import exact
 from domain.plans.meter import Meter
 from domain.plans.plan import Entitlement, PlanVersion
-from domain.subscriptions.subscription import Segment, Source, Status, Subscription
+from domain.subscriptions.subscription import Segment, Source, Subscription
 
 _ZERO = Fraction(0)
 
@@ -96,15 +96,19 @@ def account_of(
     billing: Billing,
     *,
     plan: tuple[Subscription, PlanVersion],
+    unbilled: bool = False,
 ) -> Account:
-    """Say what became of a meter's quantity in segments that are rated together; the plan is theirs."""
+    """Say what became of a meter's quantity in segments that are rated together; the plan is theirs.
+
+    `unbilled`: they lie in a trial.
+    """
     subscription, version = plan
     name = group[0].id
     if subscription.source is Source.STRIPE:
         return Account(name, meter.key, counted, elsewhere=counted)
     if not (billing.is_priced or billing.issued or billing.drafted):
         return Account(name, meter.key, counted, observed=counted)
-    if subscription.status is Status.TRIALING:
+    if unbilled:
         return Account(name, meter.key, counted, trial=counted)
     newest = _newest(billing.issued)
     granted = sum((_granted(line.derivation, chain) for line, chain in newest), _ZERO)

@@ -27,6 +27,8 @@ from domain.subscriptions import service as subscriptions
 from domain.subscriptions.segments import is_complete, keeping_their_price
 from domain.subscriptions.service import SubscriptionNotFound
 from domain.subscriptions.subscription import Segment, Subscription
+from domain.subscriptions.term import Term, billable, is_unbilled
+from domain.subscriptions.terms import service as subscription_terms
 from domain.usage import service as usage
 from domain.usage.facts import Rules, rules_of
 from domain.usage.reading import SegmentTotal, whole_of
@@ -58,6 +60,7 @@ class Conservation:
 class _Books:
     subscription: Subscription
     segments: Sequence[Segment]
+    terms: Sequence[Term]
     catalogue: Catalogue
     rules: Rules
     events_since: datetime | None
@@ -98,6 +101,7 @@ async def _open_books(tx: Tx, call: Call, subscription: Subscription) -> _Books:
     return _Books(
         subscription,
         (await subscriptions.segments_of(tx, [subscription.id]))[subscription.id],
+        (await subscription_terms.terms_of(tx, [subscription.id]))[subscription.id],
         catalogue,
         rules_of(catalogue, await plans.load_price_book(tx), catalogue.fingerprint),
         await recounting.oldest_events_at(tx),
@@ -140,7 +144,8 @@ def _accounts(books: _Books, used: SegmentUsage, bills: Mapping[MeterId, Billing
         counted = [total for total in used.totals if total.meter_id == meter_id]
         if counted or billing.issued or billing.drafted:
             meter = books.catalogue.meter(meter_id)
-            found.append(account_of(meter, whole_of(counted), used.segments, billing, plan=plan))
+            unbilled = is_unbilled(books.terms, used.segment.during.start)
+            found.append(account_of(meter, whole_of(counted), used.segments, billing, plan=plan, unbilled=unbilled))
     return found
 
 
@@ -159,10 +164,12 @@ async def _bills(
     billed = await invoice_store.list_billed_segment_ids(
         tx, customer_id=subscription.customer_id, segment_ids=[segment.id for segment in books.segments]
     )
-    due = assembly.obligation_of(subscription, books.segments, billed, books.now)
+    due = assembly.obligation_of(subscription, books.segments, billed, books.now, books.terms)
     derived = {segment.id for segment in due.segments}
     found = []
-    for group in keeping_their_price(own):
+    charged = billable(books.terms, own)
+    tried = [segment for segment in own if segment not in charged]
+    for group in (*keeping_their_price(charged), *keeping_their_price(tried)):
         of_group = [segment.id for segment in group]
         together = await usage.usage_together(tx, subscription.customer_id, of_group) if len(group) > 1 else ()
         used = assembly.usage_of(subscription, group, totals, together)

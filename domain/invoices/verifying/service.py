@@ -36,7 +36,7 @@ from domain.plans.plan import Catalogue, PriceNotFound
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.segments import keeping_their_price
 from domain.subscriptions.subscription import Segment, Subscription
-from domain.subscriptions.term import Term
+from domain.subscriptions.term import Term, billable
 from domain.subscriptions.terms import service as subscription_terms
 from domain.usage import service as usage
 from domain.usage.combination import combination_of
@@ -164,7 +164,8 @@ def _charged_groups(books: _Books, lines: Sequence[Line]) -> list[_Group]:
     A line of a segment that is not there stays without one.
     """
     wanted = {line.identity.segment_id for line in lines}
-    groups = (group for found in books.segments.values() for group in keeping_their_price(found))
+    charged = (billable(books.terms[each], found) for each, found in books.segments.items())
+    groups = (group for found in charged for group in keeping_their_price(found))
     return [group for group in groups if wanted & {segment.id for segment in group}]
 
 

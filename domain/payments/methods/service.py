@@ -63,6 +63,7 @@ async def record_method(tx: Tx, call: Call, *, customer_id: CustomerId, seen: Ga
     is_default = not any(method.is_default for method in others)
     new = attached(customer_id, MethodId(call.new_id()), seen, is_default=is_default, at=call.at)
     await store.insert_method(tx, new)
+    await customers.note_method(tx, customer_id, has_method=True)
     facts = {"kind": new.kind, "is_default": is_default}
     await journal.audit(tx, call, "attach_method", encode("method", new.id), customer_id=customer_id, facts=facts)
     await _tell(tx, call, new, "payment_method_attached", "Payment method added")
@@ -140,6 +141,8 @@ async def _follow(tx: Tx, call: Call, before: PaymentMethod, seen: GatewayMethod
         after = dataclasses.replace(before, last4=seen.last4, exp_month=seen.exp_month, exp_year=seen.exp_year)
     if after != before:
         await store.save_method(tx, before, after)
+        left = await store.list_methods(tx, before.customer_id, limit=1)
+        await customers.note_method(tx, before.customer_id, has_method=bool(left))
     return after
 
 

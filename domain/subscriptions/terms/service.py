@@ -8,23 +8,27 @@ from datetime import datetime
 
 from domain.db import Tx
 from domain.kernel.ids import SubscriptionId
-from domain.subscriptions.subscription import Source, Subscription
+from domain.subscriptions.subscription import Source, Status, Subscription
 from domain.subscriptions.term import Term, term_of
 from domain.subscriptions.terms import store
 
 # More than ten years of a change every other week; fees of before are not looked at any more.
 TERMS_MAX = 300
+_UNBILLED = frozenset((Status.TRIALING, Status.PAUSED))
 
 
 async def begin_term(
-    tx: Tx, subscription: Subscription, at: datetime, *, billed: bool = True, pending: bool = False
+    tx: Tx, subscription: Subscription, at: datetime, *, billed: bool | None = None, pending: bool = False
 ) -> None:
     """Have a subscription be under what it now is from an instant on; terms from there on are replaced.
 
-    What Stripe bills has no terms. Safe to repeat.
+    Unless `billed` says otherwise, it owes fees but for a trial and a pause. What Stripe bills has no terms. Safe to
+    repeat.
     """
     if subscription.source is Source.STRIPE:
         return
+    if billed is None:
+        billed = subscription.status not in _UNBILLED
     await store.delete_terms_from(tx, subscription.customer_id, subscription.id, at)
     await store.insert_term(tx, term_of(subscription, at, billed=billed, pending=pending))
 

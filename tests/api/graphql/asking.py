@@ -46,6 +46,9 @@ INPUTS: dict[str, Any] = {
         "idempotencyKey": f"k{n}",
     },
     "cancelSubscription": lambda t, n: {"subscriptionId": t["subscription"], "idempotencyKey": f"k{n}"},
+    "pauseSubscription": lambda t, _: {"subscriptionId": t["subscription"]},
+    "undoPauseSubscription": lambda t, _: {"subscriptionId": t["subscription"]},
+    "resumeSubscription": lambda t, n: {"subscriptionId": t["subscription"], "idempotencyKey": f"k{n}"},
     "undoCancelSubscription": lambda t, _: {"subscriptionId": t["subscription"]},
     "attachPaymentMethod": lambda t, n: {
         "customerId": t["customer"],

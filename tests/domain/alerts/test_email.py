@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from domain.alerts.email import AlertFacts, DigestFacts, Facts, ShownLine, message_id, render
+from domain.alerts.email import AlertFacts, DigestFacts, Facts, ShownLine, TrialFacts, message_id, render
 from domain.alerts.notice import LEGAL, Content, Notice
 from domain.kernel.ids import CustomerId
 from tests import make
@@ -73,9 +73,15 @@ def test_a_failed_payment_is_told_with_advice() -> None:
     assert "The account did not have enough funds." in mail.html
 
 
+_OTHER: dict[Notice, DigestFacts | TrialFacts] = {
+    Notice.WEEKLY_DIGEST: _WEEK,
+    Notice.TRIAL_ENDING: TrialFacts("Tools & Co", "Ada <b>", "Pro <i>", "14 Feb 2026", "It then ends."),
+}
+
+
 @pytest.mark.parametrize("notice", list(Notice))
 def test_html_is_escaped_and_text_is_not(notice: Notice) -> None:
-    facts = {Notice.WEEKLY_DIGEST: _WEEK}.get(notice) or (_FACTS if notice in LEGAL else _ALERT)
+    facts = _OTHER.get(notice) or (_FACTS if notice in LEGAL else _ALERT)
     mail = render(notice, facts, "ada@example.com")
     assert "Hello Ada &lt;b&gt;," in mail.html
     assert "<b>" not in mail.html

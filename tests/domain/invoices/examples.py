@@ -155,6 +155,7 @@ def subscription(
         cancel_reason=None,
         cancel_feedback=None,
         failed_invoice_ids=(),
+        running_since=start,
         epoch=0,
         version=1,
     )

@@ -64,7 +64,7 @@ def _plan(key: str, rank: int, *, month: str, year: str | None, page: str, exist
     }
 
 
-def _product(month: str, year: str | None, existing: str) -> dict[str, Any]:
+def _product(month: str, year: str | None, existing: str, start: dict[str, Any] | None = None) -> dict[str, Any]:
     return {
         "key": "print",
         "name": "Print",
@@ -80,14 +80,24 @@ def _product(month: str, year: str | None, existing: str) -> dict[str, Any]:
         ],
         "plans": [
             _plan("free", 0, month="0.00", year="0.00", page="0", existing="stay"),
-            _plan("basic", 1, month=month, year=year, page="0.05", existing=existing),
+            _plan("basic", 1, month=month, year=year, page="0.05", existing=existing) | {"start": start or {}},
         ],
     }
 
 
-async def publish(tx: Tx, *, month: str = "10.00", year: str | None = "108.00", existing: str = "stay") -> Catalogue:
-    """Publish a product "print": basic at 10.00 a month or 108.00 a year plus 0.05 a page, and free at nothing."""
-    await plans.publish(tx, call(), read_product(json.dumps(_product(month, year, existing)).encode()))
+async def publish(
+    tx: Tx,
+    *,
+    month: str = "10.00",
+    year: str | None = "108.00",
+    existing: str = "stay",
+    start: dict[str, Any] | None = None,
+) -> Catalogue:
+    """Publish a product "print": basic at 10.00 a month or 108.00 a year plus 0.05 a page, and free at nothing.
+
+    `start` is how a subscription to basic starts.
+    """
+    await plans.publish(tx, call(), read_product(json.dumps(_product(month, year, existing, start)).encode()))
     return await plans.load_catalogue(tx)
 
 
@@ -165,6 +175,7 @@ def value(
         cancel_reason=None,
         cancel_feedback=None,
         failed_invoice_ids=(),
+        running_since=anchor_at,
         epoch=0,
         version=1,
     )

@@ -1,0 +1,1 @@
+"""Pause a subscription at the end of what is paid, and resume it."""

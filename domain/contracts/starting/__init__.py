@@ -1,0 +1,1 @@
+"""How a new subscription starts: its trial, its grid, its first payment."""

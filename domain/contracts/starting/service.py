@@ -1,0 +1,57 @@
+"""Start a subscription: as its plan version says and staff may wish, and what becomes of one that is never paid."""
+
+from domain.access.roles import Permission
+from domain.contracts.desk.service import Desk, invoice_at_once, note
+from domain.contracts.starting.wish import Wish, opening_of
+from domain.contracts.trialing import service as trialing
+from domain.db import Tx
+from domain.kernel.call import Call
+from domain.kernel.ids import ProductId
+from domain.plans.plan import PlanVersion
+from domain.subscriptions import lifecycle
+from domain.subscriptions import service as subscriptions
+from domain.subscriptions.opening import Opening
+from domain.subscriptions.subscription import Status, Subscription
+
+
+async def opening(tx: Tx, call: Call, desk: Desk, version: PlanVersion, wish: Wish) -> Opening:
+    """Return how a subscription to a version starts for the customer at the desk.
+
+    Raises Forbidden for a wish that only staff may have, StartRefused, TrialNeedsMethod.
+    """
+    if wish.is_of_staff:
+        call.need(Permission.SUBSCRIPTION_OVERRIDE)
+    product_id = desk.catalogue.plan_of_version(version.id).product_id
+    tried = version.start.trial is not None and await subscriptions.has_tried(tx, desk.customer.id, product_id)
+    return opening_of(version.start, wish, desk.now, has_method=desk.customer.has_method, has_tried=tried)
+
+
+async def begin(tx: Tx, call: Call, desk: Desk, new: Subscription) -> Subscription:
+    """Tell of a new subscription and issue the invoice of its first fee, or have the customer reminded of its trial.
+
+    One that waits for its first payment runs at once where there is nothing to pay.
+    """
+    await note(tx, call, desk, new, event_type="subscription_started", text="Subscribed to {plan}")
+    if new.status is Status.TRIALING:
+        await trialing.stage_reminder(tx, call, desk, new)
+    is_owed = await invoice_at_once(tx, call, desk, [new], desk.now)
+    if new.status is not Status.INCOMPLETE or is_owed:
+        return new
+    running = await subscriptions.save(tx, new, lifecycle.first_payment(new))
+    await subscriptions.ensure_segment(tx, call, running, desk.now)
+    return running
+
+
+async def replace_incomplete(tx: Tx, call: Call, desk: Desk, product_id: ProductId) -> None:
+    """End what waits for its first payment of a product: a new subscription takes its place."""
+    held = await subscriptions.subscriptions_by_id(tx, desk.held, scope=desk.customer.id)
+    for each in held.values():
+        if each.product_id == product_id and each.status is Status.INCOMPLETE:
+            await lapse(tx, call, desk, each)
+
+
+async def lapse(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
+    """End a subscription whose first payment has not come, and void what was asked for it: nothing is owed."""
+    after = await subscriptions.save(tx, before, lifecycle.lapse(before))
+    await note(tx, call, desk, after, event_type="subscription_lapsed", text="{plan} was not paid and has not begun")
+    return after

@@ -1,0 +1,120 @@
+"""Carry a subscription over its due instants: into its next period, out of a trial, into a pause, to its end."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+
+from domain.contracts.desk.service import Desk, draft_at_boundary, note
+from domain.contracts.pausing import service as pausing
+from domain.contracts.starting import service as starting
+from domain.contracts.trialing import service as trialing
+from domain.db import Tx
+from domain.kernel.call import Call
+from domain.kernel.ids import SegmentId
+from domain.plans.plan import PriceNotFound
+from domain.subscriptions import lifecycle
+from domain.subscriptions import service as subscriptions
+from domain.subscriptions.lifecycle import Step
+from domain.subscriptions.subscription import Source, Subscription, TrialEnd
+from domain.usage import service as usage
+
+# Due instants that one job or one request catches up with: three years of months.
+STEPS_MAX = 36
+
+
+def is_behind(subscription: Subscription, now: datetime) -> bool:
+    """Whether something is due of a subscription by now."""
+    return subscription.due_at is not None and subscription.due_at <= now
+
+
+async def catch_up(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
+    """Carry a subscription over what was due by now, at most STEPS_MAX instants."""
+    for _ in range(STEPS_MAX):
+        if not is_behind(before, desk.now):
+            break
+        before = await _step(tx, call, desk, before)
+    return before
+
+
+async def _step(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
+    """Carry a subscription over its next due instant, and draft what fell due there."""
+    due_at, grace_s = before.due_at, desk.catalogue.version(before.plan_version_id).invoice_grace_s
+    assert due_at is not None, "something is due"
+    after = await _STEPS[lifecycle.next_step(before)](tx, call, desk, before)
+    if after.source is Source.TOLLGATE:
+        await draft_at_boundary(tx, call, desk, subscription=after, boundary=due_at, grace_s=grace_s)
+    return after
+
+
+async def _renew(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
+    after = await subscriptions.save(tx, before, lifecycle.advance(before))
+    after = await _move_version(tx, call, desk, before, after)
+    await subscriptions.ensure_segment(tx, call, after, before.period.end)
+    return after
+
+
+async def _stop(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
+    assert before.cancel_at is not None, "an end was asked for"
+    return await end(tx, call, desk, before, lifecycle.end(before, before.cancel_at))
+
+
+async def _leave_trial(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
+    assert before.trial_ends_at is not None, "a trial has an end"
+    becomes = trialing.end_of(before, has_method=desk.customer.has_method)
+    if becomes is TrialEnd.CANCEL:
+        return await end(tx, call, desk, before, lifecycle.end(before, before.trial_ends_at))
+    if becomes is TrialEnd.PAUSE:
+        counted = await counted_from(tx, before, before.trial_ends_at)
+        return await trialing.stand_still(tx, call, desk, before, counted=counted)
+    return await trialing.go_on(tx, call, desk, before)
+
+
+async def _pause(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
+    assert before.pause_at is not None, "a pause was asked for"
+    counted = await counted_from(tx, before, before.pause_at)
+    return await pausing.begin(tx, call, desk, before, counted=counted)
+
+
+async def _resume(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
+    assert before.resumes_at is not None, "the pause has an end"
+    return await pausing.go_on(tx, call, desk, before, before.resumes_at)
+
+
+_STEPS: Mapping[Step, Callable[[Tx, Call, Desk, Subscription], Awaitable[Subscription]]] = {
+    Step.RENEW: _renew,
+    Step.END: _stop,
+    Step.LEAVE_TRIAL: _leave_trial,
+    Step.PAUSE: _pause,
+    Step.RESUME: _resume,
+    Step.LAPSE: starting.lapse,
+}
+
+
+async def end(tx: Tx, call: Call, desk: Desk, before: Subscription, after: Subscription) -> Subscription:
+    """Write an end, take the segments back to it, and say so."""
+    assert after.ended_at is not None, "what ends has an end"
+    counted = await counted_from(tx, before, after.ended_at)
+    ended = await subscriptions.end(tx, before, after, counted=counted)
+    await note(tx, call, desk, ended, event_type="subscription_ended", text="{plan} ended")
+    return ended
+
+
+async def counted_from(tx: Tx, subscription: Subscription, at: datetime) -> frozenset[SegmentId]:
+    """Return the segments that start at an instant or later and in which something was counted already."""
+    segments = (await subscriptions.segments_of(tx, [subscription.id], ending_after=at))[subscription.id]
+    ahead = [segment.id for segment in segments if segment.during.start >= at]
+    totals = await usage.usage_of_segments(tx, subscription.customer_id, ahead) if ahead else {}
+    return frozenset(segment_id for segment_id in ahead if totals.get(segment_id))
+
+
+async def _move_version(tx: Tx, call: Call, desk: Desk, before: Subscription, after: Subscription) -> Subscription:
+    """Move to the plan's newest version at a renewal, where that version moves what exists and is sold to it."""
+    pinned = desk.catalogue.version(before.plan_version_id)
+    newest = desk.catalogue.current_version_of(pinned.plan_id)
+    is_renewal = after.source is Source.TOLLGATE and after.fee_period != before.fee_period
+    if not is_renewal or newest.number <= pinned.number or newest.existing != "move_at_renewal":
+        return after
+    try:
+        desk.catalogue.fee_price(newest.id, after.interval, after.currency)
+    except PriceNotFound:
+        return after
+    return await subscriptions.switch_version(tx, call, after, newest.id, after.period.start)

@@ -1,0 +1,54 @@
+"""Statements about what subscriptions wait for."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from domain import db
+from domain.customers.store import customer
+from domain.kernel.ids import ClockId, CustomerId, ProductId, SubscriptionId
+from domain.subscriptions.store import subscription
+
+
+async def list_due(
+    tx: db.Tx, *, clock_id: ClockId | None, now: datetime, limit: int
+) -> Sequence[tuple[CustomerId, SubscriptionId]]:
+    """Return the subscriptions of a clock's customers of which something is due by now, oldest first."""
+    waiting = _waiting(clock_id).subquery()
+    statement = (
+        sa.select(waiting.c.customer_id, waiting.c.id)
+        .where(waiting.c.due_at <= now)
+        .order_by(waiting.c.due_at, waiting.c.id)
+        .limit(limit)
+    )
+    return [(row.customer_id, row.id) for row in await tx.rows(statement)]
+
+
+async def find_next_due_at(tx: db.Tx, *, clock_id: ClockId | None) -> datetime | None:
+    """Return the earliest instant at which `list_due` finds something, or None."""
+    waiting = _waiting(clock_id).subquery()
+    found: datetime | None = await tx.value(sa.select(sa.func.min(waiting.c.due_at)))
+    return found
+
+
+async def has_tried(tx: db.Tx, *, customer_id: CustomerId, product_id: ProductId) -> bool:
+    """Whether the customer has had a trial of a product."""
+    own = subscription.c
+    statement = sa.select(sa.literal(1)).where(
+        own.customer_id == customer_id, own.product_id == product_id, own.trial_ends_at.is_not(None)
+    )
+    return await tx.value(statement.limit(1)) is not None
+
+
+def _waiting(clock_id: ClockId | None) -> sa.CompoundSelect[Any]:
+    """Select (customer, subscription, due_at) of all that waits on a clock: both halves have their partial index."""
+    own = subscription.c
+    halves = [
+        sa.select(own.customer_id, own.id, due_at.label("due_at"))
+        .join(customer, customer.c.customer_id == own.customer_id)
+        .where(customer.c.clock_id.is_not_distinct_from(clock_id), condition)
+        for due_at, condition in ((each, each.is_not(None)) for each in (own.due_at, own.settles_at))
+    ]
+    return sa.union_all(*halves)
