@@ -160,16 +160,30 @@ class Database:
             yield Tx(connection, self.vault)
 
     @asynccontextmanager
-    async def glance(self) -> AsyncIterator[asyncpg.Connection]:
-        """Lend a connection outside of any transaction: for one statement that reads, and is made again and again."""
+    async def driver(self) -> AsyncIterator[asyncpg.Connection]:
+        """Lend the driver's connection outside of any transaction: each statement is one by itself."""
         async with self._engine.connect() as connection:
-            driver = cast("asyncpg.Connection", (await connection.get_raw_connection()).driver_connection)
+            driver = await self._driver_of(connection)
+            if driver.is_closed():
+                # The server has gone meanwhile, and the pool does not know.
+                await connection.invalidate()
+                driver = await self._driver_of(connection)
             try:
                 yield driver
             finally:
                 if driver.is_closed():
                     # The pool would lend it again: nothing was run through SQLAlchemy, which would have noticed.
                     await connection.invalidate()
+
+    @asynccontextmanager
+    async def glance(self) -> AsyncIterator[asyncpg.Connection]:
+        """Lend a connection outside of any transaction: for one statement that reads, and is made again and again."""
+        async with self.driver() as driver:
+            yield driver
+
+    @staticmethod
+    async def _driver_of(connection: AsyncConnection) -> asyncpg.Connection:
+        return cast("asyncpg.Connection", (await connection.get_raw_connection()).driver_connection)
 
     async def close(self) -> None:
         """Give all connections back to the server."""

@@ -299,10 +299,11 @@ async def delete_segment(tx: db.Tx, of: Segment) -> None:
     await tx.execute(sa.delete(segment).where(segment.c.customer_id == of.customer_id, segment.c.id == of.id))
 
 
-_BUCKET_LOCK = 0x5E6
+# The first number of the advisory locks of buckets.
+BUCKET_LOCK = 0x5E6
 _BUCKETS = sa.func.unnest(sa.bindparam("buckets", type_=pg.ARRAY(sa.Integer))).column_valued("bucket")
-_SHARE_BUCKETS = sa.select(sa.func.pg_advisory_xact_lock_shared(_BUCKET_LOCK, _BUCKETS))
-_HOLD_BUCKETS = sa.select(sa.func.pg_advisory_xact_lock(_BUCKET_LOCK, _BUCKETS))
+_SHARE_BUCKETS = sa.select(sa.func.pg_advisory_xact_lock_shared(BUCKET_LOCK, _BUCKETS))
+_HOLD_BUCKETS = sa.select(sa.func.pg_advisory_xact_lock(BUCKET_LOCK, _BUCKETS))
 
 
 async def share_buckets(tx: db.Tx, subscription_ids: Collection[SubscriptionId]) -> None:

@@ -9,6 +9,16 @@ def array(values: Iterable[str]) -> str:
     return f"{{{','.join(values)}}}"
 
 
+def uuids(values: Iterable[bytes]) -> str:
+    """Write an array of ids from their 16 bytes each."""
+    return f"{{{b''.join(values).hex(',', -16)}}}"
+
+
+def numbers(values: Iterable[int | None]) -> str:
+    """Write an array of whole numbers."""
+    return array(["NULL" if value is None else str(value) for value in values])
+
+
 def columns(keys: Collection[bytes], parts: int) -> list[str]:
     """Cut keys into their ids, an array for each column."""
     texts = [key.hex() for key in keys]

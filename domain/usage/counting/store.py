@@ -285,7 +285,9 @@ async def insert_dimension_sets(driver: Driver, combinations: Mapping[bytes, Com
     """Keep the values of combinations, by customer and id; those that are known stay."""
     if combinations:
         keys = sorted(combinations)
-        await driver.execute(_INSERT_DIMENSION_SETS, *columns(keys, 2), [_values(combinations[key]) for key in keys])
+        await driver.execute(
+            _INSERT_DIMENSION_SETS, *columns(keys, 2), [values_text(combinations[key]) for key in keys]
+        )
 
 
 async def raise_versions(driver: Driver, customers: Iterable[CustomerId]) -> None:
@@ -317,6 +319,7 @@ def _by_identity(row: Row) -> bytes:
     return row.customer_id.bytes + row.identity
 
 
-def _values(combination: Combination) -> str:
+def values_text(combination: Combination) -> str:
+    """Write the values of a combination as they are stored."""
     written = msgspec.json.encode(dict(zip(combination.names, combination.values, strict=True)), order="sorted")
     return written.decode()

@@ -22,6 +22,7 @@ from domain.usage.event import BATCH_MAX, Envelope, UsageEvent, read_event
 from domain.usage.facts import sender_of
 from domain.usage.port import Wakeups
 from domain.usage.recording import store
+from domain.usage.recording.plain import plain_flush_of
 from domain.usage.resolve import Request, Row
 from domain.usage.snapshots.service import Loaders, Snapshots
 from domain.usage.store import UNREACHABLE
@@ -194,6 +195,9 @@ class Recorder:
     async def _commit(self, requests: list[_Waiting]) -> None:
         """Write requests in one transaction and answer them. Starts anew where facts turned out to be old."""
         rows = [row for request in requests for row in request.rows]
+        # An atomic request may be refused after the look at what is stored, which a plain flush has committed by then.
+        if not requests[0].atomic and await self._commit_plain(requests, rows):
+            return
         full: dict[bytes, frozenset[bytes]] = {}
         corrected: set[SubscriptionId] = set()
         for _ in range(STARTS_MAX):
@@ -210,12 +214,25 @@ class Recorder:
             except NarrowError as wider:
                 corrected |= wider.subscriptions
                 continue
-            self._remember(sums)
-            for request, answer in zip(requests, answers, strict=True):
-                if not request.answer.done():
-                    request.answer.set_result(answer)
+            self._remember((*sums.combinations, *sums.sets, *sums.packs.sets), sums.customers)
+            counting.tell_unpriced(sums)
+            _give(requests, answers)
             return
         raise UsageUnavailable
+
+    async def _commit_plain(self, requests: Sequence[_Waiting], rows: Sequence[Row]) -> bool:
+        """Write and answer requests by one call of the database; False, and nothing written, where that cannot be."""
+        flush = plain_flush_of(rows, self._known)
+        if flush is None:
+            return False
+        async with asyncio.timeout(FLUSH_TIMEOUT_S), self._db.driver() as driver:
+            stored = await store.record_plain(driver, flush, counting.CHECK_AFTER)
+        if stored is None:
+            return False
+        verdicts = verdicts_of(rows, flush.holders, flush.verdicts(stored), stored)
+        self._remember(flush.combinations, flush.movers(stored))
+        _give(requests, _answers(requests, verdicts))
+        return True
 
     async def _resolve_moved(
         self, requests: list[_Waiting], rows: Sequence[Row], customers: set[CustomerId]
@@ -247,14 +264,13 @@ class Recorder:
         sums = await counting.count(tx, kept, fresh, full=full, held=held, known=self._known)
         return verdicts_of(rows, holders, fresh, known), sums
 
-    def _remember(self, sums: Tally) -> None:
-        """Note what a commit has stored, and whom to wake."""
-        if len(self._known) + len(sums.combinations) > COMBINATIONS_MAX:
+    def _remember(self, stored: Collection[bytes], customers: set[CustomerId]) -> None:
+        """Note which combinations and sets of meters a commit has stored, and whom to wake."""
+        if len(self._known) + len(stored) > COMBINATIONS_MAX:
             self._known.clear()
-        self._known.update(sums.combinations, sums.sets, sums.packs.sets)
-        counting.tell_unpriced(sums)
-        if sums.customers:
-            self._moved |= sums.customers
+        self._known.update(stored)
+        if customers:
+            self._moved |= customers
             self._committed.set()
 
     async def _tell_all(self) -> None:
@@ -286,6 +302,12 @@ def _answer(request: _Waiting, decided: Iterable[Verdict]) -> list[Verdict]:
 def _same(row: Row, again: Row | Verdict) -> Row:
     """Return a row as it was resolved anew; one that is rejected now is still looked up."""
     return again if isinstance(again, Row) else msgspec.structs.replace(row, verdict=again, place=None, counts=())
+
+
+def _give(requests: Iterable[_Waiting], answers: Iterable[list[Verdict]]) -> None:
+    for request, answer in zip(requests, answers, strict=True):
+        if not request.answer.done():
+            request.answer.set_result(answer)
 
 
 def _fail(request: _Waiting, fault: Exception) -> None:
