@@ -131,8 +131,9 @@ class Tx:
         connection = await self.connection.get_raw_connection()
         driver = cast("asyncpg.Connection", connection.driver_connection)
         if not driver.is_in_transaction():
-            # BEGIN goes out with the first statement through SQLAlchemy; a raw one before it would commit by itself.
-            await self.ping()
+            # SQLAlchemy begins with its own first statement; a raw one before it would commit by itself. A statement
+            # that does nothing but begin would be one more exchange with the server.
+            await cast("Any", connection.dbapi_connection)._start_transaction()  # noqa: SLF001
         return driver
 
 

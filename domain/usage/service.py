@@ -53,13 +53,13 @@ async def current_usage(
     scope. `segments` are those of the period, where the caller knows that no border has moved since it read them.
     """
     assert subscription.customer_id == customer_id, "a customer's own subscription"
-    own = segments
-    if own is None:
-        found = await subscriptions.segments_of(tx, [subscription.id], ending_after=subscription.period.start)
-        own = [each for each in found[subscription.id] if each.period == subscription.period]
-    totals = await totals_store.list_totals(tx, customer_id, [each.id for each in own], subscription.product_id)
+    totals = await totals_store.list_period_totals(tx, subscription)
     shown = totals.meters
     if totals.is_measured:
+        own = segments
+        if own is None:
+            found = await subscriptions.segments_of(tx, [subscription.id], ending_after=subscription.period.start)
+            own = [each for each in found[subscription.id] if each.period == subscription.period]
         shown = await measuring.usage_of_period(tx, subscription, own, shown)
     return Usage(customer_id, subscription.id, subscription.period, totals.version, shown)
 

@@ -1,17 +1,19 @@
 """The statements that read totals: by meter, however they are kept."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from functools import reduce
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import sqlalchemy as sa
 
 from domain import db
-from domain.kernel.ids import CustomerId, MeterId, ProductId, SegmentId
+from domain.kernel.ids import CustomerId, MeterId, SegmentId
 from domain.plans.exact import EXACT
+from domain.subscriptions.subscription import Subscription
 from domain.usage.counters.counter import SLOTS
 from domain.usage.event import DIGEST_MODULUS
 from domain.usage.reading import Combination, Hour, MeterUsage, SegmentTotal
@@ -39,32 +41,47 @@ _SUMS_AT = 5
 _Row = tuple[UUID, dict[str, str], int, tuple[Decimal, ...]]
 _VERSION, _MEASURED, _SET, _COUNTER, _OTHER = range(5)
 
-# Totals of counters, of other meters, which meters are in the sets of the first, the version, and whether the product
-# has other meters: told by `kind`.
-_TOTALS = f"""
-WITH counters AS (
-    SELECT set_id, dimensions, sum(events)::bigint AS events, {_SUMS}
-    FROM counter_total WHERE customer_id = $1::uuid AND segment_id = ANY($2::uuid[])
-    GROUP BY set_id, dimensions
-), others AS (
-    SELECT meter_id, dimensions, sum(events)::bigint AS events, sum(quantity) AS quantity
-    FROM usage_total WHERE customer_id = $1::uuid AND segment_id = ANY($2::uuid[])
-    GROUP BY meter_id, dimensions
-)
-SELECT {_VERSION} AS kind, NULL::uuid AS owner, NULL::uuid AS part, NULL::text AS named, version AS events, {_NO_SUMS}
-FROM usage_version WHERE customer_id = $1::uuid
-UNION ALL
-SELECT {_MEASURED}, id, NULL, NULL, 1, {_NO_SUMS}
-FROM (SELECT id FROM meter WHERE product_id = $3::uuid AND aggregation NOT IN ('count', 'sum', 'cost') LIMIT 1) m
-UNION ALL
-SELECT {_SET}, id, meter_id, NULL, slot, {_NO_SUMS} FROM meter_set WHERE id IN (SELECT set_id FROM counters)
-UNION ALL
-SELECT {_COUNTER}, t.set_id, t.dimensions, d."values"::text, t.events, {_SLOT_NAMES}
-FROM counters t LEFT JOIN dimension_set d ON d.customer_id = $1::uuid AND d.id = t.dimensions
-UNION ALL
-SELECT {_OTHER}, t.meter_id, t.dimensions, d."values"::text, t.events, t.quantity{_NO_MORE_SUMS}
-FROM others t LEFT JOIN dimension_set d ON d.customer_id = $1::uuid AND d.id = t.dimensions
-"""  # noqa: S608 -- made of constants of this module
+_OF_IDS = "ANY($2::uuid[])"
+_OF_PERIOD = """ANY(ARRAY(
+    SELECT id FROM segment WHERE customer_id = $1::uuid AND subscription_id = $2::uuid
+                             AND period_start_at = $4::timestamptz AND period_end_at = $5::timestamptz
+))"""
+
+
+def _totals(segments: str) -> str:
+    """Write the statement that reads the totals of segments.
+
+    Totals of counters, of other meters, which meters are in the sets of the first, the version, and whether the product
+    has other meters: told by `kind`.
+    """
+    return f"""
+    WITH counters AS (
+        SELECT set_id, dimensions, sum(events)::bigint AS events, {_SUMS}
+        FROM counter_total WHERE customer_id = $1::uuid AND segment_id = {segments}
+        GROUP BY set_id, dimensions
+    ), others AS (
+        SELECT meter_id, dimensions, sum(events)::bigint AS events, sum(quantity) AS quantity
+        FROM usage_total WHERE customer_id = $1::uuid AND segment_id = {segments}
+        GROUP BY meter_id, dimensions
+    )
+    SELECT {_VERSION} AS kind, NULL::uuid AS owner, NULL::uuid AS part, NULL::text AS named, version AS events,
+           {_NO_SUMS}
+    FROM usage_version WHERE customer_id = $1::uuid
+    UNION ALL
+    SELECT {_MEASURED}, id, NULL, NULL, 1, {_NO_SUMS}
+    FROM (SELECT id FROM meter WHERE product_id = $3::uuid AND aggregation NOT IN ('count', 'sum', 'cost') LIMIT 1) m
+    UNION ALL
+    SELECT {_SET}, id, meter_id, NULL, slot, {_NO_SUMS} FROM meter_set WHERE id IN (SELECT set_id FROM counters)
+    UNION ALL
+    SELECT {_COUNTER}, t.set_id, t.dimensions, d."values"::text, t.events, {_SLOT_NAMES}
+    FROM counters t LEFT JOIN dimension_set d ON d.customer_id = $1::uuid AND d.id = t.dimensions
+    UNION ALL
+    SELECT {_OTHER}, t.meter_id, t.dimensions, d."values"::text, t.events, t.quantity{_NO_MORE_SUMS}
+    FROM others t LEFT JOIN dimension_set d ON d.customer_id = $1::uuid AND d.id = t.dimensions
+    """  # noqa: S608 -- made of constants of this module
+
+
+_TOTALS, _PERIOD_TOTALS = _totals(_OF_IDS), _totals(_OF_PERIOD)
 
 
 async def find_version(tx: db.Tx, customer_id: CustomerId) -> int:
@@ -87,18 +104,28 @@ class Totals(NamedTuple):
     is_measured: bool
 
 
-async def list_totals(
-    tx: db.Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId], product_id: ProductId | None = None
-) -> Totals:
-    """Return the running totals of segments, added up by meter and combination, in one statement.
+async def list_totals(tx: db.Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId]) -> Totals:
+    """Return the running totals of segments, added up by meter and combination, in one statement."""
+    driver = await tx.raw()
+    return _arranged(await driver.fetch(_TOTALS, customer_id, list(segment_ids), None))
 
-    `product_id` is asked for to know whether it measures more than counters.
+
+async def list_period_totals(tx: db.Tx, of: Subscription) -> Totals:
+    """Return the running totals of all segments of a subscription's present usage period, in one statement.
+
+    Says too whether the product measures more than counters.
     """
+    driver = await tx.raw()
+    return _arranged(
+        await driver.fetch(_PERIOD_TOTALS, of.customer_id, of.id, of.product_id, of.period.start, of.period.end)
+    )
+
+
+def _arranged(found: Iterable[asyncpg.Record]) -> Totals:
     version, is_measured = 0, False
     sets: dict[UUID, dict[int, MeterId]] = {}
     rows: dict[UUID, list[_Row]] = {}
-    driver = await tx.raw()
-    for row in await driver.fetch(_TOTALS, customer_id, list(segment_ids), product_id):
+    for row in found:
         kind, owner, part, named, events = row[:_SUMS_AT]
         if kind == _VERSION:
             version = events
@@ -108,13 +135,13 @@ async def list_totals(
             sets.setdefault(owner, {})[events] = part
         else:
             rows.setdefault(owner, []).append((part, _NAMED.decode(named) if named else {}, events, row[_SUMS_AT:]))
-    found: dict[MeterId, list[tuple[UUID, Combination]]] = {}
+    meters: dict[MeterId, list[tuple[UUID, Combination]]] = {}
     for owner, own in rows.items():
         for slot, meter_id in sets.get(owner, {0: MeterId(owner)}).items():
-            found.setdefault(meter_id, []).extend(
+            meters.setdefault(meter_id, []).extend(
                 [(part, Combination(values, sums[slot], events)) for part, values, events, sums in own]
             )
-    return Totals(version, {meter_id: _meter(meter_id, parts) for meter_id, parts in found.items()}, is_measured)
+    return Totals(version, {meter_id: _meter(meter_id, parts) for meter_id, parts in meters.items()}, is_measured)
 
 
 def _meter(meter_id: MeterId, parts: Sequence[tuple[UUID, Combination]]) -> MeterUsage:
