@@ -1,12 +1,12 @@
 """Plain flushes: functions that write events of counters, with all that follows from them, in one call.
 
-Revision ID: 0020
+Revision ID: 0021
 """
 
 from migrations import statements
 
-revision = "0020"
-down_revision = "0019"
+revision = "0021"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 
