@@ -12,6 +12,7 @@ import typer
 
 from api.pricing.commands import prices
 from api.refusals import refused_in_one_line
+from api.taxes.commands import tax
 
 if TYPE_CHECKING:
     from api.replay.client import Client
@@ -29,6 +30,7 @@ verifying = typer.Typer(
 )
 app.add_typer(verifying, name="verify")
 app.add_typer(prices, name="prices")
+app.add_typer(tax, name="tax")
 
 ApiUrl = Annotated[str, typer.Option(help="The server's address; else the running system's of TOLLGATE_HOME.")]
 Token = Annotated[str, typer.Option(help="A staff token; else that of the running system's demo.")]
