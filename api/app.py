@@ -7,6 +7,8 @@ GET  /api/subscription/...  reads of the LLM product       api/rest/subscription
 GET  /api/openapi.json      what REST offers               api/rest/openapi.py
 POST /v1/check              may this be used?              api/rest/limits.py
 POST /v1/reservations…      hold, extend, settle, release  api/rest/limits.py
+GET  /v1/invoices/{id}/pdf  an invoice as a file          api/rest/files.py
+GET  /documents/{id}        the same, by a signed link     api/rest/files.py
 POST /gateway/{provider}/…  calls to LLM providers         api/gateway
 POST /api/webhooks/stripe   what Stripe tells              api/stripe_webhook.py
 GET  /healthz               the process answers
@@ -31,6 +33,7 @@ from api.graphql.view import HttpEndpoint, SocketView
 from api.hosts import HostCheck
 from api.problems import PASSING_FAULTS, on_crash, on_passing_fault, on_refusal
 from api.rest.events import post_events
+from api.rest.files import FILES
 from api.rest.limits import post_check, post_extend, post_release, post_reservation, post_settle
 from api.rest.openapi import get_openapi
 from api.rest.subscription import READS
@@ -105,6 +108,7 @@ def create_app(settings: Settings, opened: Callable[[Settings], Awaitable[Runtim
             Route("/v1/events", post_events, methods=["POST"]),
             *(read.route for read in READS),
             Route("/api/openapi.json", get_openapi, methods=["GET"]),
+            *FILES,
             Route("/gateway/{provider}/{path:path}", gateway, methods=["GET", "POST"]),
             Route("/api/webhooks/stripe", post_stripe_event, methods=["POST"]),
             Route("/healthz", healthz),

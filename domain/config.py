@@ -63,6 +63,8 @@ class Settings:
     mail_from: str = _setting("billing@localhost", "TOLLGATE_MAIL_FROM")
     mail_test_allow: str = _setting("", "TOLLGATE_MAIL_TEST_ALLOW")
     merchant_name: str = _setting("Tollgate Demo", "TOLLGATE_MERCHANT_NAME")
+    merchant_address: tuple[str, ...] = _setting((), "TOLLGATE_MERCHANT_ADDRESS")
+    public_url: str = _setting("", "TOLLGATE_PUBLIC_URL")
     port: int = _setting(8000, "TOLLGATE_PORT", bounds=range(1, 65_536))
     host: str = _setting("127.0.0.1", "TOLLGATE_HOST")
     home: Path = _setting(Path(".tollgate"), "TOLLGATE_HOME")  # noqa: RUF009 -- a dataclass field, as from field()

@@ -12,9 +12,12 @@ from domain.adapters.late import LateVerifier, LateWakeups
 from domain.adapters.smtp import SmtpMailer
 from domain.adapters.stripe import StripeGateway
 from domain.adapters.stripe_tax import StripeTax
+from domain.adapters.typst_pdf import TypstRenderer
 from domain.alerts.port import Mailer, MailPolicy
 from domain.config import Settings, check_serving
 from domain.db import Database, Vault
+from domain.invoices.documents import link as links
+from domain.invoices.documents.port import Renderer
 from domain.invoices.taxing.port import TaxCalculator
 from domain.kernel.call import Call, Principal
 from domain.payments.port import PaymentGateway
@@ -39,6 +42,7 @@ class Runtime:
     wakeups: Wakeups
     verifier: TokenVerifier
     tax: TaxCalculator
+    renderer: Renderer
     _catalogue: Catalogue | None = None
     _price_book: PriceBook | None = None
     _checked_at: datetime | None = None
@@ -56,6 +60,11 @@ class Runtime:
     def webhook_secrets(self) -> tuple[str, ...]:
         """The secrets that inbound events may be signed with: the present one and, while it rolls, the one before."""
         return self.settings.stripe_webhook_secret
+
+    @property
+    def link_key(self) -> bytes:
+        """The key that links to documents are signed with."""
+        return links.signing_key(self.settings.master_key_bytes())
 
     async def catalogue(self) -> Catalogue:
         """Return what is sold, at most CATALOGUE_CHECKED_EVERY old."""
@@ -111,6 +120,7 @@ async def open_runtime(settings: Settings) -> Runtime:
         wakeups=LateWakeups(settings.live_redis_url or settings.redis_url),
         verifier=verifier,
         tax=StripeTax(gateway),
+        renderer=TypstRenderer(),
     )
 
 

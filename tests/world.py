@@ -4,6 +4,7 @@ Jobs are carried out by the workers' own runner and test clocks by their own dri
 out. Nothing here decides anything.
 """
 
+import base64
 import itertools
 import secrets
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from domain.access.roles import system_principal
 from domain.access.service import Hs256Verifier
 from domain.adapters.memory import MemoryGateway, MemoryMailer, MemoryWakeups
+from domain.adapters.memory_pdf import MemoryRenderer
 from domain.adapters.memory_tax import MemoryTax
 from domain.alerts.port import MailPolicy
 from domain.config import Settings
@@ -43,7 +45,8 @@ from workers import runner
 from workers.clock import drive_once
 
 ROUNDS_MAX = 2_000
-_SETTINGS: dict[str, Any] = {"key_pepper": "p" * 32, "hs256_secret": "s" * 32, "dev": True}
+_MASTER_KEY = base64.b64encode(b"\x01" * 32).decode()
+_SETTINGS: dict[str, Any] = {"key_pepper": "p" * 32, "hs256_secret": "s" * 32, "master_key": _MASTER_KEY, "dev": True}
 
 
 def runtime_of(db: Database) -> Runtime:
@@ -57,6 +60,7 @@ def runtime_of(db: Database) -> Runtime:
         wakeups=MemoryWakeups(),
         verifier=Hs256Verifier(settings.hs256_secret, settings.token_issuer),
         tax=MemoryTax(),
+        renderer=MemoryRenderer(),
     )
 
 

@@ -8,7 +8,7 @@ from domain.journal.jobs import Job
 from domain.journal.store import StoredJob
 from domain.kernel.call import Call
 from domain.runtime import Runtime
-from workers import alerts, billing, collection, messages, trials, webhooks
+from workers import alerts, billing, collection, documents, messages, trials, webhooks
 
 # A handler may run twice for one job. It marks the job done in the transaction of its last effect.
 Handler = Callable[[Runtime, Call, StoredJob, Any], Awaitable[None]]
@@ -17,6 +17,7 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.ClosePeriod: billing.close_period,
     jobs.FinaliseInvoice: billing.finalise_invoice,
     jobs.CalculateTax: billing.calculate_tax,
+    jobs.RenderInvoice: documents.render_invoice,
     jobs.CollectInvoice: collection.collect_invoice,
     jobs.InvoiceSettled: billing.invoice_settled,
     jobs.PaymentSettled: collection.payment_settled,

@@ -10,6 +10,7 @@ from strawberry.types import Info
 
 from api.graphql import ids
 from api.graphql.context import Context
+from api.graphql.download import InvoiceDocument, document_of
 from api.graphql.enums import name_enum
 from api.graphql.fields import reading
 from api.graphql.loaders import PageOf
@@ -151,6 +152,15 @@ class Invoice:
     async def taxes(self, info: Info[Context, None]) -> list[InvoiceTax]:
         """Load them with those of the other invoices of the request."""
         return taxes_of(self.value, await info.context.loaders.taxes.load(self.key) or [])
+
+    @reading(
+        Permission.INVOICE_READ,
+        "It as a file; null for drafts and statements, and in the moments after its opening until it is written.",
+    )
+    async def document(self, info: Info[Context, None]) -> InvoiceDocument | None:
+        """Load what is known of it with the other invoices of the request, and sign a link."""
+        found = await info.context.loaders.documents.load(self.key)
+        return document_of(info.context, found) if found else None
 
     @reading(Permission.PAYMENT_READ, "The tries to collect it, newest first.")
     async def attempts(self, info: Info[Context, None]) -> list[PaymentAttempt]:

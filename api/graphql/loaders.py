@@ -17,6 +17,8 @@ from domain.customers.profiles import service as profiles
 from domain.customers.profiles.profile import Profile
 from domain.db import Tx
 from domain.invoices import service as invoices
+from domain.invoices.documents import service as documents
+from domain.invoices.documents.store import Document
 from domain.invoices.invoice import Invoice, Line
 from domain.invoices.taxing import service as taxing
 from domain.invoices.taxing.statement import TaxStatement
@@ -71,6 +73,9 @@ class Loaders:
         )
         self.taxes: DataLoader[InvoiceId, list[TaxStatement] | None] = self._by_id(
             lambda tx, ids: taxing.statements_by_invoice_ids(tx, ids, scope=scope)
+        )
+        self.documents: DataLoader[InvoiceId, Document | None] = self._by_id(
+            lambda tx, ids: documents.documents_of_invoices(tx, ids, scope=scope)
         )
         self.profiles: DataLoader[CustomerId, Profile | None] = self._by_id(profiles.profiles_by_id)
         self.attempts: DataLoader[tuple[CustomerId, InvoiceId], list[Attempt] | None] = self._by_id(_attempts)

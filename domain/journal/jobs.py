@@ -65,6 +65,20 @@ class CalculateTax(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class RenderInvoice(Job):
+    """Write the document of an invoice that was opened."""
+
+    kind = "render_invoice"
+    customer_id: CustomerId
+    invoice_id: InvoiceId
+
+    @property
+    def key(self) -> str:
+        """One at a time for an invoice."""
+        return str(self.invoice_id)
+
+
+@dataclass(frozen=True, slots=True)
 class CollectInvoice(Job):
     """Bring the gateway's copy of an invoice to what ours says: pushed, charged, credited or void."""
 
@@ -190,6 +204,7 @@ KINDS: dict[str, type[Job]] = {
         ClosePeriod,
         FinaliseInvoice,
         CalculateTax,
+        RenderInvoice,
         CollectInvoice,
         InvoiceSettled,
         ProcessInboxEvent,

@@ -36,6 +36,7 @@ JobId = NewType("JobId", UUID)
 AlertId = NewType("AlertId", UUID)
 TaxRateId = NewType("TaxRateId", UUID)
 RegistrationId = NewType("RegistrationId", UUID)
+DocumentId = NewType("DocumentId", UUID)
 
 # Rows that belong to no customer carry this id where customer-owned ones carry theirs.
 NOBODY = CustomerId(UUID(int=0))
@@ -74,6 +75,7 @@ PREFIXES = {
     "alert": "alr",
     "tax_rate": "txr",
     "registration": "reg",
+    "document": "doc",
 }
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u.

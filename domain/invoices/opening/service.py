@@ -89,6 +89,7 @@ async def _post_opening(tx: Tx, call: Call, now: datetime, draft: Invoice) -> No
     if postings:
         await post(tx, call, now, draft, postings, reason="invoice_opened")
     await stage(tx, call, now, draft.customer_id, jobs.SendNotice(draft.customer_id, "invoice_issued", str(draft.id)))
+    await stage(tx, call, now, draft.customer_id, jobs.RenderInvoice(draft.customer_id, draft.id))
     text = f"Invoice over {draft.total.major} {draft.currency} issued"
     await tell(tx, call, now, draft, "invoice_opened", text=text, amount=draft.total)
     await audit(tx, call, "open_invoice", draft)

@@ -41,8 +41,9 @@ async def test_subscribing_issues_the_first_fee_at_once_and_stages_its_collectio
     assert (invoice.number, invoice.issued_at) == ("TEST-2026-000001", make.at("2026-01-31T10:00"))
     assert await shop.bills() == [_FIRST]
     assert await shop.jobs() == [
-        ("collect_invoice", "2026-01-31T10:00"),
         ("send_notice invoice_issued", "2026-01-31T10:00"),
+        ("render_invoice", "2026-01-31T10:00"),
+        ("collect_invoice", "2026-01-31T10:00"),
     ]
     assert await shop.told() == ["subscription_started: Subscribed to Basic"]
     assert (subscription.status, subscription.environment) == (Status.ACTIVE, Environment.TEST)

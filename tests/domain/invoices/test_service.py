@@ -130,7 +130,11 @@ async def test_opening_posts_stages_tells_and_gives_a_number(world: World) -> No
         ]
         staged = await tx.rows(sa.select(outbox_job.c.kind, outbox_job.c.run_at).order_by(outbox_job.c.kind))
         told = await tx.rows(sa.select(billing_event.c.type, billing_event.c.amount_minor))
-    assert [tuple(row) for row in staged] == [("collect_invoice", STARTED), ("send_notice", STARTED)]
+    assert [tuple(row) for row in staged] == [
+        ("collect_invoice", STARTED),
+        ("render_invoice", STARTED),
+        ("send_notice", STARTED),
+    ]
     assert [tuple(row) for row in told] == [("invoice_opened", 7900)]
 
 
@@ -157,7 +161,7 @@ async def test_the_jobs_of_a_test_clock_customer_wait_on_that_clock(db: Database
     await world.open_first()
     async with db.transaction() as tx:
         rows = await tx.rows(sa.select(outbox_job.c.clock_id))
-    assert [row.clock_id for row in rows] == [clock.id, clock.id]
+    assert [row.clock_id for row in rows] == [clock.id, clock.id, clock.id]
 
 
 async def test_live_invoices_have_a_series_of_their_own(db: Database) -> None:

@@ -1,0 +1,159 @@
+"""What a document says: texts in order, written for the customer; pages are made of it elsewhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from babel import Locale
+
+from domain.customers.customer import Customer
+from domain.customers.profiles.profile import Profile
+from domain.invoices.documents import formats
+from domain.invoices.invoice import Invoice, Line
+from domain.invoices.tax import NoTax, Rate
+from domain.invoices.taxing.statement import TaxStatement
+from domain.invoices.taxing.treatment import Registration
+from domain.kernel.call import Environment
+from domain.kernel.money import Money
+
+_REASONS = {
+    NoTax.EXEMPT: "Exempt from tax",
+    NoTax.REVERSE_CHARGE: "Reverse charge: the customer accounts for the tax",
+    NoTax.NOT_REGISTERED: "No tax is collected at the customer's place",
+    NoTax.NO_RATE: "Not taxable",
+    NoTax.LOCATION_UNKNOWN: "No tax: the customer's place is not known",
+}
+_TEST = "Test document. No payment is due."
+
+
+@dataclass(frozen=True, slots=True)
+class Seller:
+    """The merchant as documents name it."""
+
+    name: str
+    address: tuple[str, ...] = ()
+    registrations: tuple[Registration, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sold:
+    """All that an invoice's document is made of. Lines stand in their order."""
+
+    seller: Seller
+    customer: Customer
+    profile: Profile
+    invoice: Invoice
+    lines: Sequence[Line]
+    taxes: Sequence[TaxStatement]
+
+
+def invoice_content(sold: Sold) -> dict[str, Any]:
+    """Return what the document of an opened invoice says, as it was when it was opened; payments are not on it."""
+    invoice, locale = sold.invoice, formats.locale_of(sold.customer.locale)
+    assert invoice.number is not None, "an opened invoice has a number"
+    assert invoice.issued_at is not None, "and was issued"
+    assert invoice.due_at is not None, "and is due"
+    zone = sold.customer.zone
+    return {
+        "title": "Invoice",
+        "number": invoice.number,
+        "facts": [
+            ["Invoice number", invoice.number],
+            ["Date of issue", formats.day(invoice.issued_at, zone, locale)],
+            ["Due", formats.day(invoice.due_at, zone, locale)],
+        ],
+        **parties(sold.seller, sold.customer, sold.profile),
+        "head": ["Description", "Quantity", "Tax", "Amount"],
+        "lines": [_row(line, sold, locale) for line in sold.lines if line.amount.minor],
+        "totals": _totals(sold, locale),
+        "notes": _notes(sold),
+    }
+
+
+def parties(seller: Seller, customer: Customer, profile: Profile) -> dict[str, Any]:
+    """Return who sells and who buys, with the numbers under which both are taxed."""
+    address = profile.address
+    place = " ".join(part for part in (address.postal_code, address.city) if part)
+    country = " ".join(part for part in (address.region, address.country) if part)
+    number = _number_for(seller, address.country, address.region)
+    return {
+        "seller": {
+            "name": seller.name,
+            "lines": [*seller.address, *([f"Tax number {number}"] if number else [])],
+        },
+        "buyer": {
+            "name": customer.name,
+            "lines": [
+                *(line for line in (address.line1, address.line2, place, country) if line),
+                *([f"VAT number {profile.vat_number}"] if profile.vat_number else []),
+            ],
+            # Chinese, Japanese and Korean write some letters of one code differently.
+            "lang": formats.locale_of(customer.locale).language,
+        },
+    }
+
+
+def _number_for(seller: Seller, country: str | None, region: str | None) -> str | None:
+    """Return the merchant's number where the customer is, else its first one."""
+    numbered = [each for each in seller.registrations if each.number]
+    there = [each for each in numbered if each.country == country and each.region in {None, region}]
+    return next((each.number for each in (*there, *numbered)), None)
+
+
+def _row(line: Line, sold: Sold, locale: Locale) -> dict[str, Any]:
+    rates = [
+        formats.percent(each.stated.percent, locale) if isinstance(each.stated, Rate) else "–"  # noqa: RUF001
+        for each in sold.taxes
+        if line.id in each.lines
+    ]
+    discounts = [
+        {"name": each.name, "amount": formats.money(-each.amount, locale)}
+        for each in line.discounts
+        if each.amount.minor
+    ]
+    return {
+        "text": line.description,
+        "quantity": f"{formats.quantity(line.quantity, locale)} {line.unit}",
+        "tax": " + ".join(rates),
+        "amount": formats.money(line.amount, locale),
+        "discounts": discounts,
+    }
+
+
+def _totals(sold: Sold, locale: Locale) -> list[dict[str, Any]]:
+    """Return subtotal, discounts, each tax with its base, and what is to be paid."""
+    invoice = sold.invoice
+    rows = [("Subtotal", invoice.subtotal, False)]
+    if invoice.discount.minor:
+        rows.append(("Discounts", -invoice.discount, False))
+    for each in sold.taxes:
+        base = formats.money(Money(each.base_minor, invoice.currency), locale)
+        rows.append((_tax_label(each, base, locale), Money(each.tax_minor, invoice.currency), False))
+    rows.append(("Total", invoice.total, True))
+    if invoice.applied_minor:
+        rows.append(("Paid from balance", -invoice.applied, False))
+        rows.append(("Amount due", invoice.total - invoice.applied, True))
+    return [
+        {"label": label, "amount": formats.money(amount, locale), "strong": strong} for label, amount, strong in rows
+    ]
+
+
+def _tax_label(statement: TaxStatement, base: str, locale: Locale) -> str:
+    if isinstance(statement.stated, NoTax):
+        return f"{_REASONS[statement.stated]} ({base})"
+    rate = statement.stated
+    place = "-".join(part for part in (rate.country, rate.region) if part)
+    named = " ".join(part for part in (rate.name, place, formats.percent(rate.percent, locale)) if part)
+    return f"{'Includes ' if rate.inclusive else ''}{named} on {base}"
+
+
+def _notes(sold: Sold) -> list[str]:
+    stated = {each.stated for each in sold.taxes}
+    notes = []
+    if NoTax.EXEMPT in stated and sold.profile.certificate:
+        notes.append(f"Tax exemption: {sold.profile.certificate}")
+    if NoTax.REVERSE_CHARGE in stated and sold.profile.vat_number:
+        notes.append(f"Reverse charge. VAT number of the customer: {sold.profile.vat_number}")
+    if sold.invoice.environment is Environment.TEST:
+        notes.append(_TEST)
+    return notes

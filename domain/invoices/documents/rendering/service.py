@@ -1,0 +1,74 @@
+"""Render the document of an invoice that was opened, once."""
+
+from domain.customers import service as customers
+from domain.customers.profiles import service as profiles
+from domain.customers.store import Sight
+from domain.db import Database, Tx
+from domain.invoices import document
+from domain.invoices import store as invoice_store
+from domain.invoices.documents import service as documents
+from domain.invoices.documents.content import Seller, Sold, invoice_content
+from domain.invoices.documents.port import Renderer
+from domain.invoices.invoice import InvoiceKind, State
+from domain.invoices.taxing import service as taxing
+from domain.invoices.taxing import store as taxing_store
+from domain.kernel.call import Call
+from domain.kernel.ids import CustomerId, InvoiceId
+
+FILE_BYTES_MAX = 50_000_000
+
+
+async def render_invoice(
+    db: Database,
+    renderer: Renderer,
+    call: Call,
+    *,
+    customer_id: CustomerId,
+    invoice_id: InvoiceId,
+    merchant: str,
+    address: tuple[str, ...] = (),
+) -> bool:
+    """Write the document of an opened invoice. False where there is nothing to write: it has one, or gets none.
+
+    Pages are made outside of any transaction. Safe to repeat and to run twice at once: the first file stays.
+    """
+    async with db.transaction() as tx:
+        sold = await _load(tx, call, customer_id, invoice_id, Seller(merchant, address))
+    if sold is None:
+        return False
+    invoice = sold.invoice
+    assert invoice.issued_at is not None, "an opened invoice was issued"
+    assert invoice.number is not None, "and has a number"
+    file = await renderer.render(invoice_content(sold), created_at=invoice.issued_at)
+    assert len(file) <= FILE_BYTES_MAX, "an invoice has a bounded number of lines"
+    async with db.transaction() as tx:
+        await documents.keep(
+            tx,
+            call,
+            customer_id=customer_id,
+            kind=documents.INVOICE,
+            about=invoice_id,
+            name=invoice.number,
+            file=file,
+        )
+    return True
+
+
+async def _load(tx: Tx, call: Call, customer_id: CustomerId, invoice_id: InvoiceId, seller: Seller) -> Sold | None:
+    """Load what the document says, unless it is there or the invoice has none."""
+    invoice = await invoice_store.find_invoice(tx, invoice_id, sight=Sight(customer_id))
+    if invoice is None or invoice.state is State.DRAFT or invoice.kind is not InvoiceKind.INVOICE:
+        return None
+    if await documents.documents_of_invoices(tx, [invoice_id], scope=customer_id):
+        return None
+    lines = (await invoice_store.lines_by_invoice_ids(tx, [invoice_id], sight=Sight(customer_id)))[invoice_id]
+    stated = (await taxing.statements_by_invoice_ids(tx, [invoice_id], scope=customer_id))[invoice_id]
+    merchant = await taxing_store.find_merchant(tx, invoice.environment)
+    return Sold(
+        seller=Seller(seller.name, seller.address, merchant.registrations if merchant else ()),
+        customer=await customers.load_customer(tx, call, customer_id),
+        profile=await profiles.load_profile(tx, customer_id),
+        invoice=invoice,
+        lines=document.in_order(lines),
+        taxes=taxing.stated_or_none(invoice, stated),
+    )
