@@ -29,7 +29,7 @@ Unreachable = Literal["refuse", "allow"]
 
 
 class Tolls(Protocol):
-    """Who holds and records calls. `settle` and `extend` return at once: they must also work while a task is ended."""
+    """Who holds and records calls. All but `reserve` return at once: they must also work while a task is ended."""
 
     async def reserve(self, customer: str, properties: Properties) -> Hold:
         """Hold the most that a call can use. Raises CallRefused, TollsUnavailable, TollsMisconfigured."""
@@ -41,6 +41,10 @@ class Tolls(Protocol):
 
     def extend(self, hold: Hold) -> None:
         """Let a hold live longer, while its call goes on."""
+        ...
+
+    def release(self, hold: Hold) -> None:
+        """Give a hold back of which nothing was used."""
         ...
 
 
@@ -149,6 +153,11 @@ class TollsClient:
         if hold.is_enforced:
             self._spawn(self._extend(hold))
 
+    def release(self, hold: Hold) -> None:
+        """Give a hold back, in the background; if that fails it ends by itself."""
+        if hold.is_enforced:
+            self._spawn(self._release(hold))
+
     async def drain(self) -> None:
         """Wait until every call that is over is recorded or given up."""
         while self._tasks:
@@ -172,6 +181,13 @@ class TollsClient:
             except TollsUnavailable:
                 await asyncio.sleep(_pause_s(self._first_pause_s, tried))
         return _give_up(hold, properties, "no answer")
+
+    async def _release(self, hold: Hold) -> None:
+        try:
+            message = tolls.release_message(hold)
+            await self._post.post(message.path, message.body)
+        except TollsUnavailable as why:
+            _log.info("hold_not_released id=%s error=%s", hold.id, why)
 
     async def _extend(self, hold: Hold) -> None:
         try:
@@ -246,6 +262,15 @@ class BlockingTollsClient:
             self._post(tolls.extend_message(hold), 1)
         except TollsUnavailable as why:
             _log.info("hold_not_extended id=%s error=%s", hold.id, why)
+
+    def release(self, hold: Hold) -> None:
+        """Give a hold back; if that fails it ends by itself."""
+        if not hold.is_enforced:
+            return
+        try:
+            self._post(tolls.release_message(hold), 1)
+        except TollsUnavailable as why:
+            _log.info("hold_not_released id=%s error=%s", hold.id, why)
 
     def _post(self, message: Message, tries: int) -> httpx2.Response:
         for tried in range(1, tries + 1):

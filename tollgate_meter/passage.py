@@ -22,6 +22,10 @@ class Settling(Protocol):
         """Let a hold live longer."""
         ...
 
+    def release(self, hold: Hold) -> None:
+        """Give a hold back of which nothing was used."""
+        ...
+
 
 class Passage:
     """One call under way. Give it the head and the chunks of the answer, and `end` it; a second end does nothing."""
@@ -67,6 +71,12 @@ class Passage:
         properties["status"] = self._ending(status)
         properties["latency_ms"] = int((self._clock() - self._started_at) * 1000)
         self._tolls.settle(self._hold, certainty, properties)
+
+    def give_back(self) -> None:
+        """End a call that never reached its provider: it is none, so its hold is returned and nothing recorded."""
+        if not self._is_over:
+            self._is_over = True
+            self._tolls.release(self._hold)
 
     def _ending(self, status: int | None) -> int:
         """Say how the call ended: an answer that is no success stands, whatever comes after it."""

@@ -138,6 +138,11 @@ def event_message(hold: Hold, certainty: Certainty, properties: Properties) -> M
     return Message(EVENTS, msgspec.json.encode(event))
 
 
+def release_message(hold: Hold) -> Message:
+    """Write what gives a hold back of which nothing was used."""
+    return Message(f"{RESERVATIONS}/{hold.reservation}/release", b"{}")
+
+
 def extend_message(hold: Hold) -> Message:
     """Write what lets a hold live for HOLD_S more."""
     return Message(f"{RESERVATIONS}/{hold.reservation}/extend", msgspec.json.encode({"expires_in_s": HOLD_S}))

@@ -14,17 +14,22 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, replace
 
 import httpx2
 
 from tollgate_meter import gate
 from tollgate_meter.client import BlockingTollsClient, Tolls
 from tollgate_meter.gate import NOT_BILLED, Refusal, Terms
+from tollgate_meter.operations import Found
 from tollgate_meter.passage import Passage
 from tollgate_meter.reading import CALLER_LEFT, PROVIDER_BROKE, PROVIDER_SLOW
 from tollgate_meter.request import MeteredCall
 
 CustomerOf = Callable[[httpx2.Request], str | None]
+OutputLimitOf = Callable[[httpx2.Request], int | None]
+# The provider was not reached: there was no connection on which it could have been asked.
+_NOT_REACHED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 _customer: ContextVar[str | None] = ContextVar("tollgate_customer", default=None)
 
 
@@ -43,6 +48,25 @@ def customer_in_context(_: httpx2.Request) -> str | None:
     return _customer.get()
 
 
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """How the requests of a transport are read."""
+
+    all: Terms
+    output_limit_of: OutputLimitOf | None
+
+    def candidates(self, request: httpx2.Request) -> tuple[Found, ...]:
+        """Return the operations that a request may be of."""
+        return gate.candidates_of(self.all, request.method, request.url.host, request.url.path)
+
+    def call(self, request: httpx2.Request, candidates: tuple[Found, ...], body: bytes) -> MeteredCall | None:
+        """Read a request of one of the candidates; None where it is something else."""
+        terms = self.all
+        if self.output_limit_of is not None:
+            terms = replace(terms, output_limit=self.output_limit_of(request))
+        return gate.call_of(terms, candidates, request.url.path, body)
+
+
 class AsyncMeterTransport(httpx2.AsyncBaseTransport):
     """Wraps another transport, httpx2's own unless told."""
 
@@ -52,20 +76,24 @@ class AsyncMeterTransport(httpx2.AsyncBaseTransport):
         *,
         customer_of: CustomerOf = customer_in_context,
         terms: Terms | None = None,
+        output_limit_of: OutputLimitOf | None = None,
         inner: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        """Meter what is sent through `inner`. `tolls` is closed by whoever opened it, after the client."""
+        """Meter what is sent through `inner`. `tolls` is closed by whoever opened it, after the client.
+
+        `output_limit_of` says for each request what `terms.output_limit` says for all of them.
+        """
         self._tolls = tolls
         self._customer_of = customer_of
-        self._terms = terms or Terms()
+        self._terms = _Terms(terms or Terms(), output_limit_of)
         self._inner = inner or httpx2.AsyncHTTPTransport()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request, metered if it is a call."""
-        candidates = gate.candidates_of(self._terms, request.method, request.url.host, request.url.path)
+        candidates = self._terms.candidates(request)
         call = None
         if candidates:
-            call = gate.call_of(self._terms, candidates, request.url.path, await request.aread())
+            call = self._terms.call(request, candidates, await request.aread())
         customer = self._customer_of(request) if call is not None else NOT_BILLED
         if call is None or customer == NOT_BILLED:
             return await self._inner.handle_async_request(request)
@@ -79,7 +107,7 @@ class AsyncMeterTransport(httpx2.AsyncBaseTransport):
         try:
             answer = await self._inner.handle_async_request(_prepared(request, call))
         except BaseException as fault:
-            passage.end(is_complete=False, status=_status_of(fault))
+            _end(passage, fault)
             raise
         _read_head(passage, answer)
         assert isinstance(answer.stream, httpx2.AsyncByteStream), "an async transport answers with one"
@@ -99,20 +127,21 @@ class MeterTransport(httpx2.BaseTransport):
         *,
         customer_of: CustomerOf = customer_in_context,
         terms: Terms | None = None,
+        output_limit_of: OutputLimitOf | None = None,
         inner: httpx2.BaseTransport | None = None,
     ) -> None:
         """Meter what is sent through `inner`."""
         self._tolls = tolls
         self._customer_of = customer_of
-        self._terms = terms or Terms()
+        self._terms = _Terms(terms or Terms(), output_limit_of)
         self._inner = inner or httpx2.HTTPTransport()
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request, metered if it is a call."""
-        candidates = gate.candidates_of(self._terms, request.method, request.url.host, request.url.path)
+        candidates = self._terms.candidates(request)
         call = None
         if candidates:
-            call = gate.call_of(self._terms, candidates, request.url.path, request.read())
+            call = self._terms.call(request, candidates, request.read())
         customer = self._customer_of(request) if call is not None else NOT_BILLED
         if call is None or customer == NOT_BILLED:
             return self._inner.handle_request(request)
@@ -126,7 +155,7 @@ class MeterTransport(httpx2.BaseTransport):
         try:
             answer = self._inner.handle_request(_prepared(request, call))
         except BaseException as fault:
-            passage.end(is_complete=False, status=_status_of(fault))
+            _end(passage, fault)
             raise
         _read_head(passage, answer)
         assert isinstance(answer.stream, httpx2.SyncByteStream), "a transport without async answers with one"
@@ -218,6 +247,14 @@ def _answer(
 
 def _refused(refusal: Refusal) -> httpx2.Response:
     return httpx2.Response(refusal.status, headers=refusal.headers, content=refusal.body)
+
+
+def _end(passage: Passage, fault: BaseException) -> None:
+    """End a call that has no answer."""
+    if isinstance(fault, _NOT_REACHED):
+        passage.give_back()
+    else:
+        passage.end(is_complete=False, status=_status_of(fault))
 
 
 def _status_of(fault: BaseException) -> int:

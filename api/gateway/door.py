@@ -95,7 +95,7 @@ class GatewayDoor:
         params = request.path_params
         found = passing.find(params["provider"], request.method, f"/{params['path']}")
         body = passing.plain_body(await self._body(request, held)) if request.method == "POST" else b""
-        return await self._open().send(request, principal, found, body)
+        return await self._open().send(serving, request, principal, found, body)
 
     async def _body(self, request: Request, held: "_Held") -> bytes:
         """Read a body and hold its room. Raises BodyTooLarge, BodyTooSlow, EncodingUnknown, UsageBusy."""

@@ -9,7 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from api.context import Serving
 from api.gateway import passing
+from api.gateway.allowances import OutputLimits
 from api.gateway.refusals import ProviderNotSetUp
 from api.gateway.relay import Relay
 from domain.config import Settings
@@ -25,7 +27,7 @@ LIMITS = httpx2.Limits(max_connections=1_000, max_keepalive_connections=100)
 # What the provider says of the merchant's key is for the merchant.
 KEY_REFUSED = frozenset((401, 403))
 _REDIRECTS, _ERRORS = 300, 400
-_CUSTOMER = "tollgate_customer"
+_CUSTOMER, _OUTPUT_LIMIT = "tollgate_customer", "tollgate_output_limit"
 _log = structlog.get_logger()
 
 
@@ -40,6 +42,7 @@ class Proxy:
             "gemini": settings.gemini_key,
             "mistral": settings.mistral_key,
         }
+        self._output_limits = OutputLimits()
         self._inner = inner or httpx2.AsyncHTTPTransport(limits=LIMITS)
         host = settings.allowed_hosts[0] if settings.allowed_hosts else f"127.0.0.1:{settings.port}"
         self._tolls = {
@@ -51,11 +54,15 @@ class Proxy:
             if key.startswith(f"tg_{environment}_")
         }
         self._metered = {
-            environment: AsyncMeterTransport(tolls, customer_of=_customer_of, inner=self._inner)
+            environment: AsyncMeterTransport(
+                tolls, customer_of=_customer_of, output_limit_of=_output_limit_of, inner=self._inner
+            )
             for environment, tolls in self._tolls.items()
         }
 
-    async def send(self, request: Request, principal: Principal, found: Found, body: bytes) -> ASGIApp:
+    async def send(
+        self, serving: Serving, request: Request, principal: Principal, found: Found, body: bytes
+    ) -> ASGIApp:
         """Send one call and return its answer. Raises ProviderNotSetUp.
 
         Redirects are not followed, and what a provider says about the merchant's key is not passed on.
@@ -72,7 +79,11 @@ class Proxy:
             self._url(request, found),
             headers=passing.passed_headers(request.headers, provider, key, has_body=bool(body)),
             content=body,
-            extensions={"timeout": TIMEOUT.as_dict(), _CUSTOMER: encode("customer", customer_id)},
+            extensions={
+                "timeout": TIMEOUT.as_dict(),
+                _CUSTOMER: encode("customer", customer_id),
+                _OUTPUT_LIMIT: await self._output_limits.of(serving, customer_id),
+            },
         )
         return await self._answer(self._metered[environment], sent, key, provider.key)
 
@@ -111,6 +122,11 @@ class Proxy:
 def _customer_of(request: httpx2.Request) -> str | None:
     found = request.extensions.get(_CUSTOMER)
     return found if isinstance(found, str) else None
+
+
+def _output_limit_of(request: httpx2.Request) -> int | None:
+    found = request.extensions.get(_OUTPUT_LIMIT)
+    return found if isinstance(found, int) else None
 
 
 def _fault(provider: str, status: int, code: str, message: str) -> Response:

@@ -21,6 +21,7 @@ from domain.limits.account import Basis, allowances_of, entitlements_of
 from domain.limits.explanation import Decision
 from domain.limits.leasing import store as leasing_store
 from domain.limits.markup import markup_of
+from domain.limits.output_limit import output_limit_of
 from domain.limits.override import (
     OVERRIDES_MAX,
     LimitUnknown,
@@ -83,6 +84,19 @@ def _status(
     resets_at: datetime | None = None if meter.aggregation == "level" else usage.period.end
     unit = entitlement.currency if entitlement.money and entitlement.currency else meter.unit
     return status_of(entitlement, used, unit=unit, resets_at=resets_at)
+
+
+async def output_limit(tx: Tx, catalogue: Catalogue, customer_id: CustomerId, event_type: str) -> int | None:
+    """Return the output limit of a call of a type that states none, by the customer's plan.
+
+    None where the plan names none, and where nothing is subscribed: then nothing may be called either.
+    """
+    products = {meter.product_id for meter in catalogue.meters_for(event_type)}
+    for product_id in products:
+        subscription = await subscriptions.find_live(tx, customer_id, product_id)
+        if subscription is not None:
+            return output_limit_of(catalogue.version(subscription.plan_version_id))
+    return None
 
 
 async def set_override(tx: Tx, call: Call, catalogue: Catalogue, customer_id: CustomerId, wish: Wish) -> Override:

@@ -231,9 +231,11 @@ def _check_prices_together(prices: Iterable[PriceDefinition], path: str) -> None
 
 def _check_entitlement(entitlement: EntitlementDefinition, meters: Mapping[str, MeterDefinition], path: str) -> None:
     check_key(entitlement.key, f"{path}.key")
+    if entitlement.amount is not None:
+        decimal_at({"amount": entitlement.amount}, "amount", path)
     if entitlement.kind == "feature":
-        if entitlement.meter is not None or entitlement.policy is not None or entitlement.amount is not None:
-            raise DefinitionRefused(path, "is a feature: it has no meter, amount or policy")
+        if entitlement.meter is not None or entitlement.policy is not None or entitlement.money:
+            raise DefinitionRefused(path, "is a feature: it has no meter, money or policy")
         return
     if entitlement.meter is None or entitlement.policy is None:
         raise DefinitionRefused(path, "is a limit: it needs a meter and a policy")
@@ -243,8 +245,6 @@ def _check_entitlement(entitlement: EntitlementDefinition, meters: Mapping[str, 
     for name in entitlement.dimension_filter or ():
         if name not in meter.dimensions:
             raise DefinitionRefused(f"{path}.dimension_filter.{name}", f"is not a dimension of the meter {meter.key}")
-    if entitlement.amount is not None:
-        decimal_at({"amount": entitlement.amount}, "amount", path)
     _check_money(entitlement, meter, path)
     _check_policy(entitlement, path)
 

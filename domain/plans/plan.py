@@ -106,7 +106,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Entitlement:
-    """A limit on a meter in each usage period, or a feature.
+    """A limit on a meter in each usage period, or a feature; the amount of a feature is a number that goes with it.
 
     `amount` is in the meter's unit, for `money` in the currency's major unit; None is unlimited and 0 is nothing.
     `dimension_filter` narrows the meter to some dimension values. A soft limit lets `soft_percent` of the amount

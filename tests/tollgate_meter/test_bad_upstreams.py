@@ -117,18 +117,15 @@ async def test_a_provider_that_never_answers_is_recorded_as_unknown_and_costs_no
     }
 
 
-async def test_a_provider_out_of_reach_is_recorded_with_its_failure(
+async def test_a_call_that_never_reached_its_provider_gives_back_what_it_held_and_is_not_recorded(
     http: httpx2.AsyncClient, tolls: TollsClient, tollbooth: Tollbooth
 ) -> None:
     # Port 1 of this machine has no listener.
     with pytest.raises(httpx2.ConnectError):
         await read(http, "http://127.0.0.1:1/v1/chat/completions")
-    assert await recorded(tolls, tollbooth) == {
-        "certainty": "unknown",
-        "status": 502,
-        "input_tokens": 0,
-        "output_tokens": 0,
-    }
+    await tolls.drain()
+    assert (len(tollbooth.reserved), tollbooth.settled) == (1, [])
+    assert tollbooth.released == ["/v1/reservations/rsv_1/release"]
 
 
 async def test_a_caller_that_leaves_in_the_middle_is_recorded_once(

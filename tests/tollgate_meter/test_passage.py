@@ -21,6 +21,7 @@ class Ledger:
 
     settled: list[tuple[Certainty, dict[str, Any]]] = field(default_factory=list)
     extended: int = 0
+    released: int = 0
 
     def settle(self, hold: Hold, certainty: Certainty, properties: Properties) -> None:
         """Remember a record."""
@@ -31,6 +32,11 @@ class Ledger:
         """Remember an extension."""
         assert hold == HOLD
         self.extended += 1
+
+    def release(self, hold: Hold) -> None:
+        """Remember that a hold was given back."""
+        assert hold == HOLD
+        self.released += 1
 
 
 @dataclass
@@ -111,3 +117,12 @@ def test_without_any_answer_nothing_is_known_and_nothing_charged() -> None:
     passage.end(is_complete=False)
     [(certainty, properties)] = ledger.settled
     assert (certainty, properties["status"], properties["output_tokens"]) == (Certainty.UNKNOWN, 502, 0)
+
+
+def test_what_never_reached_its_provider_is_given_back_once_and_not_recorded() -> None:
+    ledger = Ledger()
+    passage = passage_of(ledger, Clock())
+    passage.give_back()
+    passage.give_back()
+    passage.end(is_complete=False)
+    assert (ledger.released, ledger.settled) == (1, [])

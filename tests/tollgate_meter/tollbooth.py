@@ -27,6 +27,7 @@ class Tollbooth:
     settled: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     extended: list[str] = field(default_factory=list)
+    released: list[str] = field(default_factory=list)
     lost_answers: int = 0
     asked: int = 0
 
@@ -89,6 +90,9 @@ class Tollbooth:
         if path.endswith("/extend"):
             self.extended.append(path)
             return httpx2.Response(200, json={})
+        if path.endswith("/release"):
+            self.released.append(path)
+            return httpx2.Response(200, json={"released": True})
         assert path.endswith("/settle")
         if self.lost_answers:
             self.lost_answers -= 1

@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import anthropic
@@ -68,7 +69,23 @@ async def test_openai_and_anthropic_streams_pass_through(gate: Gate, tollbooth: 
     for expected, body in zip(pools, tollbooth.settled, strict=True):
         assert expected.items() <= body["properties"].items()
         assert body["status"] == "measured"
-    assert tollbooth.reserved[0]["properties"]["output_tokens"] == 8_192
+    # The three of them state no limit, and one of 100; the plan of the customer says 8,192.
+    assert [each["properties"]["output_tokens"] for each in tollbooth.reserved] == [8_192, 8_192, 100]
+
+
+async def test_a_call_that_states_no_output_limit_gets_that_of_the_plan(gate: Gate, tollbooth: Tollbooth) -> None:
+    world = gate.site.world
+    bob = await world.customer(on="2026-01-31")
+    await world.subscribe(bob, "free")
+    free = replace(gate, customer_id=bob.id, key=await gate.site.key("gateway", customer_id=bob.id))
+    nobody = await world.customer(on="2026-01-31")
+    unknown = replace(gate, customer_id=nobody.id, key=await gate.site.key("gateway", customer_id=nobody.id))
+    for each in (free, unknown, gate):
+        gate.upstream.replies(answers.chat())
+        assert (await post(each, "/openai/v1/chat/completions")).status_code == 200
+    await gate.settled()
+    # Free has 2,048, Pro 8,192; where there is no plan it is that of the meter, and the limits refuse.
+    assert [each["properties"]["output_tokens"] for each in tollbooth.reserved] == [2_048, 8_192, 8_192]
 
 
 async def test_the_provider_gets_the_merchants_key_at_its_fixed_host_and_nothing_of_the_caller(gate: Gate) -> None:
@@ -212,7 +229,7 @@ async def test_a_provider_out_of_reach_is_told_apart_from_a_slow_one(gate: Gate,
     answer = await post(gate, "/openai/v1/chat/completions")
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_unreachable")
     await gate.settled()
-    assert tollbooth.recorded["certainty"] == "unknown"
+    assert (tollbooth.settled, len(tollbooth.released)) == ([], 1)
 
 
 async def test_what_is_free_passes_and_is_not_recorded(gate: Gate, tollbooth: Tollbooth) -> None:
