@@ -149,6 +149,25 @@ def redrive(
         typer.echo(line)
 
 
+@app.command()
+def close(
+    *, everything: Annotated[bool, typer.Option("--all", help="Every subscription that is due in real time.")] = False
+) -> None:
+    """Have the workers close all periods that are due, and wait; exits 1 where one could not be closed."""
+    from api.closing.run import close_all, report  # noqa: PLC0415 -- loaded by this command only
+    from api.progress import bar  # noqa: PLC0415 -- the same
+
+    if not everything:
+        raise typer.BadParameter("say --all")
+    with bar("closing", "subscriptions") as progress:
+        warn = lambda line: typer.echo(line, err=True)  # noqa: E731
+        summary = asyncio.run(close_all(_settings_at_home(), progress=progress, warn=warn))
+    for line in report(summary):
+        typer.echo(line)
+    if summary.refused:
+        raise typer.Exit(1)
+
+
 @app.command("what-if")
 def what_if(
     *,

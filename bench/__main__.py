@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import bulk, comparing, limits, live, meter, reading, singles, starting
+from bench import bulk, closing, comparing, limits, live, meter, reading, singles, starting
 from bench.machine import describe
 from bench.report import Result, print_table, write_page
 from bench.world import Servers, Workload, copy_database, make_database, servers
 
-PARTS = ("start", "singles", "bulk", "reading", "comparing", "limits", "live", "meter")
+PARTS = ("start", "singles", "bulk", "reading", "comparing", "limits", "live", "meter", "closing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class _Size:
     stored_events: int
     limit_requests: int
     metered_calls: int
+    closings: closing.Sizes
 
 
 FULL = _Size(
@@ -35,6 +36,7 @@ FULL = _Size(
     stored_events=reading.MANY,
     limit_requests=2_000,
     metered_calls=1_000,
+    closings=closing.Sizes(few=500, many=10_000),
 )
 QUICK = _Size(
     runs=1,
@@ -44,6 +46,7 @@ QUICK = _Size(
     stored_events=100_000,
     limit_requests=400,
     metered_calls=300,
+    closings=closing.Sizes(few=50, many=200),
 )
 
 
@@ -71,6 +74,7 @@ def _measure(running: Servers, size: _Size, only: str | None) -> list[Result]:
         "comparing": lambda: asyncio.run(comparing.measure(running, "theirs", size.people, size.runs)),
         "limits": lambda: limits.measure(running, "ours", size.limit_requests),
         "live": lambda: live.measure(running, "ours", workload),
+        "closing": lambda: closing.measure(running, size.closings),
         "meter": lambda: asyncio.run(meter.measure(size.runs, size.metered_calls)),
     }
     results = []

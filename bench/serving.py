@@ -34,24 +34,28 @@ class Api:
     started_in_s: float
 
 
+def settings_of(running: Servers, database: str, home: str, *, smtp_url: str = "smtp://127.0.0.1:9") -> dict[str, str]:
+    """Return the environment of a process that works on a database; without more it reaches nobody outside."""
+    return {
+        "DATABASE_URL": running.postgres.dsn(database),
+        "REDIS_URL": running.valkey.url(),
+        "TOLLGATE_HOME": home,
+        "TOLLGATE_DEV": "1",
+        "TOLLGATE_MASTER_KEY": base64.b64encode(MASTER_KEY).decode(),
+        "TOLLGATE_KEY_PEPPER": PEPPER,
+        "TOLLGATE_HS256_SECRET": "s" * 32,
+        "STRIPE_SECRET_KEY": "sk_test_bench",
+        "STRIPE_API_BASE": "http://127.0.0.1:9",
+        "SMTP_URL": smtp_url,
+    }
+
+
 @contextmanager
 def serving(running: Servers, database: str) -> Iterator[Api]:
     """Run `tollgate serve` until the block ends."""
     port = free_port(set())
     with TemporaryDirectory() as home:
-        settings = {
-            "DATABASE_URL": running.postgres.dsn(database),
-            "REDIS_URL": running.valkey.url(),
-            "TOLLGATE_PORT": str(port),
-            "TOLLGATE_HOME": home,
-            "TOLLGATE_DEV": "1",
-            "TOLLGATE_MASTER_KEY": base64.b64encode(MASTER_KEY).decode(),
-            "TOLLGATE_KEY_PEPPER": PEPPER,
-            "TOLLGATE_HS256_SECRET": "s" * 32,
-            "STRIPE_SECRET_KEY": "sk_test_bench",
-            "STRIPE_API_BASE": "http://127.0.0.1:9",
-            "SMTP_URL": "smtp://127.0.0.1:9",
-        }
+        settings = {**settings_of(running, database, home), "TOLLGATE_PORT": str(port)}
         log = Path(home) / "api.log"
         started = time.perf_counter()
         with log.open("wb") as opened:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -131,8 +131,11 @@ async def opened(running: Servers, name: str) -> AsyncIterator[Database]:
         await db.close()
 
 
-async def make_database(running: Servers, name: str, people: int) -> list[str]:
-    """Make a database with both products and so many customers subscribed to each; return the customers' names."""
+async def make_database(running: Servers, name: str, people: int, *, since: timedelta = timedelta(days=1)) -> list[str]:
+    """Make a database with both products and so many customers subscribed to each; return the customers' names.
+
+    The subscriptions began `since` ago.
+    """
     await _administer(running, f"CREATE DATABASE {name}")
     await upgrade(running.postgres.dsn(name))
     async with opened(running, name) as db:
@@ -144,7 +147,7 @@ async def make_database(running: Servers, name: str, people: int) -> list[str]:
             ):
                 await plans.publish(tx, operator(), product)
             await ensure_partitions(tx, clock.now())
-        return await _make_people(db, people)
+        return await _make_people(db, people, clock.now() - since)
 
 
 async def copy_database(running: Servers, source: str, name: str) -> None:
@@ -160,11 +163,10 @@ async def _administer(running: Servers, statement: str) -> None:
         await connection.close()
 
 
-async def _make_people(db: Database, people: int) -> list[str]:
+async def _make_people(db: Database, people: int, since: datetime) -> list[str]:
     async with db.transaction() as tx:
         catalogue = await plans.load_catalogue(tx)
     names = []
-    since = clock.now() - timedelta(days=1)
     async with db.transaction() as tx:
         for number in range(people):
             customer = await customers.create_customer(

@@ -99,10 +99,15 @@ class Vault:
 
 @dataclass(frozen=True, slots=True)
 class Tx:
-    """One unit of work."""
+    """One unit of work.
+
+    `kept` are snapshots that this process keeps of slowly changing tables, by name: whoever reads one proves in the
+    same unit of work that it still holds.
+    """
 
     connection: AsyncConnection
     vault: Vault
+    kept: dict[str, object]
 
     async def execute(
         self, statement: sa.Executable, parameters: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None
@@ -143,6 +148,7 @@ class Database:
     def __init__(self, url: str, vault: Vault, *, pool_size: int = 10, wait_s: int = 10, pooled: bool = False) -> None:
         """Open no connection yet. `pooled` says that a transaction-mode pooler stands between."""
         self.vault = vault
+        self._kept: dict[str, object] = {}
         self._engine = create_async_engine(
             url,
             pool_size=pool_size,
@@ -158,7 +164,7 @@ class Database:
     async def transaction(self) -> AsyncIterator[Tx]:
         """Begin; commit when the block ends; roll back when it raises."""
         async with self._engine.begin() as connection:
-            yield Tx(connection, self.vault)
+            yield Tx(connection, self.vault, self._kept)
 
     @asynccontextmanager
     async def driver(self) -> AsyncIterator[asyncpg.Connection]:

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import structlog
 
 from domain.access.roles import system_principal
-from domain.contracts import service as contracts
-from domain.customers import service as customers
+from domain.contracts.closing import service as closing
 from domain.db import DATABASE_ERRORS
-from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import ClockId
@@ -21,7 +19,6 @@ from domain.usage import service as usage
 from domain.webhooks import service as webhooks
 
 TICK_S = 1.0
-DUE_BATCH = 500
 RECONCILE_BATCH = 50
 FORGET_BATCH = 5_000
 DONE_JOBS_DAYS = 7
@@ -44,10 +41,7 @@ async def close_due_periods(runtime: Runtime, call: Call) -> None:
 async def stage_due_periods(runtime: Runtime, call: Call, *, clock_id: ClockId | None) -> None:
     """Stage the closing of what is due on one clock. Safe to repeat: one job is pending for a subscription."""
     async with runtime.db.transaction() as tx:
-        now = await customers.clock_now(tx, call, clock_id)
-        for customer_id, subscription_id in await contracts.find_due(tx, clock_id=clock_id, now=now, limit=DUE_BATCH):
-            job = jobs.ClosePeriod(customer_id, subscription_id)
-            await journal.stage(tx, call, job, customer_id=customer_id, clock_id=clock_id, run_at=now)
+        await closing.stage_due(tx, call, clock_id=clock_id)
 
 
 async def seal_audit(runtime: Runtime, _: Call) -> None:

@@ -5,9 +5,10 @@ from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
+from api.progress import bar
 from api.whatif.files import CsvFile, JsonDocument
 from api.whatif.run import Output, Wish, run
-from api.whatif.show import comparing, print_summary
+from api.whatif.show import print_summary
 from domain.config import Settings
 from domain.kernel.ids import CustomerId, decode
 
@@ -27,7 +28,7 @@ async def compare(settings: Settings, wish: Wish, *, csv_file: Path | None, as_j
         document = JsonDocument(sys.stdout) if as_json else None
         if document is not None:
             outputs.append(document)
-        progress = open_files.enter_context(comparing())
+        progress = open_files.enter_context(bar("comparing", "customers"))
         summary = await run(settings, wish, outputs, progress=progress)
     if document is not None:
         document.end(summary)

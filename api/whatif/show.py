@@ -1,27 +1,9 @@
-"""What a person sees: a progress bar on standard error, and a table on standard output."""
-
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+"""What a person sees: a table on standard output."""
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from api.whatif.run import Summary
-
-
-@contextmanager
-def comparing() -> Iterator[Callable[[int, int], None]]:
-    """Show a bar of customers; silent where nobody looks."""
-    console = Console(stderr=True)
-    columns = (TextColumn("comparing"), BarColumn(), MofNCompleteColumn(), TextColumn("customers"), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=None)
-
-        def look(done: int, of: int) -> None:
-            progress.update(task, completed=done, total=of)
-
-        yield look
 
 
 def print_summary(summary: Summary) -> None:

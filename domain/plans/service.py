@@ -45,6 +45,7 @@ from domain.plans.provider_price import (
 PAGE_MAX = 1_001
 _CATALOGUES = ("llm.json", "edge.json")
 _PRICE_LIST = "provider_prices.json"
+_CATALOGUE = "catalogue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,9 +255,19 @@ async def catalogue_fingerprint(tx: Tx) -> str:
 
 
 async def load_catalogue(tx: Tx) -> Catalogue:
-    """Return a snapshot of everything that is sold; for use inside the system, keep it while the fingerprint stays."""
-    # What refers comes before what it refers to: a version published meanwhile is left out, never left dangling.
+    """Return a snapshot of everything that is sold, for use inside the system.
+
+    It is read once and kept while the fingerprint stays: then this takes one statement.
+    """
     fingerprint = await store.find_fingerprint(tx)
+    kept = tx.kept.get(_CATALOGUE)
+    if not isinstance(kept, Catalogue) or kept.fingerprint != fingerprint:
+        tx.kept[_CATALOGUE] = kept = await _read_catalogue(tx, fingerprint)
+    return kept
+
+
+async def _read_catalogue(tx: Tx, fingerprint: str) -> Catalogue:
+    # What refers comes before what it refers to: a version published meanwhile is left out, never left dangling.
     versions = await store.list_versions(tx)
     plans = await store.list_plans(tx)
     return catalogue_of(fingerprint, await store.list_products(tx), plans, versions, await store.list_meters(tx))

@@ -195,7 +195,7 @@ async def hold_catalogue(tx: db.Tx) -> None:
 
 
 async def find_fingerprint(tx: db.Tx) -> str:
-    """Return a text that differs after every change: rows are only added, but for names, ranks and ends of prices."""
+    """Return a text that differs after every change. Rows are only added, but for names, ranks and ends of prices."""
     count = sa.func.count
     names = sa.func.string_agg(
         sa.func.concat_ws("/", product.c.name, plan.c.key, plan.c.name, sa.cast(plan.c.rank, sa.Text)),
@@ -206,6 +206,7 @@ async def find_fingerprint(tx: db.Tx) -> str:
         sa.select(count()).select_from(product).scalar_subquery(),
         sa.select(count()).select_from(meter).scalar_subquery(),
         sa.select(count()).select_from(plan_version).scalar_subquery(),
+        *(sa.select(sa.func.max(sa.cast(table.c.id, sa.Text))).scalar_subquery() for table in (plan_version, meter)),
         sa.select(count()).select_from(provider).scalar_subquery(),
         sa.select(count()).select_from(model_alias).scalar_subquery(),
         sa.select(count()).select_from(provider_price).scalar_subquery(),

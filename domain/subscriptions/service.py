@@ -196,7 +196,7 @@ async def subscriptions_by_id(
 async def list_due(
     tx: Tx, *, clock_id: ClockId | None, now: datetime, limit: int
 ) -> Sequence[tuple[CustomerId, SubscriptionId]]:
-    """Return a clock's subscriptions that have something to close by now, oldest first.
+    """Return a clock's subscriptions that have something to close by now and no job that does, oldest first.
 
     That is a usage period or a trial that has ended, an end, a pause or a resumption that was asked for, a first
     payment that did not come, or, after the subscription's end, the last look at what arrived late.

@@ -59,7 +59,8 @@ async def draft_at_boundary(
     if draft is None:
         await _make_final(tx, [subscription], boundary)
     elif draft.grace_ends_at <= desk.now:
-        await finalise_draft(tx, call, desk, draft)
+        derived = {subscription.id} if draft.grace_ends_at == boundary else set[SubscriptionId]()
+        await finalise_draft(tx, call, desk, draft, derived=derived)
     else:
         await journal.stage(
             tx,
@@ -71,10 +72,15 @@ async def draft_at_boundary(
         )
 
 
-async def finalise_draft(tx: Tx, call: Call, desk: Desk, draft: Invoice) -> Invoice:
-    """Derive a draft once more, up to the end of its grace, make that final and open it."""
+async def finalise_draft(
+    tx: Tx, call: Call, desk: Desk, draft: Invoice, *, derived: Collection[SubscriptionId] = ()
+) -> Invoice:
+    """Derive a draft once more, up to the end of its grace, make that final and open it.
+
+    `derived` names subscriptions that were just derived up to the same instant in this transaction.
+    """
     on_it = await held_on(tx, desk, draft.id)
-    await _draft(tx, call, desk, draft.grace_ends_at, on_it)
+    await _draft(tx, call, desk, draft.grace_ends_at, [each for each in on_it if each.id not in derived])
     await _make_final(tx, on_it, draft.grace_ends_at)
     return await _open(tx, call, desk, draft)
 

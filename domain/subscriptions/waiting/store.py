@@ -8,6 +8,8 @@ import sqlalchemy as sa
 
 from domain import db
 from domain.customers.store import customer
+from domain.journal.jobs import ClosePeriod
+from domain.journal.store import outbox_job
 from domain.kernel.ids import ClockId, CustomerId, ProductId, SubscriptionId
 from domain.subscriptions.store import subscription
 
@@ -15,11 +17,15 @@ from domain.subscriptions.store import subscription
 async def list_due(
     tx: db.Tx, *, clock_id: ClockId | None, now: datetime, limit: int
 ) -> Sequence[tuple[CustomerId, SubscriptionId]]:
-    """Return the subscriptions of a clock's customers of which something is due by now, oldest first."""
-    waiting = _waiting(clock_id).subquery()
+    """Return the subscriptions of a clock's customers of which something is due by now, oldest first.
+
+    Those whose closing is staged already are left out: what cannot be closed never keeps the others from their turn.
+    """
+    waiting = waiting_on(clock_id).subquery()
+    is_staged = sa.exists().where(closing_of(waiting.c.id), outbox_job.c.state == "pending")
     statement = (
         sa.select(waiting.c.customer_id, waiting.c.id)
-        .where(waiting.c.due_at <= now)
+        .where(waiting.c.due_at <= now, ~is_staged)
         .order_by(waiting.c.due_at, waiting.c.id)
         .limit(limit)
     )
@@ -28,7 +34,7 @@ async def list_due(
 
 async def find_next_due_at(tx: db.Tx, *, clock_id: ClockId | None) -> datetime | None:
     """Return the earliest instant at which `list_due` finds something, or None."""
-    waiting = _waiting(clock_id).subquery()
+    waiting = waiting_on(clock_id).subquery()
     found: datetime | None = await tx.value(sa.select(sa.func.min(waiting.c.due_at)))
     return found
 
@@ -42,7 +48,7 @@ async def has_tried(tx: db.Tx, *, customer_id: CustomerId, product_id: ProductId
     return await tx.value(statement.limit(1)) is not None
 
 
-def _waiting(clock_id: ClockId | None) -> sa.CompoundSelect[Any]:
+def waiting_on(clock_id: ClockId | None) -> sa.CompoundSelect[Any]:
     """Select (customer, subscription, due_at) of all that waits on a clock: both halves have their partial index."""
     own = subscription.c
     halves = [
@@ -52,3 +58,9 @@ def _waiting(clock_id: ClockId | None) -> sa.CompoundSelect[Any]:
         for due_at, condition in ((each, each.is_not(None)) for each in (own.due_at, own.settles_at))
     ]
     return sa.union_all(*halves)
+
+
+def closing_of(subscription_id: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """Say that an outbox job closes a subscription's periods, whatever became of it."""
+    job = outbox_job.c
+    return (job.kind == ClosePeriod.kind) & (job.key == sa.cast(subscription_id, sa.Text))

@@ -1,15 +1,13 @@
 """What a list reaches costs a bounded number of statements, however long the list."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager
 
 import pytest
-from sqlalchemy import event
 
 from api.graphql.context import NODES_MAX, Context, QueryTooLarge
 from domain.kernel.ids import CustomerId, encode
 from tests.api.graphql.site import Site
+from tests.statements import counted as statements_of
 
 NESTED = """query($first: Int!) { customers(first: $first) { nodes {
     id clock { id }
@@ -20,20 +18,9 @@ NESTED = """query($first: Int!) { customers(first: $first) { nodes {
 } } }"""
 
 
-@contextmanager
-def counted(site: Site) -> Iterator[list[str]]:
+def counted(site: Site) -> AbstractContextManager[list[str]]:
     """Collect the statements that reach Postgres."""
-    statements: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        statements.append(statement)
-
-    engine = site.runtime.db._engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
+    return statements_of(site.runtime.db)
 
 
 async def _furnish(site: Site, number: int) -> CustomerId:

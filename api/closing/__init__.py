@@ -1,0 +1,1 @@
+"""`tollgate close`: have everything closed that is due, and wait for it."""
