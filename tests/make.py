@@ -7,13 +7,18 @@ from uuid import UUID
 
 from domain.access.roles import system_principal
 from domain.alerts.alert import Alert, AlertKind, Wish
+from domain.dunning.case import Case, CaseState
+from domain.dunning.store import StoredCase
+from domain.invoices.invoice import Invoice
 from domain.kernel.call import Call, Environment, Principal, PrincipalKind
-from domain.kernel.ids import AlertId, CustomerId, SubscriptionId
+from domain.kernel.ids import AlertId, CaseId, CustomerId, PolicyId, SubscriptionId
 from domain.kernel.period import Period
 from domain.limits.thresholds import Severity
 
 _numbers = itertools.count(1)
 _FIRST_ID = 0x0190_0000_0000_7000_8000_0000_0000_0000
+# The policy that the migrations make.
+DEFAULT_POLICY = PolicyId(UUID("00000000-0000-7000-8000-000000000001"))
 
 
 def new_id() -> UUID:
@@ -40,6 +45,25 @@ def principal(
 def call(when: str = "2026-01-15T12:00", by: Principal | None = None) -> Call:
     """Make a call at a real instant, by the system unless told."""
     return Call(new_id(), at(when), by or system_principal("test"), new_id)
+
+
+def dunning_case(invoice: Invoice) -> StoredCase:
+    """Make the case of an invoice that is not stored: it failed in February 2026 and is retried two days later."""
+    failed_at, retry_at = at("2026-02-10"), at("2026-02-12")
+    return StoredCase(
+        customer_id=invoice.customer_id,
+        id=CaseId(new_id()),
+        invoice_id=invoice.id,
+        environment=invoice.environment,
+        clock_id=None,
+        policy_id=DEFAULT_POLICY,
+        amount=invoice.total,
+        case=Case(CaseState.OPEN, failed_at, 1, retry_at, None),
+        due_at=retry_at,
+        noted=(1, True),
+        recovered_by=None,
+        created_at=failed_at,
+    )
 
 
 def alert(customer_id: CustomerId, subscription_id: SubscriptionId, *, step: int = 80) -> Alert:

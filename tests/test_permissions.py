@@ -153,6 +153,7 @@ def assert_refused(result: dict[str, Any], where: str) -> None:
             "key_records_nothing",
             "reservation_not_found",
             "alert_not_found",
+            "dunning_case_not_found",
         }, where
 
 

@@ -14,12 +14,13 @@ from domain.contracts import service as contracts
 from domain.customers import service as customers
 from domain.customers.clock import Clock
 from domain.db import DATABASE_ERRORS, Tx
+from domain.dunning import service as dunning
 from domain.journal import jobs, store
 from domain.kernel.call import Call
 from domain.kernel.ids import ClockId
 from domain.payments.port import GatewayUnavailable
 from domain.runtime import Runtime
-from workers.schedule import stage_due_periods
+from workers.schedule import stage_due_cases, stage_due_periods
 
 STEP_S = 0.05
 IDLE_S = 0.3
@@ -53,6 +54,7 @@ async def drive_once(runtime: Runtime, waiting: dict[ClockId, datetime]) -> bool
 
 async def _step(runtime: Runtime, call: Call, clock: Clock, waiting: dict[ClockId, datetime]) -> None:
     await stage_due_periods(runtime, call, clock_id=clock.id)
+    await stage_due_cases(runtime, call, clock_id=clock.id)
     if not await _drained(runtime, clock):
         since = waiting.setdefault(clock.id, call.at)
         if call.at - since > timedelta(seconds=DRAIN_MAX_S):
@@ -89,7 +91,8 @@ async def _jobs_left(runtime: Runtime, clock: Clock) -> int:
 async def _next_instant(tx: Tx, clock: Clock) -> datetime:
     """Return the next instant at which something falls due on the clock, or its target."""
     assert clock.target_at is not None, "an advancing clock has a target"
-    due_at = await contracts.next_due_at(tx, clock.id)
+    found = (await contracts.next_due_at(tx, clock.id), await dunning.next_due_at(tx, clock.id))
+    due_at = min((each for each in found if each is not None), default=None)
     return clock.target_at if due_at is None or due_at <= clock.now_at else min(due_at, clock.target_at)
 
 

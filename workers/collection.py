@@ -1,6 +1,7 @@
 """Jobs that collect money and follow it up."""
 
 from domain.db import Tx
+from domain.dunning import service as dunning
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.journal.store import StoredJob
@@ -22,8 +23,16 @@ async def collect_invoice(runtime: Runtime, call: Call, stored: StoredJob, job: 
 
 
 async def payment_settled(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.PaymentSettled) -> None:
-    """Move the subscriptions on the invoice and tell the customer."""
+    """Move the subscriptions on the invoice, follow up what failed, and tell the customer."""
     async with runtime.db.transaction() as tx:
-        await payments.follow_up(tx, call, customer_id=job.customer_id, attempt_id=job.attempt_id)
+        await dunning.note_settled(tx, call, customer_id=job.customer_id, attempt_id=job.attempt_id)
+        await journal.finish(tx, call, stored)
+    await runtime.wakeups.publish([job.customer_id])
+
+
+async def run_dunning(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.RunDunning) -> None:
+    """Do what is due about a dunning case, in one transaction with the job's end."""
+    async with runtime.db.transaction() as tx:
+        await dunning.run_case(tx, call, customer_id=job.customer_id, case_id=job.case_id)
         await journal.finish(tx, call, stored)
     await runtime.wakeups.publish([job.customer_id])

@@ -21,6 +21,7 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.CollectInvoice: collection.collect_invoice,
     jobs.InvoiceSettled: billing.invoice_settled,
     jobs.PaymentSettled: collection.payment_settled,
+    jobs.RunDunning: collection.run_dunning,
     jobs.ProcessInboxEvent: webhooks.process_inbox_event,
     jobs.SendNotice: messages.send_notice,
     jobs.CheckThresholds: alerts.check_thresholds,

@@ -9,6 +9,7 @@ import structlog
 from domain.access.roles import system_principal
 from domain.contracts.closing import service as closing
 from domain.db import DATABASE_ERRORS
+from domain.dunning import service as dunning
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import ClockId
@@ -42,6 +43,17 @@ async def stage_due_periods(runtime: Runtime, call: Call, *, clock_id: ClockId |
     """Stage the closing of what is due on one clock. Safe to repeat: one job is pending for a subscription."""
     async with runtime.db.transaction() as tx:
         await closing.stage_due(tx, call, clock_id=clock_id)
+
+
+async def run_due_cases(runtime: Runtime, call: Call) -> None:
+    """Stage what is due in real time about every dunning case."""
+    await stage_due_cases(runtime, call, clock_id=None)
+
+
+async def stage_due_cases(runtime: Runtime, call: Call, *, clock_id: ClockId | None) -> None:
+    """Stage what is due about dunning cases on one clock. Safe to repeat: one job is pending for a case."""
+    async with runtime.db.transaction() as tx:
+        await dunning.stage_due(tx, call, clock_id=clock_id)
 
 
 async def seal_audit(runtime: Runtime, _: Call) -> None:
@@ -80,6 +92,7 @@ async def sweep_limits(runtime: Runtime, call: Call) -> None:
 
 TASKS: Mapping[str, Task] = {
     "close_due_periods": Task(2, close_due_periods),
+    "run_due_cases": Task(2, run_due_cases),
     "seal_audit": Task(5, seal_audit),
     "reconcile_attempts": Task(30, reconcile_attempts),
     "sweep_events": Task(15 * 60, sweep_events),

@@ -10,10 +10,8 @@ from api.conformance.system import NOON
 from domain.dunning import case as cases
 from domain.dunning.case import Case, CaseState, Step
 from domain.dunning.policy import (
-    AccessState,
     Failure,
     Policy,
-    Trigger,
     Try,
     access,
     after_failure,
@@ -25,9 +23,10 @@ from domain.dunning.policy import (
 )
 from domain.invoices.invoice import State as InvoiceState
 from domain.kernel.ids import InvoiceId
+from domain.payments.attempt import Trigger
 from domain.payments.declines import DeclineClass, classify
 from domain.subscriptions import lifecycle
-from domain.subscriptions.subscription import Status
+from domain.subscriptions.subscription import AccessState, Status
 
 _INVOICE = InvoiceId(UUID(int=0))
 _TRIGGERS = {

@@ -5,7 +5,18 @@ from uuid import UUID
 import strawberry
 
 from domain.kernel import ids
-from domain.kernel.ids import AlertId, ClockId, CustomerId, EventId, InvoiceId, JobId, KeyId, SubscriptionId
+from domain.kernel.ids import (
+    AlertId,
+    CaseId,
+    ClockId,
+    CustomerId,
+    EventId,
+    InvoiceId,
+    JobId,
+    KeyId,
+    PolicyId,
+    SubscriptionId,
+)
 
 
 def id_of(noun: str, value: UUID) -> strawberry.ID:
@@ -61,3 +72,13 @@ def job_id(text: str) -> JobId:
 def alert_id(text: str) -> AlertId:
     """Read an alert's id. Raises IdMalformed."""
     return AlertId(ids.decode("alert", text))
+
+
+def dunning_case_id(text: str) -> CaseId:
+    """Read a dunning case's id. Raises IdMalformed."""
+    return CaseId(ids.decode("dunning_case", text))
+
+
+def dunning_policy_id(text: str) -> PolicyId:
+    """Read a dunning policy's id. Raises IdMalformed."""
+    return PolicyId(ids.decode("dunning_policy", text))

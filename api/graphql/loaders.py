@@ -16,6 +16,8 @@ from domain.customers.clock import Clock
 from domain.customers.profiles import service as profiles
 from domain.customers.profiles.profile import Profile
 from domain.db import Tx
+from domain.dunning.reading import service as dunning
+from domain.dunning.store import CaseStep
 from domain.invoices import service as invoices
 from domain.invoices.documents import service as documents
 from domain.invoices.documents.store import Document
@@ -25,7 +27,7 @@ from domain.invoices.taxing.statement import TaxStatement
 from domain.journal import store as journal
 from domain.journal.store import BillingEvent
 from domain.kernel.call import Call
-from domain.kernel.ids import ClockId, CustomerId, InvoiceId
+from domain.kernel.ids import CaseId, ClockId, CustomerId, InvoiceId
 from domain.payments import store as payments
 from domain.payments.attempt import Attempt
 from domain.payments.method import PaymentMethod
@@ -57,6 +59,13 @@ async def _attempts(
     return {key: found[key[1]] for key in keys}
 
 
+async def _steps(
+    tx: Tx, keys: Sequence[tuple[CustomerId, CaseId]], scope: CustomerId | None
+) -> Mapping[tuple[CustomerId, CaseId], list[CaseStep]]:
+    found = await dunning.steps_of_cases(tx, keys, scope=scope)
+    return {key: found.get(key[1], []) for key in keys}
+
+
 class Loaders:
     """One request's loaders. Each batch opens a transaction of its own."""
 
@@ -79,6 +88,9 @@ class Loaders:
         )
         self.profiles: DataLoader[CustomerId, Profile | None] = self._by_id(profiles.profiles_by_id)
         self.attempts: DataLoader[tuple[CustomerId, InvoiceId], list[Attempt] | None] = self._by_id(_attempts)
+        self.dunning_steps: DataLoader[tuple[CustomerId, CaseId], list[CaseStep] | None] = self._by_id(
+            lambda tx, keys: _steps(tx, keys, scope)
+        )
         self.methods: DataLoader[CustomerId, list[PaymentMethod] | None] = self._by_id(
             lambda tx, ids: methods.methods_of_customers(tx, ids, scope=scope)
         )

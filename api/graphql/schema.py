@@ -11,6 +11,9 @@ from api.graphql.consumption import ConsumptionQuery
 from api.graphql.coupons import CouponMutation, CouponQuery
 from api.graphql.customers import CustomerMutation, CustomerQuery
 from api.graphql.documents import KnownDocuments
+from api.graphql.dunning import DunningQuery
+from api.graphql.dunning_desk import DunningDeskMutation
+from api.graphql.dunning_policies import DunningPolicyMutation, DunningPolicyQuery
 from api.graphql.events import EventMutation, EventQuery
 from api.graphql.invoices import InvoiceQuery
 from api.graphql.journal import JournalMutation, JournalQuery
@@ -59,6 +62,8 @@ Query = _root(
     ConservationQuery,
     WhatIfQuery,
     LedgerQuery,
+    DunningQuery,
+    DunningPolicyQuery,
     ClockQuery,
 )
 Mutation = _root(
@@ -72,6 +77,8 @@ Mutation = _root(
     PauseMutation,
     PaymentMutation,
     CouponMutation,
+    DunningDeskMutation,
+    DunningPolicyMutation,
     EventMutation,
     UsageBatchMutation,
     LimitMutation,

@@ -34,6 +34,8 @@ class Permission(StrEnum):
     AUDIT_READ = "audit:read"
     JOB_READ = "job:read"
     JOB_WRITE = "job:write"
+    DUNNING_READ = "dunning:read"
+    DUNNING_WRITE = "dunning:write"
     LEDGER_READ = "ledger:read"
     LIMIT_READ = "limit:read"
     LIMIT_CHECK = "limit:check"
@@ -73,6 +75,7 @@ _READS = frozenset(
         _P.EVENT_READ,
         _P.INVOICE_READ,
         _P.PAYMENT_READ,
+        _P.DUNNING_READ,
         _P.LIMIT_READ,
         _P.ALERT_READ,
         _P.PROFILE_READ,
@@ -98,7 +101,7 @@ _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
     (PrincipalKind.STAFF, "admin"): _ALL - {_P.USAGE_WRITE, _P.USAGE_CORRECT, _P.LIMIT_CHECK, _P.GATEWAY},
     (PrincipalKind.STAFF, "finance"): _READS
     | {_P.PRICE_WRITE, _P.EVENT_WRITE, _P.SUBSCRIPTION_WRITE, _P.INVOICE_WRITE, _P.PAYMENT_WRITE, _P.LIMIT_WRITE}
-    | {_P.CREDIT_WRITE, _P.CREDIT_REDEEM}
+    | {_P.CREDIT_WRITE, _P.CREDIT_REDEEM, _P.DUNNING_WRITE}
     | {_P.SUBSCRIPTION_OVERRIDE}
     | {_P.CLOCK_READ, _P.AUDIT_READ, _P.JOB_READ, _P.LEDGER_READ}
     | {_P.PROFILE_WRITE, _P.TAX_READ, _P.TAX_WRITE},

@@ -14,7 +14,6 @@ LINES_MAX = 20
 _SUBJECTS = {
     Notice.INVOICE_ISSUED: "Invoice {0.number} from {0.merchant}: {0.total}",
     Notice.PAYMENT_RECEIVED: "Payment received for invoice {0.number}",
-    Notice.PAYMENT_FAILED: "Payment failed for invoice {0.number}",
     Notice.LIMIT_THRESHOLD: "{0.step}% of your limit is used: {0.what}",
     Notice.LIMIT_FORECAST: "Your limit will be reached on {0.due}: {0.what}",
     Notice.GRACE_COUNTDOWN: "You are over your limit, {0.left}: {0.what}",
@@ -35,8 +34,8 @@ class ShownLine:
 class Facts:
     """Everything a template may use. Amounts and days are texts already: a template decides nothing.
 
-    `lines` are all lines of the invoice, of which the first LINES_MAX are shown. `method` and `advice` are empty where
-    they do not apply.
+    `lines` are all lines of the invoice, of which the first LINES_MAX are shown. `method` is empty where it does not
+    apply.
     """
 
     merchant: str
@@ -46,7 +45,6 @@ class Facts:
     day: str
     lines: tuple[ShownLine, ...] = ()
     method: str = ""
-    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +91,21 @@ class TrialFacts:
     lines: tuple[ShownLine, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ReminderFacts:
+    """A mail about an unpaid invoice, in its customer's language: everything is text already."""
+
+    merchant: str
+    name: str = field(repr=False)
+    language: str
+    greeting: str
+    subject: str
+    paragraphs: tuple[str, ...]
+    pay: str
+    link: str
+    lines: tuple[ShownLine, ...] = ()
+
+
 _templates = Environment(
     loader=PackageLoader("domain.alerts"),
     autoescape=select_autoescape(("html.jinja",)),
@@ -102,19 +115,24 @@ _templates = Environment(
 )
 
 
-def render(notice: Notice, facts: Facts | AlertFacts | DigestFacts | TrialFacts, recipient: str) -> Content:
+def render(
+    notice: Notice, facts: Facts | AlertFacts | DigestFacts | TrialFacts | ReminderFacts, recipient: str
+) -> Content:
     """Render a mail. The subject is one line, whatever the facts contain."""
     values = {
         "facts": facts,
         "lines": facts.lines[:LINES_MAX],
         "more": max(0, len(facts.lines) - LINES_MAX),
     }
-    subject = _SUBJECTS[notice].format(facts)
+    if isinstance(facts, ReminderFacts):
+        subject, template = facts.subject, "reminder"
+    else:
+        subject, template = _SUBJECTS[notice].format(facts), notice.value
     return Content(
         recipient=recipient,
         subject=" ".join(subject.split()),
-        text=_templates.get_template(f"{notice}.txt.jinja").render(values),
-        html=_templates.get_template(f"{notice}.html.jinja").render(values, subject=subject),
+        text=_templates.get_template(f"{template}.txt.jinja").render(values),
+        html=_templates.get_template(f"{template}.html.jinja").render(values, subject=subject),
     )
 
 

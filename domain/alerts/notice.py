@@ -11,6 +11,14 @@ class Notice(StrEnum):
     INVOICE_ISSUED = "invoice_issued"
     PAYMENT_RECEIVED = "payment_received"
     PAYMENT_FAILED = "payment_failed"
+    RETRY_FAILED = "retry_failed"
+    PAYMENT_ACTION_REQUIRED = "payment_action_required"
+    PAYMENT_METHOD_WANTED = "payment_method_wanted"
+    ACCESS_RESTRICTED = "access_restricted"
+    LAST_NOTICE = "last_notice"
+    SUBSCRIPTION_UNPAID = "subscription_unpaid"
+    SUBSCRIPTION_ENDED_UNPAID = "subscription_ended_unpaid"
+    MOVED_TO_FREE = "moved_to_free"
     LIMIT_THRESHOLD = "limit_threshold"
     LIMIT_FORECAST = "limit_forecast"
     GRACE_COUNTDOWN = "grace_countdown"
@@ -18,8 +26,22 @@ class Notice(StrEnum):
     TRIAL_ENDING = "trial_ending"
 
 
+# About an unpaid invoice, and what follows from that.
+OWED = frozenset(
+    (
+        Notice.PAYMENT_FAILED,
+        Notice.RETRY_FAILED,
+        Notice.PAYMENT_ACTION_REQUIRED,
+        Notice.PAYMENT_METHOD_WANTED,
+        Notice.ACCESS_RESTRICTED,
+        Notice.LAST_NOTICE,
+        Notice.SUBSCRIPTION_UNPAID,
+        Notice.SUBSCRIPTION_ENDED_UNPAID,
+        Notice.MOVED_TO_FREE,
+    )
+)
 # What is owed and paid, or soon will be, must be told; a customer can unsubscribe from all other kinds.
-LEGAL = frozenset((Notice.INVOICE_ISSUED, Notice.PAYMENT_RECEIVED, Notice.PAYMENT_FAILED, Notice.TRIAL_ENDING))
+LEGAL = OWED | {Notice.INVOICE_ISSUED, Notice.PAYMENT_RECEIVED, Notice.TRIAL_ENDING}
 
 
 @dataclass(frozen=True, slots=True)

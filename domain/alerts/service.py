@@ -5,10 +5,20 @@ from uuid import UUID
 
 from domain.alerts import store
 from domain.alerts.alert import AlertNotFound
-from domain.alerts.email import AlertFacts, DigestFacts, Facts, ShownLine, TrialFacts, message_id, render
-from domain.alerts.notice import LEGAL, Notice
+from domain.alerts.email import (
+    AlertFacts,
+    DigestFacts,
+    Facts,
+    ReminderFacts,
+    ShownLine,
+    TrialFacts,
+    message_id,
+    render,
+)
+from domain.alerts.notice import LEGAL, OWED, Notice
 from domain.alerts.port import Mailer, MailPolicy, MailRefused, OutgoingMail
 from domain.alerts.raising import store as raising
+from domain.alerts.reminding import service as reminding
 from domain.alerts.store import Mail, MailState
 from domain.alerts.wording import alert_facts, digest_facts, trial_facts
 from domain.contracts.trialing import service as trialing
@@ -24,7 +34,6 @@ from domain.limits import service as limits
 from domain.limits.status import LimitStatus
 from domain.payments import store as payments
 from domain.payments.attempt import Attempt
-from domain.payments.declines import advice
 from domain.payments.method import label
 from domain.plans import service as plans
 from domain.subscriptions import service as subscriptions
@@ -37,9 +46,10 @@ async def send_notice(
     """Send one notice about one row.
 
     `about` is an invoice's id for `invoice_issued`, a subscription's for `trial_ending`, an attempt's for the payment
-    notices, an alert's for those about limits, and the day for the digest. Safe to repeat: what was sent is not sent
-    again, and a mail that may have been sent keeps its Message-ID. Raises MailUnavailable (try again later),
-    CustomerNotFound, InvoiceNotFound, SubscriptionNotFound, AlertNotFound.
+    notices, a dunning case's for what follows from an unpaid invoice, an alert's for those about limits, and the day
+    for the digest. Safe to repeat: what was sent is not sent again, and a mail that may have been sent keeps its
+    Message-ID. Raises MailUnavailable (try again later), CustomerNotFound, InvoiceNotFound, SubscriptionNotFound,
+    AlertNotFound.
     """
     async with db.transaction() as tx:
         mail = await _written(tx, call, mailer.policy, customer_id=customer_id, notice=notice, about=about)
@@ -92,11 +102,13 @@ async def _written(tx: Tx, call: Call, policy: MailPolicy, *, customer_id: Custo
 
 async def _facts(
     tx: Tx, call: Call, policy: MailPolicy, *, customer: Customer, notice: Notice, about: str
-) -> Facts | AlertFacts | DigestFacts | TrialFacts:
+) -> Facts | AlertFacts | DigestFacts | TrialFacts | ReminderFacts:
     if notice is Notice.WEEKLY_DIGEST:
         return await _digest_facts(tx, call, policy, customer)
     if notice is Notice.TRIAL_ENDING:
         return await _trial_facts(tx, policy, customer, SubscriptionId(UUID(about)))
+    if notice in OWED:
+        return await reminding.facts_of(tx, call, policy, customer, notice=notice, about=about)
     if notice not in LEGAL:
         return await _alert_facts(tx, policy, customer, AlertId(UUID(about)))
     if notice is Notice.INVOICE_ISSUED:
@@ -168,7 +180,6 @@ async def _payment_facts(tx: Tx, call: Call, policy: MailPolicy, customer: Custo
         total=f"{attempt.amount.major} {attempt.amount.currency}",
         day=_day(customer, now),
         method=", ".join(label(method) for method in methods.values()),
-        advice=advice(attempt.decline) if attempt.decline else "",
     )
 
 

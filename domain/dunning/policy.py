@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from domain.dunning.cap import CAPS, Cap
+from domain.payments.attempt import COUNTED, Trigger
 from domain.payments.declines import Decline, DeclineClass
-from domain.subscriptions.subscription import Status
+from domain.subscriptions.subscription import AccessState, Status
 
 BANK_DEBIT = "us_bank_account"
 _INSUFFICIENT_FUNDS = "insufficient_funds"
@@ -22,31 +24,24 @@ class AfterLast(StrEnum):
     UNPAID = "unpaid"
     CANCEL = "cancel"
     FALL_BACK = "fall_back"  # it ends, and the free plan follows
+    WRITE_OFF = "write_off"  # it ends, and the invoice is a bad debt
 
 
-class AccessState(StrEnum):
-    """What checks answer by: the plan, the limits of the free plan with nothing to be added, or nothing."""
+class Mail(StrEnum):
+    """What a customer is written about on the way."""
 
-    FULL = "full"
-    RESTRICTED = "restricted"
-    SUSPENDED = "suspended"
-
-
-class Trigger(StrEnum):
-    """Who started an attempt."""
-
-    BILLING = "billing"
-    RETRY = "retry"
-    CUSTOMER = "customer"
-    NEW_METHOD = "new_method"
+    PAYMENT_FAILED = "payment_failed"
+    RETRY_FAILED = "retry_failed"
+    ACCESS_RESTRICTED = "access_restricted"
+    LAST_NOTICE = "last_notice"
+    ENDED = "ended"
 
 
-# An attempt that the customer caused uses up none of the retries.
-_COUNTED = frozenset((Trigger.BILLING, Trigger.RETRY))
 _AFTER_LAST = {
     AfterLast.UNPAID: Status.UNPAID,
     AfterLast.CANCEL: Status.CANCELED,
     AfterLast.FALL_BACK: Status.CANCELED,
+    AfterLast.WRITE_OFF: Status.CANCELED,
 }
 
 
@@ -56,7 +51,8 @@ class Policy:
 
     `retry_days` are counted from the attempt before, `grace_days` from the first failure. `debit_retries_max` bounds
     the retries of a bank debit. `local_hour`, 0 to 23, moves a retry to that hour of its own date in the customer's
-    zone; None leaves it where it is.
+    zone; None leaves it where it is. `last_notice_days` is how long before the last day the last notice is mailed; None
+    sends none. `mails` are those that are sent. `caps` bound how often a card is charged, by its network.
     """
 
     retry_days: tuple[int, ...] = (2, 5, 7)
@@ -64,6 +60,9 @@ class Policy:
     debit_retries_max: int = 2
     local_hour: int | None = None
     after_last: AfterLast = AfterLast.UNPAID
+    last_notice_days: int | None = 2
+    mails: frozenset[Mail] = frozenset(Mail)
+    caps: tuple[Cap, ...] = CAPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ class Failure:
     """The attempt that failed last, on a method of a kind in the gateway's word.
 
     `counted` are the failures so far that use up retries, this one included, of which the first was at
-    `first_failed_at`.
+    `first_failed_at`. `on_method` are those on this very method; None: all of them.
     """
 
     failed_at: datetime
@@ -87,6 +86,7 @@ class Failure:
     counted: int
     decline: Decline
     method_kind: str = "card"
+    on_method: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,8 @@ def may_retry(policy: Policy, failure: Failure) -> bool:
     if failure.method_kind != BANK_DEBIT:
         return True
     is_for_funds = _INSUFFICIENT_FUNDS in {failure.decline.code, failure.decline.decline_code}
-    return is_for_funds and failure.counted <= policy.debit_retries_max
+    tries = failure.counted if failure.on_method is None else failure.on_method
+    return is_for_funds and tries <= policy.debit_retries_max
 
 
 def asks_for_method(decline: Decline) -> bool:
@@ -155,10 +156,32 @@ def last_retry_at(policy: Policy, first_failed_at: datetime, zone: str) -> datet
 
 def access(policy: Policy, first_failed_at: datetime, at: datetime, *, given_up_at: datetime | None) -> AccessState:
     """Return what a customer may use while a payment is owed; the grace is over at its last instant."""
+    return access_at(grace_end(policy, first_failed_at), at, given_up_at=given_up_at)
+
+
+def grace_end(policy: Policy, first_failed_at: datetime) -> datetime:
+    """Return the first instant without grace."""
+    return first_failed_at + timedelta(days=policy.grace_days)
+
+
+def access_at(grace_ends_at: datetime, at: datetime, *, given_up_at: datetime | None) -> AccessState:
+    """Return what a customer may use while a payment is owed, when the grace may have been extended."""
     if given_up_at is not None and at >= given_up_at:
         return AccessState.SUSPENDED
-    is_in_grace = at < first_failed_at + timedelta(days=policy.grace_days)
-    return AccessState.FULL if is_in_grace else AccessState.RESTRICTED
+    return AccessState.FULL if at < grace_ends_at else AccessState.RESTRICTED
+
+
+def strictest(states: Iterable[AccessState]) -> AccessState:
+    """Return the strictest of some access states; full without any."""
+    return max(states, key=list(AccessState).index, default=AccessState.FULL)
+
+
+def last_notice_at(policy: Policy, last_at: datetime, failed_at: datetime) -> datetime | None:
+    """Return when the last notice before a case's last day is mailed; None where that is past, or none is wanted."""
+    if policy.last_notice_days is None:
+        return None
+    at = last_at - timedelta(days=policy.last_notice_days)
+    return at if at > failed_at else None
 
 
 def counted_failures(tries: Iterable[Try]) -> int:
@@ -167,7 +190,7 @@ def counted_failures(tries: Iterable[Try]) -> int:
     for each in tries:
         if each.is_paid:
             counted = 0
-        elif each.trigger in _COUNTED:
+        elif each.trigger in COUNTED:
             counted += 1
     return counted
 

@@ -7,7 +7,7 @@ pending job of that kind and key: staging it again changes nothing.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from domain.kernel.ids import AlertId, AttemptId, CustomerId, InvoiceId, SubscriptionId
+from domain.kernel.ids import AlertId, AttemptId, CaseId, CustomerId, InvoiceId, SubscriptionId
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +122,25 @@ class ProcessInboxEvent(Job):
 
 @dataclass(frozen=True, slots=True)
 class PaymentSettled(Job):
-    """An attempt has reached its end: move the subscriptions and tell the customer."""
+    """An attempt has reached its end, or waits for its customer: move the subscriptions, follow it up, tell of it."""
 
     kind = "payment_settled"
     customer_id: CustomerId
     attempt_id: AttemptId
+
+
+@dataclass(frozen=True, slots=True)
+class RunDunning(Job):
+    """Do what is due about a dunning case: a retry, access, a mail, or its end."""
+
+    kind = "run_dunning"
+    customer_id: CustomerId
+    case_id: CaseId
+
+    @property
+    def key(self) -> str:
+        """One at a time for a case."""
+        return str(self.case_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +223,7 @@ KINDS: dict[str, type[Job]] = {
         InvoiceSettled,
         ProcessInboxEvent,
         PaymentSettled,
+        RunDunning,
         SendNotice,
         CheckThresholds,
         RemindGrace,

@@ -37,6 +37,8 @@ AlertId = NewType("AlertId", UUID)
 TaxRateId = NewType("TaxRateId", UUID)
 RegistrationId = NewType("RegistrationId", UUID)
 DocumentId = NewType("DocumentId", UUID)
+CaseId = NewType("CaseId", UUID)
+PolicyId = NewType("PolicyId", UUID)
 
 # Rows that belong to no customer carry this id where customer-owned ones carry theirs.
 NOBODY = CustomerId(UUID(int=0))
@@ -76,6 +78,8 @@ PREFIXES = {
     "tax_rate": "txr",
     "registration": "reg",
     "document": "doc",
+    "dunning_case": "dun",
+    "dunning_policy": "dpl",
 }
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u.

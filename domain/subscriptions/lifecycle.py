@@ -217,7 +217,7 @@ def payment_cleared(before: Subscription, invoice_id: InvoiceId) -> Subscription
 
 def give_up(before: Subscription) -> Subscription:
     """Note that nobody asks for an unpaid invoice any more: past due becomes unpaid. Safe to repeat."""
-    return replace(before, status=Status.UNPAID) if before.status is Status.PAST_DUE else before
+    return replace(before, status=after(before.status, Event.RETRIES_EXHAUSTED))
 
 
 def check_feedback(text: str) -> str:

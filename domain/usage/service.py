@@ -147,6 +147,14 @@ async def list_quarantined(
     )
 
 
+async def carry_levels(tx: Tx, customer_id: CustomerId, before: SubscriptionId, after: SubscriptionId) -> None:
+    """Let the levels of a subscription that has ended stand in the one that follows it. Safe to repeat.
+
+    What a level was at an earlier instant is what it is now less what changed it since, so nothing else is carried.
+    """
+    await store.copy_levels(tx, customer_id, before, after)
+
+
 async def ensure_partitions(tx: Tx, at: datetime) -> list[str]:
     """Create the tables of events for the month of a real instant and the next MONTHS_AHEAD; return the new ones.
 

@@ -309,3 +309,13 @@ async def create_event_partition(tx: db.Tx, name: str, start_at: datetime, end_a
         f"ALTER TABLE usage_event ATTACH PARTITION {name} FOR VALUES FROM ('{start}') TO ('{end}')",
     ):
         await tx.execute(sa.text(statement.replace(":", "\\:")))
+
+
+async def copy_levels(tx: db.Tx, customer_id: CustomerId, before: SubscriptionId, after: SubscriptionId) -> None:
+    """Insert the levels of one subscription for another one; those that it has already stay."""
+    own = usage_level.c
+    names = ["customer_id", "subscription_id", "meter_id", "dimensions", "quantity"]
+    levels = sa.select(
+        own.customer_id, sa.literal(after, db.Id).label("subscription_id"), own.meter_id, own.dimensions, own.quantity
+    ).where(own.customer_id == customer_id, own.subscription_id == before)
+    await tx.execute(pg.insert(usage_level).from_select(names, levels).on_conflict_do_nothing())

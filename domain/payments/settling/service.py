@@ -42,10 +42,10 @@ async def settle_attempt(tx: Tx, call: Call, now: datetime, attempt: Attempt, ou
 
 
 async def follow_up(tx: Tx, call: Call, *, customer_id: CustomerId, attempt_id: AttemptId) -> None:
-    """Carry what became of an attempt to the subscriptions on its invoice, and stage the customer's mail.
+    """Carry what became of an attempt to the subscriptions on its invoice, and stage the mail of a success.
 
-    Waiting for the customer counts as a failure until it ends. An attempt that left no trace is none: the next one is
-    begun.
+    Waiting for the customer counts as a failure until it ends; failures are told by dunning, which knows what follows.
+    An attempt that left no trace is none: the next one is begun.
     """
     attempt = await store.find_attempt(tx, customer_id, attempt_id)
     assert attempt is not None, "a settled attempt is kept"
@@ -54,8 +54,8 @@ async def follow_up(tx: Tx, call: Call, *, customer_id: CustomerId, attempt_id: 
     elif attempt.state in _TOLD:
         succeeded = attempt.state is AttemptState.SUCCEEDED
         await contracts.note_payment(tx, call, customer_id, attempt.invoice_id, succeeded=succeeded)
-        notice = "payment_received" if succeeded else "payment_failed"
-        await stage(tx, call, jobs.SendNotice(customer_id, notice, str(attempt_id)), customer_id)
+        if succeeded:
+            await stage(tx, call, jobs.SendNotice(customer_id, "payment_received", str(attempt_id)), customer_id)
 
 
 async def _follow_end(tx: Tx, call: Call, now: datetime, attempt: Attempt) -> None:

@@ -31,6 +31,14 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "usageChanged": {"customerId": "customer"},
     "invoiceChanged": {"customerId": "customer"},
     "alertRaised": {"customerId": "customer"},
+    "dunningCase": {"id": "dunning"},
+    "dunningCases": {"customerId": "customer"},
+    "dunningRecovery": {
+        "environment": "environment",
+        "start": "=2026-01-01T00:00:00Z",
+        "end": "=2027-01-01T00:00:00Z",
+    },
+    "simulateDunning": {"rules": "rules", "failedAt": "=2026-01-01T00:00:00Z", "outcomes": "outcomes"},
     "customers": {},
 }
 # The input of each mutation, made for a target and a number that no other call has.
@@ -107,18 +115,37 @@ INPUTS: dict[str, Any] = {
     },
     "removeCoupon": lambda t, _: {"customerId": t["customer"], "id": t["applied"]},
     "createTestClock": lambda _, n: {"name": f"c{n}", "nowAt": "2026-01-31T00:00:00Z"},
+    "pauseDunningCase": lambda t, _: {"id": t["dunning"], "reason": "agreed"},
+    "resumeDunningCase": lambda t, _: {"id": t["dunning"]},
+    "extendDunningGrace": lambda t, _: {"id": t["dunning"], "until": "2100-01-01T00:00:00Z", "reason": "agreed"},
+    "requestPaymentMethod": lambda t, _: {"id": t["dunning"]},
+    "retryDunningCase": lambda t, n: {"id": t["dunning"], "idempotencyKey": f"k{n}"},
+    "writeOffDunningCase": lambda t, n: {"id": t["dunning"], "reason": "agreed", "idempotencyKey": f"k{n}"},
+    "draftDunningPolicy": lambda _, n: {"name": f"policy {n}", "rules": {"graceDays": 3}},
+    "activateDunningPolicy": lambda t, _: {"id": t["policy"]},
+    "assignDunningPolicy": lambda t, _: {"name": "default", "customerId": t["customer"]},
     "markAlertRead": lambda t, _: {"id": t["alert"]},
     "changeAlertPreference": lambda t, n: {"customerId": t["customer"], "thresholds": [n % 1_000 + 1]},
     "advanceTestClock": lambda t, _: {"clockId": t["clock"], "to": "2026-01-31T00:00:00Z"},
 }
 # About no customer in particular: whether it is shown depends on the permission and on these.
-OF_EVERYONE = {"failedJobs", "retryJob"}
+OF_EVERYONE = {
+    "failedJobs",
+    "retryJob",
+    "dunningPolicies",
+    "draftDunningPolicy",
+    "activateDunningPolicy",
+    "assignDunningPolicy",
+}
 OF_TEST = {"testClock", "testClocks", "createTestClock", "advanceTestClock"}
 OF_ANY_CUSTOMER = {"customers", "apiKeys", "quarantinedEvents", "viewer", "products", "plan", "providerPrices"} | {
     "taxRates",
     "taxRegistrations",
+    "simulateDunning",
 }
-IN_AN_ENVIRONMENT = {"createApiKey", "revokeApiKey", "createCustomer", "merchantTax", "setMerchantTax"}
+IN_AN_ENVIRONMENT = {"createApiKey", "revokeApiKey", "createCustomer", "merchantTax", "setMerchantTax"} | {
+    "dunningRecovery"
+}
 OF_NOBODY = {
     "addProviderPrices",
     "setTaxRate",

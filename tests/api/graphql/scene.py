@@ -28,7 +28,9 @@ from domain.credits.coupons import service as coupons
 from domain.credits.coupons.service import Offer
 from domain.customers import service as customers
 from domain.db import Database
+from domain.dunning.store import insert_case, insert_step
 from domain.invoices import service as invoices
+from domain.invoices.invoice import Invoice
 from domain.kernel.call import Call, Environment
 from domain.kernel.ids import CustomerId, encode
 from domain.limits.request import Wanted
@@ -56,6 +58,11 @@ MOVING_BY_ITSELF = "limit_lease"
 # A key of everything that needs no customer of its own.
 PRODUCT_SCOPES = KEY_SCOPES - {Permission.GATEWAY}
 DEPTH = 6
+_OF_EVERYONE = {
+    "policy": encode("dunning_policy", make.DEFAULT_POLICY),
+    "rules": {"graceDays": 3},
+    "outcomes": ["insufficient_funds"],
+}
 _PROPERTIES = {"provider": "gemini", "model": "gemini-2.5-pro", "input_tokens": 1_000}
 
 
@@ -280,8 +287,10 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "key": await _victim(server, environment),
         "alert": await _alert(server, started),
         **await _coupon(server, name, made.id),
+        "dunning": await _case(server, invoice),
+        **_OF_EVERYONE,
     }
-    told = ("customer", "subscription", "invoice", "quarantined", "decision", "alert", "applied")
+    told = ("customer", "subscription", "invoice", "quarantined", "decision", "alert", "applied", "dunning")
     marks = (*(str(ids[each]) for each in told), call.id)
     own_words = (f"{name} Personal", f"{name}@personal", f"odd-{name}", f"external-{name}")
     return Target(made.id, environment, ids, (*marks, *own_words))
@@ -333,6 +342,16 @@ async def _coupon(server: Site, name: str, customer_id: CustomerId) -> dict[str,
         "codeText": code.code.lower(),
         "applied": encode("applied_coupon", applied.id),
     }
+
+
+async def _case(server: Site, invoice: Invoice) -> str:
+    """Follow an invoice up."""
+    new = make.dunning_case(invoice)
+    async with server.runtime.db.transaction() as tx:
+        await insert_case(tx, new, [])
+        step = {"customer_id": new.customer_id, "id": make.new_id(), "case_id": new.id, "at": new.created_at}
+        await insert_step(tx, {**step, "kind": "opened", "facts": {}})
+    return encode("dunning_case", new.id)
 
 
 async def _victim(server: Site, environment: Environment) -> str:

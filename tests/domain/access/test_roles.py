@@ -23,6 +23,7 @@ _READS = {
     "event:read",
     "invoice:read",
     "payment:read",
+    "dunning:read",
     "limit:read",
     "alert:read",
 }
@@ -37,6 +38,7 @@ _EXPECTED = {
         "job:read",
         "job:write",
         "ledger:read",
+        "dunning:write",
         "price:write",
         "event:write",
         "limit:write",
@@ -46,6 +48,7 @@ _EXPECTED = {
     | {
         "subscription:write",
         "payment:write",
+        "dunning:write",
         "clock:read",
         "audit:read",
         "job:read",

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from domain.alerts.email import AlertFacts, DigestFacts, Facts, ShownLine, TrialFacts, message_id, render
-from domain.alerts.notice import LEGAL, Content, Notice
+from domain.alerts.notice import LEGAL, OWED, Content, Notice
+from domain.alerts.reminder import Owed, reminder_facts
 from domain.kernel.ids import CustomerId
 from tests import make
 
@@ -17,7 +18,6 @@ _FACTS = Facts(
     day="15 Jan 2026",
     lines=(ShownLine("Edge Starter <i>", "29.00 USD"),),
     method="Visa ending in 4242",
-    advice="The account did not have enough funds.",
 )
 _ALERT = AlertFacts(
     merchant="Tools & Co",
@@ -31,6 +31,9 @@ _ALERT = AlertFacts(
     left="6 hours of tolerance left",
     advice="You can go on until the limit is reached.",
     upgrade="basic",
+)
+_OWED = Owed(
+    "2026-000007 <i>", "29.00 USD", make.at("2026-01-15"), "Visa <i>", "funds", link="https://pay.example.com/1"
 )
 _WEEK = DigestFacts("Tools & Co", "Ada <b>", "2 Feb 2026", (ShownLine("Calls <i>", "80 of 100 calls (80%)"),))
 
@@ -66,13 +69,6 @@ def test_money_that_came_another_way_has_no_method() -> None:
     assert "()" not in mail.text + mail.html
 
 
-def test_a_failed_payment_is_told_with_advice() -> None:
-    mail = render(Notice.PAYMENT_FAILED, _FACTS, "ada@example.com")
-    assert mail.subject == "Payment failed for invoice 2026-000007"
-    assert "The account did not have enough funds." in mail.text
-    assert "The account did not have enough funds." in mail.html
-
-
 _OTHER: dict[Notice, DigestFacts | TrialFacts] = {
     Notice.WEEKLY_DIGEST: _WEEK,
     Notice.TRIAL_ENDING: TrialFacts("Tools & Co", "Ada <b>", "Pro <i>", "14 Feb 2026", "It then ends."),
@@ -81,8 +77,12 @@ _OTHER: dict[Notice, DigestFacts | TrialFacts] = {
 
 @pytest.mark.parametrize("notice", list(Notice))
 def test_html_is_escaped_and_text_is_not(notice: Notice) -> None:
-    facts = _OTHER.get(notice) or (_FACTS if notice in LEGAL else _ALERT)
-    mail = render(notice, facts, "ada@example.com")
+    if notice in OWED:
+        facts = reminder_facts(notice, _OWED, merchant="Tools & Co", name="Ada <b>", zone="UTC", locale="en")
+        mail = render(notice, facts, "ada@example.com")
+    else:
+        known = _OTHER.get(notice) or (_FACTS if notice in LEGAL else _ALERT)
+        mail = render(notice, known, "ada@example.com")
     assert "Hello Ada &lt;b&gt;," in mail.html
     assert "<b>" not in mail.html
     assert "<i>" not in mail.html

@@ -7,12 +7,10 @@ import pytest
 
 from domain.dunning.policy import (
     BANK_DEBIT,
-    AccessState,
     AfterLast,
     Failure,
     Next,
     Policy,
-    Trigger,
     Try,
     access,
     after_failure,
@@ -22,8 +20,9 @@ from domain.dunning.policy import (
     may_retry,
     retries_of,
 )
+from domain.payments.attempt import Trigger
 from domain.payments.declines import Decline, DeclineClass
-from domain.subscriptions.subscription import Status
+from domain.subscriptions.subscription import AccessState, Status
 from tests import make
 
 _DEFAULT = Policy()

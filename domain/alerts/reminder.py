@@ -1,0 +1,176 @@
+"""What mails about an unpaid invoice say, in the languages there are: facts in, subject and paragraphs out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from domain.alerts.email import ReminderFacts
+from domain.alerts.notice import Notice
+from domain.alerts.wording import instant_text
+
+ENGLISH = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What is known about an unpaid invoice when its customer is written to. Instants are business time.
+
+    `method` names what was charged and `decline` why it failed, by a key of ADVICE; both are empty where they do not
+    apply. `next_at` is the next try by itself, `waits_until` the last day on which the customer can act instead;
+    `grace_ends_at` is when access is restricted, None where that is over. `link` leads to paying.
+    """
+
+    number: str
+    total: str
+    failed_at: datetime
+    method: str = ""
+    decline: str = ""
+    next_at: datetime | None = None
+    waits_until: datetime | None = None
+    grace_ends_at: datetime | None = None
+    last_at: datetime | None = None
+    link: str = ""
+
+
+_EN: Mapping[str, str] = {
+    "greeting": "Hello",
+    "pay": "Pay the invoice",
+    "payment_failed": "Payment failed for invoice {number}",
+    "retry_failed": "Payment failed again for invoice {number}",
+    "payment_action_required": "Please confirm the payment of invoice {number}",
+    "access_restricted": "Your access is restricted: invoice {number} is not paid",
+    "last_notice": "Last notice: invoice {number} is not paid",
+    "subscription_unpaid": "Your access is suspended: invoice {number} was not paid",
+    "subscription_ended_unpaid": "Your subscription ended: invoice {number} was not paid",
+    "moved_to_free": "You were moved to the free plan: invoice {number} was not paid",
+    "payment_method_wanted": "Please give another payment method for invoice {number}",
+    "failed": "the payment of {total} for invoice {number} failed on {failed}.",
+    "failed_on": "the payment of {total} for invoice {number} failed on {failed} ({method}).",
+    "confirm": "the payment of {total} for invoice {number} waits for you to confirm it with your bank.",
+    "owed": "invoice {number} over {total} is not paid.",
+    "want_method": "we could not collect {total} for invoice {number}. Please give another payment method.",
+    "data": "The details of the payment method are out of date. Please update them.",
+    "customer": "Your bank asks you to confirm the payment.",
+    "funds": "The account did not have enough funds.",
+    "declined": "The payment method was declined. Please use another one or speak to your bank.",
+    "next": "We will try again on {next}.",
+    "waits": "We do not charge this payment method again by ourselves. Please pay by {waits}.",
+    "grace": "Until {grace} you can use everything; after that what the free plan allows, until the invoice is paid.",
+    "restricted": "Until it is paid you can use what the free plan allows, and nothing can be added.",
+    "last": "Please pay by {last}; otherwise your subscription will not go on.",
+    "suspended": "Your access is suspended until it is paid. Your data and what you have used stay recorded.",
+    "ended": "Your subscription has ended. You can subscribe again at any time.",
+    "moved": "You can go on with the free plan. What you have stays; nothing can be added above its limits.",
+    "change": "You can also change the payment method in your billing pages; the invoice is then collected at once.",
+}
+_DE: Mapping[str, str] = {
+    "greeting": "Guten Tag",
+    "pay": "Rechnung bezahlen",
+    "payment_failed": "Zahlung der Rechnung {number} fehlgeschlagen",
+    "retry_failed": "Zahlung der Rechnung {number} erneut fehlgeschlagen",
+    "payment_action_required": "Bitte bestätigen Sie die Zahlung der Rechnung {number}",
+    "access_restricted": "Ihr Zugang ist eingeschränkt: Rechnung {number} ist nicht bezahlt",
+    "last_notice": "Letzte Mahnung: Rechnung {number} ist nicht bezahlt",
+    "subscription_unpaid": "Ihr Zugang ist gesperrt: Rechnung {number} wurde nicht bezahlt",
+    "subscription_ended_unpaid": "Ihr Abonnement ist beendet: Rechnung {number} wurde nicht bezahlt",
+    "moved_to_free": "Sie nutzen jetzt den kostenlosen Plan: Rechnung {number} wurde nicht bezahlt",
+    "payment_method_wanted": "Bitte hinterlegen Sie eine andere Zahlungsart für Rechnung {number}",
+    "failed": "die Zahlung von {total} für Rechnung {number} ist am {failed} fehlgeschlagen.",
+    "failed_on": "die Zahlung von {total} für Rechnung {number} ist am {failed} fehlgeschlagen ({method}).",
+    "confirm": "die Zahlung von {total} für Rechnung {number} wartet auf Ihre Bestätigung bei Ihrer Bank.",
+    "owed": "die Rechnung {number} über {total} ist nicht bezahlt.",
+    "want_method": "wir konnten {total} für Rechnung {number} nicht einziehen. Bitte hinterlegen Sie eine andere "
+    "Zahlungsart.",
+    "data": "Die Angaben der Zahlungsart sind veraltet. Bitte aktualisieren Sie sie.",
+    "customer": "Ihre Bank bittet Sie, die Zahlung zu bestätigen.",
+    "funds": "Das Konto war nicht gedeckt.",
+    "declined": "Die Zahlungsart wurde abgelehnt. Bitte verwenden Sie eine andere oder fragen Sie Ihre Bank.",
+    "next": "Wir versuchen es am {next} erneut.",
+    "waits": "Diese Zahlungsart belasten wir nicht von uns aus erneut. Bitte bezahlen Sie bis zum {waits}.",
+    "grace": "Bis zum {grace} können Sie alles nutzen, danach das, was der kostenlose Plan erlaubt, bis die Rechnung "
+    "bezahlt ist.",
+    "restricted": "Bis sie bezahlt ist, können Sie nutzen, was der kostenlose Plan erlaubt; nichts kommt hinzu.",
+    "last": "Bitte bezahlen Sie bis zum {last}; sonst wird Ihr Abonnement nicht fortgeführt.",
+    "suspended": "Ihr Zugang ist gesperrt, bis sie bezahlt ist. Ihre Daten und Ihre Nutzung bleiben erfasst.",
+    "ended": "Ihr Abonnement ist beendet. Sie können jederzeit neu abonnieren.",
+    "moved": "Sie können den kostenlosen Plan nutzen. Vorhandenes bleibt; über seine Grenzen kommt nichts hinzu.",
+    "change": "Sie können auch die Zahlungsart ändern; die Rechnung wird dann sofort eingezogen.",
+}
+LANGUAGES: Mapping[str, Mapping[str, str]] = {ENGLISH: _EN, "de": _DE}
+# What each mail says, in order; what has no fact is left out.
+_SAID: Mapping[Notice, tuple[str, ...]] = {
+    Notice.PAYMENT_FAILED: ("failed", "advice", "next", "waits", "grace", "change"),
+    Notice.RETRY_FAILED: ("failed", "advice", "next", "waits", "grace", "restricted", "change"),
+    Notice.PAYMENT_ACTION_REQUIRED: ("confirm", "waits", "grace", "change"),
+    Notice.ACCESS_RESTRICTED: ("owed", "restricted", "waits", "change"),
+    Notice.LAST_NOTICE: ("owed", "last", "next", "change"),
+    Notice.SUBSCRIPTION_UNPAID: ("owed", "suspended", "change"),
+    Notice.SUBSCRIPTION_ENDED_UNPAID: ("owed", "ended"),
+    Notice.MOVED_TO_FREE: ("owed", "moved"),
+    Notice.PAYMENT_METHOD_WANTED: ("want_method", "advice", "grace", "change"),
+}
+
+
+def language_of(locale: str) -> str:
+    """Return the language to write to a locale in: its own where it exists, else English."""
+    language = locale.replace("_", "-").partition("-")[0].lower()
+    return language if language in LANGUAGES else ENGLISH
+
+
+def reminder_facts(notice: Notice, owed: Owed, *, merchant: str, name: str, zone: str, locale: str) -> ReminderFacts:
+    """Say what a mail says, in the customer's zone and language."""
+    language = language_of(locale)
+    words = LANGUAGES[language]
+    texts = _texts(owed, language, zone)
+    paragraphs = (_paragraph(part, owed, words) for part in _SAID[notice])
+    return ReminderFacts(
+        merchant=merchant,
+        name=name,
+        language=language,
+        greeting=words["greeting"],
+        subject=words[notice].format(**texts),
+        paragraphs=tuple(each.format(**texts) for each in paragraphs if each),
+        pay=words["pay"],
+        link=owed.link,
+    )
+
+
+def _paragraph(part: str, owed: Owed, words: Mapping[str, str]) -> str:
+    """Return a paragraph's words, or nothing where it does not apply."""
+    needed: dict[str, object] = {
+        "advice": owed.decline,
+        "next": owed.next_at,
+        "waits": owed.waits_until,
+        "grace": owed.grace_ends_at,
+        "restricted": owed.grace_ends_at is None,
+        "last": owed.last_at,
+    }
+    if not needed.get(part, True):
+        return ""
+    if part == "advice":
+        return words[owed.decline]
+    return words["failed_on"] if part == "failed" and owed.method else words[part]
+
+
+def _texts(owed: Owed, language: str, zone: str) -> dict[str, str]:
+    return {
+        "number": owed.number,
+        "total": owed.total,
+        "method": owed.method,
+        "failed": _when(owed.failed_at, language, zone),
+        "next": _when(owed.next_at, language, zone),
+        "waits": _when(owed.waits_until, language, zone),
+        "grace": _when(owed.grace_ends_at, language, zone),
+        "last": _when(owed.last_at, language, zone),
+    }
+
+
+def _when(at: datetime | None, language: str, zone: str) -> str:
+    """Write an instant as people of a language do, in a zone."""
+    if at is None:
+        return ""
+    if language == ENGLISH:
+        return instant_text(at, zone)
+    local = at.astimezone(ZoneInfo(zone))
+    return f"{local:%d.%m.%Y, %H:%M} {local.tzname()}"

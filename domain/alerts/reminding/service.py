@@ -1,0 +1,98 @@
+"""Gather what a mail about an unpaid invoice says."""
+
+from uuid import UUID
+
+from domain.alerts.email import ReminderFacts
+from domain.alerts.notice import Notice
+from domain.alerts.port import MailPolicy
+from domain.alerts.reminder import Owed, reminder_facts
+from domain.customers import service as customers
+from domain.customers.customer import Customer
+from domain.customers.store import Sight
+from domain.db import Tx
+from domain.dunning import store as cases
+from domain.dunning.reading import service as dunning
+from domain.dunning.store import StoredCase
+from domain.invoices import service as invoices
+from domain.invoices.invoice import InvoiceNotFound
+from domain.kernel.call import Call
+from domain.kernel.ids import AttemptId, CaseId, CustomerId, InvoiceId
+from domain.payments import store as payments
+from domain.payments.attempt import Attempt
+from domain.payments.declines import Decline, DeclineClass
+from domain.payments.method import label
+
+# Mails about an attempt; the others are about a case.
+_ABOUT_ATTEMPT = frozenset(
+    (
+        Notice.PAYMENT_FAILED,
+        Notice.RETRY_FAILED,
+        Notice.PAYMENT_ACTION_REQUIRED,
+        Notice.PAYMENT_METHOD_WANTED,
+    )
+)
+
+
+async def facts_of(
+    tx: Tx, call: Call, policy: MailPolicy, customer: Customer, *, notice: Notice, about: str
+) -> ReminderFacts:
+    """Return what a mail says, about an attempt or about a case as they now stand. Raises InvoiceNotFound."""
+    if notice in _ABOUT_ATTEMPT:
+        attempt = await payments.find_attempt(tx, customer.id, AttemptId(UUID(about)))
+        assert attempt is not None, "the mail names an attempt"
+        case = await cases.find_case_of(tx, customer.id, attempt.invoice_id)
+        invoice_id = attempt.invoice_id
+    else:
+        attempt, case = None, await cases.find_case(tx, CaseId(UUID(about)), sight=Sight(customer.id))
+        assert case is not None, "the mail names a case"
+        invoice_id = case.invoice_id
+    owed = await _owed(tx, call, customer.id, invoice_id, attempt=attempt, stored=case)
+    return reminder_facts(
+        notice, owed, merchant=policy.merchant, name=customer.name, zone=customer.zone, locale=customer.locale
+    )
+
+
+async def _owed(
+    tx: Tx,
+    call: Call,
+    customer_id: CustomerId,
+    invoice_id: InvoiceId,
+    *,
+    attempt: Attempt | None,
+    stored: StoredCase | None,
+) -> Owed:
+    found = await invoices.invoices_by_id(tx, [invoice_id], scope=customer_id)
+    if invoice_id not in found:
+        raise InvoiceNotFound
+    invoice, now = found[invoice_id], await customers.business_now(tx, call, customer_id)
+    push = await payments.find_push(tx, customer_id, invoice_id)
+    plan = await dunning.outlook(tx, stored, now) if stored is not None else None
+    failed_at = (attempt.ended_at if attempt else None) or (stored.case.first_failed_at if stored else now)
+    return Owed(
+        number=invoice.number or "",
+        total=f"{invoice.total.major} {invoice.currency}",
+        failed_at=failed_at,
+        method=await _method(tx, attempt) if attempt else "",
+        decline=_advice(attempt.decline) if attempt and attempt.decline else "",
+        next_at=stored.case.next_attempt_at if stored else None,
+        waits_until=stored.case.waits_until if stored else None,
+        grace_ends_at=plan.grace_ends_at if plan else None,
+        last_at=plan.last_at if plan else None,
+        link=(push.hosted_url if push else None) or "",
+    )
+
+
+async def _method(tx: Tx, attempt: Attempt) -> str:
+    """Name what was charged."""
+    ids = [attempt.method_id] if attempt.method_id is not None else []
+    methods = await payments.methods_by_id(tx, ids, scope=attempt.customer_id) if ids else {}
+    return ", ".join(label(each) for each in methods.values())
+
+
+def _advice(decline: Decline) -> str:
+    """Return the key of what to advise. It never tells why a hard decline happened: that may be a fraud rule."""
+    if decline.kind is DeclineClass.DATA:
+        return "data"
+    if decline.kind is DeclineClass.CUSTOMER:
+        return "customer"
+    return "funds" if "insufficient_funds" in {decline.code, decline.decline_code} else "declined"

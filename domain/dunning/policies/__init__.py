@@ -1,0 +1,1 @@
+"""Which policy is followed for whom: versions, and what plans and customers are assigned to."""

@@ -1,0 +1,1 @@
+"""Cases, their timelines and recovery figures, for those who may read them."""
