@@ -49,8 +49,6 @@ def check_start(start: Start, sold: Sold, free: Mapping[str, Sold], path: str) -
 
     `sold` is how the plan is sold, `free` how each other plan of the product is that costs nothing.
     """
-    if start.when_paid:
-        raise DefinitionRefused(f"{path}.when_paid", "is not offered: every subscription runs at once")
     trial = start.trial
     if trial is None:
         return

@@ -145,6 +145,12 @@ def lapse(before: Subscription) -> Subscription:
     return end(before, before.started_at)
 
 
+def wait_longer(before: Subscription) -> Subscription:
+    """Have one wait an hour more for its first payment, which is under way."""
+    assert before.expires_at is not None, "it waits for its first payment"
+    return replace(before, expires_at=before.expires_at + timedelta(hours=1))
+
+
 def settle(before: Subscription) -> Subscription:
     """Note that the last look at what arrived late is done."""
     return replace(before, settles_at=None)

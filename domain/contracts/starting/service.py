@@ -4,7 +4,12 @@ from domain.access.roles import Permission
 from domain.contracts.desk.service import Desk, invoice_at_once, note
 from domain.contracts.starting.wish import Wish, opening_of
 from domain.contracts.trialing import service as trialing
+from domain.customers.store import Sight
 from domain.db import Tx
+from domain.invoices import service as invoices
+from domain.invoices import store as invoice_store
+from domain.invoices.invoice import Invoice, PaymentUnderWay, State, VoidReason
+from domain.invoices.voiding.service import void_invoice
 from domain.kernel.call import Call
 from domain.kernel.ids import ProductId
 from domain.plans.plan import PlanVersion
@@ -43,15 +48,44 @@ async def begin(tx: Tx, call: Call, desk: Desk, new: Subscription) -> Subscripti
 
 
 async def replace_incomplete(tx: Tx, call: Call, desk: Desk, product_id: ProductId) -> None:
-    """End what waits for its first payment of a product: a new subscription takes its place."""
+    """End what waits for its first payment of a product: a new subscription takes its place.
+
+    Raises PaymentUnderWay where that payment may come at any moment.
+    """
     held = await subscriptions.subscriptions_by_id(tx, desk.held, scope=desk.customer.id)
     for each in held.values():
         if each.product_id == product_id and each.status is Status.INCOMPLETE:
-            await lapse(tx, call, desk, each)
+            await _end_unpaid(tx, call, desk, each)
 
 
 async def lapse(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
-    """End a subscription whose first payment has not come, and void what was asked for it: nothing is owed."""
+    """End a subscription whose first payment has not come in time; one that is under way is waited for."""
+    try:
+        return await _end_unpaid(tx, call, desk, before)
+    except PaymentUnderWay:
+        return await subscriptions.save(tx, before, lifecycle.wait_longer(before))
+
+
+async def _end_unpaid(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
+    """End it at its start, and take back what was asked for it: it never ran, and nothing is owed."""
+    asked = await _open_invoices(tx, before)
+    if any(invoice.charging for invoice in asked):
+        raise PaymentUnderWay
     after = await subscriptions.save(tx, before, lifecycle.lapse(before))
+    for invoice in asked:
+        await void_invoice(
+            tx, call, desk.now, customer_id=before.customer_id, invoice_id=invoice.id, reason=VoidReason.OTHER
+        )
     await note(tx, call, desk, after, event_type="subscription_lapsed", text="{plan} was not paid and has not begun")
     return after
+
+
+async def _open_invoices(tx: Tx, of: Subscription) -> list[Invoice]:
+    """Return the open invoices on which a subscription stands: those of its one day."""
+    sight = Sight(of.customer_id, of.environment)
+    found = await invoice_store.invoices_by_customer_ids(
+        tx, [of.customer_id], sight=sight, before=None, limit=invoices.PAGE_MAX
+    )
+    still = [each for each in found[of.customer_id] if each.state is State.OPEN]
+    lines = await invoices.lines_by_invoice_ids(tx, [each.id for each in still], scope=of.customer_id)
+    return [each for each in still if any(line.identity.subscription_id == of.id for line in lines[each.id])]
