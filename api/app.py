@@ -4,6 +4,7 @@ POST /graphql               queries and mutations          api/graphql
 WS   /graphql               live data                      api/graphql (graphql-transport-ws)
 POST /v1/events             usage, in bulk                 api/rest/events.py
 GET  /api/subscription/...  reads of the LLM product       api/rest/subscription.py
+GET  /api/billing/...       subscribe, cancel, usage …   api/rest/billing.py
 GET  /api/openapi.json      what REST offers               api/rest/openapi.py
 POST /v1/check              may this be used?              api/rest/limits.py
 POST /v1/reservations…      hold, extend, settle, release  api/rest/limits.py
@@ -32,6 +33,7 @@ from api.graphql.schema import schema
 from api.graphql.view import HttpEndpoint, SocketView
 from api.hosts import HostCheck
 from api.problems import PASSING_FAULTS, on_crash, on_passing_fault, on_refusal
+from api.rest.billing import BILLING
 from api.rest.events import post_events
 from api.rest.files import FILES
 from api.rest.limits import post_check, post_extend, post_release, post_reservation, post_settle
@@ -107,6 +109,7 @@ def create_app(settings: Settings, opened: Callable[[Settings], Awaitable[Runtim
             WebSocketRoute("/graphql", sockets),
             Route("/v1/events", post_events, methods=["POST"]),
             *(read.route for read in READS),
+            *(each.route for each in BILLING),
             Route("/api/openapi.json", get_openapi, methods=["GET"]),
             *FILES,
             Route("/gateway/{provider}/{path:path}", gateway, methods=["GET", "POST"]),

@@ -65,6 +65,11 @@ def problem_response(error: DomainError, *, status: int | None = None) -> Respon
     return _document(PROBLEM[error.kind], code, error.code, error.message, headers)
 
 
+def told_again(kind: Kind, code: str, message: str) -> Response:
+    """Render a refusal as it was answered before."""
+    return _document(PROBLEM[kind], HTTP_STATUS[kind], code, message)
+
+
 def _document(title: str, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     body = {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail}
     return Response(msgspec.json.encode(body), status, headers, "application/problem+json")

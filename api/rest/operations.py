@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from api.rest.describing import Operation, Parameter, whole
+from api.rest.operations_of_billing import BILLING
 from api.rest.operations_of_limits import LIMITS
 from api.rest.subscription import PAGE_DEFAULT, PAGE_MAX
 from domain.access.roles import Permission
@@ -219,4 +220,4 @@ _OTHERS = (
     ),
 )
 
-OPERATIONS = (*_SUBSCRIPTION, *LIMITS, *_OTHERS)
+OPERATIONS = (*_SUBSCRIPTION, *BILLING, *LIMITS, *_OTHERS)

@@ -7,6 +7,7 @@ import msgspec
 from starlette.routing import Route
 
 from api.app import create_app
+from api.rest.billing import BILLING
 from api.rest.operations import OPERATIONS
 from api.rest.subscription import READS
 from domain.access.roles import Permission
@@ -63,6 +64,10 @@ def test_the_permission_that_is_described_is_the_one_that_is_asked_for() -> None
     described_ones = {each.path: each.permission for each in OPERATIONS}
     assert {read.path: described_ones[read.path] for read in READS} == {read.path: read.permission for read in READS}
     assert len(READS) == 6
+    assert {each.path: described_ones[each.path] for each in BILLING} == {
+        each.path: each.permission for each in BILLING
+    }
+    assert len(BILLING) == 6
 
 
 async def test_every_route_names_its_permission_but_for_those_that_anyone_may_ask(shared: Site) -> None:

@@ -1,0 +1,136 @@
+"""The billing routes: subscribe, look, cancel; once for each key, and about nobody else's customer."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from api.local.throwaway import TemporaryServers
+from domain.customers.customer import Customer
+from domain.kernel.ids import encode
+from tests.api.conftest import fresh_database
+from tests.api.graphql.site import Site, open_site
+
+_exact = msgspec.json.Decoder(float_hook=Decimal)
+
+
+@dataclass(frozen=True)
+class Counter:
+    """Ada, who buys, and Bob, who does not."""
+
+    site: Site
+    ada: Customer
+    bob: Customer
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = None,
+        key: str | None = None,
+        **query: str,
+    ) -> tuple[int, Any]:
+        """Ask as Ada unless told."""
+        headers = {"Authorization": f"Bearer {token or self.site.member(self.ada.id)}"}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        content = None if body is None else msgspec.json.encode(body)
+        answer = await self.site.client.request(
+            method, f"/api/billing/{path}", params=query, headers=headers, content=content
+        )
+        return answer.status_code, _exact.decode(answer.content)
+
+
+@pytest.fixture(scope="module")
+async def counter(servers: TemporaryServers, seeded: str) -> AsyncIterator[Counter]:
+    """Open a site with two customers, on 1 April 2026."""
+    async with fresh_database(servers, "billing", seeded) as database, open_site(database) as site:
+        ada, bob = [await site.world.customer(on="2026-04-01") for _ in range(2)]
+        yield Counter(site, ada, bob)
+
+
+async def test_a_customer_subscribes_once_looks_and_cancels(counter: Counter) -> None:
+    status, sold = await counter.ask("GET", "plans")
+    assert (status, [plan["key"] for plan in sold["plans"]][:2]) == (200, ["free", "starter"])
+    assert (await counter.ask("GET", "subscription"))[1]["code"] == "subscription_not_found"
+
+    wanted = {"plan": "starter"}
+    status, started = await counter.ask("POST", "subscribe", wanted, key="k1")
+    assert (status, started["status"], started["plan"], started["product"]) == (200, "active", "starter", "edge")
+    assert (started["current_period_start"], started["current_period_end"]) == (
+        "2026-04-01T00:00:00Z",
+        "2026-05-01T00:00:00Z",
+    )
+    # The same key again: the same outcome; with another body: refused; another key: a second subscription.
+    assert await counter.ask("POST", "subscribe", wanted, key="k1") == (200, started)
+    status, other = await counter.ask("POST", "subscribe", {"plan": "free"}, key="k1")
+    assert (status, other["code"]) == (409, "idempotency_conflict")
+    for _ in range(2):
+        status, second = await counter.ask("POST", "subscribe", wanted, key="k2")
+        assert (status, second["code"], second["title"]) == (409, "already_subscribed", "Conflict")
+    assert (await counter.ask("GET", "subscription"))[1] == started
+
+    status, used = await counter.ask("GET", "usage")
+    requests = next(each for each in used["limits"] if each["key"] == "requests")
+    assert (status, requests["used"], requests["limit"], requests["state"]) == (200, 0, 100_000, "ok")
+    status, page = await counter.ask("GET", "invoices")
+    assert (status, [str(each["total"]) for each in page["invoices"]], page["next"]) == (200, ["29.00"], None)
+
+    status, ended = await counter.ask("POST", "cancel", {"reason": "unused", "feedback": "too quiet"}, key="k3")
+    assert (status, ended["status"], ended["cancel_at"], ended["cancel_reason"]) == (
+        200,
+        "active",
+        "2026-05-01T00:00:00Z",
+        "unused",
+    )
+    assert await counter.ask("POST", "cancel", {}) == (200, ended)
+    dated = {"cancel_at": "2026-04-20T00:00:00Z"}
+    assert (await counter.ask("POST", "cancel", dated))[1]["cancel_at"] == "2026-04-20T00:00:00Z"
+
+
+async def test_staff_name_the_customer_and_members_see_their_own_alone(counter: Counter) -> None:
+    bob, staff = encode("customer", counter.bob.id), counter.site.staff()
+    assert (await counter.ask("GET", "invoices", token=staff))[1]["code"] == "parameter_refused"
+    assert await counter.ask("GET", "invoices", token=staff, customer=bob) == (200, {"invoices": [], "next": None})
+    for method, path, body in (
+        ("GET", "subscription", None),
+        ("GET", "usage", None),
+        ("GET", "invoices", None),
+        ("POST", "subscribe", {"plan": "free"}),
+        ("POST", "cancel", {}),
+    ):
+        status, refused = await counter.ask(method, path, body, customer=bob)
+        assert (status, refused["code"]) == (404, "customer_not_found"), path
+    viewer = counter.site.member(counter.bob.id, "viewer")
+    status, refused = await counter.ask("POST", "subscribe", {"plan": "free"}, token=viewer, key="k")
+    assert (status, refused["code"]) == (403, "forbidden")
+    assert (await counter.ask("GET", "invoices", token=staff, customer=bob))[1]["invoices"] == []
+    assert (await counter.ask("GET", "subscription", token=viewer))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "query", "code"),
+    [
+        ("subscribe", {"plan": "gold"}, {}, "plan_not_found"),
+        ("subscribe", {"plan": "free"}, {"product": "none"}, "product_not_found"),
+        ("subscribe", {"plan": "free", "bill_day": 32}, {}, "start_refused"),
+        ("subscribe", {"plan": "free", "interval": "week"}, {}, "body_malformed"),
+        ("subscribe", {"plan": "free", "extra": 1}, {}, "body_malformed"),
+        ("subscribe", [], {}, "body_malformed"),
+        ("cancel", {"cancel_at": "2026-04-20T00:00:00"}, {}, "parameter_refused"),
+        ("cancel", {}, {}, "subscription_not_found"),
+    ],
+)
+async def test_what_makes_no_sense_is_a_problem(
+    counter: Counter, path: str, body: Any, query: dict[str, str], code: str
+) -> None:
+    bob = counter.site.member(counter.bob.id)
+    status, refused = await counter.ask("POST", path, body, token=bob, **query)
+    assert (refused["code"], refused["status"]) == (code, status)
+    assert (await counter.ask("GET", "invoices", token=bob))[1]["invoices"] == []
+    assert (await counter.ask("POST", path, body, token=bob, key="", **query))[0] >= 400
