@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import bulk, closing, comparing, limits, live, meter, reading, singles, starting
+from bench import bulk, closing, comparing, documents, limits, live, meter, reading, singles, starting
 from bench.machine import describe
 from bench.report import Result, print_table, write_page
 from bench.world import Servers, Workload, copy_database, make_database, servers
 
-PARTS = ("start", "singles", "bulk", "reading", "comparing", "limits", "live", "meter", "closing")
+PARTS = ("start", "singles", "bulk", "reading", "comparing", "limits", "live", "meter", "closing", "documents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class _Size:
     limit_requests: int
     metered_calls: int
     closings: closing.Sizes
+    documents: int
 
 
 FULL = _Size(
@@ -37,6 +38,7 @@ FULL = _Size(
     limit_requests=2_000,
     metered_calls=1_000,
     closings=closing.Sizes(few=500, many=10_000),
+    documents=25,
 )
 QUICK = _Size(
     runs=1,
@@ -47,6 +49,7 @@ QUICK = _Size(
     limit_requests=400,
     metered_calls=300,
     closings=closing.Sizes(few=50, many=200),
+    documents=5,
 )
 
 
@@ -76,6 +79,7 @@ def _measure(running: Servers, size: _Size, only: str | None) -> list[Result]:
         "live": lambda: live.measure(running, "ours", workload),
         "closing": lambda: closing.measure(running, size.closings),
         "meter": lambda: asyncio.run(meter.measure(size.runs, size.metered_calls)),
+        "documents": lambda: documents.measure(size.documents),
     }
     results = []
     for name in PARTS:

@@ -15,6 +15,7 @@ from sandbox import (
     refunds,
     setup_intents,
     subscriptions,
+    tax_calculations,
     tax_rates,
     webhook_endpoints,
 )
@@ -34,6 +35,7 @@ MODULES = (
     refunds,
     setup_intents,
     subscriptions,
+    tax_calculations,
     tax_rates,
     webhook_endpoints,
 )
