@@ -22,7 +22,8 @@ class Parameter:
 class Operation:
     """A method of a route, with an example of what it answers. `permission` None: anyone may ask.
 
-    `bodies` are examples by media type; `refusals` are statuses with a problem document.
+    `bodies` are examples by media type; `refusals` are statuses with a problem document; `answers_as` is the media
+    type of the answer.
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -36,6 +37,7 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     bodies: Mapping[str, Any] = field(default_factory=dict)
     refusals: tuple[int, ...] = ()
+    answers_as: str = "application/json"
 
 
 def whole(least: int, most: int, default: int) -> dict[str, Any]:

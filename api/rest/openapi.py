@@ -67,7 +67,7 @@ def _operation(value: Operation) -> dict[str, Any]:
         "description": value.description,
         "parameters": [_parameter(each) for each in value.parameters],
         "responses": {
-            "200": {"description": value.answers, "content": {"application/json": _content(value.example)}},
+            "200": {"description": value.answers, "content": {value.answers_as: _content(value.example)}},
             **{
                 str(status): {
                     "description": _REFUSALS[status],

@@ -26,10 +26,20 @@ _READS = {
     "dunning:read",
     "limit:read",
     "alert:read",
+    "profile:read",
+    "credit:read",
+}
+_MEMBER_WRITES = {
+    "subscription:write",
+    "payment:write",
+    "audit:read",
+    "alert:write",
+    "profile:write",
+    "credit:redeem",
 }
 _EXPECTED = {
-    ("member", "owner"): _READS | {"subscription:write", "payment:write", "audit:read", "alert:write"},
-    ("member", "billing_admin"): _READS | {"subscription:write", "payment:write", "audit:read", "alert:write"},
+    ("member", "owner"): _READS | _MEMBER_WRITES,
+    ("member", "billing_admin"): _READS | _MEMBER_WRITES,
     ("member", "viewer"): _READS,
     ("staff", "admin"): _READS
     | {"customer:write", "subscription:write", "payment:write", "key:read", "key:write", "clock:read", "clock:write"}
@@ -43,6 +53,13 @@ _EXPECTED = {
         "event:write",
         "limit:write",
         "alert:write",
+        "profile:write",
+        "tax:read",
+        "tax:write",
+        "credit:redeem",
+        "credit:write",
+        "invoice:write",
+        "subscription:override",
     },
     ("staff", "finance"): _READS
     | {
@@ -56,10 +73,18 @@ _EXPECTED = {
         "price:write",
         "event:write",
         "limit:write",
+        "profile:write",
+        "tax:read",
+        "tax:write",
+        "credit:redeem",
+        "credit:write",
+        "invoice:write",
+        "subscription:override",
     },
     ("staff", "support"): _READS
-    | {"customer:write", "subscription:write", "clock:read", "clock:write", "key:read", "job:read", "alert:write"},
-    ("staff", "viewer"): _READS | {"clock:read"},
+    | {"customer:write", "subscription:write", "clock:read", "clock:write", "key:read", "job:read", "alert:write"}
+    | {"profile:write", "tax:read"},
+    ("staff", "viewer"): _READS | {"clock:read", "tax:read"},
 }
 
 

@@ -1,0 +1,37 @@
+"""The routes of files, described; docs/taxes.md says what is in them."""
+
+from api.rest.describing import Operation, Parameter
+from domain.access.roles import Permission
+
+_PDF = "%PDF-1.7 …"
+_TEXT = {"type": "string"}
+
+FILES = (
+    Operation(
+        "GET",
+        "/v1/invoices/{id}/pdf",
+        "readInvoicePdf",
+        "An invoice as a PDF file, as it was issued.",
+        "The file; 404 for drafts and statements, and until it is written, moments after the opening.",
+        _PDF,
+        Permission.INVOICE_READ,
+        parameters=(Parameter("id", "path", "The invoice, `inv_…`.", _TEXT, "inv_01m8gtnvtvf3ev7mfxw2tgpb3z"),),
+        refusals=(401, 403, 404, 503),
+        answers_as="application/pdf",
+    ),
+    Operation(
+        "GET",
+        "/documents/{id}",
+        "readDocument",
+        "A document by a signed link, which GraphQL gives as `invoice.document.url`: no credential is asked for.",
+        "The file; 403 where the link was not signed so, or has expired.",
+        _PDF,
+        parameters=(
+            Parameter("id", "path", "The document, `doc_…`.", _TEXT, "doc_01m8gtnvtvf3ev7mfxw2tgpb3z"),
+            Parameter("expires", "query", "When the link ends, in seconds since 1970.", _TEXT, "1775823300"),
+            Parameter("signature", "query", "64 hexadecimal digits.", _TEXT, "5257a869e7" + "0" * 54),
+        ),
+        refusals=(403, 404, 503),
+        answers_as="application/pdf",
+    ),
+)
