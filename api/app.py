@@ -9,6 +9,7 @@ GET  /api/openapi.json      what REST offers               api/rest/openapi.py
 POST /v1/check              may this be used?              api/rest/limits.py
 POST /v1/reservations…      hold, extend, settle, release  api/rest/limits.py
 GET  /v1/invoices/{id}/pdf  an invoice as a file          api/rest/files.py
+GET  /v1/credit-notes/{id}/pdf  a credit note as a file   api/rest/files.py
 GET  /documents/{id}        the same, by a signed link     api/rest/files.py
 POST /gateway/{provider}/…  calls to LLM providers         api/gateway
 POST /api/webhooks/stripe   what Stripe tells              api/stripe_webhook.py

@@ -24,3 +24,22 @@ async def render_invoice(runtime: Runtime, call: Call, stored: StoredJob, job: j
     async with runtime.db.transaction() as tx:
         await journal.finish(tx, call, stored)
     await runtime.wakeups.publish([job.customer_id])
+
+
+async def render_credit_note(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.RenderCreditNote) -> None:
+    """Write the document of a credit note; one that is there stays."""
+    from domain.invoices.documents.rendering import service as rendering  # noqa: PLC0415 -- by the first document only
+
+    settings = runtime.settings
+    await rendering.render_credit_note(
+        runtime.db,
+        runtime.renderer,
+        call,
+        customer_id=job.customer_id,
+        credit_note_id=job.credit_note_id,
+        merchant=settings.merchant_name,
+        address=settings.merchant_address,
+    )
+    async with runtime.db.transaction() as tx:
+        await journal.finish(tx, call, stored)
+    await runtime.wakeups.publish([job.customer_id])

@@ -18,6 +18,7 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.FinaliseInvoice: billing.finalise_invoice,
     jobs.CalculateTax: billing.calculate_tax,
     jobs.RenderInvoice: documents.render_invoice,
+    jobs.RenderCreditNote: documents.render_credit_note,
     jobs.CollectInvoice: collection.collect_invoice,
     jobs.InvoiceSettled: billing.invoice_settled,
     jobs.PaymentSettled: collection.payment_settled,

@@ -9,7 +9,7 @@ from api.context import Serving
 from domain.access.roles import Permission
 from domain.invoices.documents import service as documents
 from domain.invoices.documents.store import Document
-from domain.kernel.ids import DocumentId, InvoiceId, decode
+from domain.kernel.ids import CreditNoteId, DocumentId, InvoiceId, decode
 
 
 async def get_invoice_pdf(request: Request) -> Response:
@@ -21,6 +21,17 @@ async def get_invoice_pdf(request: Request) -> Response:
     invoice_id = InvoiceId(decode("invoice", request.path_params["id"]))
     async with serving.runtime.db.transaction() as tx:
         return _answer(*await documents.file_of_invoice(tx, call, invoice_id))
+
+
+async def get_credit_note_pdf(request: Request) -> Response:
+    """Answer with the PDF of a credit note, as of an invoice."""
+    serving: Serving = request.app.state.serving
+    credential = bearer(request.headers.get("authorization"))
+    call = serving.runtime.call(await serving.authenticator.authenticate(credential, serving.runtime.now()))
+    call.need(Permission.INVOICE_READ)
+    note_id = CreditNoteId(decode("credit_note", request.path_params["id"]))
+    async with serving.runtime.db.transaction() as tx:
+        return _answer(*await documents.file_of_credit_note(tx, call, note_id))
 
 
 async def get_document(request: Request) -> Response:
@@ -52,5 +63,6 @@ def _answer(document: Document, file: bytes) -> Response:
 
 FILES = (
     Route("/v1/invoices/{id}/pdf", get_invoice_pdf, methods=["GET"]),
+    Route("/v1/credit-notes/{id}/pdf", get_credit_note_pdf, methods=["GET"]),
     Route("/documents/{id}", get_document, methods=["GET"]),
 )

@@ -21,6 +21,18 @@ FILES = (
     ),
     Operation(
         "GET",
+        "/v1/credit-notes/{id}/pdf",
+        "readCreditNotePdf",
+        "A credit note as a PDF file.",
+        "The file; 404 until it is written, moments after the credit note was issued.",
+        _PDF,
+        Permission.INVOICE_READ,
+        parameters=(Parameter("id", "path", "The credit note, `cn_…`.", _TEXT, "cn_01m8gtnvtvf3ev7mfxw2tgpb3z"),),
+        refusals=(401, 403, 404, 503),
+        answers_as="application/pdf",
+    ),
+    Operation(
+        "GET",
         "/documents/{id}",
         "readDocument",
         "A document by a signed link, which GraphQL gives as `invoice.document.url`: no credential is asked for.",

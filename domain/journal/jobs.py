@@ -7,7 +7,7 @@ pending job of that kind and key: staging it again changes nothing.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from domain.kernel.ids import AlertId, AttemptId, CaseId, CustomerId, InvoiceId, SubscriptionId
+from domain.kernel.ids import AlertId, AttemptId, CaseId, CreditNoteId, CustomerId, InvoiceId, SubscriptionId
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,20 @@ class RenderInvoice(Job):
     def key(self) -> str:
         """One at a time for an invoice."""
         return str(self.invoice_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RenderCreditNote(Job):
+    """Write the document of a credit note."""
+
+    kind = "render_credit_note"
+    customer_id: CustomerId
+    credit_note_id: CreditNoteId
+
+    @property
+    def key(self) -> str:
+        """One at a time for a credit note."""
+        return str(self.credit_note_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +233,7 @@ KINDS: dict[str, type[Job]] = {
         FinaliseInvoice,
         CalculateTax,
         RenderInvoice,
+        RenderCreditNote,
         CollectInvoice,
         InvoiceSettled,
         ProcessInboxEvent,

@@ -70,6 +70,7 @@ async def credit_lines(
     number = await numbering.take_number(tx, environment=note.environment, kind=rules.NUMBER_KIND, year=year)
     numbered = replace(note, number=invoice_rules.number_text(note.environment, year, number, series=rules.SERIES))
     await store.insert_note(tx, numbered, [(call.new_id(), line) for line in credited])
+    await opening.stage(tx, call, now, note.customer_id, jobs.RenderCreditNote(note.customer_id, note.id))
     return numbered
 
 

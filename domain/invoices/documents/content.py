@@ -8,12 +8,14 @@ from babel import Locale
 
 from domain.customers.customer import Customer
 from domain.customers.profiles.profile import Profile
+from domain.invoices.credit_note import CreditNote, CreditNoteLine
 from domain.invoices.documents import formats
 from domain.invoices.invoice import Invoice, Line
 from domain.invoices.tax import NoTax, Rate
 from domain.invoices.taxing.statement import TaxStatement
 from domain.invoices.taxing.treatment import Registration
 from domain.kernel.call import Environment
+from domain.kernel.ids import LineId
 from domain.kernel.money import Money
 
 _REASONS = {
@@ -70,6 +72,87 @@ def invoice_content(sold: Sold) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Credited:
+    """All that a credit note's document is made of: the note with its lines, and what it takes back of."""
+
+    sold: Sold
+    note: CreditNote
+    lines: Sequence[CreditNoteLine]
+
+
+def credit_note_content(credited: Credited) -> dict[str, Any]:
+    """Return what the document of a credit note says: what is given back, with its tax, and what becomes of it."""
+    note, sold = credited.note, credited.sold
+    locale = formats.locale_of(sold.customer.locale)
+    return {
+        "title": "Credit note",
+        "number": note.number,
+        "facts": [
+            ["Credit note number", note.number],
+            ["Date of issue", formats.day(note.issued_at, sold.customer.zone, locale)],
+            ["Invoice number", sold.invoice.number or ""],
+        ],
+        **parties(sold.seller, sold.customer, sold.profile),
+        "head": ["Description", "Quantity", "Tax", "Amount"],
+        "lines": [_credited_row(line, sold, locale) for line in credited.lines],
+        "totals": _credited_totals(credited, locale),
+        "notes": _notes(sold),
+    }
+
+
+def _credited_row(line: CreditNoteLine, sold: Sold, locale: Locale) -> dict[str, Any]:
+    """Write a line. A discount that goes back with it lowers what is given back."""
+    discounts = [{"name": "Discount", "amount": formats.money(-line.discount, locale)}] if line.discount.minor else []
+    return {
+        "text": line.description,
+        "quantity": f"{formats.quantity(line.quantity, locale)} {line.unit}",
+        "tax": _rates_of(line.line_id, sold, locale),
+        "amount": formats.money(line.amount, locale),
+        "discounts": discounts,
+    }
+
+
+def _credited_totals(credited: Credited, locale: Locale) -> list[dict[str, Any]]:
+    """Return subtotal, discounts, the tax of each set of rates with its base, the total, and where it goes."""
+    note, sold = credited.note, credited.sold
+    rows = [("Subtotal", note.subtotal, False)]
+    if note.discount.minor:
+        rows.append(("Discounts", -note.discount, False))
+    together: dict[str, list[CreditNoteLine]] = {}
+    for line in credited.lines:
+        together.setdefault(_taxes_named(line, sold, locale), []).append(line)
+    for named, lines in together.items():
+        base = Money(sum(_net_minor(line) for line in lines), note.currency)
+        tax = Money(sum(line.tax.minor for line in lines), note.currency)
+        rows.append((f"{named} on {formats.money(base, locale)}", tax, False))
+    rows.append(("Total", note.total, True))
+    for label, minor in (
+        ("Taken off the invoice", note.offset_minor),
+        ("Kept as customer credit", note.credit_minor),
+        ("To be refunded", note.refund_minor),
+    ):
+        if minor:
+            rows.append((label, Money(minor, note.currency), False))
+    return [
+        {"label": label, "amount": formats.money(amount, locale), "strong": strong} for label, amount, strong in rows
+    ]
+
+
+def _net_minor(line: CreditNoteLine) -> int:
+    net = line.amount.minor - line.discount.minor
+    return net - line.tax.minor if line.tax_inclusive else net
+
+
+def _taxes_named(line: CreditNoteLine, sold: Sold, locale: Locale) -> str:
+    names = [
+        _REASONS[each.stated] if isinstance(each.stated, NoTax) else _rate_named(each.stated, locale)
+        for each in sold.taxes
+        if line.line_id in each.lines
+    ]
+    return " + ".join(names) or _REASONS[NoTax.NOT_REGISTERED]
+
+
 def parties(seller: Seller, customer: Customer, profile: Profile) -> dict[str, Any]:
     """Return who sells and who buys, with the numbers under which both are taxed."""
     address = profile.address
@@ -101,11 +184,6 @@ def _number_for(seller: Seller, country: str | None, region: str | None) -> str 
 
 
 def _row(line: Line, sold: Sold, locale: Locale) -> dict[str, Any]:
-    rates = [
-        formats.percent(each.stated.percent, locale) if isinstance(each.stated, Rate) else "–"  # noqa: RUF001
-        for each in sold.taxes
-        if line.id in each.lines
-    ]
     discounts = [
         {"name": each.name, "amount": formats.money(-each.amount, locale)}
         for each in line.discounts
@@ -114,10 +192,18 @@ def _row(line: Line, sold: Sold, locale: Locale) -> dict[str, Any]:
     return {
         "text": line.description,
         "quantity": f"{formats.quantity(line.quantity, locale)} {line.unit}",
-        "tax": " + ".join(rates),
+        "tax": _rates_of(line.id, sold, locale),
         "amount": formats.money(line.amount, locale),
         "discounts": discounts,
     }
+
+
+def _rates_of(line_id: LineId, sold: Sold, locale: Locale) -> str:
+    return " + ".join(
+        formats.percent(each.stated.percent, locale) if isinstance(each.stated, Rate) else "–"  # noqa: RUF001
+        for each in sold.taxes
+        if line_id in each.lines
+    )
 
 
 def _totals(sold: Sold, locale: Locale) -> list[dict[str, Any]]:
@@ -141,10 +227,13 @@ def _totals(sold: Sold, locale: Locale) -> list[dict[str, Any]]:
 def _tax_label(statement: TaxStatement, base: str, locale: Locale) -> str:
     if isinstance(statement.stated, NoTax):
         return f"{_REASONS[statement.stated]} ({base})"
-    rate = statement.stated
+    return f"{_rate_named(statement.stated, locale)} on {base}"
+
+
+def _rate_named(rate: Rate, locale: Locale) -> str:
     place = "-".join(part for part in (rate.country, rate.region) if part)
     named = " ".join(part for part in (rate.name, place, formats.percent(rate.percent, locale)) if part)
-    return f"{'Includes ' if rate.inclusive else ''}{named} on {base}"
+    return f"Includes {named}" if rate.inclusive else named
 
 
 def _notes(sold: Sold) -> list[str]:

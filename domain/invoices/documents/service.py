@@ -10,13 +10,14 @@ from domain.customers import service as customers
 from domain.customers.store import Sight
 from domain.db import Tx
 from domain.invoices import store as invoice_store
+from domain.invoices.crediting import store as credit_notes
 from domain.invoices.documents import link as links
 from domain.invoices.documents import store
 from domain.invoices.documents.store import Document
 from domain.invoices.invoice import InvoiceNotFound
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
-from domain.kernel.ids import CustomerId, DocumentId, InvoiceId
+from domain.kernel.ids import CreditNoteId, CustomerId, DocumentId, InvoiceId
 
 INVOICE = "invoice"
 CREDIT_NOTE = "credit_note"
@@ -52,6 +53,30 @@ async def file_of_invoice(tx: Tx, call: Call, invoice_id: InvoiceId) -> tuple[Do
     if invoice_id not in found:
         raise DocumentNotFound
     return await _file(tx, found[invoice_id].id)
+
+
+async def documents_of_credit_notes(
+    tx: Tx, ids: Collection[CreditNoteId], *, scope: CustomerId | None
+) -> dict[CreditNoteId, Document]:
+    """Return the documents that exist of at most LOOKUP_MAX credit notes in the scope: one statement, for loaders."""
+    assert len(ids) <= LOOKUP_MAX, "look-ups are bounded"
+    found = await store.documents_about(tx, CREDIT_NOTE, ids, scope=scope)
+    return {CreditNoteId(about): document for about, document in found.items()}
+
+
+async def file_of_credit_note(tx: Tx, call: Call, note_id: CreditNoteId) -> tuple[Document, bytes]:
+    """Return the document of a credit note that the caller may see, with its file.
+
+    Raises Forbidden, and DocumentNotFound also where there is no such credit note.
+    """
+    call.need(Permission.INVOICE_READ)
+    sight = Sight(call.scope, call.principal.environment)
+    if await credit_notes.find_note(tx, note_id, sight=sight) is None:
+        raise DocumentNotFound
+    found = await store.documents_about(tx, CREDIT_NOTE, [note_id], scope=call.scope)
+    if note_id not in found:
+        raise DocumentNotFound
+    return await _file(tx, found[note_id].id)
 
 
 async def file_by_link(

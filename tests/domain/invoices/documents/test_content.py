@@ -5,12 +5,17 @@ from decimal import Decimal
 from typing import Any
 
 from domain.customers.profiles.profile import Address, Profile, TaxStatus
-from domain.invoices.documents.content import Sold, invoice_content
+from domain.invoices.credit_note import CreditKind, CreditNote, CreditNoteLine, CreditReason
+from domain.invoices.documents.content import Credited, Sold, credit_note_content, invoice_content
 from domain.invoices.tax import NoTax, Rate
 from domain.invoices.taxing.statement import TaxStatement
 from domain.kernel.call import Environment
+from domain.kernel.ids import CreditNoteId
+from domain.kernel.money import Money
+from tests import make
 from tests.domain.invoices.documents.examples import (
     CUSTOMER,
+    INVOICE,
     REDUCED,
     VAT,
     customer,
@@ -118,3 +123,76 @@ def test_a_merchant_without_a_number_states_none() -> None:
     of = sold(line())
     content: Any = invoice_content(replace(of, seller=replace(of.seller, registrations=())))
     assert content["seller"]["lines"] == ["Main Street 1", "10115 Berlin"]
+
+
+def test_a_credit_note_says_what_is_given_back_with_its_tax_and_where_it_goes() -> None:
+    fee, book = discounted(line("Fee", 10_000), 1_000), line("Book", 2_000)
+    taxes = (TaxStatement(VAT, 9_000, 1_710, lines={fee.id: 1_710}), reason(NoTax.EXEMPT, book))
+    of = sold(fee, book, taxes=taxes)
+    parts = [
+        CreditNoteLine(fee.id, "Fee", Decimal(1), "month", usd(5_000), usd(500), usd(855)),
+        CreditNoteLine(book.id, "Book", Decimal(1), "month", usd(2_000), usd(0), usd(0)),
+    ]
+    content: Any = credit_note_content(Credited(of, _note(7_000, 500, 855, offset=2_000, credit=5_355), parts))
+    assert (content["title"], content["number"]) == ("Credit note", "CN-2026-000001")
+    assert content["facts"] == [
+        ["Credit note number", "CN-2026-000001"],
+        ["Date of issue", "Mar 1, 2026"],
+        ["Invoice number", "2026-000001"],
+    ]
+    assert [(row["text"], row["tax"], row["amount"], row["discounts"]) for row in content["lines"]] == [
+        ("Fee", "19%", "$50.00", [{"name": "Discount", "amount": "-$5.00"}]),
+        ("Book", "–", "$20.00", []),  # noqa: RUF001 - an en dash
+    ]
+    # 50.00 - 5.00 = 45.00 x 0.19 = 8.55; 70.00 - 5.00 + 8.55 = 73.55 = 20.00 + 53.55.
+    assert [(row["label"], row["amount"]) for row in content["totals"]] == [
+        ("Subtotal", "$70.00"),
+        ("Discounts", "-$5.00"),
+        ("VAT DE 19% on $45.00", "$8.55"),
+        ("Exempt from tax on $20.00", "$0.00"),
+        ("Total", "$73.55"),
+        ("Taken off the invoice", "$20.00"),
+        ("Kept as customer credit", "$53.55"),
+    ]
+
+
+def test_the_tax_in_a_credited_price_is_no_part_of_its_base() -> None:
+    fee = line("Fee", 7_900)
+    inclusive = Rate("VAT", Decimal(19), inclusive=True, country="DE")
+    of = sold(fee, taxes=(TaxStatement(inclusive, 6_639, 1_261, lines={fee.id: 1_261}),))
+    part = CreditNoteLine(fee.id, "Fee", Decimal(1), "month", usd(7_900), usd(0), usd(1_261), tax_inclusive=True)
+    content: Any = credit_note_content(Credited(of, _note(7_900, 0, 1_261, included=1_261, refund=7_900), [part]))
+    assert [(row["label"], row["amount"]) for row in content["totals"]] == [
+        ("Subtotal", "$79.00"),
+        ("Includes VAT DE 19% on $66.39", "$12.61"),
+        ("Total", "$79.00"),
+        ("To be refunded", "$79.00"),
+    ]
+
+
+def usd(minor: int) -> Money:
+    """Make an amount."""
+    return Money(minor, "USD")
+
+
+def _note(
+    subtotal: int, discount: int, tax: int, *, included: int = 0, offset: int = 0, credit: int = 0, refund: int = 0
+) -> CreditNote:
+    return CreditNote(
+        customer_id=CUSTOMER,
+        id=CreditNoteId(make.new_id()),
+        invoice_id=INVOICE,
+        environment=Environment.LIVE,
+        currency="USD",
+        number="CN-2026-000001",
+        kind=CreditKind.CUSTOMER_CREDIT,
+        reason=CreditReason.GOODWILL,
+        issued_at=make.at("2026-03-01"),
+        subtotal=usd(subtotal),
+        discount=usd(discount),
+        tax=usd(tax),
+        tax_included_minor=included,
+        offset_minor=offset,
+        credit_minor=credit,
+        refund_minor=refund,
+    )

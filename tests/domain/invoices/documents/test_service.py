@@ -10,9 +10,11 @@ from domain.access.roles import Permission
 from domain.adapters.memory_pdf import MemoryRenderer
 from domain.customers.profiles import service as profiles
 from domain.customers.profiles.profile import Address
+from domain.invoices.credit_note import CreditKind, CreditReason
+from domain.invoices.crediting import service as crediting
 from domain.invoices.documents import link as links
 from domain.invoices.documents import service, store
-from domain.invoices.documents.rendering.service import render_invoice
+from domain.invoices.documents.rendering.service import render_credit_note, render_invoice
 from domain.invoices.documents.service import DocumentNotFound
 from domain.invoices.invoice import Invoice, InvoiceNotFound
 from domain.kernel.call import Environment, Forbidden
@@ -95,3 +97,43 @@ async def test_a_link_opens_its_document_until_it_expires(world: World) -> None:
         assert (document, hashlib.sha256(file).digest()) == (found, found.digest)
         with pytest.raises(links.LinkRefused):
             await service.file_by_link(tx, _KEY, link.expires_at, found.id, expires=expires, signature=link.signature)
+
+
+async def test_a_credit_note_has_a_document_of_its_own(world: World) -> None:
+    opened, renderer = await world.open_first(), MemoryRenderer()
+    async with world.db.transaction() as tx:
+        note = await crediting.credit_lines(
+            tx,
+            system_call(),
+            STARTED,
+            customer_id=world.customer.id,
+            invoice_id=opened.id,
+            parts=[],
+            reason=CreditReason.GOODWILL,
+            kind=CreditKind.OFFSET,
+        )
+        jobs = await tx.value(sa.text("SELECT count(*) FROM outbox_job WHERE kind = 'render_credit_note'"))
+    assert jobs == 1
+    written = [
+        await render_credit_note(
+            world.db,
+            renderer,
+            system_call(),
+            customer_id=world.customer.id,
+            credit_note_id=note.id,
+            merchant="Example",
+        )
+        for _ in range(2)
+    ]
+    assert written == [True, False]
+    other = make.principal(Permission.INVOICE_READ, customer_id=CustomerId(make.new_id()))
+    async with world.db.transaction() as tx:
+        document, file = await service.file_of_credit_note(tx, system_call(), note.id)
+        with pytest.raises(DocumentNotFound):
+            await service.file_of_credit_note(tx, make.call(by=other), note.id)
+    said = json.loads(file)
+    assert (document.name, said["title"], said["facts"][2]) == (
+        "TEST-CN-2026-000001",
+        "Credit note",
+        ["Invoice number", "TEST-2026-000001"],
+    )
