@@ -1,6 +1,6 @@
-"""The use cases that move a subscription, its usage and its invoice in one transaction: subscribe, pause, cancel, close.
+"""The use cases that move a subscription, its usage and its invoice in one transaction: subscribe, cancel, close.
 
 Does not own any table: it calls the slices below it. Words: a step carries a subscription over its next due instant;
-closing a period drafts what is due at its end; finalising
-opens the draft after its grace; a mirror is a subscription that Stripe bills and only metering follows.
+closing a period drafts what is due at its end; finalising opens the draft after its grace; a mirror is a subscription
+that Stripe bills and only metering follows.
 """
