@@ -59,6 +59,9 @@ class ChangeBillingProfileInput:
     region: str | None = strawberry.field(description="ISO 3166-2 without the country, such as CA.", default=None)
     country: str | None = strawberry.field(description="ISO 3166, two capital letters.", default=None)
     vat_number: str | None = strawberry.field(description="Country first, such as DE136695976.", default=None)
+    locale: str | None = strawberry.field(
+        description="Language of dates and money in documents, such as de-CH; null: as before.", default=None
+    )
 
 
 @strawberry.input(description="How a customer is taxed from now on.")
@@ -133,6 +136,7 @@ class ProfileMutation:
                 ids.customer_id(input.customer_id),
                 address=address,
                 vat_number=input.vat_number,
+                locale=input.locale,
             )
         return BillingProfileChanged(profile=profile_of(changed))
 

@@ -1,7 +1,7 @@
 """Create and read customers, tell their business time, and advance test clocks."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from domain.access.roles import Permission
@@ -116,6 +116,20 @@ async def get_customer(tx: Tx, call: Call, customer_id: CustomerId) -> Customer:
     """Return a customer to whoever may read customers. Raises CustomerNotFound as `load_customer`, Forbidden."""
     call.need(Permission.CUSTOMER_READ)
     return await load_customer(tx, call, customer_id)
+
+
+async def change_locale(tx: Tx, call: Call, customer_id: CustomerId, locale: str) -> None:
+    """Write a customer's documents and notices in another language from now on. Safe to repeat.
+
+    The caller has checked its own permission. Raises CustomerNotFound, LocaleMalformed.
+    """
+    before = await load_customer(tx, call, customer_id)
+    check_customer(replace(before, locale=locale))
+    if locale != before.locale:
+        await store.save_locale(tx, before, locale)
+        facts = {"locale": locale}
+        about = encode("customer", before.id)
+        await journal.audit(tx, call, "change_locale", about, customer_id=before.id, facts=facts)
 
 
 async def find_customer(tx: Tx, call: Call, customer_id: CustomerId) -> Customer | None:

@@ -150,6 +150,13 @@ async def count_customers(tx: db.Tx, *, sight: Sight, environment: Environment |
     return int(await tx.value(statement) or 0)
 
 
+async def save_locale(tx: db.Tx, before: Customer, locale: str) -> None:
+    """Write another language over the version of the customer that was read; an earlier change is not overwritten."""
+    own = customer.c
+    statement = sa.update(customer).where(own.customer_id == before.id, own.version == before.version)
+    await tx.execute(statement.values(locale=locale, version=before.version + 1))
+
+
 async def find_wrapped_key(tx: db.Tx, customer_id: CustomerId) -> bytes | None:
     """Return a customer's wrapped data key, or None."""
     found: bytes | None = await tx.value(sa.select(data_key.c.wrapped).where(data_key.c.customer_id == customer_id))

@@ -42,14 +42,23 @@ async def profiles_by_id(tx: Tx, ids: Collection[CustomerId]) -> dict[CustomerId
 
 
 async def change_profile(
-    tx: Tx, call: Call, customer_id: CustomerId, *, address: Address, vat_number: str | None
+    tx: Tx,
+    call: Call,
+    customer_id: CustomerId,
+    *,
+    address: Address,
+    vat_number: str | None,
+    locale: str | None = None,
 ) -> Profile:
     """Set a customer's address and VAT number; drafts are taxed by them when they are opened. Safe to repeat.
 
-    Raises Forbidden, CustomerNotFound, what `profile.changed` raises, ProfileChanged.
+    `locale` is the language of documents and notices; without it that stays. Raises Forbidden, CustomerNotFound,
+    LocaleMalformed, what `profile.changed` raises, ProfileChanged.
     """
     call.need(Permission.PROFILE_WRITE)
     await customers.load_customer(tx, call, customer_id)
+    if locale is not None:
+        await customers.change_locale(tx, call, customer_id, locale)
     before = await load_profile(tx, customer_id)
     return await _save(tx, call, before, rules.changed(before, address, vat_number), "change_billing_profile")
 

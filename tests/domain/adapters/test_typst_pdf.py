@@ -2,6 +2,8 @@
 
 import io
 import re
+import subprocess
+import sys
 from decimal import Decimal
 
 import pytest
@@ -101,3 +103,9 @@ async def test_what_people_write_is_never_read_as_markup(renderer: Renderer) -> 
     [text] = await _pages(renderer, sold(line(written), to=customer(written)))
     joined = "".join(text.split())
     assert joined.count("".join(written.split())) == 2
+
+
+@pytest.mark.parametrize("process", ["api.app", "workers.registry"])
+def test_no_process_loads_pages_or_languages_before_its_first_document(process: str) -> None:
+    code = f"import sys, {process}; sys.exit(bool({{'typst', 'babel'}} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603 -- our own interpreter

@@ -9,6 +9,8 @@ from sqlalchemy.exc import DBAPIError
 
 from domain.access.roles import Permission
 from domain.adapters.memory_tax import MemoryTax
+from domain.customers import service as customers
+from domain.customers.customer import LocaleMalformed
 from domain.customers.profiles import service as profiles
 from domain.customers.profiles.profile import Address, TaxStatus, VatNumberMissing
 from domain.customers.profiles.store import billing_profile
@@ -216,6 +218,21 @@ async def test_personal_values_of_a_profile_are_sealed_and_audited_without_them(
     assert b"DE1366" not in row.vat_number
     assert [fact.facts["has_vat_number"] for fact in facts] == [False, True]
     assert "Berlin" not in str(facts)
+
+
+async def test_the_language_is_changed_with_the_profile_or_stays(world: World) -> None:
+    async with world.db.transaction() as tx:
+        call, address = system_call(), Address(country="DE")
+        for locale, expected in (("de-CH", "de-CH"), (None, "de-CH"), ("de-CH", "de-CH")):
+            await profiles.change_profile(tx, call, world.customer.id, address=address, vat_number=None, locale=locale)
+            assert (await customers.load_customer(tx, call, world.customer.id)).locale == expected
+        with pytest.raises(LocaleMalformed):
+            await profiles.change_profile(
+                tx, call, world.customer.id, address=Address(country="AT"), vat_number=None, locale="Deutsch!"
+            )
+        assert (await profiles.load_profile(tx, world.customer.id)).address == address
+        audited = await tx.rows(sa.select(audit_entry.c.facts).where(audit_entry.c.action == "change_locale"))
+    assert [row.facts for row in audited] == [{"locale": "de-CH"}]
 
 
 async def test_a_customers_member_gives_the_address_and_only_staff_the_tax_status(world: World) -> None:
