@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from api.dunning.commands import dunning
 from api.pricing.commands import prices
 from api.refusals import refused_in_one_line
 from api.taxes.commands import tax
@@ -30,6 +31,7 @@ verifying = typer.Typer(
 )
 app.add_typer(verifying, name="verify")
 app.add_typer(prices, name="prices")
+app.add_typer(dunning, name="dunning")
 app.add_typer(tax, name="tax")
 
 ApiUrl = Annotated[str, typer.Option(help="The server's address; else the running system's of TOLLGATE_HOME.")]

@@ -6,12 +6,24 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import bulk, closing, comparing, documents, limits, live, meter, reading, singles, starting
+from bench import bulk, closing, comparing, documents, dunning, limits, live, meter, reading, singles, starting
 from bench.machine import describe
 from bench.report import Result, print_table, write_page
 from bench.world import Servers, Workload, copy_database, make_database, servers
 
-PARTS = ("start", "singles", "bulk", "reading", "comparing", "limits", "live", "meter", "closing", "documents")
+PARTS = (
+    "start",
+    "singles",
+    "bulk",
+    "reading",
+    "comparing",
+    "limits",
+    "live",
+    "meter",
+    "closing",
+    "documents",
+    "dunning",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +37,7 @@ class _Size:
     stored_events: int
     limit_requests: int
     metered_calls: int
+    dunning_cases: int
     closings: closing.Sizes
     documents: int
 
@@ -37,6 +50,7 @@ FULL = _Size(
     stored_events=reading.MANY,
     limit_requests=2_000,
     metered_calls=1_000,
+    dunning_cases=400,
     closings=closing.Sizes(few=500, many=10_000),
     documents=25,
 )
@@ -48,6 +62,7 @@ QUICK = _Size(
     stored_events=100_000,
     limit_requests=400,
     metered_calls=300,
+    dunning_cases=40,
     closings=closing.Sizes(few=50, many=200),
     documents=5,
 )
@@ -79,6 +94,7 @@ def _measure(running: Servers, size: _Size, only: str | None) -> list[Result]:
         "live": lambda: live.measure(running, "ours", workload),
         "closing": lambda: closing.measure(running, size.closings),
         "meter": lambda: asyncio.run(meter.measure(size.runs, size.metered_calls)),
+        "dunning": lambda: asyncio.run(dunning.measure(running, "ours", size.dunning_cases)),
         "documents": lambda: documents.measure(size.documents),
     }
     results = []

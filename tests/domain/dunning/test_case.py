@@ -1,8 +1,28 @@
 """A dunning case from the first failure to its end."""
 
+from datetime import timedelta
+
 import pytest
 
-from domain.dunning.case import Case, CaseState, Step, failed_again, opened, paid, run
+from domain.dunning.case import (
+    Case,
+    CaseState,
+    Step,
+    due_at,
+    failed_again,
+    failed_beside,
+    given_up,
+    last_day,
+    noticed,
+    opened,
+    ordered,
+    paid,
+    paused,
+    put_off,
+    resumed,
+    run,
+    written_off,
+)
 from domain.dunning.policy import Policy
 from domain.invoices.invoice import State as InvoiceState
 from domain.payments.declines import Decline, DeclineClass
@@ -74,3 +94,80 @@ def test_a_run_that_finds_the_invoice_paid_recovers_the_case() -> None:
 def test_money_that_comes_after_all_recovers_what_was_given_up() -> None:
     given_up = Case(CaseState.GIVEN_UP, _BEGAN, 4, None, None, make.at("2026-06-14T10:00"))
     assert paid(given_up, make.at("2026-06-20")).state is CaseState.RECOVERED
+
+
+_DAY_14 = make.at("2026-06-14T10:00")
+
+
+def _beside(case: Case, at: str, decline: Decline = _SOFT) -> Case:
+    return failed_beside(_POLICY, case, make.at(at), decline, method_kind="card", zone="UTC")
+
+
+def test_an_attempt_of_a_person_uses_no_retry_and_what_was_planned_stays() -> None:
+    case = ordered(_open(), make.at("2026-06-01"))
+    after = _beside(case, "2026-06-01")
+    assert (after.counted, after.next_attempt_at, after.charging_since) == (1, make.at("2026-06-02T10:00"), None)
+
+
+def test_a_new_method_that_fails_softly_goes_on_with_the_next_day_of_the_calendar() -> None:
+    waiting = _open(_HARD)
+    after = _beside(waiting, "2026-06-03")
+    assert (after.next_attempt_at, after.waits_until, after.skipped) == (make.at("2026-06-07T10:00"), None, 1)
+    # The retry of day 7 is the second of three: one more follows, seven days later.
+    next_case, next_ = failed_again(_POLICY, after, make.at("2026-06-07T10:00"), _SOFT, method_kind="card", zone="UTC")
+    assert next_.next_attempt_at == _DAY_14
+    assert last_day(_POLICY, after) == _DAY_14
+    assert last_day(_POLICY, next_case) == _DAY_14
+    # After the last day, and for a hard decline, it goes on waiting.
+    assert _beside(waiting, "2026-06-14T10:00").waits_until == _DAY_14
+    assert _beside(waiting, "2026-06-03", _HARD).waits_until == _DAY_14
+
+
+def test_a_retry_is_put_off_by_a_day_at_most_and_waits_for_the_customer_otherwise() -> None:
+    day = timedelta(days=1)
+    tomorrow = put_off(_POLICY, _open(), make.at("2026-06-03T10:00"), longest=day, zone="UTC")
+    assert (tomorrow.next_attempt_at, tomorrow.waits_until) == (make.at("2026-06-03T10:00"), None)
+    later = put_off(_POLICY, _open(), make.at("2026-06-03T10:01"), longest=day, zone="UTC")
+    assert (later.next_attempt_at, later.waits_until) == (None, _DAY_14)
+
+
+def test_a_pause_moves_everything_by_as_long_as_it_stood() -> None:
+    case = _open()
+    stopped = paused(case, make.at("2026-06-01"))
+    assert paused(stopped, make.at("2026-06-02")) is stopped
+    assert due_at(stopped, [make.at("2026-06-07")]) is None
+    assert _run(stopped, "2026-06-20") is Step.NOTHING
+    after, stood = resumed(stopped, make.at("2026-06-04"))
+    assert stood == timedelta(days=3)
+    assert (after.next_attempt_at, after.notice_at) == (make.at("2026-06-05T10:00"), make.at("2026-06-15T10:00"))
+    assert resumed(after, make.at("2026-06-05")) == (after, timedelta(0))
+    closed = paid(case, make.at("2026-06-01"))
+    assert paused(closed, make.at("2026-06-02")) is closed
+
+
+def test_it_is_due_at_the_first_of_its_retry_its_notice_and_the_end_of_a_grace() -> None:
+    case = _open()
+    assert due_at(case, []) == make.at("2026-06-02T10:00")
+    assert due_at(case, [make.at("2026-06-01")]) == make.at("2026-06-01")
+    waiting = noticed(_open(_HARD))
+    assert due_at(waiting, []) == _DAY_14
+    assert due_at(_open(_HARD), []) == make.at("2026-06-12T10:00")
+    assert due_at(ordered(case, make.at("2026-06-02T10:00")), []) is None
+    assert due_at(written_off(case, _BEGAN), [make.at("2026-06-07")]) is None
+
+
+def test_a_case_that_was_given_up_is_over_for_good_once_its_invoice_is_void() -> None:
+    lost = given_up(_open(), _DAY_14)
+    after, _ = run(lost, make.at("2026-06-20"), invoice=InvoiceState.VOID, subscription=Status.UNPAID)
+    assert after.state is CaseState.DROPPED
+    assert run(lost, make.at("2026-06-20"), invoice=InvoiceState.OPEN, subscription=Status.CANCELED)[0] is lost
+
+
+def test_a_policy_without_retries_sends_no_last_notice() -> None:
+    case, next_ = opened(Policy(retry_days=()), _BEGAN, _SOFT, method_kind="card", zone="UTC")
+    assert (next_.gives_up, case.notice_at, case.state) == (True, None, CaseState.GIVEN_UP)
+    silent, _ = opened(Policy(last_notice_days=None), _BEGAN, _SOFT, method_kind="card", zone="UTC")
+    assert silent.notice_at is None
+    # A notice that would come before the failure is none.
+    short, _ = opened(Policy(retry_days=(1,)), _BEGAN, _SOFT, method_kind="card", zone="UTC")
+    assert short.notice_at is None

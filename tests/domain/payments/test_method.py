@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from domain.payments.attempt import AttemptState
 from domain.payments.declines import OUTCOME_LOST, Decline, DeclineClass
-from domain.payments.method import label, method_to_charge
+from domain.payments.method import label, method_to_charge, method_to_retry
 from tests.domain.payments.examples import NOON, attempt, method
 
 _LATER = NOON + timedelta(hours=1)
@@ -50,3 +50,25 @@ def test_a_method_is_named_by_brand_and_last_digits() -> None:
     bank = dataclasses.replace(card, kind="us_bank_account", brand=None, last4="6789")
     assert label(bank) == "Us bank account ending in 6789"
     assert label(dataclasses.replace(bank, last4=None)) == "Us bank account"
+
+
+_SOFT, _HARD = Decline(DeclineClass.SOFT, "insufficient_funds"), Decline(DeclineClass.HARD, "stolen_card")
+
+
+def test_a_retry_charges_what_was_tried_last_unless_it_was_refused_for_good() -> None:
+    default, other = method(is_default=True), method()
+    first = attempt(AttemptState.FAILED, default.id, decline=_SOFT)
+    assert method_to_retry([default, other], [first]) == default
+    soft = attempt(AttemptState.FAILED, other.id, decline=_SOFT, number=2)
+    assert method_to_retry([default, other], [soft, first]) == other
+    hard = attempt(AttemptState.FAILED, other.id, decline=_HARD, number=2)
+    assert method_to_retry([default, other], [hard, first]) == default
+
+
+def test_a_retry_charges_nothing_where_every_method_was_refused_or_is_gone() -> None:
+    default = method(is_default=True)
+    hard = attempt(AttemptState.FAILED, default.id, decline=_HARD)
+    assert method_to_retry([default], [hard]) is None
+    assert method_to_retry([], [hard]) is None
+    untried = method()
+    assert method_to_retry([default, untried], [hard]) == untried

@@ -1,0 +1,1 @@
+"""`tollgate dunning`: policies tried out before they are followed."""
