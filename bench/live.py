@@ -1,7 +1,7 @@
 """A thousand sockets that watch usage at one change a second: on one customer, and each on one of its own.
 
-The sockets are in a process of their own, so the API's CPU is the API's alone. Each is sent the whole usage of its
-customer, with limits and projections.
+The sockets are in a process of their own, on another core where there are two: the CPU of the API is its own. Each
+is sent the whole usage of its customer, with limits and projections.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from bench.machine import cpu_s, memory_mb
+from bench.machine import apart, cpu_s, memory_mb
 from bench.report import Result, at_most
 from bench.serving import HOST, Api, requests_of, send_all, serving
 from bench.world import ONE, Servers, Workload, make_secret, opened
@@ -66,7 +66,7 @@ def measure(running: Servers, database: str, workload: Workload) -> list[Result]
 async def _measure(running: Servers, database: str, names: Sequence[str]) -> _Run:
     async with opened(running, database) as db:
         secret = await make_secret(db, ONE)
-    with serving(running, database) as api:
+    with serving(running, database) as api, apart(api.process_id):
         await _change(api, secret, names)
         before = memory_mb(api.process_id)
         ours, theirs = multiprocessing.get_context("spawn").Pipe()

@@ -24,6 +24,7 @@ from domain.customers import service as customers
 from domain.kernel import period as billing
 from domain.kernel.ids import CustomerId, MeterId
 from domain.limits import service as limits
+from domain.limits.override import in_force
 from domain.limits.projection import projected, reaches_at
 from domain.limits.status import LimitState, LimitStatus
 from domain.plans.exact import EXACT
@@ -256,15 +257,17 @@ async def read_usage(context: Context, customer_id: CustomerId) -> Usage:
     catalogue = await context.runtime.catalogue()
     async with context.runtime.db.transaction() as tx:
         now = await customers.business_now(tx, context.call, customer_id)
-        version = await service.usage_version(tx, customer_id)
-        parts = []
-        for subscription in await subscriptions.list_subscriptions(tx, customer_id):
-            if subscription.is_live:
-                usage = await service.current_usage(tx, customer_id, subscription)
-                own = await limits.overrides_in_force(tx, customer_id, subscription.product_id, now)
-                statuses = limits.limits_of(catalogue, subscription, usage, own)
-                parts.append(_subscription_usage_of(catalogue, subscription, usage, statuses, now=now))
-    return Usage(customer_id=ids.id_of("customer", customer_id), version=BigInt(version), subscriptions=parts)
+        live = [each for each in await subscriptions.list_subscriptions(tx, customer_id) if each.is_live]
+        used = await service.current_usages(tx, customer_id, live)
+        granted = await limits.overrides_held(tx, customer_id) if live else []
+        # Each was read with its version; what is shown is at least as new as the oldest of them.
+        versions = [each.version for each in used] or [await service.usage_version(tx, customer_id)]
+    parts = []
+    for subscription, usage in zip(live, used, strict=True):
+        own = in_force(granted, subscription.product_id, now)
+        statuses = limits.limits_of(catalogue, subscription, usage, own)
+        parts.append(_subscription_usage_of(catalogue, subscription, usage, statuses, now=now))
+    return Usage(customer_id=ids.id_of("customer", customer_id), version=BigInt(min(versions)), subscriptions=parts)
 
 
 @strawberry.type

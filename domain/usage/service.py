@@ -64,6 +64,20 @@ async def current_usage(
     return Usage(customer_id, subscription.id, subscription.period, totals.version, shown)
 
 
+async def current_usages(tx: Tx, customer_id: CustomerId, of: Sequence[Subscription]) -> list[Usage]:
+    """Return what each of a customer's subscriptions has used, as `current_usage` does, by one look at the segments."""
+    if not of:
+        return []
+    since = min(each.period.start for each in of)
+    found = await subscriptions.segments_of(tx, [each.id for each in of], ending_after=since)
+    return [
+        await current_usage(
+            tx, customer_id, each, segments=[one for one in found[each.id] if one.period == each.period]
+        )
+        for each in of
+    ]
+
+
 async def usage_of_segments(
     tx: Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId]
 ) -> dict[SegmentId, list[SegmentTotal]]:

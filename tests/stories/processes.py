@@ -101,6 +101,14 @@ class Processes:
         await self.forget_rows()
         self.rows = await asyncpg.connect(**self.servers.postgres.asyncpg_arguments(self.database))
 
+    async def stop_redis(self) -> None:
+        """End Redis, with all that it holds."""
+        await self._by_hand(self.servers.valkey.stop)
+
+    async def start_redis(self) -> None:
+        """Start Redis again, empty."""
+        await self._by_hand(self.servers.valkey.start)
+
     async def forget_rows(self) -> None:
         """Close the connection that looks at rows."""
         await self.rows.close()
