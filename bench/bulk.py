@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from bench.direct import Resolver, bare, statements
-from bench.machine import cpu_s, family_cpu_s, memory_mb
+from bench.machine import cpu_s, family_cpu_s, memory_mb, own_cpu_s
 from bench.report import Result, at_least, at_most, middle
 from bench.serving import Api, requests_of, send_all, serving
 from bench.world import LLM, ONE, Servers, Workload, make_secret, opened
@@ -29,6 +29,8 @@ class _Run:
     bare_per_s: float
     api_us: float
     postgres_us: float
+    driver_us: float
+    bare_us: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,28 +87,35 @@ async def _run(sides: _Sides, product: str, events: Sequence[UsageEvent], size: 
     api, postgres = cpu_s(sides.api.process_id), family_cpu_s(sides.running.postgres_id)
     elapsed = await send_all(sides.api, requests, CONNECTIONS[size])
     api, postgres = cpu_s(sides.api.process_id) - api, family_cpu_s(sides.running.postgres_id) - postgres
-    bare_s = await _run_bare(sides, product, events, size)
-    count = len(events)
-    return _Run(count / elapsed, count / bare_s, api / count * 1e6, postgres / count * 1e6)
+    bare_s, driver, plain = await _run_bare(sides, product, events, size)
+    per_event = 1e6 / len(events)
+    cpu = (each * per_event for each in (api, postgres, driver, plain))
+    return _Run(len(events) / elapsed, len(events) / bare_s, *cpu)
 
 
-async def _run_bare(sides: _Sides, product: str, events: Sequence[UsageEvent], size: int) -> float:
-    """Write the same rows by themselves and return the seconds; an event that comes again is left out beforehand."""
+async def _run_bare(sides: _Sides, product: str, events: Sequence[UsageEvent], size: int) -> tuple[float, float, float]:
+    """Write the same rows by themselves; return the seconds, and those of CPU in the driver and in Postgres.
+
+    An event that comes again is left out beforehand.
+    """
     unique = {event.id: event for event in events}
     rows = await Resolver(sides.snapshots, product).resolve(list(unique.values()))
     made = [statements(rows[start : start + size]) for start in range(0, len(rows), size)]
-    started = time.perf_counter()
+    started, own, postgres = time.perf_counter(), own_cpu_s(), family_cpu_s(sides.running.postgres_id)
     for each in made:
         await bare(sides.other, each)
-    return time.perf_counter() - started
+    elapsed = time.perf_counter() - started
+    return elapsed, own_cpu_s() - own, family_cpu_s(sides.running.postgres_id) - postgres
 
 
 def _results(work: str, rate_min: int, runs: Sequence[_Run]) -> list[Result]:
     api, postgres = middle([run.api_us for run in runs]), middle([run.postgres_us for run in runs])
+    driver, plain = middle([run.driver_us for run in runs]), middle([run.bare_us for run in runs])
     share = middle([run.events_per_s / run.bare_per_s for run in runs])
     return [
         at_least(work, middle([run.events_per_s for run in runs]), rate_min, unit="/s"),
         Result(f"{work}: CPU", f"{api:,.0f} + {postgres:,.0f} us"),
+        Result(f"{work}: CPU of the bare statements", f"{driver:,.0f} + {plain:,.0f} us"),
         Result(f"{work}: bare statements", f"{middle([run.bare_per_s for run in runs]):,.0f}/s"),
         at_least(f"{work}: share of the bare statements", share, SHARE_MIN, digits=2),
     ]

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from bench.direct import Direct
+from bench.direct import Direct, Resolver, bare, statements
 from bench.machine import family_cpu_s, own_cpu_s
 from bench.report import Result, at_least, at_most, middle
 from bench.world import LLM, ONE, Servers, Workload, opened, sender
 from domain.kernel.ids import CustomerId
 from domain.usage.event import BATCH_MAX, UsageEvent
 from domain.usage.service import Recorder
+from domain.usage.snapshots.service import Snapshots
 from domain.usage.verdict import Status
 
 CONCURRENT = 64
@@ -53,6 +54,8 @@ class _Sides:
 
     recorder: Recorder
     direct: dict[str, Direct]
+    resolvers: dict[str, Resolver]
+    connection: "asyncpg.Connection[asyncpg.Record]"
 
     async def grouped(self, product: str, event: UsageEvent) -> None:
         """Record through the committer."""
@@ -83,12 +86,13 @@ async def measure(
     results = []
     async with _opened(running, databases) as sides:
         for product, title in ((LLM, "6 meters, 3 dimensions"), (ONE, "1 meter")):
-            grouped, direct = [], []
+            grouped, direct, plain = [], [], []
             for _ in range(runs + 1):
                 stream = workload.stream(product, events)
                 grouped.append(await _time(running, product, stream, sides.grouped))
                 direct.append(await _time(running, product, stream[: len(stream) // 2], sides.direct_insert))
-            results += _results(title, grouped[1:], direct[1:])
+                plain.append(await _time_bare(running, sides, product, stream[len(stream) // 2 :]))
+            results += _results(title, grouped[1:], direct[1:], plain[1:])
     return results
 
 
@@ -100,7 +104,11 @@ async def _opened(running: Servers, databases: tuple[str, str]) -> AsyncIterator
         recorder.start()
         arguments = running.postgres.asyncpg_arguments(theirs)
         async with asyncpg.create_pool(**arguments, min_size=CONNECTIONS, max_size=CONNECTIONS) as pool:
-            yield _Sides(recorder, {product: Direct(other, pool, product) for product in (LLM, ONE)})
+            direct = {product: Direct(other, pool, product) for product in (LLM, ONE)}
+            resolvers = {product: Resolver(Snapshots(other), product) for product in (LLM, ONE)}
+            connection = await asyncpg.connect(**arguments)
+            yield _Sides(recorder, direct, resolvers, connection)
+            await connection.close()
         await recorder.stop()
 
 
@@ -121,10 +129,24 @@ async def _time(
     return _Run(len(events) / elapsed, own_us * per_event, theirs_us * per_event)
 
 
-def _results(title: str, grouped: Sequence[_Run], direct: Sequence[_Run]) -> list[Result]:
+async def _time_bare(running: Servers, sides: _Sides, product: str, events: Sequence[UsageEvent]) -> _Run:
+    """Write the rows of as many events as a flush has by plain statements; what makes these is not counted."""
+    rows = await sides.resolvers[product].resolve(list({event.id: event for event in events}.values()))
+    made = [statements(rows[start : start + CONCURRENT]) for start in range(0, len(rows), CONCURRENT)]
+    started, own, theirs = time.perf_counter(), own_cpu_s(), family_cpu_s(running.postgres_id)
+    for each in made:
+        await bare(sides.connection, each)
+    elapsed, per_event = time.perf_counter() - started, 1e6 / len(rows)
+    own_us, theirs_us = own_cpu_s() - own, family_cpu_s(running.postgres_id) - theirs
+    return _Run(len(rows) / elapsed, own_us * per_event, theirs_us * per_event)
+
+
+def _results(title: str, grouped: Sequence[_Run], direct: Sequence[_Run], bare_runs: Sequence[_Run]) -> list[Result]:
     work = f"single events, {CONCURRENT} at once, {title}"
     own, postgres = middle([run.own_us for run in grouped]), middle([run.postgres_us for run in grouped])
     plain = middle([run.own_us + run.postgres_us for run in direct])
+    driver, alone = middle([run.own_us for run in bare_runs]), middle([run.postgres_us for run in bare_runs])
+    flush = f"{work}: CPU of the bare statements of {CONCURRENT}, driver {driver:.0f} + Postgres {alone:.0f} us"
     ratio = middle([ours.events_per_s / theirs.events_per_s for ours, theirs in zip(grouped, direct, strict=True)])
     return [
         Result(f"{work}: recorder", f"{middle([run.events_per_s for run in grouped]):,.0f}/s"),
@@ -132,4 +154,5 @@ def _results(title: str, grouped: Sequence[_Run], direct: Sequence[_Run]) -> lis
         at_least(f"{work}: ratio", ratio, RATIO_MIN, digits=1),
         at_most(f"{work}: CPU, API {own:.0f} + Postgres {postgres:.0f} us", own + postgres, CPU_US_MAX, unit=" us"),
         Result(f"{work}: CPU of the direct insert", f"{plain:,.1f} us"),
+        Result(flush, f"{driver + alone:,.1f} us"),
     ]
