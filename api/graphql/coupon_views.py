@@ -176,7 +176,7 @@ def applied_of(
         number=value.number,
         applied_at=value.applied_at,
         removed_at=value.removed_at,
-        gives=right is not None,
+        gives=right is not None and right.left_minor != 0,
         left=money_of(money.Money(left_minor, amount.currency)) if amount else None,
         uses=[
             CouponUse(

@@ -198,7 +198,10 @@ class AppliedCoupon:
 
 @dataclass(frozen=True, slots=True)
 class CouponUse:
-    """What an opened invoice took of an applied coupon; `month_at` is the start of the coupon's own month."""
+    """What an opened invoice took of an applied coupon; `month_at` is the start of the coupon's own month.
+
+    It is below zero where more went back to a lasting fixed coupon than was taken.
+    """
 
     applied_id: AppliedCouponId
     invoice_id: InvoiceId
@@ -208,7 +211,7 @@ class CouponUse:
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """What an applied coupon may take off one invoice: a percentage, or at most `left_minor`."""
+    """What an applied coupon may take off one invoice: a percentage, or at most `left_minor`, which may be 0."""
 
     applied: AppliedCoupon
     month_at: datetime
@@ -287,14 +290,15 @@ def _right(applied: AppliedCoupon, uses: Sequence[CouponUse], now: datetime, cur
     if is_over or now < applied.applied_at or (coupon.amount_off and coupon.amount_off.currency != currency):
         return None
     month_at = period_containing(applied.applied_at, applied.zone, Interval.MONTH, now).start
-    months = {use.month_at for use in uses}
+    months = {use.month_at for use in uses if use.amount.minor > 0}
     if coupon.duration is Duration.REPEATING and month_at not in months and len(months) >= (coupon.periods or 0):
         return None
     if coupon.amount_off is None:
         return None if coupon.duration is Duration.ONCE and uses else Right(applied, month_at, None)
     counted = uses if coupon.duration is Duration.ONCE else [use for use in uses if use.month_at == month_at]
     left_minor = coupon.amount_off.minor - sum(use.amount.minor for use in counted)
-    return Right(applied, month_at, left_minor) if left_minor > 0 else None
+    is_lasting = coupon.duration is not Duration.ONCE  # what goes back to it with a credit can be given again
+    return Right(applied, month_at, max(left_minor, 0)) if left_minor > 0 or is_lasting else None
 
 
 def is_exhausted(right: Right, taken_minor: int) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from domain.credits.coupon import Right
+from domain.credits.coupon import Duration, Right
 from domain.credits.discount import Discount, total_of
 from domain.kernel.ids import AppliedCouponId, PlanId, ProductId, SubscriptionId, encode
 from domain.kernel.money import Money, round_half_up, split
@@ -26,19 +26,22 @@ class BilledBefore:
 
 @dataclass(frozen=True, slots=True)
 class DiscountableLine:
-    """A line before discounts. `follows` is set for a later difference; a cap is turned: it lowers its usage."""
+    """A line before discounts. A credit gives back of what it `follows`; one that `lowers`, as a cap, is turned."""
 
     amount_minor: int
     subscription_id: SubscriptionId | None
     product_id: ProductId | None
     plan_id: PlanId | None
-    is_cap: bool = False
+    lowers: bool = False
     follows: BilledBefore | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Discounted:
-    """The discounts of each line, and what each applied coupon took in all; one that took nothing is not named."""
+    """The discounts of each line, and what each applied coupon took in all; one that took nothing is not named.
+
+    Of a lasting fixed one that is less what went back to it, and may be below zero.
+    """
 
     by_line: tuple[tuple[Discount, ...], ...]
     taken_minor: Mapping[AppliedCouponId, int]
@@ -49,13 +52,14 @@ def discounted(lines: Sequence[DiscountableLine], rights: Sequence[Right], curre
     found = [list(_given_back(line, currency)) for line in lines]
     left = [line.amount_minor - total_of(own, currency).minor for line, own in zip(lines, found, strict=True)]
     taken: dict[AppliedCouponId, int] = {}
+    back = _back_by_coupon(found)
     for right in rights:
         both = [index for index, line in enumerate(lines) if touches(right, line)]
         touched = [index for index in both if not _is_credit(lines[index])]
         credited_minor = sum(left[index] for index in both if _is_credit(lines[index]))
         shares = shares_of(
             right.applied.coupon.percent_off,
-            right.left_minor,
+            _left_of(right, back),
             [left[index] for index in touched],
             credited_minor=credited_minor,
         )
@@ -63,9 +67,28 @@ def discounted(lines: Sequence[DiscountableLine], rights: Sequence[Right], curre
             if share:
                 left[index] -= share
                 found[index].append(_discount(right, Money(share, currency)))
-        if sum(shares) > 0:
-            taken[right.applied.id] = sum(shares)
+        used = sum(shares) - (_left_of(right, back) or 0) + (right.left_minor or 0)
+        if used:
+            taken[right.applied.id] = used
     return Discounted(tuple(tuple(each) for each in found), taken)
+
+
+def _back_by_coupon(given_back: Sequence[Sequence[Discount]]) -> dict[str, int]:
+    """Add up what goes back with credits, by the coupon that had given it."""
+    found: dict[str, int] = {}
+    for each in (each for own in given_back for each in own):
+        found[each.applied] = found.get(each.applied, 0) - each.amount.minor
+    return found
+
+
+def _left_of(right: Right, back: Mapping[str, int]) -> int | None:
+    """Return what a fixed coupon may still take: a lasting one also what goes back to it on the same invoice.
+
+    What was given once stays used.
+    """
+    if right.left_minor is None or right.applied.coupon.duration is Duration.ONCE:
+        return right.left_minor
+    return right.left_minor + max(back.get(encode("applied_coupon", right.applied.id), 0), 0)
 
 
 def touches(right: Right, line: DiscountableLine) -> bool:
@@ -105,7 +128,7 @@ def discount_then_share(
 
 
 def _is_credit(line: DiscountableLine) -> bool:
-    return line.amount_minor > 0 if line.is_cap else line.amount_minor < 0
+    return line.amount_minor > 0 if line.lowers else line.amount_minor < 0
 
 
 def _given_back(line: DiscountableLine, currency: str) -> list[Discount]:

@@ -107,7 +107,7 @@ coupon_use = sa.Table(
         name="coupon_use_applied_fkey",
         ondelete="RESTRICT",
     ),
-    sa.CheckConstraint("amount_minor > 0", name="amount"),
+    sa.CheckConstraint("amount_minor <> 0", name="amount"),
 )
 
 

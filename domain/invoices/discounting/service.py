@@ -6,13 +6,14 @@ from datetime import datetime
 
 from domain.credits.coupon import Right
 from domain.credits.coupons import service as coupons
-from domain.credits.discounting import BilledBefore, DiscountableLine, discounted
+from domain.credits.discounting import DiscountableLine, discounted
 from domain.db import Tx
 from domain.invoices import store as invoice_store
+from domain.invoices.credited import Credited, credited, is_credit, is_unused_fee
 from domain.invoices.discounting import store
-from domain.invoices.invoice import Identity, Invoice, Line, LineKind
+from domain.invoices.invoice import FEE_KINDS, Identity, Invoice, Line, LineKind
 from domain.kernel.call import Call
-from domain.kernel.ids import CustomerId, PlanId, ProductId, SegmentId
+from domain.kernel.ids import LineId, PlanId, ProductId
 from domain.kernel.money import Money
 
 _Sold = tuple[ProductId, PlanId]
@@ -29,11 +30,12 @@ class Reduced:
 async def reduce(tx: Tx, now: datetime, draft: Invoice, lines: Sequence[Line]) -> Reduced:
     """Work out what coupons take off the lines of an invoice at business time `now`. Writes nothing."""
     rights = await coupons.rights_of(tx, draft.customer_id, now, draft.currency)
-    before = await _billed_before(tx, draft, lines)
-    if not rights and not before:
+    given_back = await _credited(tx, draft, lines)
+    if not rights and not any(each.before for each in given_back.values()):
         return Reduced([replace(line, discounts=()) if line.discounts else line for line in lines])
     sold = await _sold(tx, rights, lines)
-    found = discounted([_discountable(line, sold, before.get(line.identity)) for line in lines], rights, draft.currency)
+    plain = [_discountable(line, sold, given_back.get(line.id, Credited())) for line in lines]
+    found = discounted(plain, rights, draft.currency)
     reduced = [replace(line, discounts=own) for line, own in zip(lines, found.by_line, strict=True)]
     taken = [
         (right, Money(found.taken_minor[right.applied.id], draft.currency))
@@ -56,35 +58,26 @@ async def use(tx: Tx, call: Call, now: datetime, draft: Invoice, reduced: Reduce
     await coupons.use(tx, call, now, reduced.taken, customer_id=draft.customer_id, invoice_id=draft.id)
 
 
-async def _billed_before(tx: Tx, draft: Invoice, lines: Sequence[Line]) -> dict[Identity, BilledBefore]:
-    """Return what stands on other invoices of what is credited here, where coupons had reduced it."""
-    credited = {line.identity for line in lines if line.revision and _is_credit(line)}
-    if not credited:
+async def _credited(tx: Tx, draft: Invoice, lines: Sequence[Line]) -> dict[LineId, Credited]:
+    """Return what the credits of a draft give back of; empty where none of it had been reduced."""
+    given_back = [line for line in lines if is_credit(line) and (line.revision or is_unused_fee(line))]
+    if not given_back:
         return {}
-    standing = await _standing(tx, draft.customer_id, credited)
-    found: dict[Identity, BilledBefore] = {}
-    for line in standing:
-        if line.identity in credited and line.invoice_id != draft.id:
-            before = found.get(line.identity, BilledBefore(0, ()))
-            amount_minor = before.amount_minor + line.amount.minor
-            found[line.identity] = BilledBefore(amount_minor, before.discounts + line.discounts)
-    return {identity: before for identity, before in found.items() if before.discounts}
-
-
-def _is_credit(line: Line) -> bool:
-    return line.amount.minor > 0 if line.identity.kind is LineKind.CAP else line.amount.minor < 0
-
-
-async def _standing(tx: Tx, customer_id: CustomerId, identities: set[Identity]) -> list[Line]:
-    segments: set[SegmentId] = {each.segment_id for each in identities if each.segment_id is not None}
-    fees = [each.period.start for each in identities if each.kind is LineKind.FEE]
-    return await invoice_store.list_standing_lines(
+    standing = await invoice_store.list_standing_lines(
         tx,
-        customer_id=customer_id,
-        segment_ids=segments,
-        subscription_ids={each.subscription_id for each in identities},
-        fees_since=min(fees, default=None),
+        customer_id=draft.customer_id,
+        segment_ids={line.identity.segment_id for line in given_back if line.identity.segment_id is not None},
+        subscription_ids={line.identity.subscription_id for line in given_back},
+        fees_since=min(
+            (_fee_period_start(line) for line in given_back if line.identity.kind in FEE_KINDS), default=None
+        ),
     )
+    return {line.id: credited(line, standing, draft) for line in given_back}
+
+
+def _fee_period_start(line: Line) -> datetime:
+    """Return when the whole fee period began of which a line charges or credits a part."""
+    return datetime.fromisoformat(line.derivation["period"]["start"])
 
 
 async def _sold(tx: Tx, rights: Sequence[Right], lines: Sequence[Line]) -> Mapping[Identity, _Sold]:
@@ -99,13 +92,13 @@ async def _sold(tx: Tx, rights: Sequence[Right], lines: Sequence[Line]) -> Mappi
     return caps | found
 
 
-def _discountable(line: Line, sold: Mapping[Identity, _Sold], before: BilledBefore | None) -> DiscountableLine:
+def _discountable(line: Line, sold: Mapping[Identity, _Sold], credit: Credited) -> DiscountableLine:
     product_id, plan_id = sold.get(line.identity, (None, None))
     return DiscountableLine(
         amount_minor=line.amount.minor,
         subscription_id=line.identity.subscription_id,
         product_id=product_id,
         plan_id=plan_id,
-        is_cap=line.identity.kind is LineKind.CAP,
-        follows=before,
+        lowers=line.identity.kind is LineKind.CAP or credit.lowers,
+        follows=credit.before,
     )

@@ -149,6 +149,14 @@ def test_a_lasting_fixed_amount_is_given_anew_in_each_month_of_the_customers_zon
     assert [each.left_minor for each in rights([monthly], used, make.at("2026-02-01T00:00"), "USD")] == [1000]
 
 
+def test_a_lasting_amount_that_is_spent_for_its_month_can_be_given_again_where_it_goes_back() -> None:
+    monthly = applied(1, amount_off=usd(1000))
+    spent = [use(monthly, 1000, "2026-01-01")]
+    assert [each.left_minor for each in rights([monthly], spent, APPLIED_AT, "USD")] == [0]
+    went_back = [*spent, use(monthly, -500, "2026-01-01")]
+    assert [each.left_minor for each in rights([monthly], went_back, APPLIED_AT, "USD")] == [500]
+
+
 def test_only_what_is_given_once_is_used_up() -> None:
     assert is_exhausted(right(duration=Duration.ONCE), 1)
     assert not is_exhausted(right(duration=Duration.ONCE), 0)

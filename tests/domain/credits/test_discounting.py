@@ -13,7 +13,7 @@ from domain.credits.discounting import (
     discounted,
     shares_of,
 )
-from domain.kernel.ids import PlanId, ProductId, SubscriptionId
+from domain.kernel.ids import PlanId, ProductId, SubscriptionId, encode
 from tests import make
 from tests.domain.credits.examples import right, usd
 
@@ -71,7 +71,7 @@ def test_a_coupon_touches_the_lines_of_its_subscription_product_and_plan_only() 
 
 
 def test_what_a_cost_cap_takes_off_is_reduced_as_its_usage_is() -> None:
-    lines = [_line(16_001), _line(-1_001, is_cap=True)]
+    lines = [_line(16_001), _line(-1_001, lowers=True)]
     # 10 % of 160.01 is 16.00, of -10.01 it is -1.00: 144.01 - 9.01 = 135.00, ten per cent less than 150.00.
     assert _amounts(discounted(lines, [right()], "USD")) == [[1600], [-100]]
     # A fixed one takes no more than usage and cap come to.
@@ -103,7 +103,7 @@ def test_the_shares_that_go_back_never_pass_the_credit() -> None:
 
 def test_the_credit_of_a_cap_is_a_charge_and_goes_back_in_the_same_way() -> None:
     # A cap of -10.01 had been reduced by -1.00; 5.00 of it are taken back.
-    line = _line(500, is_cap=True, follows=_before(-1001, -100))
+    line = _line(500, lowers=True, follows=_before(-1001, -100))
     assert _amounts(discounted([line], [right()], "USD")) == [[50]]
 
 
@@ -119,3 +119,24 @@ def test_a_percentage_is_rounded_on_each_line_half_up() -> None:
 def test_a_discount_comes_before_the_share_of_time() -> None:
     # 90.00 over 100.00 and 200.00: 30.00 and 60.00; half of 70.00 and of 140.00.
     assert discount_then_share([10_000, 20_000], None, 9000, Fraction(1, 2)) == [3500, 7000]
+
+
+def test_a_lasting_amount_goes_back_with_what_is_left_of_a_fee_and_is_given_to_the_new_one() -> None:
+    # 79.00 less 10.00; at half time 199.00 begins: 39.50 less 5.00 go back, and 99.50 less 5.00 are charged.
+    lasting = right(amount_off=usd(1000), left_minor=0)
+    before = BilledBefore(7900, (Discount(encode("applied_coupon", lasting.applied.id), "c", "C", usd(1000)),))
+    lines = [_line(-3950, follows=before), _line(9950)]
+    found = discounted(lines, [lasting], "USD")
+    # (199.00 - 10.00) / 2 = 94.50
+    assert (_amounts(found), found.taken_minor) == ([[-500], [500]], {})
+    once = right(amount_off=usd(1000), left_minor=0, duration=Duration.ONCE)
+    spent = BilledBefore(7900, (Discount(encode("applied_coupon", once.applied.id), "c", "C", usd(1000)),))
+    assert _amounts(discounted([_line(-3950, follows=spent), _line(9950)], [once], "USD")) == [[-500], []]
+
+
+def test_more_can_go_back_to_a_lasting_amount_than_is_taken() -> None:
+    lasting = right(amount_off=usd(1000), left_minor=0)
+    before = BilledBefore(7900, (Discount(encode("applied_coupon", lasting.applied.id), "c", "C", usd(1000)),))
+    found = discounted([_line(-3950, follows=before), _line(3000)], [lasting], "USD")
+    # Credits of 34.50 beside a charge of 30.00 leave nothing to take: 5.00 go back.
+    assert (_amounts(found), found.taken_minor) == ([[-500], []], {lasting.applied.id: -500})
