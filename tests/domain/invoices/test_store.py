@@ -4,10 +4,6 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from domain.kernel.money import Money
-from domain.ledger import service as ledger
-from domain.ledger.account import Account
-from tests import make
 from tests.domain.invoices.world import STARTED, World
 
 _COPY_OF_LINES = """
@@ -44,31 +40,9 @@ async def test_the_database_refuses_a_second_line_of_the_same_identity_and_revis
             await tx.execute(sa.text(_COPY_OF_LINES.format(revision="revision")))
 
 
-async def test_a_discount_lowers_the_total_the_receivable_and_the_revenue(world: World) -> None:
-    await world.draft(STARTED)
-    taken = """UPDATE invoice_line SET discount_minor = 900,
-        discounts = '[{"applied": "app_1", "coupon": "welcome", "name": "Welcome", "amount_minor": 900}]'"""
-    async with world.db.transaction() as tx:
-        await tx.execute(sa.text(taken))
-    await world.count("cost", "1.50", at=STARTED)
-    opened = await world.open(await world.draft(make.at("2026-02-01")), make.at("2026-02-01"))
-    # 79.00 - 9.00 for January, 1.50 of its usage, 79.00 for February.
-    assert (opened.subtotal, opened.discount, opened.total) == (usd(15_950), usd(900), usd(15_050))
-    async with world.db.transaction() as tx:
-        assert await ledger.balances(tx, world.customer.id) == [
-            (Account.RECEIVABLE, usd(15_050)),
-            (Account.REVENUE, usd(-15_050)),
-        ]
-
-
 @pytest.mark.parametrize("minor", [-1, 7901])
 async def test_the_database_refuses_a_discount_beyond_the_amount_or_against_its_sign(world: World, minor: int) -> None:
     await world.draft(STARTED)
     with pytest.raises(DBAPIError, match="invoice_line_discount_check"):
         async with world.db.transaction() as tx:
             await tx.execute(sa.text("UPDATE invoice_line SET discount_minor = :minor"), {"minor": minor})
-
-
-def usd(minor: int) -> Money:
-    """Make an amount in USD."""
-    return Money(minor, "USD")

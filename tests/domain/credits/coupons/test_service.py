@@ -33,6 +33,8 @@ from domain.kernel.call import Call, Forbidden
 from domain.kernel.errors import DomainError
 from domain.kernel.ids import AppliedCouponId, CouponId, CustomerId, PlanId, PromotionCodeId, SubscriptionId
 from domain.kernel.money import Money
+from domain.ledger import service as ledger
+from domain.ledger.account import Account
 from domain.subscriptions.service import SubscriptionNotFound
 from tests import make
 from tests.domain.invoices.world import STARTED, World, system_call
@@ -85,6 +87,11 @@ async def test_a_lasting_coupon_lowers_every_invoice_and_its_draft(world: World)
     assert await _uses(world) == []
     opened = await world.open(draft, STARTED)
     assert opened.total == _usd(7110)
+    async with world.db.transaction() as tx:
+        assert await ledger.balances(tx, world.customer.id) == [
+            (Account.RECEIVABLE, _usd(7110)),
+            (Account.REVENUE, _usd(-7110)),
+        ]
     await world.count("cost", "10.05", at=_IN_JANUARY)
     # 10 % of 10.05 is 1.005, half up 1.01; of the fee 7.90.
     assert (await world.open(await world.draft(_FEBRUARY), _FEBRUARY)).discount == _usd(891)
