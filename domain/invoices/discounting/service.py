@@ -58,6 +58,11 @@ async def use(tx: Tx, call: Call, now: datetime, draft: Invoice, reduced: Reduce
     await coupons.use(tx, call, now, reduced.taken, customer_id=draft.customer_id, invoice_id=draft.id)
 
 
+async def give_back(tx: Tx, now: datetime, void: Invoice) -> None:
+    """Return what a voided invoice took of coupons. Safe to repeat."""
+    await coupons.give_back(tx, now, void.customer_id, void.id)
+
+
 async def _credited(tx: Tx, draft: Invoice, lines: Sequence[Line]) -> dict[LineId, Credited]:
     """Return what the credits of a draft give back of; empty where none of it had been reduced."""
     given_back = [line for line in lines if is_credit(line) and (line.revision or is_unused_fee(line))]

@@ -7,6 +7,7 @@ from domain.invoices import invoice as rules
 from domain.invoices import store as invoices
 from domain.invoices.balances import service as balances
 from domain.invoices.crediting import store as notes
+from domain.invoices.discounting import service as discounting
 from domain.invoices.holding import store as holding
 from domain.invoices.invoice import Invoice, State, VoidReason
 from domain.invoices.opening import service as opening
@@ -23,9 +24,9 @@ async def void_invoice(
 ) -> Invoice:
     """Take an open or written-off invoice back: what is left of it is posted back, and its lines are due again.
 
-    It keeps its number. What balances had paid comes back to them; the next derivation brings its lines back. The
-    gateway's copy is voided by the job that is staged. Safe to repeat. Raises InvoiceNotFound, InvoiceStateRefused,
-    PaymentUnderWay.
+    It keeps its number. What balances had paid comes back to them, and what it took of coupons; the next derivation
+    brings its lines back. The gateway's copy is voided by the job that is staged. Safe to repeat. Raises
+    InvoiceNotFound, InvoiceStateRefused, PaymentUnderWay.
     """
     await holding.hold_derivation(tx, customer_id)
     before = await opening.lock_invoice(tx, call, customer_id, invoice_id)
@@ -34,6 +35,7 @@ async def void_invoice(
         return before
     saved = await invoices.save_invoice(tx, before, after)
     await store.void_lines(tx, saved)
+    await discounting.give_back(tx, now, saved)
     await _post_void(tx, call, now, before)
     await balances.give_back(tx, call, now, saved)
     for job in (jobs.CollectInvoice(customer_id, invoice_id), jobs.InvoiceSettled(customer_id, invoice_id)):

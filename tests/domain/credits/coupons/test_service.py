@@ -27,7 +27,8 @@ from domain.credits.coupons import service, store
 from domain.credits.coupons.service import APPLIED_MAX, Offer
 from domain.customers import service as customers
 from domain.customers.service import CustomerNotFound
-from domain.invoices.invoice import InvoiceKind
+from domain.invoices.invoice import InvoiceKind, VoidReason
+from domain.invoices.voiding.service import void_invoice
 from domain.journal.store import billing_event
 from domain.kernel.call import Call, Forbidden
 from domain.kernel.errors import DomainError
@@ -120,10 +121,19 @@ async def test_a_voided_invoice_gives_back_what_it_took(world: World) -> None:
     await _given(world, _offer(duration=Duration.ONCE))
     opened = await world.open_first()
     async with world.db.transaction() as tx:
-        assert await service.give_back(tx, STARTED, world.customer.id, opened.id) == 1
-        assert await service.give_back(tx, STARTED, world.customer.id, opened.id) == 0
-    assert (await world.open(await world.draft(_FEBRUARY), _FEBRUARY)).discount == _usd(790)
-    assert await _uses(world) == [(790, "02-01")]
+        for _ in range(2):
+            await void_invoice(
+                tx,
+                system_call(),
+                STARTED,
+                customer_id=world.customer.id,
+                invoice_id=opened.id,
+                reason=VoidReason.MISTAKE,
+            )
+    assert await _uses(world) == []
+    again = await world.open(await world.draft(_FEBRUARY), _FEBRUARY)
+    # Two fees of 79.00, since January's line is due again.
+    assert (again.discount, await _uses(world)) == (_usd(1580), [(1580, "02-01")])
 
 
 async def test_late_usage_is_credited_with_its_share_of_the_discount(world: World) -> None:

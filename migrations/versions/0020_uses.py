@@ -1,12 +1,12 @@
 """A use of a coupon may be below zero: more went back to it than was taken.
 
-Revision ID: 0019
+Revision ID: 0020
 """
 
 from migrations import statements
 
-revision = "0019"
-down_revision = "0018"
+revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 
