@@ -9,6 +9,7 @@ from uuid import UUID
 from api.conformance.case import Found, Given, number
 from domain.credits.coupon import AppliedCoupon, Coupon, CouponUse, Duration, Right, is_exhausted, rights
 from domain.credits.discounting import DiscountableLine, Discounted, discount_then_share, discounted, shares_of
+from domain.invoices.tax import TaxableLine, taxes
 from domain.kernel.ids import AppliedCouponId, CouponId, CustomerId, InvoiceId
 from domain.kernel.money import Money, round_half_up
 
@@ -96,10 +97,45 @@ def _discount_then_proration(given: Given) -> Found:
     }
 
 
+def _quantity_change_with_discount(given: Given) -> Found:
+    units = given["to_units"] - given["from_units"]
+    discount = given["discount"]
+    percent = Decimal(discount["percent"]) if "percent" in discount else None
+    fixed, share = discount.get("fixed_minor"), number(given["fraction"])
+    [delta] = discount_then_share([units * given["unit_minor"]], percent, fixed, share)
+    return {"seat_delta_minor": delta}
+
+
+def _invoice(given: Given) -> Found:
+    lines = given["lines"]
+    taken = _shares(_taken([line["amount_minor"] for line in lines], _rights(given["coupons"])))
+    nets = [line["amount_minor"] - share for line, share in zip(lines, taken, strict=True)]
+    line_taxes = taxes([TaxableLine(net, Decimal(line["rate_percent"])) for net, line in zip(nets, lines, strict=True)])
+    return {
+        "coupon_shares_minor": taken,
+        "line_taxes_minor": line_taxes,
+        "tax_minor": sum(line_taxes),
+        "total_minor": sum(nets) + sum(line_taxes),
+    }
+
+
+def _order_of_application(given: Given) -> Found:
+    """Coupons come before tax, and what the customer holds pays the gross amount."""
+    amounts = [given["subscriptions_minor"], given["usage_minor"]]
+    rate, coupon = given["rate_percent"], {"fixed_minor": given["coupon_minor"]}
+    lines = [{"amount_minor": minor, "rate_percent": rate} for minor in amounts]
+    total_minor = _invoice({"lines": lines, "coupons": [coupon]})["total_minor"]
+    adopted = "coupon_before_tax_prepaid_after_tax_due"
+    return {adopted: total_minor - min(given["prepaid_minor"], total_minor), "recommended": adopted}
+
+
 KINDS: Mapping[str, Callable[[Given], Found]] = {
     "discount_split": _discount_split,
     "coupon_sequence": _coupon_sequence,
     "stacking_methods": _stacking_methods,
     "coupon_once": _coupon_once,
     "discount_then_proration": _discount_then_proration,
+    "quantity_change_with_discount": _quantity_change_with_discount,
+    "invoice": _invoice,
+    "order_of_application": _order_of_application,
 }

@@ -91,6 +91,7 @@ AREA = Area(
     },
     other_methods={
         "stacking_methods": frozenset({"stacked"}),
+        "order_of_application": frozenset({"coupon_and_prepaid_before_tax_due", "coupon_and_prepaid_after_tax_due"}),
         "tax_rounding_methods": frozenset(
             {"per_line_half_up", "once_per_invoice_half_up", "per_line_half_even", "total_per_line_half_up"}
         ),

@@ -15,6 +15,7 @@ from api.graphql.dunning import DunningQuery
 from api.graphql.dunning_desk import DunningDeskMutation
 from api.graphql.dunning_policies import DunningPolicyMutation, DunningPolicyQuery
 from api.graphql.events import EventMutation, EventQuery
+from api.graphql.grants import GrantMutation, GrantQuery
 from api.graphql.invoices import InvoiceQuery
 from api.graphql.journal import JournalMutation, JournalQuery
 from api.graphql.keys import KeyMutation, KeyQuery
@@ -57,6 +58,7 @@ Query = _root(
     InvoiceQuery,
     TaxQuery,
     CouponQuery,
+    GrantQuery,
     JournalQuery,
     VerifyQuery,
     ConservationQuery,
@@ -79,6 +81,7 @@ Mutation = _root(
     CouponMutation,
     DunningDeskMutation,
     DunningPolicyMutation,
+    GrantMutation,
     EventMutation,
     UsageBatchMutation,
     LimitMutation,

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from domain.invoices.derivation import WantedLine
 from domain.invoices.fees import FeePeriod, fee_lines, fee_periods_begun
+from domain.invoices.granted import Taken, with_grants
 from domain.invoices.invoice import FEE_KINDS, Identity
 from domain.invoices.rating import Part, Rates, SegmentUsage, usage_lines
 from domain.kernel.ids import MeterId, SegmentId
@@ -100,18 +101,20 @@ def lines_due(
     events: EventValues | None = None,
     *,
     together: SegmentTotals | None = None,
+    taken: Taken | None = None,
 ) -> list[WantedLine]:
     """Return every line that should exist for these obligations, whatever was billed before. Raises PriceNotFound.
 
     `events` holds what segments need whose prices look at each event (`rating.meters_by_event`); `together` what
-    several segments counted that keep the same price.
+    several segments counted that keep the same price; `taken` what segments take of promotional grants.
     """
     wanted: list[WantedLine] = []
     for due in obligations:
         for group in due.groups:
             usage = usage_of(due.subscription, group, totals, (together or {}).get(group[0].id, ()))
             values = (events or {}).get(group[0].id, {})
-            wanted += usage_lines(replace(usage, rates=rates, events=values), catalogue)
+            given = with_grants(usage, taken or {})
+            wanted += usage_lines(replace(given, rates=rates, events=values), catalogue)
         wanted += [line for fee in due.fees for line in fee_lines(due.subscription, fee, catalogue)]
     return wanted
 

@@ -131,6 +131,8 @@ def _undone(derivation: dict[str, Any]) -> dict[str, Any]:
     """Write the derivation of a line of which nothing is left."""
     nothing: dict[str, Any] = {"quantity": "0", "exact_amount": "0", "amount_minor": 0}
     no_events = {"events": 0, "digest": digest_text(0)}
+    if "granted" in derivation:
+        nothing["granted"] = {"quantity": "0", "grants": []}
     if "events" in derivation:
         nothing |= no_events
         if "segments" in derivation:

@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
+from uuid import UUID
 
 from domain.invoices import document
 from domain.invoices.derivation import WantedLine, digest_text
@@ -46,7 +47,8 @@ class SegmentUsage:
     `events` holds what each event added, in order of time, for the meters that are priced by the event. Where several
     segments of a usage period keep the same price, `parts` are all of them in order of time, `segment` is the first,
     and `totals` and `events` are those of all together. The first names the lines: whatever else comes under the same
-    price in the period comes after it, and so do later differences.
+    price in the period comes after it, and so do later differences. `granted` is what is taken of promotional grants
+    (by their ids) before rating.
     """
 
     subscription: Subscription
@@ -55,6 +57,7 @@ class SegmentUsage:
     rates: Rates
     events: Mapping[MeterId, Sequence[Decimal]] = field(default_factory=dict)
     parts: Sequence[Part] = ()
+    granted: Mapping[MeterId, Mapping[str, Fraction]] = field(default_factory=dict)
 
     @property
     def segments(self) -> list[Segment]:
@@ -149,17 +152,29 @@ def _count_line(frame: _Frame, counted: Sequence[SegmentTotal]) -> list[WantedLi
         digest=sum(total.digest for total in counted) % DIGEST_MODULUS,
     )
     in_all = summed.quantity if measured is None else measured
+    granted = frame.usage.granted.get(frame.meter.id, {})
     in_order = sorted(counted, key=lambda total: sorted(total.dimensions.items()))
     charge = rate(
         frame.price,
-        in_all,
+        Fraction(in_all) - sum(granted.values()) if granted else in_all,
         combinations=[(total.dimensions, _amount(total)) for total in in_order],
         events=frame.usage.events.get(frame.meter.id, ()),
         share=frame.usage.share,
     )
     if not (charge.amount or in_all or summed.events):
         return []
-    return [_usage_line(frame, summed, charge)]
+    line = _usage_line(frame, summed, charge)
+    return [replace(line, derivation={**line.derivation, **_granted(in_all, granted)})] if granted else [line]
+
+
+def _granted(in_all: Decimal | Fraction, granted: Mapping[str, Fraction]) -> dict[str, Any]:
+    """Say what was taken of promotional grants; the quantity stays whole."""
+    grants = [
+        {"grant": encode("grant", UUID(grant_id)), "quantity": exact_text(units)}
+        for grant_id, units in sorted(granted.items())
+    ]
+    in_grants = exact_text(sum(granted.values(), Fraction(0)))
+    return {"quantity": exact_text(in_all), "granted": {"quantity": in_grants, "grants": grants}}
 
 
 def _cost_line(frame: _Frame, total: SegmentTotal, beside: _Beside, catalogue: Catalogue) -> WantedLine:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from domain.access.roles import Permission
+from domain.credits.grants import service as unit_grants
 from domain.customers.customer import Customer
 from domain.customers.store import Sight
 from domain.db import Tx
@@ -13,6 +14,7 @@ from domain.invoices import assembly, credit_note, derivation, document, rating,
 from domain.invoices.assembly import Obligation
 from domain.invoices.crediting import store as credit_notes
 from domain.invoices.derivation import Changes
+from domain.invoices.granted import Taken
 from domain.invoices.holding import store as holding
 from domain.invoices.invoice import Invoice, InvoiceKind, Line, State
 from domain.invoices.opening.service import (
@@ -131,7 +133,8 @@ async def _changes(
         rates = await price_list.rates_of(tx, totals, whole)
     values = await _values(tx, customer_id, obligations, catalogue)
     together = await _together(tx, customer_id, obligations)
-    wanted = assembly.lines_due(obligations, totals, rates, catalogue, values, together=together)
+    taken = await _taken(tx, customer_id, obligations)
+    wanted = assembly.lines_due(obligations, totals, rates, catalogue, values, together=together, taken=taken)
     standing = await store.list_standing_lines(
         tx,
         customer_id=customer_id,
@@ -179,6 +182,15 @@ async def _together(tx: Tx, customer_id: CustomerId, obligations: Sequence[Oblig
     """Load what segments counted together that keep the same price, where they are several."""
     groups = [[segment.id for segment in group] for due in obligations for group in due.groups if len(group) > 1]
     return {ids[0]: await usage.usage_together(tx, customer_id, ids) for ids in groups}
+
+
+async def _taken(tx: Tx, customer_id: CustomerId, obligations: Sequence[Obligation]) -> Taken:
+    """Load what the usage of segments takes of promotional grants."""
+    ends = [segment.during.end for due in obligations for segment in due.segments]
+    if not ends:
+        return {}
+    ids = {due.subscription.id for due in obligations}
+    return await unit_grants.taken_by_segment(tx, customer_id, ids, max(ends))
 
 
 async def _new_draft(

@@ -5,8 +5,9 @@ have been hit tell. A fee that is paid by the year counts with the period's shar
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from domain.invoices import rating
@@ -94,6 +95,7 @@ class Counted:
     segments: tuple[Segment, ...]
     totals: Sequence[SegmentTotal]
     values: Values
+    granted: Mapping[MeterId, Mapping[str, Fraction]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,8 @@ def as_one_segment(segments: Sequence[Segment], version_id: PlanVersionId) -> Se
 def _usage(subscription: Subscription, counted: Counted) -> SegmentUsage:
     """Give rating what is charged. A comparison does not say what each segment brought to it."""
     alone = {counted.segments[0].id: counted.totals}
-    return replace(usage_of(subscription, counted.segments, alone, counted.totals), events=counted.values)
+    used = usage_of(subscription, counted.segments, alone, counted.totals)
+    return replace(used, events=counted.values, granted=counted.granted)
 
 
 def totals_of(meters: Mapping[MeterId, MeterUsage]) -> list[SegmentTotal]:

@@ -6,10 +6,12 @@ from datetime import datetime
 
 from domain.access.roles import Permission
 from domain.contracts.what_if.replay import Counted, Replay, Values, WhatIf, as_one_segment, compare, totals_of
+from domain.credits.grants import service as unit_grants
 from domain.customers import service as customers
 from domain.db import Tx
 from domain.invoices import rating
 from domain.invoices import store as invoice_store
+from domain.invoices.granted import granted_in
 from domain.invoices.invoice import FEE_KINDS, Line
 from domain.kernel.call import Call, Environment
 from domain.kernel.errors import DomainError, Kind
@@ -250,7 +252,9 @@ async def _counted(
         totals += [total for total in found if total.meter_id in measured]
     values = await _values(tx, other, subscription, version_id, ids)
     segments = tuple(group) if under is None else (as_one_segment(group, under),)
-    return Counted(segments, totals, values)
+    until = max(segment.during.end for segment in group)
+    taken = await unit_grants.taken_by_segment(tx, subscription.customer_id, [subscription.id], until)
+    return Counted(segments, totals, values, granted_in(ids, taken))
 
 
 async def _billed(tx: Tx, subscription: Subscription, ids: Sequence[SegmentId], period: Period) -> list[Line]:

@@ -151,16 +151,18 @@ def _quantity(derivation: Mapping[str, Any]) -> Fraction:
 
 
 def _granted(derivation: Mapping[str, Any], chain: Iterable[Line]) -> Fraction:
-    """Return what of a line's quantity costs nothing: included and free units, tiers of price zero, or all of it."""
+    """Return what of a line's quantity costs nothing: granted, included and free units, tiers of price zero, or all."""
     quantity = _quantity(derivation)
     if not sum(line.amount.minor for line in chain) and not Fraction(derivation["exact_amount"]):
         return quantity
-    units = Fraction(derivation.get("conversion", {}).get("units", derivation["quantity"]))
+    promotional = Fraction(derivation.get("granted", {}).get("quantity", "0"))
+    rated = quantity - promotional
+    units = Fraction(derivation.get("conversion", {}).get("units", rated))
     free = Fraction(derivation.get("included_units_used", 0)) + min(exact(derivation.get("free_units", "0")), units)
     for tier in derivation.get("tiers", ()):
         if not Fraction(tier["amount"]):
             free += Fraction(tier["units"])
-    return min(free, units) * quantity / units if units else _ZERO
+    return promotional + (min(free, units) * rated / units if units else _ZERO)
 
 
 def _above_cap(caps: Iterable[Line], newest: Sequence[tuple[Line, list[Line]]]) -> Fraction:

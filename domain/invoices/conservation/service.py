@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from domain.access.roles import Permission
+from domain.credits.grants import service as unit_grants
 from domain.customers import service as customers
 from domain.db import Tx
 from domain.invoices import assembly, rating, verification
@@ -14,6 +15,7 @@ from domain.invoices import store as invoice_store
 from domain.invoices.conservation import store
 from domain.invoices.conservation.balance import Accepted, Account, Billing, account_of
 from domain.invoices.derivation import WantedLine
+from domain.invoices.granted import with_grants
 from domain.invoices.invoice import Line, LineKind, State
 from domain.invoices.rating import SegmentUsage
 from domain.invoices.recount import Recount, charged_by
@@ -166,13 +168,15 @@ async def _bills(
     )
     due = assembly.obligation_of(subscription, books.segments, billed, books.now, books.terms)
     derived = {segment.id for segment in due.segments}
+    last = max((segment.during.end for segment in own), default=books.now)
+    taken = await unit_grants.taken_by_segment(tx, subscription.customer_id, [subscription.id], last)
     found = []
     charged = billable(books.terms, own)
     tried = [segment for segment in own if segment not in charged]
     for group in (*keeping_their_price(charged), *keeping_their_price(tried)):
         of_group = [segment.id for segment in group]
         together = await usage.usage_together(tx, subscription.customer_id, of_group) if len(group) > 1 else ()
-        used = assembly.usage_of(subscription, group, totals, together)
+        used = with_grants(assembly.usage_of(subscription, group, totals, together), taken)
         wanted = await _wanted(tx, books, used) if of_group[0] in derived else None
         mine = [line for line in lines if line.identity.segment_id in of_group]
         opened = [line for line in mine if states[line.invoice_id].state is not State.DRAFT]

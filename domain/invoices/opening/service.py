@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
+from domain.credits.grants import service as unit_grants
 from domain.customers.service import load_customer
 from domain.customers.store import Sight
 from domain.db import Tx
@@ -10,6 +11,7 @@ from domain.invoices import invoice as rules
 from domain.invoices import store
 from domain.invoices.balances import service as balances
 from domain.invoices.discounting import service as discounting
+from domain.invoices.granted import taking
 from domain.invoices.holding import store as holding
 from domain.invoices.invoice import Invoice, InvoiceNotFound, Line, Opening, State
 from domain.invoices.numbering import store as numbering
@@ -47,14 +49,14 @@ async def open_invoice(
     if opening is Opening.WAIT:
         return draft
     if opening is Opening.STATEMENT:
-        await discounting.use(tx, call, now, draft, reduced)
+        await _use(tx, call, now, draft, reduced)
         statement = await store.save_invoice(tx, draft, rules.stated(draft, now))
         await audit(tx, call, "state_invoice", statement)
         return statement
     if not is_taxed:
         await stage(tx, call, now, draft.customer_id, jobs.CalculateTax(draft.customer_id, draft.id))
         return draft
-    await discounting.use(tx, call, now, draft, reduced)
+    await _use(tx, call, now, draft, reduced)
     await _post_opening(tx, call, now, draft)
     applied = await balances.spend(tx, call, now, draft, balance)
     year = rules.series_year(now)
@@ -62,6 +64,12 @@ async def open_invoice(
     after = await _close_at_once(tx, call, now, after)
     number = await numbering.take_number(tx, environment=draft.environment, kind=draft.kind, year=year)
     return await store.save_invoice(tx, draft, rules.numbered(after, year, number))
+
+
+async def _use(tx: Tx, call: Call, now: datetime, draft: Invoice, reduced: discounting.Reduced) -> None:
+    """Write what an invoice takes of coupons and of promotional grants as it is opened."""
+    await discounting.use(tx, call, now, draft, reduced)
+    await unit_grants.use(tx, now, draft.customer_id, draft.id, taking(reduced.lines))
 
 
 async def add_up(tx: Tx, now: datetime, draft: Invoice) -> tuple[Invoice, discounting.Reduced, bool]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 from uuid import UUID
 
 from domain.access.roles import Permission
@@ -15,6 +16,7 @@ from domain.invoices import store as invoice_store
 from domain.invoices.assembly import usage_of
 from domain.invoices.derivation import WantedLine, digest_text
 from domain.invoices.fees import fee_lines, fee_periods_begun
+from domain.invoices.granted import granted_by
 from domain.invoices.invoice import FEE_KINDS, Identity, Invoice, InvoiceNotFound, Line
 from domain.invoices.rating import SegmentUsage
 from domain.invoices.recount import (
@@ -30,7 +32,7 @@ from domain.invoices.taxing import service as taxing
 from domain.invoices.verification import LineCheck, Outcome, TotalCheck, Verification
 from domain.invoices.verifying import store
 from domain.kernel.call import Call
-from domain.kernel.ids import InvoiceId, SegmentId, SubscriptionId
+from domain.kernel.ids import InvoiceId, MeterId, SegmentId, SubscriptionId
 from domain.plans import service as plans
 from domain.plans.plan import Catalogue, PriceNotFound
 from domain.subscriptions import service as subscriptions
@@ -222,9 +224,10 @@ def _check_usage(
     """Compare the usage lines and caps of segments with what their events come to."""
     catalogue = books.catalogue
     parts = {segment_id: recount.billed_totals for segment_id, recount in recounted.recounts.items()}
-    billed = replace(_usage_of(books, group, parts, recounted.billed_totals), events=recounted.values)
-    wanted = {line.identity: line for line in rating.usage_lines(billed, catalogue)}
     chains, checks = _chains(books, group), list[LineCheck]()
+    granted = _granted(books, [chain[-1] for chain in chains.values()])
+    billed = replace(_usage_of(books, group, parts, recounted.billed_totals), events=recounted.values, granted=granted)
+    wanted = {line.identity: line for line in rating.usage_lines(billed, catalogue)}
     for line in lines:
         charged = charged_by(line.identity, catalogue)
         if charged in archived or (archived and verification.is_cap(line.identity)):
@@ -248,8 +251,20 @@ def _is_settled_later(books: _Books, group: _Group, line: Line, recounted: Recou
     if max(each.revision for each in revisions) == line.revision or (charged and recounted.is_found(charged)):
         return False
     parts = {segment_id: recount.whole_totals for segment_id, recount in recounted.recounts.items()}
-    whole = rating.usage_lines(_usage_of(books, group, parts, recounted.whole_totals), books.catalogue)
+    granted = _granted(books, [max(revisions, key=lambda each: each.revision)])
+    used = replace(_usage_of(books, group, parts, recounted.whole_totals), granted=granted)
+    whole = rating.usage_lines(used, books.catalogue)
     return verification.settled_later(revisions, {each.identity: each for each in whole}.get(line.identity))
+
+
+def _granted(books: _Books, lines: Sequence[Line]) -> dict[MeterId, dict[str, Fraction]]:
+    """Return what lines took of promotional grants: what the grants had then is theirs to say, not the events'."""
+    found: dict[MeterId, dict[str, Fraction]] = {}
+    for line in lines:
+        charged, taken = charged_by(line.identity, books.catalogue), granted_by(line.derivation)
+        if charged is not None and taken:
+            found[charged[0]] = taken
+    return found
 
 
 def _check_fee(books: _Books, line: Line) -> LineCheck:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from domain.credits.grants import service as unit_grants
 from domain.db import Tx
 from domain.invoices import invoice as rules
 from domain.invoices import store as invoices
@@ -36,6 +37,7 @@ async def void_invoice(
     saved = await invoices.save_invoice(tx, before, after)
     await store.void_lines(tx, saved)
     await discounting.give_back(tx, now, saved)
+    await unit_grants.give_back(tx, now, customer_id, invoice_id)
     await _post_void(tx, call, now, before)
     await balances.give_back(tx, call, now, saved)
     for job in (jobs.CollectInvoice(customer_id, invoice_id), jobs.InvoiceSettled(customer_id, invoice_id)):

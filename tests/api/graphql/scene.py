@@ -26,6 +26,8 @@ from domain.contracts import service as contracts
 from domain.credits.coupon import Duration
 from domain.credits.coupons import service as coupons
 from domain.credits.coupons.service import Offer
+from domain.credits.grants import service as grants
+from domain.credits.grants.service import Terms
 from domain.customers import service as customers
 from domain.db import Database
 from domain.dunning.store import insert_case, insert_step
@@ -286,11 +288,11 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "job": encode("job", made.id),
         "key": await _victim(server, environment),
         "alert": await _alert(server, started),
-        **await _coupon(server, name, made.id),
+        **await _credits(server, name, started),
         "dunning": await _case(server, invoice),
         **_OF_EVERYONE,
     }
-    told = ("customer", "subscription", "invoice", "quarantined", "decision", "alert", "applied", "dunning")
+    told = ("customer", "subscription", "invoice", "quarantined", "decision", "alert", "applied", "dunning", "grant")
     marks = (*(str(ids[each]) for each in told), call.id)
     own_words = (f"{name} Personal", f"{name}@personal", f"odd-{name}", f"external-{name}")
     return Target(made.id, environment, ids, (*marks, *own_words))
@@ -326,6 +328,22 @@ async def _alert(server: Site, subscription: Subscription) -> str:
     async with server.runtime.db.transaction() as tx:
         assert await insert_alert(tx, new)
     return encode("alert", new.id)
+
+
+async def _credits(server: Site, name: str, subscription: Subscription) -> dict[str, str]:
+    """Give a customer a coupon and promotional units."""
+    coupon = await _coupon(server, name, subscription.customer_id)
+    return {**coupon, "grant": await _grant(server, subscription)}
+
+
+async def _grant(server: Site, subscription: Subscription) -> str:
+    """Give a subscription promotional units."""
+    catalogue = await server.runtime.catalogue()
+    async with server.runtime.db.transaction() as tx:
+        made = await grants.create_grant(
+            tx, server.world.call, subscription.id, Terms("calls", "Calls", Decimal(5)), catalogue
+        )
+    return encode("grant", made.id)
 
 
 async def _coupon(server: Site, name: str, customer_id: CustomerId) -> dict[str, str]:
