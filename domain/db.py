@@ -131,6 +131,15 @@ class Tx:
         """Ask the server for a sign of life."""
         await self.execute(sa.select(1))
 
+    @asynccontextmanager
+    async def undone(self) -> AsyncIterator[None]:
+        """Take back everything that the block writes and locks, when it ends: for looking at what would be."""
+        nested = await self.connection.begin_nested()
+        try:
+            yield
+        finally:
+            await nested.rollback()
+
     async def raw(self) -> asyncpg.Connection:
         """Return the driver's connection inside the same transaction, for statements whose speed matters."""
         connection = await self.connection.get_raw_connection()

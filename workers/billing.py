@@ -1,6 +1,7 @@
 """Jobs that move a subscription's periods and open invoices."""
 
 from domain.contracts import service as contracts
+from domain.contracts.replanning import service as replanning
 from domain.invoices.taxing.asking import service as asking
 from domain.invoices.taxing.port import TaxUnavailable
 from domain.journal import jobs
@@ -53,4 +54,12 @@ async def invoice_settled(runtime: Runtime, call: Call, stored: StoredJob, job: 
     async with runtime.db.transaction() as tx:
         await contracts.note_payment(tx, call, job.customer_id, job.invoice_id, succeeded=True)
         await journal.finish(tx, call, stored)
+    await runtime.wakeups.publish([job.customer_id])
+
+
+async def lapse_change(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.LapseChange) -> None:
+    """Take back an upgrade that was not paid in time, in one transaction with the job's end."""
+    async with runtime.db.transaction() as tx:
+        await journal.finish(tx, call, stored)
+        await replanning.lapse(tx, call, job.customer_id, job.change_id)
     await runtime.wakeups.publish([job.customer_id])

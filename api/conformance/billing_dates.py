@@ -187,8 +187,15 @@ def _arrears_invoice(given: Given) -> Found:
     return {"billed_to": ended[-1] if ended else None, "next_invoice": stretches[-1].end if goes_on else None}
 
 
-def subscription_on(given: Given, anchor_at: datetime, started_at: datetime, ends_at: datetime | None) -> Subscription:
-    """Make a subscription on the grid of a case."""
+def subscription_on(
+    given: Given,
+    anchor_at: datetime,
+    started_at: datetime,
+    ends_at: datetime | None,
+    *,
+    asked_at: datetime | None = None,
+) -> Subscription:
+    """Make a subscription on the grid of a case; `asked_at` is when its end was asked for, where it has one."""
     zone, interval = given.get("timezone", "UTC"), _INTERVALS[given.get("every", "P1M")]
     return Subscription(
         customer_id=CustomerId(_NOBODY),
@@ -208,7 +215,7 @@ def subscription_on(given: Given, anchor_at: datetime, started_at: datetime, end
         period=period_containing(anchor_at, zone, Interval.MONTH, started_at),
         fee_period=period_containing(anchor_at, zone, interval, started_at),
         cancel_at=ends_at,
-        canceled_at=None,
+        canceled_at=asked_at if ends_at else None,
         ended_at=None,
         settles_at=None,
         cancel_reason=None,

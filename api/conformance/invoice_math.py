@@ -5,7 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 from uuid import UUID
 
-from api.conformance import coupons
+from api.conformance import changing, coupons
 from api.conformance.case import Area, Found, Given, number
 from domain.customers.profiles.profile import Address, Profile, TaxStatus
 from domain.invoices.tax import Taxable, TaxableLine, tax_invoice, tax_of_lines, taxes
@@ -88,6 +88,7 @@ AREA = Area(
         "tax_by_rate": _tax_by_rate,
         "tax_rounding_methods": _tax_rounding_methods,
         "tax_resolution": _tax_resolution,
+        "quantity_change_with_discount": changing.quantity_change_with_discount,
     },
     other_methods={
         "stacking_methods": frozenset({"stacked"}),

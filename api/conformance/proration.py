@@ -3,7 +3,7 @@
 from decimal import Decimal
 from fractions import Fraction
 
-from api.conformance import lifecycle
+from api.conformance import changing, lifecycle
 from api.conformance.case import Area, Found, Given, NotBuilt, instant
 from domain.invoices.tax import TaxableLine, taxes
 from domain.kernel.money import round_half_up
@@ -57,5 +57,15 @@ AREA = Area(
         "partial_period": _partial_period,
         "pause_state": lifecycle.pause_state,
         "trial": lifecycle.trial,
-    }
+        "plan_change": changing.plan_change,
+        "inclusive_end_date": changing.inclusive_end_date,
+        "quantity_change": changing.quantity_change,
+        "quantity_change_next_period": changing.quantity_change_next_period,
+        "interval_change_restart": changing.interval_change_restart,
+        "net": changing.net,
+        "cycles_in_advance": changing.cycles_in_advance,
+        "used_days": changing.used_days,
+        "day_count_basis": changing.day_count_basis,
+    },
+    other_methods={"day_count_basis": frozenset({"thirty_day_month"})},
 )

@@ -27,7 +27,7 @@ from domain.invoices.taxing.statement import TaxStatement
 from domain.journal import store as journal
 from domain.journal.store import BillingEvent
 from domain.kernel.call import Call
-from domain.kernel.ids import CaseId, ClockId, CustomerId, InvoiceId
+from domain.kernel.ids import CaseId, ClockId, CustomerId, InvoiceId, SubscriptionId
 from domain.payments import store as payments
 from domain.payments.attempt import Attempt
 from domain.payments.method import PaymentMethod
@@ -35,6 +35,8 @@ from domain.payments.methods import service as methods
 from domain.plans.plan import Catalogue
 from domain.runtime import Runtime
 from domain.subscriptions import service as subscriptions
+from domain.subscriptions.change import Change
+from domain.subscriptions.changes import service as changes
 from domain.subscriptions.subscription import Subscription
 
 K = TypeVar("K")
@@ -76,6 +78,9 @@ class Loaders:
         self.clocks: DataLoader[ClockId, Clock | None] = self._by_id(customers.clocks_by_id)
         self.subscriptions: DataLoader[CustomerId, list[Subscription] | None] = self._by_id(
             lambda tx, ids: subscriptions.subscriptions_of_customers(tx, ids, scope=scope)
+        )
+        self.changes: DataLoader[SubscriptionId, list[Change] | None] = self._by_id(
+            lambda tx, ids: changes.waiting_of(tx, ids, scope=scope)
         )
         self.lines: DataLoader[InvoiceId, list[Line] | None] = self._by_id(
             lambda tx, ids: invoices.lines_by_invoice_ids(tx, ids, scope=scope)

@@ -5,6 +5,7 @@ from strawberry.types.base import get_object_definition
 
 from api.graphql.alerts import AlertMutation
 from api.graphql.catalogue import CatalogueQuery
+from api.graphql.changes import ChangeMutation
 from api.graphql.clocks import ClockMutation, ClockQuery
 from api.graphql.conservation import ConservationQuery
 from api.graphql.consumption import ConsumptionQuery
@@ -24,6 +25,7 @@ from api.graphql.limits import LimitMutation, LimitQuery
 from api.graphql.live import Live
 from api.graphql.pausing import PauseMutation
 from api.graphql.payments import PaymentMutation
+from api.graphql.previews import PreviewQuery
 from api.graphql.prices import PriceMutation
 from api.graphql.profiles import ProfileMutation
 from api.graphql.redriving import RedriveMutation
@@ -51,6 +53,7 @@ Query = _root(
     CatalogueQuery,
     CustomerQuery,
     SubscriptionQuery,
+    PreviewQuery,
     UsageQuery,
     ConsumptionQuery,
     LimitQuery,
@@ -76,6 +79,7 @@ Mutation = _root(
     ProfileMutation,
     TaxMutation,
     SubscriptionMutation,
+    ChangeMutation,
     PauseMutation,
     PaymentMutation,
     CouponMutation,

@@ -15,6 +15,7 @@ from api.graphql.fields import changing, reading
 from api.graphql.once import KEY_DESCRIPTION, Wish, once
 from api.graphql.permissions import guarded_type, public_type
 from api.graphql.problems import AnyProblem
+from api.graphql.waiting import SubscriptionChange, change_of
 from domain.access.roles import Permission
 from domain.contracts import service as contracts
 from domain.contracts.starting.wish import Wish as StartWish
@@ -79,12 +80,14 @@ class Subscription:
 
     product_key: strawberry.Private[ProductId]
     version_key: strawberry.Private[PlanVersionId]
+    key: strawberry.Private[SubscriptionId]
     id: strawberry.ID = strawberry.field(description="`sub_…`")
     customer_id: strawberry.ID = strawberry.field(description="`cus_…`")
     status: subscriptions.Status = strawberry.field(description="Where it stands.")
     source: subscriptions.Source = strawberry.field(description="Who bills it.")
     interval: schedule.Interval = strawberry.field(description="How often its fee is due, in advance.")
     currency: str = strawberry.field(description="ISO 4217.")
+    quantity: int = strawberry.field(description="Units of the fee.")
     started_at: datetime = strawberry.field(description="First instant, in the customer's business time.")
     period: Period = strawberry.field(description="Present usage period, always about a month: limits count in it.")
     fee_period: Period = strawberry.field(description="What the last fee paid for.")
@@ -114,18 +117,30 @@ class Subscription:
         catalogue = await info.context.loaders.catalogue()
         return plan_of(catalogue, catalogue.plan_of_version(self.version_key), self.version_key)
 
+    @reading(
+        Permission.SUBSCRIPTION_READ,
+        "Changes of it that wait: for the end of what is paid, or for a payment. At most one of each.",
+    )
+    async def waiting_changes(self, info: Info[Context, None]) -> list[SubscriptionChange]:
+        """Load them with those of the other subscriptions of the request."""
+        if self.status is subscriptions.Status.CANCELED:
+            return []
+        return [change_of(each) for each in await info.context.loaders.changes.load(self.key) or []]
+
 
 def subscription_of(value: subscriptions.Subscription) -> Subscription:
     """Wrap a subscription."""
     return Subscription(
         product_key=value.product_id,
         version_key=value.plan_version_id,
+        key=value.id,
         id=ids.id_of("subscription", value.id),
         customer_id=ids.id_of("customer", value.customer_id),
         status=value.status,
         source=value.source,
         interval=value.interval,
         currency=value.currency,
+        quantity=value.quantity,
         started_at=value.started_at,
         period=Period(start=value.period.start, end=value.period.end),
         fee_period=Period(start=value.fee_period.start, end=value.fee_period.end),

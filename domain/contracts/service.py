@@ -5,10 +5,11 @@ counted for them until the transaction ends, and two use cases about one custome
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.access.roles import Permission
+from domain.contracts.changing import service as changing
+from domain.contracts.changing.service import counted_from
 from domain.contracts.desk.service import (
     Desk,
     finalise_draft,
@@ -20,13 +21,12 @@ from domain.contracts.desk.service import (
 from domain.contracts.pausing import service as pausing
 from domain.contracts.starting import service as starting
 from domain.contracts.starting.wish import Wish
-from domain.contracts.stepping.service import catch_up, counted_from, end, is_behind
+from domain.contracts.stepping.service import catch_up, end, is_behind, open_desk_of
 from domain.db import Tx
 from domain.invoices import service as invoices
 from domain.invoices.invoice import Invoice, State
 from domain.journal import store as journal_store
 from domain.kernel.call import Call
-from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import ClockId, CustomerId, InvoiceId, PlanVersionId, SegmentId, SubscriptionId
 from domain.kernel.period import Period
 from domain.plans.plan import Catalogue
@@ -35,20 +35,11 @@ from domain.subscriptions import service as subscriptions
 from domain.subscriptions.lifecycle import CancelReason
 from domain.subscriptions.mirror import Mirrored
 from domain.subscriptions.schedule import Interval
-from domain.subscriptions.service import SubscriptionNotFound
 from domain.subscriptions.subscription import Status, Subscription
 
 DUE_MAX = 1_000
 # What the news of a payment makes of a status, for people.
 _PAID_TEXTS = {Status.ACTIVE: "{plan} is past due", Status.INCOMPLETE: "{plan} is paid and runs"}
-
-
-@dataclass(eq=False)
-class PeriodsStillClosing(DomainError):
-    """The subscription's past periods are still being closed. Send the same again in a minute."""
-
-    code = "periods_still_closing"
-    kind = Kind.BUSY
 
 
 async def subscribe(
@@ -72,6 +63,23 @@ async def subscribe(
     """
     call.need(Permission.SUBSCRIPTION_WRITE)
     desk = await open_desk(tx, call, customer_id)
+    return await start(
+        tx, call, desk, product_key=product_key, plan_key=plan_key, interval=interval, currency=currency, wish=wish
+    )
+
+
+async def start(
+    tx: Tx,
+    call: Call,
+    desk: Desk,
+    *,
+    product_key: str,
+    plan_key: str,
+    interval: Interval,
+    currency: str,
+    wish: Wish | None = None,
+) -> Subscription:
+    """Start a subscription of a desk's customer, as `subscribe` for a caller who may, or to preview it."""
     version = desk.catalogue.current_version(product_key, plan_key)
     desk.catalogue.fee_price(version.id, interval, currency)
     product_id = desk.catalogue.product(product_key).id
@@ -107,7 +115,7 @@ async def cancel(
     to repeat: what is pending or has ended changes no more, but a pending end can be brought forward to now, and a date
     replaces it. Raises Forbidden, SubscriptionNotFound, TransitionRefused, FeedbackMalformed.
     """
-    desk, before = await _open_desk_of(tx, call, subscription_id)
+    desk, before = await open_desk_of(tx, call, subscription_id, Permission.SUBSCRIPTION_WRITE)
     sealed = await subscriptions.seal_feedback(tx, before, feedback) if feedback else None
     after = lifecycle.cancel(before, desk.now, at_period_end=at_period_end, at=at, reason=reason, feedback=sealed)
     if after == before:
@@ -126,7 +134,7 @@ async def undo_cancel(tx: Tx, call: Call, *, subscription_id: SubscriptionId) ->
 
     Raises Forbidden, SubscriptionNotFound, and TransitionRefused for what has ended.
     """
-    desk, before = await _open_desk_of(tx, call, subscription_id)
+    desk, before = await open_desk_of(tx, call, subscription_id, Permission.SUBSCRIPTION_WRITE)
     after = lifecycle.undo_cancel(before, desk.now)
     if after == before:
         return before
@@ -143,7 +151,7 @@ async def pause(
     `resumes_at` ends the pause by itself. Safe to repeat. Raises Forbidden, SubscriptionNotFound, and TransitionRefused
     unless it is active and its end is not pending.
     """
-    desk, before = await _open_desk_of(tx, call, subscription_id)
+    desk, before = await open_desk_of(tx, call, subscription_id, Permission.SUBSCRIPTION_WRITE)
     return await pausing.ask_pause(tx, call, desk, before, resumes_at=resumes_at)
 
 
@@ -152,7 +160,7 @@ async def undo_pause(tx: Tx, call: Call, *, subscription_id: SubscriptionId) -> 
 
     Raises Forbidden, SubscriptionNotFound, and TransitionRefused for one that is paused: resume it.
     """
-    desk, before = await _open_desk_of(tx, call, subscription_id)
+    desk, before = await open_desk_of(tx, call, subscription_id, Permission.SUBSCRIPTION_WRITE)
     return await pausing.undo_pause(tx, call, desk, before)
 
 
@@ -161,7 +169,7 @@ async def resume(tx: Tx, call: Call, *, subscription_id: SubscriptionId) -> Subs
 
     Raises Forbidden, SubscriptionNotFound, and TransitionRefused for one that is not paused.
     """
-    desk, before = await _open_desk_of(tx, call, subscription_id)
+    desk, before = await open_desk_of(tx, call, subscription_id, Permission.SUBSCRIPTION_WRITE)
     return await pausing.resume(tx, call, desk, before)
 
 
@@ -218,7 +226,8 @@ async def note_payment(
     """Carry the end of a payment attempt to every subscription with a line on the invoice; return those.
 
     A failure makes an active one past due; the last success makes it active again. Late news of a failure, when the
-    invoice is no longer open, count as none. Safe to repeat.
+    invoice is no longer open, count as none. An upgrade that waits for this invoice takes effect when it is paid; while
+    it waits, a failure is no debt. Safe to repeat.
     """
     desk = await open_desk(tx, call, customer_id)
     invoice = await invoices.find_invoice(tx, call, invoice_id)
@@ -226,7 +235,11 @@ async def note_payment(
         return []
     failed = not succeeded and invoice.state is State.OPEN
     saved = []
-    for before in await held_on(tx, desk, invoice_id):
+    for found in await held_on(tx, desk, invoice_id):
+        if failed and await changing.waits_for(tx, found, invoice):
+            saved.append(found)
+            continue
+        before = await changing.follow_invoice(tx, call, desk, found, invoice)
         after = (lifecycle.payment_failed if failed else lifecycle.payment_cleared)(before, invoice_id)
         saved.append(await subscriptions.save(tx, before, after))
         if before.status is Status.INCOMPLETE:
@@ -297,22 +310,6 @@ async def end_mirrored(
     if before is None or before.status is Status.CANCELED:
         return before
     return await end(tx, call, desk, before, lifecycle.end(before, ended_at or now))
-
-
-async def _open_desk_of(tx: Tx, call: Call, subscription_id: SubscriptionId) -> tuple[Desk, Subscription]:
-    """Hold a subscription that the caller may change, brought up to now. Raises Forbidden, SubscriptionNotFound."""
-    call.need(Permission.SUBSCRIPTION_WRITE)
-    own = call.principal.environment
-    found = await subscriptions.find_subscription(tx, subscription_id, scope=call.scope, environment=own)
-    if found is None:
-        raise SubscriptionNotFound
-    desk = await open_desk(tx, call, found.customer_id)
-    found = await subscriptions.find_subscription(tx, subscription_id, scope=found.customer_id)
-    assert found is not None, "subscriptions are never deleted"
-    before = await catch_up(tx, call, desk, found)
-    if is_behind(before, desk.now):
-        raise PeriodsStillClosing
-    return desk, before
 
 
 def _told(subscription: Subscription) -> tuple[object, ...]:

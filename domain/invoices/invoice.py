@@ -78,6 +78,7 @@ class VoidReason(StrEnum):
     DUPLICATE = "duplicate"
     FRAUDULENT = "fraudulent"
     ORDER_CHANGE = "order_change"
+    LAPSED = "lapsed"
     OTHER = "other"
 
 

@@ -7,7 +7,7 @@ pending job of that kind and key: staging it again changes nothing.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from domain.kernel.ids import AlertId, AttemptId, CaseId, CreditNoteId, CustomerId, InvoiceId, SubscriptionId
+from domain.kernel.ids import AlertId, AttemptId, CaseId, ChangeId, CreditNoteId, CustomerId, InvoiceId, SubscriptionId
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +158,20 @@ class RunDunning(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class LapseChange(Job):
+    """Take back an upgrade that was not paid in time, and void its invoice."""
+
+    kind = "lapse_change"
+    customer_id: CustomerId
+    change_id: ChangeId
+
+    @property
+    def key(self) -> str:
+        """One at a time for a change."""
+        return str(self.change_id)
+
+
+@dataclass(frozen=True, slots=True)
 class SendNotice(Job):
     """E-mail a customer about an invoice or a payment. `notice` names the template, `about` the row."""
 
@@ -239,6 +253,7 @@ KINDS: dict[str, type[Job]] = {
         ProcessInboxEvent,
         PaymentSettled,
         RunDunning,
+        LapseChange,
         SendNotice,
         CheckThresholds,
         RemindGrace,

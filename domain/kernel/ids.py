@@ -18,6 +18,7 @@ MeterId = NewType("MeterId", UUID)
 ProviderPriceId = NewType("ProviderPriceId", UUID)
 SubscriptionId = NewType("SubscriptionId", UUID)
 SegmentId = NewType("SegmentId", UUID)
+ChangeId = NewType("ChangeId", UUID)
 EventId = NewType("EventId", UUID)
 InvoiceId = NewType("InvoiceId", UUID)
 LineId = NewType("LineId", UUID)
@@ -54,6 +55,7 @@ PREFIXES = {
     "provider_price": "pp",
     "subscription": "sub",
     "segment": "seg",
+    "change": "chg",
     "event": "evt",
     "invoice": "inv",
     "line": "line",

@@ -34,6 +34,27 @@ def first_stretch(subscription: Subscription, start: datetime) -> tuple[Period, 
     return Period(start, min(each for each in borders if each is not None)), period
 
 
+def retiled(
+    subscription: Subscription, at: datetime, starts: Sequence[datetime]
+) -> Iterator[tuple[int | None, Period, Period]]:
+    """Yield the segments that lie from an instant on once a subscription has another grid, without a gap.
+
+    `starts` are those of segments beyond the instant that are kept: the first begins at the instant, the others stay
+    where they begin and end no later than the next. Each is yielded by its number, None for one that is new, with its
+    stretch and usage period; without `starts` there is none.
+    """
+    begins = [at, *starts[1:]] if starts else []
+    for number, begin in enumerate(begins):
+        until = begins[number + 1] if number + 1 < len(begins) else None
+        which: int | None = number
+        stretch, period = first_stretch(subscription, begin)
+        while until is not None and stretch.end < until:
+            yield which, stretch, period
+            which = None
+            stretch, period = first_stretch(subscription, stretch.end)
+        yield which, Period(stretch.start, until or stretch.end), period
+
+
 def is_complete(subscription: Subscription, segment: Segment, at: datetime) -> bool:
     """Whether by an instant a segment has ended, and its usage period can have no further one.
 

@@ -135,7 +135,7 @@ async def ensure_segment(tx: Tx, call: Call, subscription: Subscription, at: dat
         return found
     last = await store.find_last_segment(tx, fresh)
     for stretch, usage_period in following(fresh, last, at):
-        await store.insert_segment(tx, _segment(call, fresh, stretch, usage_period))
+        await store.insert_segment(tx, segment_of(call, fresh, stretch, usage_period))
     return await store.find_segment_at(tx, fresh, at)
 
 
@@ -275,7 +275,7 @@ async def switch_version(
             await store.save_segment_version(tx, segment, plan_version_id)
             continue
         await store.save_segment_end(tx, segment, at)
-        rest = _segment(call, after, Period(at, segment.during.end), segment.period)
+        rest = segment_of(call, after, Period(at, segment.during.end), segment.period)
         inserted = await store.insert_segment(tx, rest)
         assert inserted, "the bucket keeps other segments out"
     await raise_epoch(tx, before)
@@ -377,7 +377,8 @@ async def _take_back(tx: Tx, of: Subscription, at: datetime, counted: Collection
     await raise_epoch(tx, of)
 
 
-def _segment(call: Call, of: Subscription, stretch: Period, usage_period: Period) -> Segment:
+def segment_of(call: Call, of: Subscription, stretch: Period, usage_period: Period) -> Segment:
+    """Return a new segment of a stretch of a usage period, under the present version."""
     return Segment(
         of.customer_id, SegmentId(call.new_id()), of.id, of.plan_version_id, stretch, usage_period, final=False
     )

@@ -287,6 +287,15 @@ async def save_segment_version(tx: db.Tx, of: Segment, plan_version_id: PlanVers
     await tx.execute(_one_segment(of).values(plan_version_id=plan_version_id))
 
 
+async def save_segment_place(
+    tx: db.Tx, of: Segment, plan_version_id: PlanVersionId, during: Period, period: Period
+) -> None:
+    """Put a segment elsewhere. The caller holds the bucket and raises the epoch."""
+    borders = {"start_at": during.start, "end_at": during.end}
+    whole = {"period_start_at": period.start, "period_end_at": period.end}
+    await tx.execute(_one_segment(of).values(plan_version_id=plan_version_id, **borders, **whole))
+
+
 async def save_segments_final(tx: db.Tx, customer_id: CustomerId, ids: Collection[SegmentId]) -> None:
     """Mark segments final. The caller holds the bucket and raises the epoch."""
     await tx.execute(

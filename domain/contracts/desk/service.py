@@ -9,7 +9,7 @@ from domain.customers.customer import Customer
 from domain.db import Tx
 from domain.invoices import service as invoices
 from domain.invoices import store as invoice_store
-from domain.invoices.invoice import Invoice, State
+from domain.invoices.invoice import Invoice
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
@@ -22,12 +22,16 @@ from domain.subscriptions.subscription import Subscription
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """One customer at business time `now`. Subscriptions that can still bill something are held: `held` names them."""
+    """One customer at business time `now`. Subscriptions that can still bill something are held: `held` names them.
+
+    Where nothing is to be opened, as for a preview, what would be stays a draft.
+    """
 
     customer: Customer
     now: datetime
     catalogue: Catalogue
     held: frozenset[SubscriptionId]
+    opens: bool = True
 
 
 async def open_desk(tx: Tx, call: Call, customer_id: CustomerId) -> Desk:
@@ -85,15 +89,20 @@ async def finalise_draft(
     return await _open(tx, call, desk, draft)
 
 
-async def invoice_at_once(tx: Tx, call: Call, desk: Desk, due: Sequence[Subscription], at: datetime) -> bool:
+async def invoice_at_once(
+    tx: Tx, call: Call, desk: Desk, due: Sequence[Subscription], at: datetime, *, keep_credit: bool = False
+) -> Invoice | None:
     """Draft what is due by an instant and open it without grace; what is on the draft already goes with it.
 
-    True where an invoice is open and waits for its payment.
+    Returns what became of the draft; None where nothing was due. With `keep_credit` one below zero becomes customer
+    credit at once, instead of waiting for what falls due next.
     """
     draft = await _draft(tx, call, desk, at, due)
     also = await held_on(tx, desk, draft.id) if draft else []
     await _make_final(tx, [*due, *also], at)
-    return draft is not None and (await _open(tx, call, desk, draft)).state is State.OPEN
+    if draft is None:
+        return None
+    return await _open(tx, call, desk, draft, is_last=keep_credit and draft.total.minor < 0)
 
 
 async def held_on(tx: Tx, desk: Desk, invoice_id: InvoiceId) -> list[Subscription]:
@@ -137,5 +146,9 @@ async def _make_final(tx: Tx, which: Collection[Subscription], at: datetime) -> 
         await subscriptions.make_final(tx, await subscriptions.segments_ending_by(tx, subscription, at))
 
 
-async def _open(tx: Tx, call: Call, desk: Desk, draft: Invoice) -> Invoice:
-    return await invoices.open_invoice(tx, call, desk.now, customer_id=draft.customer_id, invoice_id=draft.id)
+async def _open(tx: Tx, call: Call, desk: Desk, draft: Invoice, *, is_last: bool = False) -> Invoice:
+    if not desk.opens:
+        return draft
+    return await invoices.open_invoice(
+        tx, call, desk.now, customer_id=draft.customer_id, invoice_id=draft.id, is_last=is_last
+    )

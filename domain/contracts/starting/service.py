@@ -39,7 +39,8 @@ async def begin(tx: Tx, call: Call, desk: Desk, new: Subscription) -> Subscripti
     await note(tx, call, desk, new, event_type="subscription_started", text="Subscribed to {plan}")
     if new.status is Status.TRIALING:
         await trialing.stage_reminder(tx, call, desk, new)
-    is_owed = await invoice_at_once(tx, call, desk, [new], desk.now)
+    invoice = await invoice_at_once(tx, call, desk, [new], desk.now)
+    is_owed = invoice is not None and invoice.amount_due.minor > 0
     if new.status is not Status.INCOMPLETE or is_owed:
         return new
     running = await subscriptions.save(tx, new, lifecycle.first_payment(new))

@@ -1,24 +1,58 @@
 """Carry a subscription over its due instants: into its next period, out of a trial, into a pause, to its end."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
-from domain.contracts.desk.service import Desk, draft_at_boundary, note
+from domain.access.roles import Permission
+from domain.contracts.changing import service as changing
+from domain.contracts.changing.service import counted_from
+from domain.contracts.desk.service import Desk, draft_at_boundary, note, open_desk
 from domain.contracts.pausing import service as pausing
 from domain.contracts.starting import service as starting
 from domain.contracts.trialing import service as trialing
 from domain.db import Tx
 from domain.kernel.call import Call
-from domain.kernel.ids import SegmentId
+from domain.kernel.errors import DomainError, Kind
+from domain.kernel.ids import SubscriptionId
 from domain.plans.plan import PriceNotFound
 from domain.subscriptions import lifecycle
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.lifecycle import Step
+from domain.subscriptions.service import SubscriptionNotFound
 from domain.subscriptions.subscription import Source, Subscription, TrialEnd
-from domain.usage import service as usage
 
 # Due instants that one job or one request catches up with: three years of months.
 STEPS_MAX = 36
+
+
+@dataclass(eq=False)
+class PeriodsStillClosing(DomainError):
+    """The subscription's past periods are still being closed. Send the same again in a minute."""
+
+    code = "periods_still_closing"
+    kind = Kind.BUSY
+
+
+async def open_desk_of(
+    tx: Tx, call: Call, subscription_id: SubscriptionId, permission: Permission
+) -> tuple[Desk, Subscription]:
+    """Hold a subscription about which the caller may do something, brought up to now.
+
+    Raises Forbidden, SubscriptionNotFound, PeriodsStillClosing.
+    """
+    call.need(permission)
+    own = call.principal.environment
+    found = await subscriptions.find_subscription(tx, subscription_id, scope=call.scope, environment=own)
+    if found is None:
+        raise SubscriptionNotFound
+    desk = await open_desk(tx, call, found.customer_id)
+    found = await subscriptions.find_subscription(tx, subscription_id, scope=found.customer_id)
+    assert found is not None, "subscriptions are never deleted"
+    before = await catch_up(tx, call, desk, found)
+    if is_behind(before, desk.now):
+        raise PeriodsStillClosing
+    return desk, before
 
 
 def is_behind(subscription: Subscription, now: datetime) -> bool:
@@ -31,11 +65,11 @@ async def catch_up(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subs
     for _ in range(STEPS_MAX):
         if not is_behind(before, desk.now):
             break
-        before = await _step(tx, call, desk, before)
+        before = await step(tx, call, desk, before)
     return before
 
 
-async def _step(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
+async def step(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
     """Carry a subscription over its next due instant, and draft what fell due there."""
     due_at, grace_s = before.due_at, desk.catalogue.version(before.plan_version_id).invoice_grace_s
     assert due_at is not None, "something is due"
@@ -47,6 +81,7 @@ async def _step(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscri
 
 async def _renew(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
     after = await subscriptions.save(tx, before, lifecycle.advance(before))
+    after = await changing.apply_scheduled(tx, call, desk, before, after)
     after = await _move_version(tx, call, desk, before, after)
     await subscriptions.ensure_segment(tx, call, after, before.period.end)
     return after
@@ -98,20 +133,17 @@ async def end(tx: Tx, call: Call, desk: Desk, before: Subscription, after: Subsc
     return ended
 
 
-async def counted_from(tx: Tx, subscription: Subscription, at: datetime) -> frozenset[SegmentId]:
-    """Return the segments that start at an instant or later and in which something was counted already."""
-    segments = (await subscriptions.segments_of(tx, [subscription.id], ending_after=at))[subscription.id]
-    ahead = [segment.id for segment in segments if segment.during.start >= at]
-    totals = await usage.usage_of_segments(tx, subscription.customer_id, ahead) if ahead else {}
-    return frozenset(segment_id for segment_id in ahead if totals.get(segment_id))
-
-
 async def _move_version(tx: Tx, call: Call, desk: Desk, before: Subscription, after: Subscription) -> Subscription:
     """Move to the plan's newest version at a renewal, where that version moves what exists and is sold to it."""
     pinned = desk.catalogue.version(before.plan_version_id)
     newest = desk.catalogue.current_version_of(pinned.plan_id)
     is_renewal = after.source is Source.TOLLGATE and after.fee_period != before.fee_period
-    if not is_renewal or newest.number <= pinned.number or newest.existing != "move_at_renewal":
+    if (
+        after.plan_version_id != before.plan_version_id
+        or not is_renewal
+        or newest.number <= pinned.number
+        or newest.existing != "move_at_renewal"
+    ):
         return after
     try:
         desk.catalogue.fee_price(newest.id, after.interval, after.currency)

@@ -19,6 +19,8 @@ from domain.payments.store import GatewayCustomer
 
 METHODS_MAX = 50
 OPEN_INVOICES_MAX = 100
+# The gateway's kinds of methods whose payments succeed or fail while one waits.
+AT_ONCE = frozenset({"card", "link"})
 _METHOD_ID = re.compile(r"pm_[A-Za-z0-9_]{1,250}")
 
 
@@ -46,6 +48,12 @@ async def attach_method(
         method = await record_method(tx, call, customer_id=customer_id, seen=seen)
     assert method is not None, "what was just attached is kept"
     return method
+
+
+async def answers_at_once(tx: Tx, customer_id: CustomerId) -> bool:
+    """Whether a customer's default method answers at once, as a card does; a bank debit or a transfer takes days."""
+    found = await store.list_methods(tx, customer_id, limit=METHODS_MAX)
+    return any(each.is_default and each.kind in AT_ONCE for each in found)
 
 
 async def record_method(tx: Tx, call: Call, *, customer_id: CustomerId, seen: GatewayMethod) -> PaymentMethod | None:

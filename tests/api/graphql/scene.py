@@ -279,6 +279,7 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "customer": encode("customer", made.id),
         **await _ask(server, Wanted(encode("customer", made.id), "llm.call", _PROPERTIES), reporter),
         "subscription": encode("subscription", started.id),
+        "change": {"subscriptionId": encode("subscription", started.id), "quantity": 2},
         "started": started.started_at.isoformat(),
         "quarantined": await _record(server, reporter, made.id, call, odd),
         "invoice": encode("invoice", invoice.id),

@@ -173,7 +173,7 @@ class Shop:
         return [
             f"{each.type}: {each.description}"
             for each in reversed(found)
-            if each.type.startswith(("subscription", "cancel"))
+            if each.type.startswith(("subscription", "cancel", "change"))
         ]
 
     async def rows(self) -> dict[str, int]:

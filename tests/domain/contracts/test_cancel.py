@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from domain.contracts import service as contracts
-from domain.contracts.service import PeriodsStillClosing
+from domain.contracts.stepping.service import PeriodsStillClosing
 from domain.invoices.invoice import State
 from domain.kernel.call import Call, Environment, Forbidden, PrincipalKind
 from domain.kernel.ids import CustomerId

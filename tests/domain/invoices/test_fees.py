@@ -19,7 +19,8 @@ from tests.domain.invoices import examples
 TEAM = PlanVersionId(make.new_id())
 
 
-def _catalogue(*, proration: Proration = "second") -> Catalogue:
+def two_plans(*, proration: Proration = "second") -> Catalogue:
+    """Make a catalogue of both plans."""
     pro = replace(examples.catalogue().version(examples.VERSION), proration=proration)
     team_fees = [
         replace(
@@ -45,7 +46,7 @@ def _change(subscription: Subscription, terms: list[Term], at: str, **what: obje
 def _lines(
     subscription: Subscription, terms: list[Term], now: str, *, proration: Proration = "second"
 ) -> list[WantedLine]:
-    catalogue = _catalogue(proration=proration)
+    catalogue = two_plans(proration=proration)
     begun = fee_periods_begun(subscription, terms, make.at(now))
     return [line for fee in begun for line in fee_lines(subscription, fee, catalogue)]
 
@@ -241,5 +242,5 @@ def test_a_plan_that_prorates_by_days_counts_the_day_of_the_change_as_the_new_st
 def test_a_fee_period_can_be_made_by_hand_for_a_comparison() -> None:
     subscription = examples.subscription("2026-01-01")
     january = Period(make.at("2026-01-01"), make.at("2026-02-01"))
-    [line] = fee_lines(subscription, FeePeriod(january, january, (term_of(subscription, january.start),)), _catalogue())
+    [line] = fee_lines(subscription, FeePeriod(january, january, (term_of(subscription, january.start),)), two_plans())
     assert (line.identity.kind, line.amount_minor) == (LineKind.FEE, 7_900)

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from domain.kernel.ids import PlanVersionId
 from domain.kernel.period import Period
-from domain.subscriptions.segments import FOLLOWING_MAX, following, is_complete, keeping_their_price, stretches_of
+from domain.subscriptions.segments import (
+    FOLLOWING_MAX,
+    following,
+    is_complete,
+    keeping_their_price,
+    retiled,
+    stretches_of,
+)
 from domain.subscriptions.subscription import Segment, Subscription
 from tests import make
 from tests.domain.subscriptions import examples
@@ -91,3 +98,19 @@ def test_segments_of_one_version_in_one_period_keep_their_price() -> None:
     assert stretches_of([first, third]) == [first.during, third.during]
     assert stretches_of([first, second, third]) == [subscription.period]
     assert stretches_of([]) == []
+
+
+def test_on_another_grid_what_is_kept_ahead_takes_its_borders_without_a_gap() -> None:
+    at = make.at("2026-04-30T23:58")
+    own = replace(examples.subscription("2026-04-01"), anchor_at=at)
+    assert list(retiled(own, at, [])) == []
+    # One that began at the next boundary begins at the change, with the new period.
+    [(number, during, period)] = retiled(own, at, [make.at("2026-05-01")])
+    assert (number, during.start, during.end, period) == (0, at, make.at("2026-05-30T23:58"), during)
+    # Of several, each ends where the next one begins; what lies between is new.
+    laid = list(retiled(own, at, [make.at("2026-05-01"), make.at("2026-06-01")]))
+    assert [(number, each.start.isoformat()[:16], each.end.isoformat()[:16]) for number, each, _ in laid] == [
+        (0, "2026-04-30T23:58", "2026-05-30T23:58"),
+        (None, "2026-05-30T23:58", "2026-06-01T00:00"),
+        (1, "2026-06-01T00:00", "2026-06-30T23:58"),
+    ]

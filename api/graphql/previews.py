@@ -1,0 +1,196 @@
+"""Previews: what a change, the next invoice or a new subscription would bill. Nothing is written."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+import strawberry
+from strawberry.types import Info
+
+from api.graphql import ids
+from api.graphql.context import Context
+from api.graphql.fields import reading
+from api.graphql.permissions import guarded_type
+from api.graphql.scalars import Json, Money, exact, money_of
+from api.graphql.subscriptions import Period
+from api.graphql.usage import Limit, limit_of
+from domain.access.roles import Permission
+from domain.contracts.changing.wish import Wish
+from domain.contracts.previewing import service
+from domain.contracts.previewing.service import Preview
+from domain.invoices import invoice as invoices
+from domain.limits.status import LimitStatus
+from domain.subscriptions import change as changes
+from domain.subscriptions import schedule
+
+
+@guarded_type(Permission.INVOICE_READ, "One amount that would be on an invoice, and how it comes about.")
+class PreviewLine:
+    """A line that is not written."""
+
+    kind: invoices.LineKind = strawberry.field(description="What it charges.")
+    description: str = strawberry.field(description="For people.")
+    period: Period = strawberry.field(description="The time that it charges.")
+    quantity: Decimal = strawberry.field(description="In `unit`, exact; negative where a fee is taken back.")
+    unit: str = strawberry.field(description="What the quantity counts.")
+    amount: Money = strawberry.field(description="Before discounts and tax, rounded once.")
+    discount: Money = strawberry.field(description="What coupons take off.")
+    tax: Money = strawberry.field(description="This line's part of the tax.")
+    derivation: Json = strawberry.field(description="How the amount comes about.")
+
+
+@guarded_type(Permission.INVOICE_READ, "An invoice as it would be. It has no number and is not kept.")
+class InvoicePreview:
+    """An invoice that is not written."""
+
+    at: datetime = strawberry.field(description="The business time that it is derived for.")
+    currency: str = strawberry.field(description="ISO 4217.")
+    lines: list[PreviewLine] = strawberry.field(description="In the order in which they would be printed.")
+    subtotal: Money = strawberry.field(description="Sum of the lines' amounts, before discounts and tax.")
+    discount: Money = strawberry.field(description="What coupons take off the lines.")
+    tax: Money = strawberry.field(description="Sum of the taxes.")
+    total: Money = strawberry.field(
+        description="What it comes to, before customer credit is used; below zero it becomes customer credit."
+    )
+
+
+@guarded_type(Permission.INVOICE_READ, "What a change would do.")
+class ChangePreview:
+    """A change that is not made."""
+
+    proration_date: datetime = strawberry.field(
+        description="From where on the new fee is charged. Give it to changeSubscription within 15 minutes, and the "
+        "change is charged as shown here."
+    )
+    at: changes.ChangeAt = strawberry.field(description="When it would take effect.")
+    direction: changes.Direction = strawberry.field(description="Which way it goes.")
+    invoice: InvoicePreview | None = strawberry.field(
+        description="The invoice of its net now, or of the renewal at the period's end; null where nothing is due."
+    )
+    above: strawberry.Private[Sequence[LimitStatus]]
+
+    @reading(
+        Permission.USAGE_READ,
+        "Limits of the plan that are passed already: at the period's end the change is made only if none is then.",
+    )
+    async def violations(self) -> list[Limit]:
+        """Show them to whoever may read usage as well."""
+        return [limit_of(each) for each in self.above]
+
+
+@strawberry.input(description="What would be different; what is left out stays as it is.")
+class PreviewChangeInput:
+    """Input of previewChange."""
+
+    subscription_id: strawberry.ID = strawberry.field(description="`sub_…`")
+    plan: str | None = strawberry.field(description="Key of a plan of the same product.", default=None)
+    interval: schedule.Interval | None = strawberry.field(description="How often the fee would be due.", default=None)
+    quantity: int | None = strawberry.field(description="Units of the fee, 1 to 1,000,000.", default=None)
+    at: changes.ChangeAt | None = strawberry.field(
+        description="When. Unless told, an upgrade now and a downgrade at the end of what is paid.", default=None
+    )
+    proration_date: datetime | None = strawberry.field(
+        description="The date of an earlier preview, at most 15 minutes old.", default=None
+    )
+
+
+def preview_of(value: Preview) -> InvoicePreview | None:
+    """Wrap an invoice that is not written."""
+    if value.invoice is None:
+        return None
+    invoice = value.invoice
+    return InvoicePreview(
+        at=value.at,
+        currency=invoice.currency,
+        lines=[_line(line) for line in value.lines],
+        subtotal=money_of(invoice.subtotal),
+        discount=money_of(invoice.discount),
+        tax=money_of(invoice.tax),
+        total=money_of(invoice.total),
+    )
+
+
+def _line(value: invoices.Line) -> PreviewLine:
+    return PreviewLine(
+        kind=value.identity.kind,
+        description=value.description,
+        period=Period(start=value.period.start, end=value.period.end),
+        quantity=exact(value.quantity),
+        unit=value.unit,
+        amount=money_of(value.amount),
+        discount=money_of(value.discount),
+        tax=money_of(value.tax),
+        derivation=Json(value.derivation),
+    )
+
+
+@strawberry.type
+class PreviewQuery:
+    """Previews."""
+
+    @reading(
+        Permission.INVOICE_READ,
+        "What changeSubscription would do: the same lines, for the same `prorationDate`. Refused as that would be.",
+    )
+    async def preview_change(
+        self,
+        info: Info[Context, None],
+        input: Annotated[PreviewChangeInput, strawberry.argument(description="Which one, and what would change.")],
+    ) -> ChangePreview:
+        """Preview a change."""
+        context, wanted = info.context, ids.subscription_id(input.subscription_id)
+        wish = Wish(input.plan, input.interval, input.quantity, input.at, input.proration_date)
+        async with context.runtime.db.transaction() as tx:
+            found = await service.preview_change(tx, context.call, subscription_id=wanted, wish=wish)
+        return ChangePreview(
+            proration_date=found.decision.charged_from,
+            at=found.decision.at,
+            direction=found.decision.direction,
+            invoice=preview_of(found.preview),
+            above=found.decision.violations,
+        )
+
+    @reading(
+        Permission.INVOICE_READ,
+        "The next invoice of a subscription as it stands now: what falls due at its next boundary, with the usage "
+        "counted so far. Null where nothing would be due.",
+    )
+    async def preview_invoice(
+        self,
+        info: Info[Context, None],
+        subscription_id: Annotated[strawberry.ID, strawberry.argument(description="`sub_…`")],
+    ) -> InvoicePreview | None:
+        """Preview the next invoice."""
+        wanted = ids.subscription_id(subscription_id)
+        async with info.context.runtime.db.transaction() as tx:
+            found = await service.preview_invoice(tx, info.context.call, subscription_id=wanted)
+        return preview_of(found)
+
+    @reading(
+        Permission.INVOICE_READ,
+        "What subscribe would invoice at once. Null where that is nothing, as for a trial. Refused as that would be.",
+    )
+    async def preview_subscribe(
+        self,
+        info: Info[Context, None],
+        *,
+        customer_id: Annotated[strawberry.ID, strawberry.argument(description="`cus_…`")],
+        product: Annotated[str, strawberry.argument(description="The product's key.")],
+        plan: Annotated[str, strawberry.argument(description="The plan's key.")],
+        interval: Annotated[schedule.Interval, strawberry.argument(description="How often the fee is due.")],
+        currency: Annotated[str, strawberry.argument(description="ISO 4217.")] = "USD",
+    ) -> InvoicePreview | None:
+        """Preview a start."""
+        context = info.context
+        async with context.runtime.db.transaction() as tx:
+            found = await service.preview_subscribe(
+                tx,
+                context.call,
+                customer_id=ids.customer_id(customer_id),
+                product_key=product,
+                plan_key=plan,
+                interval=interval,
+                currency=currency,
+            )
+        return preview_of(found)

@@ -1,0 +1,1 @@
+"""Changes of plan, interval and quantity, carried out."""

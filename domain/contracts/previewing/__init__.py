@@ -1,0 +1,1 @@
+"""What something would cost, before it is done."""

@@ -1,0 +1,117 @@
+"""Preview what something would bill: the thing itself is done inside of a savepoint, looked at, and undone.
+
+So a preview cannot differ from what it previews. Nothing is opened: no number is taken and nothing is left.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from domain.access.roles import Permission
+from domain.contracts import service as contracts
+from domain.contracts.changing import service as changing
+from domain.contracts.changing.wish import Decision, Wish
+from domain.contracts.desk.service import Desk, open_desk
+from domain.contracts.stepping.service import open_desk_of, step
+from domain.db import Tx
+from domain.invoices import service as invoices
+from domain.invoices import store as invoice_store
+from domain.invoices.invoice import Invoice, Line
+from domain.kernel.call import Call
+from domain.kernel.errors import DomainError, Kind
+from domain.kernel.ids import CustomerId, SubscriptionId
+from domain.subscriptions.change import ChangeAt
+from domain.subscriptions.schedule import Interval
+from domain.subscriptions.subscription import Source, Subscription
+
+
+@dataclass(eq=False)
+class NothingUpcoming(DomainError):
+    """The subscription has no next invoice: it has ended, or Stripe bills it."""
+
+    code = "nothing_upcoming"
+    kind = Kind.CONFLICT
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """An invoice as it would be drafted at `at`, None where nothing would be due, with its lines in order."""
+
+    at: datetime
+    subscription: Subscription
+    invoice: Invoice | None
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePreview:
+    """What a change would do: now, the invoice of its net; at the period's end, the invoice of the renewal."""
+
+    decision: Decision
+    preview: Preview
+
+
+async def preview_change(tx: Tx, call: Call, *, subscription_id: SubscriptionId, wish: Wish) -> ChangePreview:
+    """Preview a change. The same wish with `prorate_at` set to the decision's date makes the same lines.
+
+    Raises as `replanning.change`.
+    """
+    async with tx.undone():
+        desk, before = await open_desk_of(tx, call, subscription_id, Permission.INVOICE_READ)
+        closed = replace(desk, opens=False)
+        decision = await changing.decide(tx, closed, before, wish)
+        done = await changing.carry_out(tx, call, closed, before, decision, pays_at_once=wish.pays_at_once)
+        if decision.at is ChangeAt.PERIOD_END:
+            return ChangePreview(decision, await _upcoming(tx, call, closed, done.subscription))
+        shown = await _shown(tx, decision.charged_from, done.subscription, done.invoice)
+        return ChangePreview(decision, shown)
+
+
+async def preview_invoice(tx: Tx, call: Call, *, subscription_id: SubscriptionId) -> Preview:
+    """Preview the next invoice of a subscription: what falls due at its next boundary, with the usage counted so far.
+
+    Raises Forbidden, SubscriptionNotFound, PeriodsStillClosing, NothingUpcoming.
+    """
+    async with tx.undone():
+        desk, before = await open_desk_of(tx, call, subscription_id, Permission.INVOICE_READ)
+        if not before.is_live or before.source is Source.STRIPE:
+            raise NothingUpcoming
+        return await _upcoming(tx, call, replace(desk, opens=False), before)
+
+
+async def preview_subscribe(
+    tx: Tx,
+    call: Call,
+    *,
+    customer_id: CustomerId,
+    product_key: str,
+    plan_key: str,
+    interval: Interval,
+    currency: str = "USD",
+) -> Preview:
+    """Preview what subscribing would invoice at once. Raises as `contracts.subscribe`."""
+    call.need(Permission.INVOICE_READ)
+    async with tx.undone():
+        desk = replace(await open_desk(tx, call, customer_id), opens=False)
+        new = await contracts.start(
+            tx, call, desk, product_key=product_key, plan_key=plan_key, interval=interval, currency=currency
+        )
+        return await _shown(tx, desk.now, new, await _draft_of(tx, desk, currency))
+
+
+async def _draft_of(tx: Tx, desk: Desk, currency: str) -> Invoice | None:
+    own = desk.customer
+    return await invoice_store.lock_draft(tx, customer_id=own.id, environment=own.environment, currency=currency)
+
+
+async def _upcoming(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Preview:
+    """Carry a subscription over its next due instant and show what is drafted there."""
+    at = before.due_at or before.period.end
+    after = await step(tx, call, desk, before)
+    return await _shown(tx, at, after, await _draft_of(tx, desk, before.currency))
+
+
+async def _shown(tx: Tx, at: datetime, subscription: Subscription, invoice: Invoice | None) -> Preview:
+    if invoice is None:
+        return Preview(at, subscription, None, ())
+    lines = await invoices.lines_by_invoice_ids(tx, [invoice.id], scope=invoice.customer_id)
+    return Preview(at, subscription, invoice, tuple(lines[invoice.id]))

@@ -1,0 +1,1 @@
+"""Changes that were asked for, and what became of them."""

@@ -1,0 +1,53 @@
+"""Have a subscription go on as something else from an instant on: its segments are cut there."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
+
+from domain.db import Tx
+from domain.kernel.call import Call
+from domain.kernel.ids import SegmentId
+from domain.subscriptions import service as subscriptions
+from domain.subscriptions import store
+from domain.subscriptions.segments import retiled
+from domain.subscriptions.subscription import Segment, Subscription
+
+
+async def move(
+    tx: Tx, call: Call, before: Subscription, after: Subscription, at: datetime, *, counted: Collection[SegmentId]
+) -> Subscription:
+    """Write what a subscription becomes at business time `at`, and cut its segments there where usage is concerned.
+
+    On the same grid, what was counted before the call stays where it is, under the version that is in force then. On
+    another grid the usage period ends at the instant and the next one begins; segments ahead of it go, but those among
+    `counted`, in which a product's fast clock reported something, take the borders of the new grid. The caller holds
+    the subscription locked.
+    """
+    if (after.anchor_at, after.zone) != (before.anchor_at, before.zone):
+        saved = await subscriptions.save(tx, before, after)
+        await _lay_anew(tx, call, saved, at, counted)
+    elif after.plan_version_id != before.plan_version_id:
+        moved = await subscriptions.switch_version(tx, call, before, after.plan_version_id, at)
+        saved = await subscriptions.save(tx, moved, replace(after, version=moved.version, epoch=moved.epoch))
+    else:
+        return await subscriptions.save(tx, before, after)
+    await subscriptions.ensure_segment(tx, call, saved, at)
+    await subscriptions.raise_epoch(tx, saved)
+    return saved
+
+
+async def _lay_anew(tx: Tx, call: Call, after: Subscription, at: datetime, counted: Collection[SegmentId]) -> None:
+    """End the segment at an instant, and lay what is kept beyond it on the new grid."""
+    kept = list[Segment]()
+    for segment in (await store.segments_of(tx, [after.id], ending_after=at))[after.id]:
+        if segment.during.start < at:
+            await store.save_segment_end(tx, segment, at)
+        elif segment.id in counted:
+            kept.append(segment)
+        else:
+            await store.delete_segment(tx, segment)
+    for number, during, period in retiled(after, at, [each.during.start for each in kept]):
+        if number is None:
+            await store.insert_segment(tx, subscriptions.segment_of(call, after, during, period))
+        else:
+            await store.save_segment_place(tx, kept[number], after.plan_version_id, during, period)

@@ -1,0 +1,139 @@
+"""A preview shows what the thing itself then does, and leaves nothing behind, on real Postgres."""
+
+from typing import Any
+
+import pytest
+
+from domain.contracts import service as contracts
+from domain.contracts.changing.fitting import PlanTooSmall
+from domain.contracts.changing.wish import Wish
+from domain.contracts.previewing import service as previewing
+from domain.contracts.previewing.service import ChangePreview, NothingUpcoming, Preview
+from domain.invoices import service as invoices
+from domain.invoices.invoice import Invoice, Line
+from domain.subscriptions.change import ChangeAt
+from domain.subscriptions.schedule import Interval
+from domain.subscriptions.subscription import Subscription
+from tests import make
+from tests.domain.contracts.changing.office import Office, amounts
+
+
+async def _preview(office: Office, own: Subscription, **wish: Any) -> ChangePreview:
+    async with office.db.transaction() as tx:
+        return await previewing.preview_change(tx, office.call, subscription_id=own.id, wish=Wish(**wish))
+
+
+async def _upcoming(office: Office, own: Subscription) -> Preview:
+    async with office.db.transaction() as tx:
+        return await previewing.preview_invoice(tx, office.call, subscription_id=own.id)
+
+
+async def _lines(office: Office, invoice: Invoice | None) -> list[Line]:
+    assert invoice is not None, "there is an invoice"
+    async with office.db.transaction() as tx:
+        return (await invoices.lines_by_invoice_ids(tx, [invoice.id], scope=None))[invoice.id]
+
+
+def _same(one: Line, other: Line) -> bool:
+    """Whether two lines say the same; their ids and their invoices' are their own."""
+    parts = ("identity", "revision", "description", "quantity", "unit", "amount", "tax", "discounts", "derivation")
+    return all(getattr(one, part) == getattr(other, part) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("wish", "later"),
+    [
+        ({"plan_key": "large"}, "07:40:11"),
+        ({"plan_key": "large", "quantity": 3}, "07:45:11"),
+        ({"quantity": 7}, "07:40:11"),
+        # The usage period ends with this change, and what is counted until then is billed.
+        ({"interval": Interval.YEAR}, "07:30:11"),
+        ({"plan_key": "large", "interval": Interval.YEAR, "pays_at_once": True}, "07:40:11"),
+        ({"plan_key": "large", "pays_at_once": True}, "07:40:11"),
+    ],
+)
+async def test_a_change_makes_the_lines_that_its_preview_has_shown(
+    office: Office, wish: dict[str, Any], later: str
+) -> None:
+    own = await office.start()
+    assert await office.use("pages", "2026-04-01", count=450) == "counted"
+    await office.move("2026-04-11T07:30:11")
+    before = await office.rows()
+    shown = await _preview(office, own, **wish)
+    assert await office.rows() == before
+    assert shown.decision.charged_from == make.at("2026-04-11T07:30:11")
+    # Up to fifteen minutes later the change is still charged as it was shown.
+    await office.move(f"2026-04-11T{later}")
+    done = await office.change(own, **wish, prorate_at=shown.decision.charged_from)
+    lines = await _lines(office, done.invoice)
+    assert len(lines) == len(shown.preview.lines) > 0
+    assert all(_same(one, other) for one, other in zip(lines, shown.preview.lines, strict=True))
+    assert shown.preview.invoice is not None
+    assert done.invoice is not None
+    assert shown.preview.invoice.total == done.invoice.total
+
+
+async def test_a_change_at_the_periods_end_previews_the_invoice_of_the_renewal(office: Office) -> None:
+    own = await office.start("large")
+    assert await office.use("pages", "2026-04-01", count=450) == "counted"
+    await office.move("2026-04-16")
+    shown = await _preview(office, own, plan_key="small")
+    assert (shown.decision.at, shown.preview.at) == (ChangeAt.PERIOD_END, make.at("2026-05-01"))
+    # 150 pages above the 300 free ones are two packages; then small's fee.
+    assert amounts(shown.preview.lines) == [("usage", "", 200), ("fee", "", 1_000)]
+    await office.change(own, plan_key="small")
+    await office.move_and_close("2026-05-01T02:00", own)
+    lines = await _lines(office, (await office.invoices())[-1])
+    assert all(_same(one, other) for one, other in zip(lines, shown.preview.lines, strict=True))
+
+
+async def test_the_next_invoice_holds_the_usage_counted_so_far(office: Office) -> None:
+    own = await office.start()
+    assert await office.use("pages", "2026-04-01", count=450) == "counted"
+    before = await office.rows()
+    assert amounts((await _upcoming(office, own)).lines) == [("usage", "", 200), ("fee", "", 1_000)]
+    assert await office.rows() == before
+    await office.move("2026-04-02")
+    assert await office.use("pages", "2026-04-02", count=50) == "counted"
+    shown = await _upcoming(office, own)
+    assert amounts(shown.lines) == [("usage", "", 200), ("fee", "", 1_000)]
+    assert shown.lines[0].quantity == 500
+    await office.move_and_close("2026-05-01T02:00", own)
+    lines = await _lines(office, (await office.invoices())[-1])
+    assert all(_same(one, other) for one, other in zip(lines, shown.lines, strict=True))
+
+
+async def test_a_start_is_previewed_with_its_first_invoice(office: Office) -> None:
+    before = await office.rows()
+    async with office.db.transaction() as tx:
+        shown = await previewing.preview_subscribe(
+            tx,
+            office.call,
+            customer_id=office.customer.id,
+            product_key="desk",
+            plan_key="large",
+            interval=Interval.YEAR,
+        )
+    assert await office.rows() == before
+    assert amounts(shown.lines) == [("fee", "", 32_400)]
+
+
+async def test_a_change_that_would_be_refused_has_no_preview(office: Office) -> None:
+    own = await office.start("large")
+    assert await office.use("modules", "2026-04-01", delta=3) == "counted"
+    before = await office.rows()
+    with pytest.raises(PlanTooSmall):
+        await _preview(office, own, plan_key="small", at=ChangeAt.NOW)
+    shown = await _preview(office, own, plan_key="small")
+    # At the period's end it would not be made, so the old plan renews.
+    assert [each.key for each in shown.decision.violations] == ["modules"]
+    assert amounts(shown.preview.lines) == [("fee", "", 3_000)]
+    assert await office.rows() == before
+
+
+async def test_what_has_ended_has_no_next_invoice(office: Office) -> None:
+    own = await office.start()
+    async with office.db.transaction() as tx:
+        await contracts.cancel(tx, office.call, subscription_id=own.id, at_period_end=False)
+    with pytest.raises(NothingUpcoming):
+        await _upcoming(office, own)
