@@ -44,6 +44,7 @@ CREATE UNIQUE INDEX subscription_change_waiting_key ON subscription_change (cust
     WHERE state IN ('scheduled', 'pending');
 """
 
+
 def upgrade() -> None:
     """Create the table."""
     statements.run(_CHANGE)

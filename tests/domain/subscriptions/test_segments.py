@@ -102,7 +102,7 @@ def test_segments_of_one_version_in_one_period_keep_their_price() -> None:
 
 def test_on_another_grid_what_is_kept_ahead_takes_its_borders_without_a_gap() -> None:
     at = make.at("2026-04-30T23:58")
-    own = replace(examples.subscription("2026-04-01"), anchor_at=at)
+    own = replace(examples.value(on="2026-04-01"), anchor_at=at)
     assert list(retiled(own, at, [])) == []
     # One that began at the next boundary begins at the change, with the new period.
     [(number, during, period)] = retiled(own, at, [make.at("2026-05-01")])
