@@ -1,12 +1,12 @@
 """Changes of subscriptions that were asked for.
 
-Revision ID: 0021
+Revision ID: 0022
 """
 
 from migrations import statements
 
-revision = "0021"
-down_revision = "0020"
+revision = "0022"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 
