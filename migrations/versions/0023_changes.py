@@ -1,12 +1,12 @@
 """Changes of subscriptions that were asked for.
 
-Revision ID: 0022
+Revision ID: 0023
 """
 
 from migrations import statements
 
-revision = "0022"
-down_revision = "0021"
+revision = "0023"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 
