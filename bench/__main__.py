@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import bulk, closing, comparing, documents, dunning, limits, live, meter, reading, singles, starting
+from bench import bulk, closing, comparing, documents, dunning, limits, live, meter, previewing, reading, singles, starting
 from bench.machine import describe
 from bench.report import Result, print_table, write_page
 from bench.world import Servers, Workload, copy_database, make_database, servers
@@ -24,6 +24,8 @@ PARTS = (
     "documents",
     "dunning",
 )
+PARTS = ("start", "singles", "bulk", "reading", "comparing", "limits", "live", "meter", "closing", "documents")
+PARTS = ("start", "singles", "bulk", "reading", "comparing", "limits", "live", "meter", "closing", "previews")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def _measure(running: Servers, size: _Size, only: str | None) -> list[Result]:
         "comparing": lambda: asyncio.run(comparing.measure(running, "theirs", size.people, size.runs)),
         "limits": lambda: limits.measure(running, "ours", size.limit_requests),
         "live": lambda: live.measure(running, "ours", workload),
+        "previews": lambda: asyncio.run(previewing.measure(running, "ours", size.runs)),
         "closing": lambda: closing.measure(running, size.closings),
         "meter": lambda: asyncio.run(meter.measure(size.runs, size.metered_calls)),
         "dunning": lambda: asyncio.run(dunning.measure(running, "ours", size.dunning_cases)),
