@@ -1,12 +1,12 @@
 """Changes of subscriptions that were asked for.
 
-Revision ID: 0023
+Revision ID: 0024
 """
 
 from migrations import statements
 
-revision = "0023"
-down_revision = "0022"
+revision = "0024"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
