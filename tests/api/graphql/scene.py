@@ -278,9 +278,7 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
     ids: dict[str, Any] = {
         "customer": encode("customer", made.id),
         **await _ask(server, Wanted(encode("customer", made.id), "llm.call", _PROPERTIES), reporter),
-        "subscription": encode("subscription", started.id),
-        "change": {"subscriptionId": encode("subscription", started.id), "quantity": 2},
-        "started": started.started_at.isoformat(),
+        **_subscribed(started),
         "quarantined": await _record(server, reporter, made.id, call, odd),
         "invoice": encode("invoice", invoice.id),
         "line": encode("line", line.id),
@@ -297,6 +295,12 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
     marks = (*(str(ids[each]) for each in told), call.id)
     own_words = (f"{name} Personal", f"{name}@personal", f"odd-{name}", f"external-{name}")
     return Target(made.id, environment, ids, (*marks, *own_words))
+
+
+def _subscribed(own: Subscription) -> dict[str, Any]:
+    """Give the id of a subscription, its start, and a change of it."""
+    id = encode("subscription", own.id)
+    return {"subscription": id, "started": own.started_at.isoformat(), "change": {"subscriptionId": id, "quantity": 2}}
 
 
 async def _record(server: Site, reporter: Call, customer_id: CustomerId, *calls: UsageEvent) -> str:
