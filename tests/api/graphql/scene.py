@@ -299,8 +299,9 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
 
 def _subscribed(own: Subscription) -> dict[str, Any]:
     """Give the id of a subscription, its start, and a change of it."""
-    id = encode("subscription", own.id)
-    return {"subscription": id, "started": own.started_at.isoformat(), "change": {"subscriptionId": id, "quantity": 2}}
+    name = encode("subscription", own.id)
+    change = {"subscriptionId": name, "quantity": 2}
+    return {"subscription": name, "started": own.started_at.isoformat(), "change": change}
 
 
 async def _record(server: Site, reporter: Call, customer_id: CustomerId, *calls: UsageEvent) -> str:
