@@ -26,6 +26,8 @@ PARTS = (
 )
 PARTS = ("start", "singles", "bulk", "reading", "comparing", "limits", "live", "meter", "closing", "documents")
 PARTS = ("start", "singles", "bulk", "reading", "comparing", "limits", "live", "meter", "closing", "previews")
+    "previews",
+)
 
 
 @dataclass(frozen=True, slots=True)
