@@ -6,7 +6,20 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import bulk, closing, comparing, documents, dunning, limits, live, meter, previewing, reading, singles, starting
+from bench import (
+    bulk,
+    closing,
+    comparing,
+    documents,
+    dunning,
+    limits,
+    live,
+    meter,
+    previewing,
+    reading,
+    singles,
+    starting,
+)
 from bench.machine import describe
 from bench.report import Result, print_table, write_page
 from bench.world import Servers, Workload, copy_database, make_database, servers
@@ -23,9 +36,6 @@ PARTS = (
     "closing",
     "documents",
     "dunning",
-)
-PARTS = ("start", "singles", "bulk", "reading", "comparing", "limits", "live", "meter", "closing", "documents")
-PARTS = ("start", "singles", "bulk", "reading", "comparing", "limits", "live", "meter", "closing", "previews")
     "previews",
 )
 
