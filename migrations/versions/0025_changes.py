@@ -1,12 +1,12 @@
 """Changes of subscriptions that were asked for.
 
-Revision ID: 0024
+Revision ID: 0025
 """
 
 from migrations import statements
 
-revision = "0024"
-down_revision = "0023"
+revision = "0025"
+down_revision = "0024"
 branch_labels = None
 depends_on = None
 
