@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from domain.kernel.ids import encode
+from domain.subscriptions.subscription import Subscription
+
 # What a root field is given about a target. An argument that is not here is left out; a required one must be here.
 _FROM = "2026-01-01T00:00:00Z"
 ARGUMENTS: dict[str, dict[str, str]] = {
@@ -178,3 +181,10 @@ OF_NOBODY = {
 
 def _event(name: str, customer: str, field: str) -> dict[str, Any]:
     return {"id": name, "type": "llm.call", field: customer, "properties": {"provider": "gemini", "model": "x"}}
+
+
+def subscribed(own: Subscription) -> dict[str, Any]:
+    """Give the id of a subscription, its start, and a change of it."""
+    name = encode("subscription", own.id)
+    change = {"subscriptionId": name, "quantity": 2}
+    return {"subscription": name, "started": own.started_at.isoformat(), "change": change}

@@ -49,6 +49,7 @@ from tests.api.graphql.asking import (
     OF_EVERYONE,
     OF_NOBODY,
     OF_TEST,
+    subscribed,
 )
 from tests.api.graphql.site import Site, open_server
 from tests.world import key_of, llm_call
@@ -278,7 +279,7 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
     ids: dict[str, Any] = {
         "customer": encode("customer", made.id),
         **await _ask(server, Wanted(encode("customer", made.id), "llm.call", _PROPERTIES), reporter),
-        **_subscribed(started),
+        **subscribed(started),
         "quarantined": await _record(server, reporter, made.id, call, odd),
         "invoice": encode("invoice", invoice.id),
         "line": encode("line", line.id),
@@ -295,13 +296,6 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
     marks = (*(str(ids[each]) for each in told), call.id)
     own_words = (f"{name} Personal", f"{name}@personal", f"odd-{name}", f"external-{name}")
     return Target(made.id, environment, ids, (*marks, *own_words))
-
-
-def _subscribed(own: Subscription) -> dict[str, Any]:
-    """Give the id of a subscription, its start, and a change of it."""
-    name = encode("subscription", own.id)
-    change = {"subscriptionId": name, "quantity": 2}
-    return {"subscription": name, "started": own.started_at.isoformat(), "change": change}
 
 
 async def _record(server: Site, reporter: Call, customer_id: CustomerId, *calls: UsageEvent) -> str:
