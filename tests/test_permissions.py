@@ -154,6 +154,7 @@ def assert_refused(result: dict[str, Any], where: str) -> None:
             "reservation_not_found",
             "alert_not_found",
             "dunning_case_not_found",
+            "invoice_not_found",
         }, where
 
 

@@ -12,6 +12,7 @@ from api.graphql import ids
 from api.graphql.alerts import Alert, AlertPreference, alerts_of, preference_type_of
 from api.graphql.clocks import TestClock, clock_of
 from api.graphql.context import Context
+from api.graphql.credit_notes import CreditNote, credit_notes_of
 from api.graphql.fields import changing, reading
 from api.graphql.invoices import Invoice, invoices_of
 from api.graphql.journal import BillingEvent, billing_events_of
@@ -20,6 +21,7 @@ from api.graphql.payments import PaymentMethod, method_of
 from api.graphql.permissions import guarded_type
 from api.graphql.problems import AnyProblem
 from api.graphql.profiles import BillingProfile, profile_of
+from api.graphql.scalars import Money, money_of
 from api.graphql.subscriptions import Subscription, subscription_of
 from domain.access.roles import Permission
 from domain.alerts.preference import Preference
@@ -64,6 +66,18 @@ class Customer:
     ) -> Connection[Invoice]:
         """Load a page."""
         return await invoices_of(info.context, self.key, first, after)
+
+    @reading(Permission.INVOICE_READ, "Its credit notes, newest first.")
+    async def credit_notes(
+        self, info: Info[Context, None], first: First = PAGE_DEFAULT, after: After = None
+    ) -> Connection[CreditNote]:
+        """Load a page."""
+        return await credit_notes_of(info.context, self.key, first, after)
+
+    @reading(Permission.INVOICE_READ, "What it holds from credit notes, by currency; it pays the next invoices.")
+    async def credit(self, info: Info[Context, None]) -> list[Money]:
+        """Load it with that of other customers of the request."""
+        return [money_of(each) for each in await info.context.loaders.credit.load(self.key) or ()]
 
     @reading(Permission.PAYMENT_READ, "What it pays with, the default one first, at most 50.")
     async def payment_methods(self, info: Info[Context, None]) -> list[PaymentMethod]:

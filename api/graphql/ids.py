@@ -9,11 +9,13 @@ from domain.kernel.ids import (
     AlertId,
     CaseId,
     ClockId,
+    CreditNoteId,
     CustomerId,
     EventId,
     InvoiceId,
     JobId,
     KeyId,
+    LineId,
     PolicyId,
     SubscriptionId,
 )
@@ -82,3 +84,13 @@ def dunning_case_id(text: str) -> CaseId:
 def dunning_policy_id(text: str) -> PolicyId:
     """Read a dunning policy's id. Raises IdMalformed."""
     return PolicyId(ids.decode("dunning_policy", text))
+
+
+def credit_note_id(text: str) -> CreditNoteId:
+    """Read a credit note's id. Raises IdMalformed."""
+    return CreditNoteId(ids.decode("credit_note", text))
+
+
+def line_id(text: str) -> LineId:
+    """Read a line's id. Raises IdMalformed."""
+    return LineId(ids.decode("line", text))

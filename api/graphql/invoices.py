@@ -10,6 +10,7 @@ from strawberry.types import Info
 
 from api.graphql import ids
 from api.graphql.context import Context
+from api.graphql.credit_notes import CreditNote, note_of
 from api.graphql.download import InvoiceDocument, document_of
 from api.graphql.enums import name_enum
 from api.graphql.fields import reading
@@ -35,6 +36,16 @@ name_enum(
     PAID="It is paid in full, for ever.",
     VOID="It was taken back, for ever.",
     UNCOLLECTIBLE="It is owed, and written off.",
+)
+name_enum(
+    invoices.VoidReason,
+    "VoidReason",
+    "Why an invoice was taken back.",
+    MISTAKE="It was issued by mistake.",
+    DUPLICATE="It was issued twice.",
+    FRAUDULENT="The customer never ordered it.",
+    ORDER_CHANGE="The customer ordered something else.",
+    OTHER="Another reason.",
 )
 name_enum(
     invoices.InvoiceKind,
@@ -139,7 +150,12 @@ class Invoice:
     tax: Money = strawberry.field(description="Sum of the taxes.")
     total: Money = strawberry.field(description="What is to be paid in all.")
     amount_due: Money = strawberry.field(description="What is still to be paid.")
-    amount_paid: Money = strawberry.field(description="What was paid.")
+    amount_paid: Money = strawberry.field(description="What was paid in money.")
+    credit_applied: Money = strawberry.field(description="What the customer's balances paid when it was opened.")
+    credited: Money = strawberry.field(description="What credit notes took off before it was paid.")
+    voided_at: datetime | None = strawberry.field(description="When it was taken back, in business time.")
+    void_reason: invoices.VoidReason | None = strawberry.field(description="Why it was taken back.")
+    written_off_at: datetime | None = strawberry.field(description="When it was given up, in business time.")
 
     @reading(Permission.INVOICE_READ, "Its lines, in the order in which they are printed.")
     async def lines(self, info: Info[Context, None]) -> list[InvoiceLine]:
@@ -161,6 +177,11 @@ class Invoice:
         """Load what is known of it with the other invoices of the request, and sign a link."""
         found = await info.context.loaders.documents.load(self.key)
         return document_of(info.context, found) if found else None
+
+    @reading(Permission.INVOICE_READ, "Its credit notes, the oldest first.")
+    async def credit_notes(self, info: Info[Context, None]) -> list[CreditNote]:
+        """Load them with those of the other invoices of the request."""
+        return [note_of(each) for each in await info.context.loaders.credit_notes_of_invoices.load(self.key) or ()]
 
     @reading(Permission.PAYMENT_READ, "The tries to collect it, newest first.")
     async def attempts(self, info: Info[Context, None]) -> list[PaymentAttempt]:
@@ -225,6 +246,11 @@ def invoice_of(value: invoices.Invoice) -> Invoice:
         total=money_of(value.total),
         amount_due=money_of(value.amount_due),
         amount_paid=money_of(value.amount_paid),
+        credit_applied=money_of(value.applied),
+        credited=money_of(value.offset),
+        voided_at=value.voided_at,
+        void_reason=value.void_reason,
+        written_off_at=value.written_off_at,
     )
 
 

@@ -19,6 +19,9 @@ from domain.db import Tx
 from domain.dunning.reading import service as dunning
 from domain.dunning.store import CaseStep
 from domain.invoices import service as invoices
+from domain.invoices.balances import service as balances
+from domain.invoices.credit_note import CreditNote, CreditNoteLine
+from domain.invoices.crediting import service as crediting
 from domain.invoices.documents import service as documents
 from domain.invoices.documents.store import Document
 from domain.invoices.invoice import Invoice, Line
@@ -27,7 +30,8 @@ from domain.invoices.taxing.statement import TaxStatement
 from domain.journal import store as journal
 from domain.journal.store import BillingEvent
 from domain.kernel.call import Call
-from domain.kernel.ids import CaseId, ClockId, CustomerId, InvoiceId, SubscriptionId
+from domain.kernel.ids import CaseId, ClockId, CreditNoteId, CustomerId, InvoiceId, SubscriptionId
+from domain.kernel.money import Money
 from domain.payments import store as payments
 from domain.payments.attempt import Attempt
 from domain.payments.method import PaymentMethod
@@ -85,6 +89,7 @@ class Loaders:
         self.lines: DataLoader[InvoiceId, list[Line] | None] = self._by_id(
             lambda tx, ids: invoices.lines_by_invoice_ids(tx, ids, scope=scope)
         )
+        self._of_credit(call)
         self.taxes: DataLoader[InvoiceId, list[TaxStatement] | None] = self._by_id(
             lambda tx, ids: taxing.statements_by_invoice_ids(tx, ids, scope=scope)
         )
@@ -118,6 +123,22 @@ class Loaders:
         self.preferences: DataLoader[CustomerId, Preference | None] = self._by_id(
             lambda tx, ids: preferring.preferences_by_id(tx, ids, scope=scope)
         )
+
+    def _of_credit(self, call: Call) -> None:
+        """Make the loaders of what is given back to customers."""
+        scope = call.scope
+        self.credit_notes: DataLoader[PageOf, list[CreditNote] | None] = self._by_page(
+            lambda tx, ids, before, limit: crediting.notes_by_customer_ids(
+                tx, call, ids, before=CreditNoteId(before) if before else None, limit=limit
+            )
+        )
+        self.credit_notes_of_invoices: DataLoader[InvoiceId, list[CreditNote] | None] = self._by_id(
+            lambda tx, ids: crediting.notes_by_invoice_ids(tx, ids, scope=scope)
+        )
+        self.credit_note_lines: DataLoader[CreditNoteId, list[CreditNoteLine] | None] = self._by_id(
+            lambda tx, ids: crediting.lines_by_note_ids(tx, ids, scope=scope)
+        )
+        self.credit: DataLoader[CustomerId, list[Money] | None] = self._by_id(balances.credit_by_customer_ids)
 
     async def catalogue(self) -> Catalogue:
         """Return what is sold; the process keeps it while it does not change."""

@@ -10,6 +10,7 @@ from api.graphql.clocks import ClockMutation, ClockQuery
 from api.graphql.conservation import ConservationQuery
 from api.graphql.consumption import ConsumptionQuery
 from api.graphql.coupons import CouponMutation, CouponQuery
+from api.graphql.credit_notes import CreditNoteQuery
 from api.graphql.customers import CustomerMutation, CustomerQuery
 from api.graphql.documents import KnownDocuments
 from api.graphql.dunning import DunningQuery
@@ -18,6 +19,7 @@ from api.graphql.dunning_policies import DunningPolicyMutation, DunningPolicyQue
 from api.graphql.events import EventMutation, EventQuery
 from api.graphql.grants import GrantMutation, GrantQuery
 from api.graphql.invoices import InvoiceQuery
+from api.graphql.invoicing import InvoicingMutation
 from api.graphql.journal import JournalMutation, JournalQuery
 from api.graphql.keys import KeyMutation, KeyQuery
 from api.graphql.ledger import LedgerQuery
@@ -59,6 +61,7 @@ Query = _root(
     LimitQuery,
     EventQuery,
     InvoiceQuery,
+    CreditNoteQuery,
     TaxQuery,
     CouponQuery,
     GrantQuery,
@@ -81,6 +84,7 @@ Mutation = _root(
     SubscriptionMutation,
     ChangeMutation,
     PauseMutation,
+    InvoicingMutation,
     PaymentMutation,
     CouponMutation,
     DunningDeskMutation,

@@ -12,6 +12,7 @@ from domain.contracts.changing import service as changing
 from domain.contracts.changing.service import counted_from
 from domain.contracts.desk.service import (
     Desk,
+    close_last,
     finalise_draft,
     held_on,
     invoice_at_once,
@@ -187,7 +188,7 @@ async def close_period(tx: Tx, call: Call, customer_id: CustomerId, subscription
     after = await catch_up(tx, call, desk, before)
     if after.settles_at is not None and after.settles_at <= desk.now:
         await invoice_at_once(tx, call, desk, [after], after.settles_at)
-        await subscriptions.save(tx, after, lifecycle.settle(after))
+        await close_last(tx, call, desk, await subscriptions.save(tx, after, lifecycle.settle(after)))
     return is_behind(after, desk.now)
 
 

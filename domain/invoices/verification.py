@@ -4,13 +4,14 @@ A line is recomputed from the events that it had counted (see `recount.py`): wha
 is later news. An adjustment is verified as the sum over its revisions up to its invoice.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from domain.invoices.credit_note import Correction, without_corrections
 from domain.invoices.derivation import WantedLine, digest_text
 from domain.invoices.document import dimension_key
 from domain.invoices.invoice import Identity, Invoice, Line, LineKind
@@ -100,6 +101,16 @@ def chains_of(lines: Iterable[Line], invoice: Invoice) -> dict[Identity, list[Li
         if line.invoice_id <= invoice.id:
             found.setdefault(line.identity, []).append(line)
     return {identity: sorted(chain, key=lambda line: line.revision) for identity, chain in found.items()}
+
+
+def less_corrections(chain: Sequence[Line], corrections: Collection[Correction]) -> list[Line]:
+    """Take off the earlier revisions of a chain what was corrected before its last one was derived.
+
+    Notes and lines are numbered in the order of time; a later correction is later news.
+    """
+    line, before = chain[-1], chain[:-1]
+    known = [each for each in corrections if each.note_id.int < line.id.int]
+    return [*without_corrections(before, known), line]
 
 
 def differences_of(chain: Sequence[Line], wanted: WantedLine | None) -> tuple[Difference, ...]:

@@ -77,16 +77,41 @@ async def draft_at_boundary(
 
 
 async def finalise_draft(
-    tx: Tx, call: Call, desk: Desk, draft: Invoice, *, derived: Collection[SubscriptionId] = ()
+    tx: Tx,
+    call: Call,
+    desk: Desk,
+    draft: Invoice,
+    *,
+    at: datetime | None = None,
+    derived: Collection[SubscriptionId] = (),
 ) -> Invoice:
-    """Derive a draft once more, up to the end of its grace, make that final and open it.
+    """Derive a draft once more, up to the end of its grace or another instant, make that final and open it.
 
     `derived` names subscriptions that were just derived up to the same instant in this transaction.
     """
-    on_it = await held_on(tx, desk, draft.id)
-    await _draft(tx, call, desk, draft.grace_ends_at, [each for each in on_it if each.id not in derived])
-    await _make_final(tx, on_it, draft.grace_ends_at)
+    on_it, until = await held_on(tx, desk, draft.id), at or draft.grace_ends_at
+    await _draft(tx, call, desk, until, [each for each in on_it if each.id not in derived])
+    await _make_final(tx, on_it, until)
     return await _open(tx, call, desk, draft)
+
+
+async def derive_anew(tx: Tx, call: Call, desk: Desk, due: Sequence[Subscription]) -> Invoice | None:
+    """Bring the draft up to now for some subscriptions of one currency; None where nothing is due."""
+    return await _draft(tx, call, desk, desk.now, due)
+
+
+async def close_last(tx: Tx, call: Call, desk: Desk, settled: Subscription) -> None:
+    """Open what is left on a draft of which no next one will come: nothing else of its currency can bill any more."""
+    others = await subscriptions.subscriptions_by_id(tx, desk.held - {settled.id}, scope=desk.customer.id)
+    if any(each.currency == settled.currency for each in others.values()):
+        return
+    draft = await invoice_store.lock_draft(
+        tx, customer_id=desk.customer.id, environment=desk.customer.environment, currency=settled.currency
+    )
+    if draft is not None:
+        await invoices.open_invoice(
+            tx, call, desk.now, customer_id=draft.customer_id, invoice_id=draft.id, is_last=True
+        )
 
 
 async def invoice_at_once(
@@ -105,10 +130,11 @@ async def invoice_at_once(
     return await _open(tx, call, desk, draft, is_last=keep_credit and draft.total.minor < 0)
 
 
-async def held_on(tx: Tx, desk: Desk, invoice_id: InvoiceId) -> list[Subscription]:
-    """Return the held subscriptions that have a line on an invoice, as they now are."""
+async def held_on(tx: Tx, desk: Desk, invoice_id: InvoiceId, *, also_settled: bool = False) -> list[Subscription]:
+    """Return the held subscriptions that have a line on an invoice, as they now are; where asked, all that have one."""
     lines = await invoices.lines_by_invoice_ids(tx, [invoice_id], scope=desk.customer.id)
-    on_it = desk.held & {line.identity.subscription_id for line in lines[invoice_id]}
+    named = frozenset(line.identity.subscription_id for line in lines[invoice_id])
+    on_it = named if also_settled else desk.held & named
     found = await subscriptions.subscriptions_by_id(tx, on_it, scope=desk.customer.id)
     return [found[each] for each in sorted(found)]
 

@@ -14,6 +14,8 @@ from domain.invoices import rating, verification
 from domain.invoices import service as invoices
 from domain.invoices import store as invoice_store
 from domain.invoices.assembly import usage_of
+from domain.invoices.credit_note import Correction
+from domain.invoices.crediting import store as credit_notes
 from domain.invoices.derivation import WantedLine, digest_text
 from domain.invoices.fees import fee_lines, fee_periods_begun
 from domain.invoices.granted import granted_by
@@ -68,6 +70,7 @@ class _Books:
 
     invoice: Invoice
     lines: Sequence[Line]
+    corrections: Sequence[Correction]
     segments: Mapping[SubscriptionId, Sequence[Segment]]
     subscriptions: Mapping[SubscriptionId, Subscription]
     terms: Mapping[SubscriptionId, Sequence[Term]]
@@ -147,10 +150,12 @@ async def _open_books(tx: Tx, invoice: Invoice, lines: Sequence[Line]) -> _Books
         fees_since=min(fees, default=None),
     )
     own = {line.id for line in lines}
+    known = [*lines, *(line for line in standing if line.id not in own)]
     catalogue = await plans.load_catalogue(tx)
     return _Books(
         invoice,
-        [*lines, *(line for line in standing if line.id not in own)],
+        known,
+        await credit_notes.list_corrections(tx, customer_id=invoice.customer_id, line_ids=[line.id for line in known]),
         await subscriptions.segments_of(tx, ids),
         await subscriptions.subscriptions_by_id(tx, ids, scope=invoice.customer_id),
         await subscription_terms.terms_of(tx, ids),
@@ -233,7 +238,8 @@ def _check_usage(
         if charged in archived or (archived and verification.is_cap(line.identity)):
             checks.append(LineCheck(line, Outcome.ARCHIVED))
             continue
-        found = verification.differences_of(chains[line.identity], wanted.get(line.identity))
+        chain = verification.less_corrections(chains[line.identity], books.corrections)
+        found = verification.differences_of(chain, wanted.get(line.identity))
         is_late = charged is None or recounted.is_late(charged)
         if charged is not None and is_late and not is_recounted(catalogue.meter(charged[0])):
             found = verification.without_quantity(found)
@@ -254,6 +260,7 @@ def _is_settled_later(books: _Books, group: _Group, line: Line, recounted: Recou
     granted = _granted(books, [max(revisions, key=lambda each: each.revision)])
     used = replace(_usage_of(books, group, parts, recounted.whole_totals), granted=granted)
     whole = rating.usage_lines(used, books.catalogue)
+    revisions = verification.less_corrections(sorted(revisions, key=lambda each: each.revision), books.corrections)
     return verification.settled_later(revisions, {each.identity: each for each in whole}.get(line.identity))
 
 

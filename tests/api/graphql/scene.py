@@ -23,6 +23,7 @@ from api.graphql.schema import schema
 from domain.access.roles import CUSTOMER_KEY_SCOPES, KEY_SCOPES, Permission
 from domain.alerts.raising.store import insert_alert
 from domain.contracts import service as contracts
+from domain.contracts.invoicing import service as invoicing
 from domain.credits.coupon import Duration
 from domain.credits.coupons import service as coupons
 from domain.credits.coupons.service import Offer
@@ -32,9 +33,10 @@ from domain.customers import service as customers
 from domain.db import Database
 from domain.dunning.store import insert_case, insert_step
 from domain.invoices import service as invoices
+from domain.invoices.credit_note import CreditKind, CreditPart, CreditReason
 from domain.invoices.invoice import Invoice
 from domain.kernel.call import Call, Environment
-from domain.kernel.ids import CustomerId, encode
+from domain.kernel.ids import CustomerId, InvoiceId, LineId, encode
 from domain.limits.request import Wanted
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.subscription import Subscription
@@ -283,6 +285,7 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "quarantined": await _record(server, reporter, made.id, call, odd),
         "invoice": encode("invoice", invoice.id),
         "line": encode("line", line.id),
+        "note": await _note(server, invoice.id, line.id),
         "environment": environment.name,
         "clock": encode("clock", world.clock_id),
         "job": encode("job", made.id),
@@ -292,10 +295,24 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "dunning": await _case(server, invoice),
         **_OF_EVERYONE,
     }
-    told = ("customer", "subscription", "invoice", "quarantined", "decision", "alert", "applied", "dunning", "grant")
+    told = ("customer", "subscription", "invoice", "note", "quarantined", "decision", "alert", "applied", "dunning", "grant")
     marks = (*(str(ids[each]) for each in told), call.id)
     own_words = (f"{name} Personal", f"{name}@personal", f"odd-{name}", f"external-{name}")
     return Target(made.id, environment, ids, (*marks, *own_words))
+
+
+async def _note(server: Site, invoice_id: InvoiceId, line_id: LineId) -> str:
+    """Give a cent back; return the id of the credit note."""
+    async with server.runtime.db.transaction() as tx:
+        note = await invoicing.credit(
+            tx,
+            server.world.call,
+            invoice_id=invoice_id,
+            parts=[CreditPart(line_id, 1)],
+            reason=CreditReason.GOODWILL,
+            kind=CreditKind.CUSTOMER_CREDIT,
+        )
+    return encode("credit_note", note.id)
 
 
 async def _record(server: Site, reporter: Call, customer_id: CustomerId, *calls: UsageEvent) -> str:
