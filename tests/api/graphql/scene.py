@@ -249,6 +249,12 @@ async def _actor(server: Site, name: str, token: str) -> Actor:
     return Actor(name, token, frozenset(viewer["permissions"]), viewer["environment"], viewer["customerId"])
 
 
+# The ids by which something of a target is recognised in an answer.
+_TOLD = ("customer", "subscription", "invoice", "note", "quarantined", "decision", "alert", "applied", "dunning") + (
+    "grant",
+)
+
+
 async def _furnish(server: Site, name: str, environment: Environment) -> Target:
     """Make a customer with one of each thing that a customer can have."""
     world = server.world
@@ -295,8 +301,7 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "dunning": await _case(server, invoice),
         **_OF_EVERYONE,
     }
-    told = ("customer", "subscription", "invoice", "note", "quarantined", "decision", "alert", "applied", "dunning", "grant")
-    marks = (*(str(ids[each]) for each in told), call.id)
+    marks = (*(str(ids[each]) for each in _TOLD), call.id)
     own_words = (f"{name} Personal", f"{name}@personal", f"odd-{name}", f"external-{name}")
     return Target(made.id, environment, ids, (*marks, *own_words))
 
