@@ -84,7 +84,6 @@ Mutation = _root(
     SubscriptionMutation,
     ChangeMutation,
     PauseMutation,
-    InvoicingMutation,
     PaymentMutation,
     CouponMutation,
     DunningDeskMutation,
@@ -98,6 +97,7 @@ Mutation = _root(
     JournalMutation,
     ClockMutation,
     AlertMutation,
+    InvoicingMutation,
 )
 
 schema = QuietSchema(
