@@ -14,6 +14,7 @@ from api.dunning.commands import dunning
 from api.pricing.commands import prices
 from api.refusals import refused_in_one_line
 from api.taxes.commands import tax
+from domain.kernel.call import Environment
 
 if TYPE_CHECKING:
     from api.replay.client import Client
@@ -117,6 +118,41 @@ def verify_invoice(invoice: Annotated[str, typer.Argument(help="A number such as
         typer.echo(line)
     if found.outcome is Outcome.DIFFERENT:
         raise typer.Exit(1)
+
+
+@verifying.command("ledger")
+def verify_ledger() -> None:
+    """Add up the books; exits 1 where an entry or the sum of all is not zero."""
+    from api.books import check_ledger, report  # noqa: PLC0415 -- loaded by this command only
+
+    found = asyncio.run(check_ledger(_settings_at_home()))
+    for line in report(found):
+        typer.echo(line)
+    if not all(books.hold for books in found):
+        raise typer.Exit(1)
+
+
+@app.command("export-ledger")
+def export_ledger(
+    *,
+    environment: Annotated[Environment, typer.Option(help="Whose books.")] = Environment.LIVE,
+    since: Annotated[str, typer.Option("--from", help="An instant of business time; else from the first entry.")] = "",
+    until: Annotated[str, typer.Option("--to", help="An instant of business time, not included; else all.")] = "",
+    file: Annotated[Path, typer.Argument(help="Where the CSV file is written.")],
+) -> None:
+    """Write ledger entries to a CSV file, one line of an entry a row."""
+    from api.books import EARLIEST, LATEST  # noqa: PLC0415 -- loaded by this command only
+    from api.books import export_ledger as pages  # noqa: PLC0415 -- the same
+    from domain.kernel.period import Period  # noqa: PLC0415 -- the same
+
+    period = Period(_instant(since) if since else EARLIEST, _instant(until) if until else LATEST)
+
+    async def write() -> None:
+        with file.open("w", encoding="utf-8", newline="") as written:
+            async for page in pages(_settings_at_home(), environment, period):
+                written.write(page)
+
+    asyncio.run(write())
 
 
 @verifying.command("conservation")

@@ -20,6 +20,7 @@ from domain.customers.service import EnvironmentRefused
 from domain.db import Tx
 from domain.kernel.call import Call, Environment
 from domain.kernel.ids import CustomerId, EntryId
+from domain.kernel.money import Money as Amount
 from domain.ledger import service, store
 from domain.ledger.account import Account, Posting
 
@@ -42,6 +43,16 @@ class Balance:
 
     account: Account = strawberry.field(description="Which account.")
     balance: Money = strawberry.field(description="Debits above zero, credits below.")
+
+
+@guarded_type(Permission.LEDGER_READ, "All books of an environment, added up.")
+class TrialBalance:
+    """A trial balance."""
+
+    balances: list[Balance] = strawberry.field(description="Each account and currency.")
+    differences: list[Money] = strawberry.field(description="What a currency adds up to where that is not zero.")
+    unbalanced_entries: int = strawberry.field(description="Entries that are not whole or not balanced.")
+    holds: bool = strawberry.field(description="Whether there is neither.")
 
 
 @guarded_type(Permission.LEDGER_READ, "One line of a ledger entry.")
@@ -93,22 +104,49 @@ EnvironmentOf = Annotated[Environment, strawberry.argument(description="Whose bo
 CustomerOf = Annotated[strawberry.ID | None, strawberry.argument(description="Those of one customer, `cus_…`.")]
 
 
+Before = Annotated[
+    datetime | None,
+    strawberry.argument(description="The balance just before an instant of business time; null: of all entries."),
+]
+
+
 @strawberry.type
 class LedgerQuery:
     """Queries of the books."""
+
+    @reading(Permission.LEDGER_READ, "Whether the books of an environment hold. Reads every entry of it.")
+    async def trial_balance(self, info: Info[Context, None], environment: EnvironmentOf) -> TrialBalance | None:
+        """Add all of them up; null for one who reads one customer's books only."""
+        async with info.context.runtime.db.transaction() as tx:
+            if await _scope(tx, info.context.call, environment, None) is not None:
+                return None
+            found = await service.check_books(tx, environment)
+        return TrialBalance(
+            balances=[Balance(account=account, balance=money_of(amount)) for account, amount in found.balances],
+            differences=[money_of(Amount(minor, currency)) for currency, minor in found.differences.items()],
+            unbalanced_entries=found.unbalanced,
+            holds=found.hold,
+        )
 
     @reading(
         Permission.LEDGER_READ,
         "The balance of each account and currency, of all customers or of one. For each currency they add up to zero.",
     )
     async def ledger_balances(
-        self, info: Info[Context, None], environment: EnvironmentOf, customer_id: CustomerOf = None
+        self,
+        info: Info[Context, None],
+        environment: EnvironmentOf,
+        customer_id: CustomerOf = None,
+        before: Before = None,
     ) -> list[Balance]:
         """Add them up."""
         wanted = ids.customer_id(customer_id) if customer_id is not None else None
         async with info.context.runtime.db.transaction() as tx:
             scope = await _scope(tx, info.context.call, environment, wanted)
-            found = await (service.balances(tx, scope) if scope else service.trial_balance(tx, environment))
+            if scope is None:
+                found = await service.trial_balance(tx, environment, before=before)
+            else:
+                found = await service.balances(tx, scope, before=before)
         return [Balance(account=account, balance=money_of(amount)) for account, amount in found]
 
     @reading(Permission.LEDGER_READ, "Ledger entries, newest first.")

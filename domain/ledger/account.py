@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.money import Money
 
@@ -26,6 +27,28 @@ class Posting:
 
     account: Account
     amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The balance of each account and currency of one environment, and how many entries are no entries."""
+
+    environment: Environment
+    balances: tuple[tuple[Account, Money], ...]
+    unbalanced: int
+
+    @property
+    def differences(self) -> dict[str, int]:
+        """What the accounts add up to in each currency, in minor units, where that is not zero."""
+        sums: dict[str, int] = defaultdict(int)
+        for _, amount in self.balances:
+            sums[amount.currency] += amount.minor
+        return {currency: total for currency, total in sums.items() if total}
+
+    @property
+    def hold(self) -> bool:
+        """Whether every entry is balanced, and so is their sum."""
+        return not self.differences and not self.unbalanced
 
 
 @dataclass(eq=False)

@@ -7,11 +7,13 @@ from domain.db import Tx
 from domain.kernel.call import Call, Environment
 from domain.kernel.ids import CustomerId, EntryId
 from domain.kernel.money import Money
+from domain.kernel.period import Period
 from domain.ledger import store
-from domain.ledger.account import Account, Posting, check_balanced
+from domain.ledger.account import Account, Books, Posting, check_balanced
 
 # A page of 100, and the row that tells whether another follows.
 ENTRIES_MAX = 101
+EXPORT_PAGE = 1_000
 
 
 async def post(
@@ -42,9 +44,14 @@ async def post(
     return await store.insert_entry(tx, values, lines)
 
 
-async def balances(tx: Tx, customer_id: CustomerId) -> Sequence[tuple[Account, Money]]:
-    """Return what one customer's entries add up to, by currency and account: receivable is what they owe."""
-    return await store.sum_by_account(tx, scope=customer_id, environment=None)
+async def balances(
+    tx: Tx, customer_id: CustomerId, *, before: datetime | None = None
+) -> Sequence[tuple[Account, Money]]:
+    """Return what one customer's entries add up to, by currency and account: receivable is what they owe.
+
+    `before` asks for the balance just before an instant of business time; None is all of them.
+    """
+    return await store.sum_by_account(tx, scope=customer_id, environment=None, before=before)
 
 
 async def has_posted(tx: Tx, customer_id: CustomerId, reason: str) -> bool:
@@ -52,9 +59,30 @@ async def has_posted(tx: Tx, customer_id: CustomerId, reason: str) -> bool:
     return await store.has_entry(tx, customer_id, reason)
 
 
-async def trial_balance(tx: Tx, environment: Environment) -> Sequence[tuple[Account, Money]]:
-    """Return what all entries of the live or the test books add up to; for each currency the sum is zero."""
-    return await store.sum_by_account(tx, scope=None, environment=environment)
+async def trial_balance(
+    tx: Tx, environment: Environment, *, before: datetime | None = None
+) -> Sequence[tuple[Account, Money]]:
+    """Return what all entries of the live or the test books add up to; for each currency the sum is zero.
+
+    `before` as in `balances`; each customer has a business time of their own.
+    """
+    return await store.sum_by_account(tx, scope=None, environment=environment, before=before)
+
+
+async def check_books(tx: Tx, environment: Environment) -> Books:
+    """Add up the books of one environment, and look at each entry alone. Reads all entries; changes nothing."""
+    balances_of_all = await store.sum_by_account(tx, scope=None, environment=environment)
+    return Books(environment, tuple(balances_of_all), await store.count_unbalanced(tx, environment))
+
+
+async def list_entries_after(
+    tx: Tx, *, environment: Environment, period: Period, after: EntryId | None = None
+) -> Sequence[store.Entry]:
+    """Return the next EXPORT_PAGE entries of a period in business time, as they were posted, for an export.
+
+    `after` is the id of the last one seen.
+    """
+    return await store.list_entries_after(tx, environment=environment, period=period, after=after, limit=EXPORT_PAGE)
 
 
 async def list_entries(

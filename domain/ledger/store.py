@@ -13,6 +13,7 @@ from domain import db
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, EntryId
 from domain.kernel.money import Money
+from domain.kernel.period import Period
 from domain.ledger.account import Account, Posting
 
 ledger_entry = sa.Table(
@@ -132,19 +133,71 @@ async def _lines_by_entry_id(tx: db.Tx, entries: Sequence[sa.Row[Any]]) -> dict[
     return found
 
 
+async def list_entries_after(
+    tx: db.Tx, *, environment: Environment, period: Period, after: EntryId | None, limit: int
+) -> Sequence[Entry]:
+    """Return entries of one environment's books of a period in business time, in the order in which they were posted.
+
+    `after` is the id of the last one seen.
+    """
+    entry = ledger_entry.c
+    statement = (
+        sa.select(ledger_entry)
+        .where(entry.environment == environment, entry.at >= period.start, entry.at < period.end)
+        .order_by(entry.id)
+        .limit(limit)
+    )
+    if after is not None:
+        statement = statement.where(entry.id > after)
+    rows = await tx.rows(statement)
+    lines = await _lines_by_entry_id(tx, rows)
+    return [
+        Entry(r.customer_id, r.id, Environment(r.environment), r.at, r.reason, r.about, tuple(lines.get(r.id, ())))
+        for r in rows
+    ]
+
+
+async def count_unbalanced(tx: db.Tx, environment: Environment) -> int:
+    """Count the entries of one environment's books that do not add up to zero in a currency, or are not whole."""
+    line, entry = ledger_line.c, ledger_entry.c
+    owner = sa.and_(entry.customer_id == line.customer_id, entry.id == line.entry_id)
+    sums = (
+        sa.select(entry.customer_id, entry.id)
+        .select_from(ledger_entry.outerjoin(ledger_line, owner))
+        .where(entry.environment == environment)
+        .group_by(entry.customer_id, entry.id, entry.line_count, line.currency)
+        .having(sa.func.coalesce(sa.func.sum(line.amount_minor), 1) != 0)
+    )
+    parts = (
+        sa.select(entry.customer_id, entry.id)
+        .select_from(ledger_entry.outerjoin(ledger_line, owner))
+        .where(entry.environment == environment)
+        .group_by(entry.customer_id, entry.id, entry.line_count)
+        .having(sa.func.count(line.no) != entry.line_count)
+    )
+    return int(await tx.value(sa.select(sa.func.count()).select_from(sums.union(parts).subquery())))
+
+
 async def sum_by_account(
-    tx: db.Tx, *, scope: CustomerId | None, environment: Environment | None
+    tx: db.Tx, *, scope: CustomerId | None, environment: Environment | None, before: datetime | None = None
 ) -> Sequence[tuple[Account, Money]]:
-    """Add up the lines by account and currency: at most one row for each pair of them."""
+    """Add up the lines by account and currency: at most one row for each pair of them.
+
+    `before` leaves out what was posted at that business time or later.
+    """
     line = ledger_line.c
     statement = (
         sa.select(line.account, line.currency, sa.func.sum(line.amount_minor).label("total"))
         .group_by(line.account, line.currency)
         .order_by(line.currency, line.account)
     )
-    if environment is not None:
+    if environment is not None or before is not None:
         owner = sa.and_(ledger_entry.c.customer_id == line.customer_id, ledger_entry.c.id == line.entry_id)
-        statement = statement.join(ledger_entry, owner).where(ledger_entry.c.environment == environment)
+        statement = statement.join(ledger_entry, owner)
+    if environment is not None:
+        statement = statement.where(ledger_entry.c.environment == environment)
+    if before is not None:
+        statement = statement.where(ledger_entry.c.at < before)
     if scope is not None:
         statement = statement.where(line.customer_id == scope)
     return [(Account(row.account), Money(int(row.total), row.currency)) for row in await tx.rows(statement)]

@@ -33,6 +33,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "appliedCoupons": {"customerId": "customer"},
     "unitGrants": {"customerId": "customer"},
     "ledgerBalances": {"environment": "environment", "customerId": "customer"},
+    "trialBalance": {"environment": "environment"},
     "ledgerEntries": {"environment": "environment", "customerId": "customer"},
     "testClock": {"id": "clock"},
     "merchantTax": {"environment": "environment"},
@@ -177,7 +178,8 @@ OF_ANY_CUSTOMER = {"customers", "apiKeys", "quarantinedEvents", "viewer", "produ
     "simulateDunning",
 }
 IN_AN_ENVIRONMENT = {"createApiKey", "revokeApiKey", "createCustomer", "merchantTax", "setMerchantTax"} | {
-    "dunningRecovery"
+    "dunningRecovery",
+    "trialBalance",
 }
 OF_NOBODY = {
     "addProviderPrices",

@@ -250,7 +250,16 @@ async def _actor(server: Site, name: str, token: str) -> Actor:
 
 
 # The ids by which something of a target is recognised in an answer.
-_TOLD = ("customer", "subscription", "invoice", "note", "quarantined", "decision", "alert", "applied", "dunning") + (
+_TOLD = (
+    "customer",
+    "subscription",
+    "invoice",
+    "note",
+    "quarantined",
+    "decision",
+    "alert",
+    "applied",
+    "dunning",
     "grant",
 )
 
