@@ -23,20 +23,13 @@ from api.graphql.schema import schema
 from domain.access.roles import CUSTOMER_KEY_SCOPES, KEY_SCOPES, Permission
 from domain.alerts.raising.store import insert_alert
 from domain.contracts import service as contracts
-from domain.contracts.invoicing import service as invoicing
-from domain.credits.coupon import Duration
-from domain.credits.coupons import service as coupons
-from domain.credits.coupons.service import Offer
 from domain.credits.grants import service as grants
 from domain.credits.grants.service import Terms
 from domain.customers import service as customers
 from domain.db import Database
-from domain.dunning.store import insert_case, insert_step
 from domain.invoices import service as invoices
-from domain.invoices.credit_note import CreditKind, CreditPart, CreditReason
-from domain.invoices.invoice import Invoice
 from domain.kernel.call import Call, Environment
-from domain.kernel.ids import CustomerId, InvoiceId, LineId, encode
+from domain.kernel.ids import CustomerId, encode
 from domain.limits.request import Wanted
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.subscription import Subscription
@@ -53,6 +46,7 @@ from tests.api.graphql.asking import (
     OF_TEST,
     subscribed,
 )
+from tests.api.graphql.belongings import case_of, coupon_of, note_of
 from tests.api.graphql.site import Site, open_server
 from tests.world import key_of, llm_call
 
@@ -300,33 +294,19 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "quarantined": await _record(server, reporter, made.id, call, odd),
         "invoice": encode("invoice", invoice.id),
         "line": encode("line", line.id),
-        "note": await _note(server, invoice.id, line.id),
+        "note": await note_of(server, invoice.id, line.id),
         "environment": environment.name,
         "clock": encode("clock", world.clock_id),
         "job": encode("job", made.id),
         "key": await _victim(server, environment),
         "alert": await _alert(server, started),
         **await _credits(server, name, started),
-        "dunning": await _case(server, invoice),
+        "dunning": await case_of(server, invoice),
         **_OF_EVERYONE,
     }
     marks = (*(str(ids[each]) for each in _TOLD), call.id)
     own_words = (f"{name} Personal", f"{name}@personal", f"odd-{name}", f"external-{name}")
     return Target(made.id, environment, ids, (*marks, *own_words))
-
-
-async def _note(server: Site, invoice_id: InvoiceId, line_id: LineId) -> str:
-    """Give a cent back; return the id of the credit note."""
-    async with server.runtime.db.transaction() as tx:
-        note = await invoicing.credit(
-            tx,
-            server.world.call,
-            invoice_id=invoice_id,
-            parts=[CreditPart(line_id, 1)],
-            reason=CreditReason.GOODWILL,
-            kind=CreditKind.CUSTOMER_CREDIT,
-        )
-    return encode("credit_note", note.id)
 
 
 async def _record(server: Site, reporter: Call, customer_id: CustomerId, *calls: UsageEvent) -> str:
@@ -363,7 +343,7 @@ async def _alert(server: Site, subscription: Subscription) -> str:
 
 async def _credits(server: Site, name: str, subscription: Subscription) -> dict[str, str]:
     """Give a customer a coupon and promotional units."""
-    coupon = await _coupon(server, name, subscription.customer_id)
+    coupon = await coupon_of(server, name, subscription.customer_id)
     return {**coupon, "grant": await _grant(server, subscription)}
 
 
@@ -375,32 +355,6 @@ async def _grant(server: Site, subscription: Subscription) -> str:
             tx, server.world.call, subscription.id, Terms("calls", "Calls", Decimal(5)), catalogue
         )
     return encode("grant", made.id)
-
-
-async def _coupon(server: Site, name: str, customer_id: CustomerId) -> dict[str, str]:
-    """Give a customer a coupon that can be taken up as often as one likes, by a code too."""
-    call = server.world.call
-    offer = Offer(f"for-{name.lower()}", "Offer", Duration.ONCE, percent_off=Decimal(10), per_customer_max=None)
-    async with server.runtime.db.transaction() as tx:
-        coupon = await coupons.create_coupon(tx, call, offer)
-        code = await coupons.create_code(tx, call, coupon.id, f"code-{name}")
-        applied = await coupons.apply_coupon(tx, call, customer_id, coupon.id)
-    return {
-        "coupon": encode("coupon", coupon.id),
-        "code": encode("promotion_code", code.id),
-        "codeText": code.code.lower(),
-        "applied": encode("applied_coupon", applied.id),
-    }
-
-
-async def _case(server: Site, invoice: Invoice) -> str:
-    """Follow an invoice up."""
-    new = make.dunning_case(invoice)
-    async with server.runtime.db.transaction() as tx:
-        await insert_case(tx, new, [])
-        step = {"customer_id": new.customer_id, "id": make.new_id(), "case_id": new.id, "at": new.created_at}
-        await insert_step(tx, {**step, "kind": "opened", "facts": {}})
-    return encode("dunning_case", new.id)
 
 
 async def _victim(server: Site, environment: Environment) -> str:

@@ -1,0 +1,54 @@
+"""What a customer of the scene has: a credit note, a dunning case, coupons."""
+
+from decimal import Decimal
+
+from domain.contracts.invoicing import service as invoicing
+from domain.credits.coupon import Duration
+from domain.credits.coupons import service as coupons
+from domain.credits.coupons.service import Offer
+from domain.dunning.store import insert_case, insert_step
+from domain.invoices.credit_note import CreditKind, CreditPart, CreditReason
+from domain.invoices.invoice import Invoice
+from domain.kernel.ids import CustomerId, InvoiceId, LineId, encode
+from tests import make
+from tests.api.graphql.site import Site
+
+
+async def note_of(server: Site, invoice_id: InvoiceId, line_id: LineId) -> str:
+    """Give a cent back; return the id of the credit note."""
+    async with server.runtime.db.transaction() as tx:
+        note = await invoicing.credit(
+            tx,
+            server.world.call,
+            invoice_id=invoice_id,
+            parts=[CreditPart(line_id, 1)],
+            reason=CreditReason.GOODWILL,
+            kind=CreditKind.CUSTOMER_CREDIT,
+        )
+    return encode("credit_note", note.id)
+
+
+async def case_of(server: Site, invoice: Invoice) -> str:
+    """Follow an invoice up."""
+    new = make.dunning_case(invoice)
+    async with server.runtime.db.transaction() as tx:
+        await insert_case(tx, new, [])
+        step = {"customer_id": new.customer_id, "id": make.new_id(), "case_id": new.id, "at": new.created_at}
+        await insert_step(tx, {**step, "kind": "opened", "facts": {}})
+    return encode("dunning_case", new.id)
+
+
+async def coupon_of(server: Site, name: str, customer_id: CustomerId) -> dict[str, str]:
+    """Give a customer a coupon that can be taken up as often as one likes, by a code too."""
+    call = server.world.call
+    offer = Offer(f"for-{name.lower()}", "Offer", Duration.ONCE, percent_off=Decimal(10), per_customer_max=None)
+    async with server.runtime.db.transaction() as tx:
+        coupon = await coupons.create_coupon(tx, call, offer)
+        code = await coupons.create_code(tx, call, coupon.id, f"code-{name}")
+        applied = await coupons.apply_coupon(tx, call, customer_id, coupon.id)
+    return {
+        "coupon": encode("coupon", coupon.id),
+        "code": encode("promotion_code", code.id),
+        "codeText": code.code.lower(),
+        "applied": encode("applied_coupon", applied.id),
+    }
