@@ -45,6 +45,7 @@ name_enum(
     DUPLICATE="It was issued twice.",
     FRAUDULENT="The customer never ordered it.",
     ORDER_CHANGE="The customer ordered something else.",
+    LAPSED="The change or the subscription that it was for lapsed, as it was not paid in time.",
     OTHER="Another reason.",
 )
 name_enum(
