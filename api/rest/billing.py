@@ -3,36 +3,41 @@
     GET  /api/billing/plans          what is sold
     GET  /api/billing/subscription   the live subscription of a product, or the newest that has ended
     POST /api/billing/subscribe      {"plan": "starter", "interval": "month"}
+    PUT  /api/billing/subscription   {"plan": "professional", "at": "now"}
     POST /api/billing/cancel         {"at_period_end": true, "reason": "unused"}
     GET  /api/billing/usage          what was used of each limit in the present usage period
     GET  /api/billing/invoices       newest first
 
 They act on the caller's customer; whoever is bound to none, such as staff, names one with `?customer=`. `?product=` is
-edge where it is left out. A POST with the header Idempotency-Key takes effect once for each key, which is kept for 30
-days; without one a second subscribe is refused, and a second cancel changes nothing.
+edge where it is left out. A POST or PUT with the header Idempotency-Key takes effect once for each key, which is kept
+for 30 days; without one a second subscribe is refused, and to cancel or to change to the same again charges nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from api.rest.billing_documents import invoices_document, subscription_document, usage_document
+from api.rest.billing_documents import change_document, invoices_document, subscription_document, usage_document
 from api.rest.documents import plans_document
 from api.rest.reads import Asked, ParameterRefused, Read
 from api.rest.writes import Write, once
 from domain.access.roles import Permission
 from domain.contracts import service as contracts
+from domain.contracts.changing.wish import Wish as ChangeWish
+from domain.contracts.replanning import service as replanning
 from domain.contracts.starting.wish import Wish
 from domain.customers import service as customers
 from domain.customers.service import CustomerNotFound
 from domain.db import Tx
 from domain.invoices import service as invoices
-from domain.kernel.ids import CustomerId, InvoiceId, ProductId, SubscriptionId, decode, encode
+from domain.kernel.ids import ChangeId, CustomerId, InvoiceId, ProductId, SubscriptionId, decode, encode
 from domain.limits import service as limits
+from domain.payments.methods import service as methods
 from domain.subscriptions import service as subscriptions
+from domain.subscriptions.change import ChangeAt
+from domain.subscriptions.changes import service as changes
 from domain.subscriptions.lifecycle import CancelReason
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.service import SubscriptionNotFound
@@ -51,6 +56,16 @@ class SubscribeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     currency: str = "USD"
     bill_day: int | None = None
     calendar: bool = False
+
+
+class ChangeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to be different, and when; what is left out stays as it is. As in the mutation changeSubscription."""
+
+    plan: str | None = None
+    interval: Interval | None = None
+    quantity: int | None = None
+    at: ChangeAt | None = None
+    proration_date: datetime | None = None
 
 
 class CancelBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,7 +127,7 @@ async def subscribe(asked: Asked, body: SubscribeBody) -> object:
     """Subscribe."""
     customer_id = _customer(asked)
 
-    async def act(tx: Tx) -> SubscriptionId:
+    async def act(tx: Tx) -> Mapping[str, str]:
         started = await contracts.subscribe(
             tx,
             asked.call,
@@ -123,18 +138,38 @@ async def subscribe(asked: Asked, body: SubscribeBody) -> object:
             currency=body.currency,
             wish=Wish(bill_day=body.bill_day, calendar=body.calendar),
         )
-        return started.id
+        return {"subscription": str(started.id)}
 
-    return await _changed(asked, "subscribe", customer_id, body, act)
+    return await _once(asked, "subscribe", customer_id, body, act)
+
+
+async def change(asked: Asked, body: ChangeBody) -> object:
+    """Change the subscription of a product, in one transaction with its invoice."""
+    customer_id, product_id = _customer(asked), await _product_id(asked)
+    _check_instant("proration_date", body.proration_date)
+
+    async def act(tx: Tx) -> Mapping[str, str]:
+        found = await _subscription(tx, customer_id, product_id)
+        wish = ChangeWish(
+            plan_key=body.plan,
+            interval=body.interval,
+            quantity=body.quantity,
+            at=body.at,
+            prorate_at=body.proration_date,
+            pays_at_once=await methods.answers_at_once(tx, customer_id),
+        )
+        done = await replanning.change(tx, asked.call, subscription_id=found.id, wish=wish)
+        return {"subscription": str(found.id), "change": str(done.change.id)}
+
+    return await _once(asked, "change", customer_id, body, act)
 
 
 async def cancel(asked: Asked, body: CancelBody) -> object:
     """End the subscription of a product."""
     customer_id, product_id = _customer(asked), await _product_id(asked)
-    if body.cancel_at is not None and body.cancel_at.tzinfo is None:
-        raise ParameterRefused("cancel_at", "an instant with its zone, such as 2026-02-28T00:00:00Z")
+    _check_instant("cancel_at", body.cancel_at)
 
-    async def act(tx: Tx) -> SubscriptionId:
+    async def act(tx: Tx) -> Mapping[str, str]:
         found = await _subscription(tx, customer_id, product_id)
         ended = await contracts.cancel(
             tx,
@@ -145,26 +180,42 @@ async def cancel(asked: Asked, body: CancelBody) -> object:
             reason=body.reason,
             feedback=body.feedback,
         )
-        return ended.id
+        return {"subscription": str(ended.id)}
 
-    return await _changed(asked, "cancel", customer_id, body, act)
+    return await _once(asked, "cancel", customer_id, body, act)
 
 
-async def _changed(asked: Asked, name: str, customer_id: CustomerId, body: msgspec.Struct, act: Any) -> object:
-    """Change a subscription once, and return it as it then stands, or stands now where it was changed before."""
+async def _once(
+    asked: Asked,
+    name: str,
+    customer_id: CustomerId,
+    body: msgspec.Struct,
+    act: Callable[[Tx], Awaitable[Mapping[str, str]]],
+) -> object:
+    """Act on a subscription once, and return it as it then stands, or stands now where the key was used before.
+
+    `act` returns the ids of the subscription and, if it made one, of the change, which is then part of the answer.
+    """
     given = {**msgspec.to_builtins(body), "product": _product(asked)}
-
-    async def whole(tx: Tx) -> Mapping[str, str]:
-        return {"subscription": str(await act(tx))}
-
-    kept = await once(asked, f"rest:{name}", customer_id, given, whole)
+    kept = await once(asked, f"rest:{name}", customer_id, given, act)
     await asked.serving.runtime.wakeups.publish([customer_id])
     catalogue = await asked.serving.runtime.catalogue()
     async with asked.serving.runtime.db.transaction() as tx:
         wanted = SubscriptionId(UUID(kept["subscription"]))
         found = await subscriptions.find_subscription(tx, wanted, scope=customer_id)
-    assert found is not None, "subscriptions are never deleted"
-    return subscription_document(catalogue, found)
+        assert found is not None, "subscriptions are never deleted"
+        document = subscription_document(catalogue, found)
+        if "change" in kept:
+            made = await changes.find(tx, customer_id, ChangeId(UUID(kept["change"])))
+            assert made is not None, "changes are never deleted"
+            document["change"] = change_document(catalogue, made)
+    return document
+
+
+def _check_instant(name: str, given: datetime | None) -> None:
+    """Refuse an instant that does not say its zone. Raises ParameterRefused."""
+    if given is not None and given.tzinfo is None:
+        raise ParameterRefused(name, "an instant with its zone, such as 2026-02-28T00:00:00Z")
 
 
 async def _subscription(tx: Tx, customer_id: CustomerId, product_id: ProductId) -> Subscription:
@@ -202,5 +253,6 @@ BILLING = (
     Read("/api/billing/usage", Permission.USAGE_READ, used),
     Read("/api/billing/invoices", Permission.INVOICE_READ, issued),
     Write("/api/billing/subscribe", Permission.SUBSCRIPTION_WRITE, SubscribeBody, subscribe),
+    Write("/api/billing/subscription", Permission.SUBSCRIPTION_WRITE, ChangeBody, change, "PUT"),
     Write("/api/billing/cancel", Permission.SUBSCRIPTION_WRITE, CancelBody, cancel),
 )

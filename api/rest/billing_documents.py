@@ -11,6 +11,7 @@ from domain.kernel.ids import encode
 from domain.kernel.money import Money
 from domain.limits.status import LimitStatus
 from domain.plans.plan import Catalogue
+from domain.subscriptions.change import Change
 from domain.subscriptions.subscription import Subscription
 
 
@@ -39,6 +40,22 @@ def subscription_document(catalogue: Catalogue, value: Subscription) -> dict[str
         "cancel_reason": value.cancel_reason,
         "ended_at": instant(value.ended_at),
         "stripe_subscription_id": value.gateway_id,
+    }
+
+
+def change_document(catalogue: Catalogue, value: Change) -> dict[str, Any]:
+    """Write a change that was asked for, and where it stands; a pending one waits for `invoice` until `expires_at`."""
+    return {
+        "id": encode("change", value.id),
+        "state": value.state,
+        "direction": value.direction,
+        "plan": catalogue.plan_of_version(value.target.plan_version_id).key,
+        "interval": value.target.interval,
+        "quantity": value.target.quantity,
+        "asked_at": instant(value.asked_at),
+        "effective_at": instant(value.effective_at),
+        "expires_at": instant(value.expires_at),
+        "invoice": encode("invoice", value.invoice_id) if value.invoice_id else None,
     }
 
 

@@ -172,6 +172,38 @@ BILLING = (
         _WRITE,
     ),
     Operation(
+        "PUT",
+        "/api/billing/subscription",
+        "changeSubscription",
+        "Change plan, interval or quantity of the subscription of a product, now or at the end of what is paid.",
+        "The subscription as it stands, and the change: applied, scheduled for the period's end, or pending until its "
+        "invoice is paid.",
+        {
+            **_SUBSCRIPTION,
+            "change": {
+                "id": "chg_01m8gtnvtvf3ev7mfxw2tgpb3z",
+                "state": "pending",
+                "direction": "upgrade",
+                "plan": "professional",
+                "interval": "month",
+                "quantity": 1,
+                "asked_at": "2026-04-16T00:00:00Z",
+                "effective_at": "2026-04-16T00:00:00Z",
+                "expires_at": "2026-04-16T23:00:00Z",
+                "invoice": "inv_01m8gtnvtvf3ev7mfxw2tgpb3z",
+            },
+        },
+        Permission.SUBSCRIPTION_WRITE,
+        "What is left out stays as it is. Unless `at` tells (now, period_end), an upgrade is made now and a downgrade "
+        "at the end of what is paid. What is left of the paid period is credited, the new fee is charged for the same "
+        "time, and the net is invoiced at once. A plan that does not hold what there is already is refused now, with "
+        "409 plan_too_small and each limit that it violates. `proration_date` is that of a preview, at most 15 "
+        "minutes old.",
+        (_PRODUCT, _CUSTOMER, _KEY),
+        {"application/json": {"plan": "professional", "interval": "month", "quantity": 1, "at": "now"}},
+        _WRITE,
+    ),
+    Operation(
         "POST",
         "/api/billing/cancel",
         "cancelSubscription",

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from starlette.requests import Request
@@ -44,17 +44,18 @@ class RefusedBefore(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One route that changes something: its path, the permission it needs, its body, and what makes its answer."""
+    """One route that changes something: its path and method, the permission it needs, its body, and its answer."""
 
     path: str
     permission: Permission
     shape: type[msgspec.Struct]
     act: Callable[[Asked, Any], Awaitable[object]]
+    method: Literal["POST", "PUT"] = "POST"
 
     @property
     def route(self) -> Route:
         """The route, for the application."""
-        return Route(self.path, self.answer, methods=["POST"])
+        return Route(self.path, self.answer, methods=[self.method])
 
     async def answer(self, request: Request) -> Response:
         """Find out who asks, read the body, and act."""

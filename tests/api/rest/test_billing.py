@@ -1,4 +1,4 @@
-"""The billing routes: subscribe, look, cancel; once for each key, and about nobody else's customer."""
+"""The billing routes: subscribe, look, change, cancel; once for each key, and about nobody else's customer."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import pytest
 from api.local.throwaway import TemporaryServers
 from domain.customers.customer import Customer
 from domain.kernel.ids import encode
+from domain.usage.event import UsageEvent
 from tests.api.conftest import fresh_database
 from tests.api.graphql.site import Site, open_site
 
@@ -52,6 +53,7 @@ async def counter(servers: TemporaryServers, seeded: str) -> AsyncIterator[Count
     async with fresh_database(servers, "billing", seeded) as database, open_site(database) as site:
         ada, bob = [await site.world.customer(on="2026-04-01") for _ in range(2)]
         yield Counter(site, ada, bob)
+        await site.world.close()
 
 
 async def test_a_customer_subscribes_once_looks_and_cancels(counter: Counter) -> None:
@@ -93,6 +95,53 @@ async def test_a_customer_subscribes_once_looks_and_cancels(counter: Counter) ->
     assert (await counter.ask("POST", "cancel", dated))[1]["cancel_at"] == "2026-04-20T00:00:00Z"
 
 
+async def test_a_customer_changes_plan_once_and_not_to_one_that_is_too_small(counter: Counter) -> None:
+    world = counter.site.world
+    eve = await world.customer(on="2026-04-01")
+    await world.subscribe(eve, "starter", product="edge")
+    token = counter.site.member(eve.id)
+
+    async def totals() -> list[str]:
+        return [str(each["total"]) for each in (await counter.ask("GET", "invoices", token=token))[1]["invoices"]]
+
+    # The card answers at once, so the upgrade waits for its invoice: 99.00 less 29.00, for the whole of April.
+    wanted = {"plan": "professional", "at": "now"}
+    status, asked = await counter.ask("PUT", "subscription", wanted, token=token, key="p1")
+    assert (status, asked["plan"], asked["change"]["state"]) == (200, "starter", "pending")
+    assert (asked["change"]["plan"], asked["change"]["expires_at"]) == ("professional", "2026-04-01T23:00:00Z")
+    assert await totals() == ["70.00", "29.00"]
+    assert await counter.ask("PUT", "subscription", wanted, token=token, key="p1") == (200, asked)
+    status, other = await counter.ask("PUT", "subscription", {"quantity": 2}, token=token, key="p1")
+    assert (status, other["code"]) == (409, "idempotency_conflict")
+    assert (await counter.ask("PUT", "subscription", wanted, token=token, key="p2"))[1]["code"] == "change_waits"
+    await world.drain()
+    status, paid = await counter.ask("PUT", "subscription", wanted, token=token, key="p1")
+    assert (status, paid["plan"], paid["change"]) == (200, "professional", {**asked["change"], "state": "applied"})
+    assert await totals() == ["70.00", "29.00"]
+
+    # Starter holds 25 modules.
+    at, name = "2026-04-01T00:00:00Z", encode("customer", eve.id)
+    modules = UsageEvent("m", "edge.module", name, occurred_at=at, properties={"delta": 26})
+    assert [verdict.status for verdict in await world.use("edge", modules)] == ["counted"]
+    smaller = {"plan": "starter", "at": "now"}
+    for _ in range(2):
+        status, refused = await counter.ask("PUT", "subscription", smaller, token=token, key="p3")
+        assert (status, refused["code"], "modules 26 of 25" in refused["detail"]) == (409, "plan_too_small", True)
+    assert (await counter.ask("GET", "subscription", token=token))[1]["plan"] == "professional"
+    assert await totals() == ["70.00", "29.00"]
+    later = {"plan": "starter", "interval": "year", "quantity": 2, "at": "period_end"}
+    status, kept = await counter.ask("PUT", "subscription", later, token=token)
+    assert (status, kept["plan"], kept["change"]["effective_at"]) == (200, "professional", "2026-05-01T00:00:00Z")
+    change = kept["change"]
+    assert (change["state"], change["direction"], change["interval"], change["quantity"], change["invoice"]) == (
+        "scheduled",
+        "downgrade",
+        "year",
+        2,
+        None,
+    )
+
+
 async def test_staff_name_the_customer_and_members_see_their_own_alone(counter: Counter) -> None:
     bob, staff = encode("customer", counter.bob.id), counter.site.staff()
     assert (await counter.ask("GET", "invoices", token=staff))[1]["code"] == "parameter_refused"
@@ -102,13 +151,15 @@ async def test_staff_name_the_customer_and_members_see_their_own_alone(counter: 
         ("GET", "usage", None),
         ("GET", "invoices", None),
         ("POST", "subscribe", {"plan": "free"}),
+        ("PUT", "subscription", {"plan": "free"}),
         ("POST", "cancel", {}),
     ):
         status, refused = await counter.ask(method, path, body, customer=bob)
         assert (status, refused["code"]) == (404, "customer_not_found"), path
     viewer = counter.site.member(counter.bob.id, "viewer")
-    status, refused = await counter.ask("POST", "subscribe", {"plan": "free"}, token=viewer, key="k")
-    assert (status, refused["code"]) == (403, "forbidden")
+    for method, path in (("POST", "subscribe"), ("PUT", "subscription")):
+        status, refused = await counter.ask(method, path, {"plan": "free"}, token=viewer, key="k")
+        assert (status, refused["code"]) == (403, "forbidden"), path
     assert (await counter.ask("GET", "invoices", token=staff, customer=bob))[1]["invoices"] == []
     assert (await counter.ask("GET", "subscription", token=viewer))[0] == 404
 
@@ -124,13 +175,18 @@ async def test_staff_name_the_customer_and_members_see_their_own_alone(counter: 
         ("subscribe", [], {}, "body_malformed"),
         ("cancel", {"cancel_at": "2026-04-20T00:00:00"}, {}, "parameter_refused"),
         ("cancel", {}, {}, "subscription_not_found"),
+        ("subscription", {"plan": "free"}, {}, "subscription_not_found"),
+        ("subscription", {"plan": "free"}, {"product": "none"}, "product_not_found"),
+        ("subscription", {"at": "tomorrow"}, {}, "body_malformed"),
+        ("subscription", {"quantity": "2"}, {}, "body_malformed"),
+        ("subscription", {"proration_date": "2026-04-20T00:00:00"}, {}, "parameter_refused"),
     ],
 )
 async def test_what_makes_no_sense_is_a_problem(
     counter: Counter, path: str, body: Any, query: dict[str, str], code: str
 ) -> None:
-    bob = counter.site.member(counter.bob.id)
-    status, refused = await counter.ask("POST", path, body, token=bob, **query)
+    bob, method = counter.site.member(counter.bob.id), "PUT" if path == "subscription" else "POST"
+    status, refused = await counter.ask(method, path, body, token=bob, **query)
     assert (refused["code"], refused["status"]) == (code, status)
     assert (await counter.ask("GET", "invoices", token=bob))[1]["invoices"] == []
-    assert (await counter.ask("POST", path, body, token=bob, key="", **query))[0] >= 400
+    assert (await counter.ask(method, path, body, token=bob, key="", **query))[0] >= 400

@@ -62,13 +62,16 @@ async def test_every_operation_has_an_example_a_name_of_its_own_and_its_paramete
 
 
 def test_the_permission_that_is_described_is_the_one_that_is_asked_for() -> None:
-    described_ones = {each.path: each.permission for each in OPERATIONS}
-    assert {read.path: described_ones[read.path] for read in READS} == {read.path: read.permission for read in READS}
-    assert len(READS) == 6
-    assert {each.path: described_ones[each.path] for each in BILLING} == {
-        each.path: each.permission for each in BILLING
+    described_ones: dict[tuple[str, str], Permission | None] = {
+        (each.method, each.path): each.permission for each in OPERATIONS
     }
-    assert len(BILLING) == 6
+    asked_for = {
+        (method, each.path): each.permission
+        for each in (*READS, *BILLING)
+        for method in (each.route.methods or set()) - {"HEAD"}
+    }
+    assert {which: described_ones[which] for which in asked_for} == asked_for
+    assert (len(READS), len(BILLING), len(asked_for)) == (6, 7, 13)
 
 
 async def test_every_route_names_its_permission_but_for_those_that_anyone_may_ask(shared: Site) -> None:
