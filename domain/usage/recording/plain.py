@@ -1,7 +1,7 @@
 """Flushes whose events all feed counters alone and are counted as they are: what the database writes in one call.
 
 Most flushes are such. All others, and those of which the database finds that they are not, take the way on which each
-row is judged: see docs/decisions/0015-plain-flushes.md.
+row is judged: see docs/decisions/0016-plain-flushes.md.
 """
 
 from collections.abc import Collection, Mapping, Sequence
