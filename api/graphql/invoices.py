@@ -9,6 +9,7 @@ import strawberry
 from strawberry.types import Info
 
 from api.graphql import ids
+from api.graphql.bill_diff import BillDiff, diff_of
 from api.graphql.context import Context
 from api.graphql.credit_notes import CreditNote, note_of
 from api.graphql.download import InvoiceDocument, document_of
@@ -23,6 +24,7 @@ from api.graphql.taxes import InvoiceTax, taxes_of
 from domain.access.roles import Permission
 from domain.invoices import invoice as invoices
 from domain.invoices import service
+from domain.invoices.billdiff.diff import compare
 from domain.kernel.ids import CustomerId, InvoiceId
 from domain.payments import attempt as attempts
 from domain.payments.declines import advice
@@ -164,6 +166,17 @@ class Invoice:
         found = await info.context.loaders.lines.load(self.key) or []
         info.context.spend(len(found))
         return [line_of(line) for line in found]
+
+    @reading(Permission.INVOICE_READ, "Why it differs from the invoice before it; null where there is none.")
+    async def compared_to(self, info: Info[Context, None]) -> BillDiff | None:
+        """Load the earlier ones and the lines of both with those of the other invoices of the request."""
+        loaders = info.context.loaders
+        before = await loaders.previous_invoices.load(self.key)
+        if before is None:
+            return None
+        old, new = await loaders.lines.load_many([before.id, self.key])
+        info.context.spend(len(old or ()) + len(new or ()))
+        return diff_of(compare(before, old or [], self.value, new or []))
 
     @reading(Permission.INVOICE_READ, "Each rate with its base and amount, and each reason for none.")
     async def taxes(self, info: Info[Context, None]) -> list[InvoiceTax]:

@@ -20,6 +20,7 @@ from domain.dunning.reading import service as dunning
 from domain.dunning.store import CaseStep
 from domain.invoices import service as invoices
 from domain.invoices.balances import service as balances
+from domain.invoices.billdiff import service as billdiff
 from domain.invoices.credit_note import CreditNote, CreditNoteLine
 from domain.invoices.crediting import service as crediting
 from domain.invoices.documents import service as documents
@@ -88,6 +89,9 @@ class Loaders:
         )
         self.lines: DataLoader[InvoiceId, list[Line] | None] = self._by_id(
             lambda tx, ids: invoices.lines_by_invoice_ids(tx, ids, scope=scope)
+        )
+        self.previous_invoices: DataLoader[InvoiceId, Invoice | None] = self._by_id(
+            lambda tx, ids: billdiff.previous_of_invoices(tx, ids, scope=scope)
         )
         self._of_credit(call)
         self.taxes: DataLoader[InvoiceId, list[TaxStatement] | None] = self._by_id(

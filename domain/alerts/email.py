@@ -35,7 +35,7 @@ class Facts:
     """Everything a template may use. Amounts and days are texts already: a template decides nothing.
 
     `lines` are all lines of the invoice, of which the first LINES_MAX are shown. `method` is empty where it does not
-    apply.
+    apply, `compared` where there is no earlier invoice.
     """
 
     merchant: str
@@ -45,6 +45,7 @@ class Facts:
     day: str
     lines: tuple[ShownLine, ...] = ()
     method: str = ""
+    compared: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,13 @@ from domain.alerts.port import Mailer, MailPolicy, MailRefused, OutgoingMail
 from domain.alerts.raising import store as raising
 from domain.alerts.reminding import service as reminding
 from domain.alerts.store import Mail, MailState
-from domain.alerts.wording import alert_facts, digest_facts, trial_facts
+from domain.alerts.wording import alert_facts, compared_text, digest_facts, trial_facts
 from domain.contracts.trialing import service as trialing
 from domain.customers import service as customers
 from domain.customers.customer import Customer
 from domain.db import Database, Tx
 from domain.invoices import service as invoices
+from domain.invoices.billdiff import service as billdiff
 from domain.invoices.document import day_text
 from domain.invoices.invoice import Invoice, InvoiceNotFound
 from domain.kernel.call import Call
@@ -166,6 +167,7 @@ async def _invoice_facts(tx: Tx, policy: MailPolicy, customer: Customer, invoice
             ShownLine(line.description, f"{line.net.major} {line.net.currency}") for line in lines if line.net.minor
         ),
         method=", ".join(label(method) for method in methods if method.is_default),
+        compared=compared_text(await billdiff.compared(tx, invoice)),
     )
 
 

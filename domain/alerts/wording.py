@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 
 from domain.alerts.alert import Alert, AlertKind
 from domain.alerts.email import AlertFacts, DigestFacts, ShownLine, TrialFacts
+from domain.invoices.billdiff.diff import BillDiff
 from domain.invoices.document import day_text
-from domain.kernel.money import exact_text
+from domain.kernel.money import Money, exact_text
 from domain.limits.status import LimitStatus, percent_of
 from domain.plans.plan import Policy
 from domain.subscriptions.subscription import TrialEnd
@@ -36,6 +37,23 @@ _TRIAL_ENDS = {
 def trial_facts(end: TrialEnd, *, merchant: str, name: str, plan: str, day: str) -> TrialFacts:
     """Return what the mail about the end of a trial says."""
     return TrialFacts(merchant=merchant, name=name, plan=plan, day=day, advice=_TRIAL_ENDS[end])
+
+
+def compared_text(diff: BillDiff | None) -> str:
+    """Say in one paragraph why an invoice differs from the one before it; nothing where there is none."""
+    if diff is None:
+        return ""
+    parts = ", ".join(f"{part.cause} {_signed(part.amount)}" for part in diff.parts)
+    said = f"Compared with invoice {diff.before.number}: {_signed(diff.difference)} {diff.after.currency}"
+    text = f"{said} ({parts})." if parts else f"{said}."
+    if not diff.credits.amount.minor:
+        return text
+    due = f"{_signed(diff.due_difference)} {diff.after.currency}"
+    return f"{text} With credits ({_signed(diff.credits.amount)}), what is to be paid changes by {due}."
+
+
+def _signed(amount: Money) -> str:
+    return f"+{amount.major}" if amount.minor > 0 else amount.major
 
 
 def alert_facts(alert: Alert, *, merchant: str, name: str, zone: str) -> AlertFacts:

@@ -50,6 +50,14 @@ def test_an_invoice_is_told_with_its_lines() -> None:
     assert "more lines" not in mail.text + mail.html
 
 
+def test_an_invoice_is_compared_with_the_one_before_it() -> None:
+    compared = "Compared with invoice 2026-000006: +12.00 USD (usage +10.00, tax +2.00)."
+    mail = render(Notice.INVOICE_ISSUED, dataclasses.replace(_FACTS, compared=compared), "ada@example.com")
+    assert f"Total: 29.00 USD\n\n{compared}\n\nIt is collected" in mail.text
+    assert f"<p>{compared}</p>" in mail.html
+    assert "Compared" not in render(Notice.INVOICE_ISSUED, _FACTS, "ada@example.com").text
+
+
 def test_an_invoice_without_a_payment_method_asks_for_one() -> None:
     mail = render(Notice.INVOICE_ISSUED, dataclasses.replace(_FACTS, method=""), "ada@example.com")
     for part in (mail.text, mail.html):

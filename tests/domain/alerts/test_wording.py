@@ -8,10 +8,13 @@ import pytest
 
 from domain.alerts.alert import AlertKind
 from domain.alerts.email import DigestFacts, ShownLine
-from domain.alerts.wording import alert_facts, amount_text, digest_facts, instant_text, percent_text
+from domain.alerts.wording import alert_facts, amount_text, compared_text, digest_facts, instant_text, percent_text
+from domain.invoices.billdiff.diff import BillDiff, Cause, Part
 from domain.kernel.ids import CustomerId, SubscriptionId
+from domain.kernel.money import Money
 from domain.limits.status import LimitState, LimitStatus
 from tests import make
+from tests.domain.invoices.test_verification import invoice
 
 _ALERT = make.alert(CustomerId(make.new_id()), SubscriptionId(make.new_id()))
 
@@ -92,3 +95,21 @@ def test_the_digest_has_a_line_for_each_limit() -> None:
             ShownLine("Calls", "0 of 0 calls"),
         ),
     )
+
+
+def _part(cause: Cause, minor: int) -> Part:
+    return Part(cause, Money(minor, "USD"), ())
+
+
+def test_an_invoice_is_compared_in_one_paragraph() -> None:
+    before = dataclasses.replace(invoice(), subtotal=Money(2900, "USD"))
+    after = dataclasses.replace(invoice(), subtotal=Money(3900, "USD"), tax=Money(200, "USD"))
+    parts = (_part(Cause.USAGE, 1100), _part(Cause.DISCOUNTS, -100), _part(Cause.TAX, 200))
+    diff = BillDiff(before, after, parts, _part(Cause.CREDITS, 0))
+    first = "Compared with invoice TEST-2026-000001: +12.00 USD (usage +11.00, discounts -1.00, tax +2.00)."
+    assert compared_text(diff) == first
+    credited = dataclasses.replace(diff, credits=_part(Cause.CREDITS, -1500))
+    assert compared_text(credited) == f"{first} With credits (-15.00), what is to be paid changes by -3.00 USD."
+    same = BillDiff(before, before, (), _part(Cause.CREDITS, 0))
+    assert compared_text(same) == "Compared with invoice TEST-2026-000001: 0.00 USD."
+    assert compared_text(None) == ""
