@@ -87,19 +87,8 @@ class Loaders:
         self.changes: DataLoader[SubscriptionId, list[Change] | None] = self._by_id(
             lambda tx, ids: changes.waiting_of(tx, ids, scope=scope)
         )
-        self.lines: DataLoader[InvoiceId, list[Line] | None] = self._by_id(
-            lambda tx, ids: invoices.lines_by_invoice_ids(tx, ids, scope=scope)
-        )
-        self.previous_invoices: DataLoader[InvoiceId, Invoice | None] = self._by_id(
-            lambda tx, ids: billdiff.previous_of_invoices(tx, ids, scope=scope)
-        )
+        self._of_invoices(scope)
         self._of_credit(call)
-        self.taxes: DataLoader[InvoiceId, list[TaxStatement] | None] = self._by_id(
-            lambda tx, ids: taxing.statements_by_invoice_ids(tx, ids, scope=scope)
-        )
-        self.documents: DataLoader[InvoiceId, Document | None] = self._by_id(
-            lambda tx, ids: documents.documents_of_invoices(tx, ids, scope=scope)
-        )
         self.profiles: DataLoader[CustomerId, Profile | None] = self._by_id(profiles.profiles_by_id)
         self.attempts: DataLoader[tuple[CustomerId, InvoiceId], list[Attempt] | None] = self._by_id(_attempts)
         self.dunning_steps: DataLoader[tuple[CustomerId, CaseId], list[CaseStep] | None] = self._by_id(
@@ -126,6 +115,21 @@ class Loaders:
         )
         self.preferences: DataLoader[CustomerId, Preference | None] = self._by_id(
             lambda tx, ids: preferring.preferences_by_id(tx, ids, scope=scope)
+        )
+
+    def _of_invoices(self, scope: CustomerId | None) -> None:
+        """Make the loaders of what belongs to one invoice."""
+        self.lines: DataLoader[InvoiceId, list[Line] | None] = self._by_id(
+            lambda tx, ids: invoices.lines_by_invoice_ids(tx, ids, scope=scope)
+        )
+        self.previous_invoices: DataLoader[InvoiceId, Invoice | None] = self._by_id(
+            lambda tx, ids: billdiff.previous_of_invoices(tx, ids, scope=scope)
+        )
+        self.taxes: DataLoader[InvoiceId, list[TaxStatement] | None] = self._by_id(
+            lambda tx, ids: taxing.statements_by_invoice_ids(tx, ids, scope=scope)
+        )
+        self.documents: DataLoader[InvoiceId, Document | None] = self._by_id(
+            lambda tx, ids: documents.documents_of_invoices(tx, ids, scope=scope)
         )
 
     def _of_credit(self, call: Call) -> None:
