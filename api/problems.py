@@ -8,6 +8,7 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
+from domain.db import ConnectionLost
 from domain.kernel.errors import DomainError, Kind
 from domain.usage.store import UNREACHABLE
 
@@ -41,8 +42,8 @@ PROBLEM: dict[Kind, str] = {
 CRASH_CODE = "internal_error"
 CRASH_MESSAGE = "Something went wrong on our side. The request can be sent again with the same idempotency key."
 RETRY_AFTER_S = "1"
-# What a statement or a connection raises while Postgres is out of reach. It passes by itself.
-PASSING_FAULTS = UNREACHABLE
+# What a statement or a connection raises while Postgres is out of reach or has just gone. It passes by itself.
+PASSING_FAULTS = (ConnectionLost, *UNREACHABLE)
 _log = structlog.get_logger()
 
 

@@ -8,8 +8,8 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, cast
@@ -32,7 +32,16 @@ metadata = sa.MetaData(
     }
 )
 
+
+class ConnectionLost(ConnectionError):
+    """Postgres ended the connection in the middle of the work, or gave none; another try may fare better.
+
+    Nothing of its unit of work was committed, unless it was the answer to the commit that was lost.
+    """
+
+
 # What a statement or a connection raises while Postgres is out of reach or refuses; whoever waits catches these.
+# ConnectionLost is an OSError.
 DATABASE_ERRORS = (sa.exc.DBAPIError, sa.exc.TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 # Quantities, prices and costs: exact, 20 digits before the point and 18 after it.
@@ -41,6 +50,8 @@ Instant = sa.TIMESTAMP(timezone=True)
 Id = pg.UUID(as_uuid=True)
 Json = pg.JSONB()
 
+# Beginnings of SQLSTATEs: a connection that failed, one that an operator or a crash ended, and no more connections.
+_LOST = ("08", "57P", "53300")
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
 
@@ -171,13 +182,23 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
-        """Begin; commit when the block ends; roll back when it raises."""
-        async with self._engine.begin() as connection:
-            yield Tx(connection, self.vault, self._kept)
+        """Begin; commit when the block ends; roll back when it raises. Raises ConnectionLost."""
+        with _telling_losses():
+            async with self._engine.begin() as connection:
+                yield Tx(connection, self.vault, self._kept)
 
     @asynccontextmanager
     async def driver(self) -> AsyncIterator[asyncpg.Connection]:
-        """Lend the driver's connection outside of any transaction: each statement is one by itself."""
+        """Lend the driver's connection outside of any transaction: each statement is one by itself.
+
+        Raises ConnectionLost.
+        """
+        with _telling_losses():
+            async with self._lent() as driver:
+                yield driver
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[asyncpg.Connection]:
         async with self._engine.connect() as connection:
             driver = await self._driver_of(connection)
             if driver.is_closed():
@@ -204,6 +225,24 @@ class Database:
     async def close(self) -> None:
         """Give all connections back to the server."""
         await self._engine.dispose()
+
+
+@contextmanager
+def _telling_losses() -> Iterator[None]:
+    """Raise ConnectionLost where the driver or SQLAlchemy raise a loss as one of the errors of wrong statements."""
+    try:
+        yield
+    except (sa.exc.DBAPIError, asyncpg.PostgresError) as error:
+        if _is_loss(error):
+            raise ConnectionLost from error
+        raise
+
+
+def _is_loss(error: sa.exc.DBAPIError | asyncpg.PostgresError) -> bool:
+    """Whether an error is about the connection and not about what was to be run."""
+    said = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    state = getattr(said, "sqlstate", None) or ""
+    return state.startswith(_LOST) or (isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated)
 
 
 def newest_of_each(

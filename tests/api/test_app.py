@@ -1,12 +1,25 @@
 """The application as a whole: its addresses, its health, and what it says when something is wrong."""
 
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
 import httpx2
 import pytest
+import sqlalchemy as sa
 
 from api.app import create_app
 from domain.config import SettingMissing, Settings
 from domain.db import Database
+from domain.kernel.ids import encode
 from tests.api.graphql.site import Site
+
+T = TypeVar("T")
+_LOOKS_MAX = 500
+_END_WHO_WAITS = sa.text(
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE NOT granted AND relation = 'customer'::regclass "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 
 
 async def test_a_healthy_process_says_so(shared: Site) -> None:
@@ -56,6 +69,51 @@ async def test_a_key_cannot_be_checked_while_the_database_is_away(shared: Site) 
         authenticator._db = kept
     assert (answer.status_code, answer.json()["code"]) == (503, "database_unreachable")
     assert answer.headers["retry-after"] == "1"
+
+
+async def _die_in_the_middle(site: Site, asked: Awaitable[T]) -> T:
+    """Answer a request whose connection is ended while its statement waits for the table of customers."""
+    async with site.runtime.db.transaction() as tx:
+        await tx.execute(sa.text("LOCK TABLE customer IN ACCESS EXCLUSIVE MODE"))
+        answering = asyncio.ensure_future(asked)
+        for _ in range(_LOOKS_MAX):
+            if await tx.value(_END_WHO_WAITS):
+                break
+            await asyncio.sleep(0.01)
+        else:
+            raise AssertionError("no statement waited for the table")
+        return await answering
+
+
+async def test_a_database_that_dies_in_the_middle_of_a_statement_is_no_crash(shared: Site) -> None:
+    customer = await shared.world.customer(on="2026-04-01", card=None)
+    name, token = encode("customer", customer.id), shared.member(customer.id)
+    own = {"Authorization": f"Bearer {token}"}
+
+    read = await _die_in_the_middle(shared, shared.client.get("/api/billing/invoices", headers=own))
+    assert (read.status_code, read.json()["code"], read.headers["retry-after"]) == (503, "database_unreachable", "1")
+    put = shared.client.put("/api/billing/subscription", headers=own | {"Idempotency-Key": "k"}, content=b"{}")
+    written = await _die_in_the_middle(shared, put)
+    assert (written.status_code, written.headers["retry-after"]) == (503, "1")
+    # It was not remembered: the next try with the same key is answered by what there is.
+    put = shared.client.put("/api/billing/subscription", headers=own | {"Idempotency-Key": "k"}, content=b"{}")
+    assert (await put).json()["code"] == "subscription_not_found"
+
+    found = await _die_in_the_middle(shared, shared.run(f'{{ customer(id: "{name}") {{ id }} }}', token))
+    assert found["errors"][0]["extensions"] == {"code": "database_unreachable"}
+    subscribe = shared.change(
+        "subscribe",
+        "... on SubscriptionStarted { subscription { id } }",
+        token,
+        customerId=name,
+        product="llm",
+        plan="free",
+        interval="MONTH",
+        idempotencyKey="k",
+    )
+    refused = await _die_in_the_middle(shared, subscribe)
+    assert (refused["__typename"], refused["code"]) == ("Unavailable", "database_unreachable")
+    assert (await shared.client.get("/api/billing/invoices", headers=own)).json()["invoices"] == []
 
 
 async def test_a_crash_outside_of_graphql_tells_nothing(shared: Site) -> None:

@@ -1,9 +1,19 @@
-"""The vault: sealed values open only where they were sealed."""
+"""The vault: sealed values open only where they were sealed. The pool: a lost connection is said to be one."""
 
+from collections.abc import Awaitable, Callable
+
+import asyncpg
 import pytest
+import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
 
-from domain.db import DataKey, Vault
+from domain.db import DATABASE_ERRORS, ConnectionLost, Database, DataKey, Tx, Vault
+
+_END_ITSELF = "SELECT pg_terminate_backend(pg_backend_pid())"
+_END_OTHERS = (
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+)
 
 
 def _key(vault: Vault) -> DataKey:
@@ -32,3 +42,98 @@ def test_equal_values_of_one_kind_have_equal_hashes(vault: Vault) -> None:
     assert vault.lookup_hash("email", "a@b.c") == vault.lookup_hash("email", "a@b.c")
     assert vault.lookup_hash("email", "a@b.c") != vault.lookup_hash("name", "a@b.c")
     assert vault.lookup_hash("email", "a@b.c") != Vault(b"\x02" * 32).lookup_hash("email", "a@b.c")
+
+
+async def _by_statement(db: Database, tx: Tx) -> None:
+    """Die in a statement of SQLAlchemy."""
+    del db
+    await tx.execute(sa.text(_END_ITSELF))
+
+
+async def _by_raw_statement(db: Database, tx: Tx) -> None:
+    """Die in a statement of the driver."""
+    del db
+    await (await tx.raw()).fetch(_END_ITSELF)
+
+
+async def _within_savepoint(db: Database, tx: Tx) -> None:
+    """Die where a savepoint is still to be rolled back."""
+    del db
+    async with tx.undone():
+        await tx.execute(sa.text(_END_ITSELF))
+
+
+async def _between_statements(db: Database, tx: Tx) -> None:
+    """Die by another's hand between two statements."""
+    await tx.ping()
+    async with db.transaction() as other:
+        await other.execute(sa.text(_END_OTHERS))
+    await tx.ping()
+
+
+async def _at_the_commit(db: Database, tx: Tx) -> None:
+    """Die by another's hand after the last statement."""
+    await tx.ping()
+    async with db.transaction() as other:
+        await other.execute(sa.text(_END_OTHERS))
+
+
+@pytest.mark.parametrize(
+    "die", [_by_statement, _by_raw_statement, _within_savepoint, _between_statements, _at_the_commit]
+)
+async def test_a_connection_that_the_server_ends_is_lost_and_the_next_unit_of_work_gets_another(
+    db: Database, die: Callable[[Database, Tx], Awaitable[None]]
+) -> None:
+    async with db.transaction() as tx:
+        await tx.execute(sa.text("CREATE TABLE note (word text PRIMARY KEY)"))
+
+    async def work() -> None:
+        async with db.transaction() as tx:
+            await tx.execute(sa.text("INSERT INTO note VALUES ('gone')"))
+            await die(db, tx)
+
+    with pytest.raises(ConnectionLost) as lost:
+        await work()
+    assert isinstance(lost.value, DATABASE_ERRORS)
+    async with db.transaction() as tx:
+        assert await tx.value(sa.text("SELECT count(*) FROM note")) == 0
+
+
+async def test_a_connection_that_is_lent_is_lost_as_well(db: Database) -> None:
+    with pytest.raises(ConnectionLost):
+        async with db.driver() as driver:
+            await driver.fetch(_END_ITSELF)
+    async with db.glance() as driver:
+        assert await driver.fetchval("SELECT 1") == 1
+
+
+async def test_a_wrong_statement_is_no_lost_connection(db: Database) -> None:
+    async with db.transaction() as tx:
+        await tx.execute(sa.text("CREATE TABLE note (word text PRIMARY KEY)"))
+        await tx.execute(sa.text("INSERT INTO note VALUES ('a')"))
+    for wrong, kind in (
+        ("INSERT INTO note VALUES ('a')", sa.exc.IntegrityError),
+        ("SELECT nothing FROM note", sa.exc.ProgrammingError),
+    ):
+        with pytest.raises(kind):
+            async with db.transaction() as tx:
+                await tx.execute(sa.text(wrong))
+        with pytest.raises(asyncpg.PostgresError):
+            async with db.driver() as driver:
+                await driver.execute(wrong)
+
+
+async def test_a_server_without_room_for_another_connection_is_out_of_reach(db: Database, database_url: str) -> None:
+    name = sa.make_url(database_url).database
+    async with db.transaction() as tx:
+        await tx.execute(sa.text(f"CREATE ROLE narrow_{name} LOGIN PASSWORD 'narrow' CONNECTION LIMIT 0"))
+    narrow = sa.make_url(database_url).set(username=f"narrow_{name}", password="narrow")
+    refused = Database(narrow.render_as_string(hide_password=False), db.vault, pool_size=1, wait_s=1)
+    try:
+        with pytest.raises(ConnectionLost):
+            async with refused.transaction() as tx:
+                await tx.ping()
+    finally:
+        await refused.close()
+        async with db.transaction() as tx:
+            await tx.execute(sa.text(f"DROP ROLE narrow_{name}"))
