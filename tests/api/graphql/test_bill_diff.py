@@ -82,3 +82,16 @@ async def test_comparing_costs_the_same_statements_for_two_invoices_and_for_four
         found.append(len(statements))
     # Customer, invoices, lines, which invoice was before each, those, and the lines that are not loaded yet.
     assert found == [6, 6]
+
+
+async def test_an_invoice_of_other_subscriptions_is_passed_over(site: Site) -> None:
+    ada = await site.world.customer(on="2026-01-31")
+    await site.world.subscribe(ada, "pro")
+    await site.world.advance(to="2026-02-10")
+    await site.world.subscribe(ada, "starter", product="edge")
+    await site.world.advance(to="2026-03-01")
+    read = await site.read(_INVOICES, site.staff(), id=encode("customer", ada.id), first=5)
+    # 31 January: the LLM product; 10 February: the edge product; 28 February: the LLM product again.
+    last, edge, first = read["customer"]["invoices"]["nodes"]
+    assert edge["comparedTo"] is None
+    assert (last["comparedTo"]["previousNumber"], last["comparedTo"]["parts"]) == (first["number"], [])
