@@ -1,6 +1,7 @@
 """Deliver events to webhook endpoints: signed as Stripe signs, tried again with growing pauses, kept over restarts."""
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import logging
@@ -88,10 +89,9 @@ class Courier:
     async def _rest(self) -> None:
         next_due = waiting.next_due(self._store, deliveries=not self._settings()["hold"])
         timeout = IDLE_S if next_due is None else max(0.01, min(IDLE_S, next_due - clock.precise()))
-        try:
-            await asyncio.wait_for(self._news.wait(), timeout)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._news.wait()
 
     def _settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = self._store.setting("deliveries", DELIVERIES_DEFAULT)

@@ -6,6 +6,7 @@ caller's credential and rights are looked at again before every frame.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -100,10 +101,10 @@ class _Watch:
                     before = standing
                     yield state
                     await self.context.serving.pause(FRAME_GAP_S)
-                try:
-                    await asyncio.wait_for(moved.wait(), self.context.serving.reread_s)
-                except TimeoutError:
-                    continue
+                # Not by wait_for, which loses a cancel that comes together with the news: nobody would end this then.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self.context.serving.reread_s):
+                        await moved.wait()
 
 
 async def _usage_frames(context: Context, customer_id: strawberry.ID) -> AsyncGenerator[UsageFrame, None]:

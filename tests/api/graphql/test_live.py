@@ -5,9 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import strawberry
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
+from api.graphql.context import Context
+from api.graphql.live import FRAME_GAP_S, _usage_frames
 from api.graphql.view import OPERATIONS_PER_SOCKET_MAX
 from api.serve import SOCKET_MESSAGE_BYTES_MAX
 from domain.adapters.memory import MemoryWakeups
@@ -108,6 +111,26 @@ async def test_a_lost_wake_up_costs_time_and_nothing_else(server: Site) -> None:
         assert _tokens(await socket.frame(name)) == 0
         await ada.use(1_000)
         assert _tokens(await socket.frame(name)) == 1_000
+
+
+async def test_a_watch_ends_when_it_is_cancelled_just_as_news_come(quiet_server: Site, ada: Subscriber) -> None:
+    context = Context(quiet_server.app.state.serving, connection_params={})
+    await context.sign_in(ada.token)
+    waits = asyncio.Event()
+
+    async def watch() -> None:
+        async for _ in _usage_frames(context, strawberry.ID(ada.id)):
+            waits.set()
+
+    watching = asyncio.create_task(watch())
+    await waits.wait()
+    # It waits for news once the gap between two frames is over.
+    await asyncio.sleep(2 * FRAME_GAP_S)
+    await quiet_server.runtime.wakeups.publish([ada.customer_id])
+    watching.cancel()
+    done, _ = await asyncio.wait([watching], timeout=5)
+    assert done == {watching}
+    assert watching.cancelled()
 
 
 async def test_an_invoice_is_seen_as_a_draft_then_open_then_paid(server: Site) -> None:
