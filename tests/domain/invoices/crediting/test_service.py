@@ -74,7 +74,7 @@ async def test_a_note_over_all_that_is_due_settles_the_invoice(world: World) -> 
     assert await _books(world) == {"receivable": 0, "revenue": 0}
     async with world.db.transaction() as tx:
         kinds = [row.kind for row in await tx.rows(sa.select(outbox_job.c.kind).order_by(outbox_job.c.kind))]
-    assert kinds == ["collect_invoice", "invoice_settled", "send_notice"]
+    assert kinds == ["collect_invoice", "invoice_settled", "render_credit_note", "render_invoice", "send_notice"]
 
 
 async def test_a_rest_that_is_too_little_to_collect_is_written_off(world: World) -> None:
