@@ -74,7 +74,7 @@ async def test_voiding_takes_back_the_entries_keeps_the_number_and_frees_the_lin
     void = await _void(world, opened.id)
     assert (void.state, void.number, void.void_reason) == (State.VOID, opened.number, VoidReason.MISTAKE)
     assert await _books(world) == {}
-    assert await _jobs(world) == ["collect_invoice", "invoice_settled", "send_notice"]
+    assert await _jobs(world) == ["collect_invoice", "invoice_settled", "render_invoice", "send_notice"]
     # The next derivation brings the fee back, under the same identity and revision, and the next number follows.
     again = await world.open(await world.draft(STARTED), STARTED)
     assert await world.lines(again) == await world.lines(void)
@@ -145,7 +145,8 @@ async def test_credit_that_pays_an_invoice_whole_leaves_nothing_to_collect(world
     assert (second.state, second.number, second.paid_at) == (State.PAID, "TEST-2026-000002", _FEBRUARY)
     assert (second.amount_paid.minor, second.applied_minor) == (0, 7_900)
     # One collection is staged, for the first invoice.
-    assert await _jobs(world) == ["collect_invoice", "invoice_settled", "send_notice", "send_notice"]
+    rendered = ["render_credit_note", "render_invoice", "render_invoice"]
+    assert await _jobs(world) == ["collect_invoice", "invoice_settled", *rendered, "send_notice", "send_notice"]
 
 
 async def test_too_little_with_nothing_to_follow_is_opened_and_written_off(world: World) -> None:
