@@ -154,7 +154,7 @@ async def test_everything_taken_back_is_credited_to_zero(world: World) -> None:
     assert await outcomes(world, ada) == [Outcome.EQUAL] * 3
 
 
-async def test_a_credit_without_a_next_invoice_waits_and_lowers_the_one_that_comes(world: World) -> None:
+async def test_a_credit_without_a_next_invoice_becomes_customer_credit_that_pays_one_that_comes(world: World) -> None:
     ada = await world.customer(on="2026-01-31")
     started = await world.subscribe(ada, "pro")
     await world.cancel(started)
@@ -165,12 +165,13 @@ async def test_a_credit_without_a_next_invoice_waits_and_lowers_the_one_that_com
     # 480,000 tokens, not 800,000: 0.60 instead of the 1.00 that was billed at the end on 28 February.
     assert await correct(world, used, tokens=480_000) == "counted"
     await world.advance(to="2026-04-10")
-    *_, waiting = await world.invoices(ada)
-    assert (waiting.state, waiting.total.minor, waiting.number) == (State.DRAFT, -40, None)
+    # Nothing else can bill after the last look: the 0.40 becomes customer credit.
+    *_, last = await world.invoices(ada)
+    assert (last.state, last.total.minor, last.amount_paid.minor) == (State.PAID, -40, 0)
     await world.subscribe(ada, "basic")
     *_, joined = await world.invoices(ada)
-    # Basic is 29.00 a month, less the 0.40.
-    assert (joined.id, joined.state, joined.total.minor) == (waiting.id, State.PAID, 2860)
+    # Basic is 29.00 a month, of which the credit pays 0.40.
+    assert (joined.state, joined.total.minor, joined.amount_paid.minor) == (State.PAID, 2900, 2860)
     await world.advance(to="2026-07-01")
-    assert [invoice.total.minor for invoice in await world.invoices(ada)] == [7900, 100, 2860, 2900, 2900]
-    assert await outcomes(world, ada) == [Outcome.EQUAL] * 5
+    assert [invoice.total.minor for invoice in await world.invoices(ada)] == [7900, 100, -40, 2900, 2900, 2900]
+    assert await outcomes(world, ada) == [Outcome.EQUAL] * 6
