@@ -181,7 +181,7 @@ def prorate_at(before: Subscription, terms: list[Term], now: datetime, wish: dat
 
 
 def lapses_at(before: Subscription, now: datetime) -> datetime:
-    """Return when an upgrade asked for now lapses: in time for the end of the usage period to be billed without it."""
+    """Return when an upgrade that was asked for by `now` lapses: soon enough for the usage period to end without it."""
     return max(min(now + LAPSES_AFTER, before.period.end - BEFORE_PERIOD_END), now)
 
 
