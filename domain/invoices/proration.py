@@ -2,8 +2,8 @@
 
 A fee is billed whole in advance. A change takes back what is left of the old fee and charges what is left of the new
 one, each rounded by itself; a change of quantity alone charges the difference, rounded once. What is taken back never
-exceeds what was billed for the same time: after any number of changes, no less is billed than the time that passed has
-cost, in whole minor units.
+exceeds what was billed for the same time: a credit leaves at least what the time that passed has cost, in whole minor
+units, and no sum of changes is further below the exact one than half a unit for each amount.
 """
 
 from collections.abc import Sequence
