@@ -1,9 +1,9 @@
 """Offer coupons, take them up, and see what is left of them."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -29,12 +29,15 @@ from api.graphql.paging import PAGE_DEFAULT, After, Connection, First, page
 from api.graphql.problems import AnyProblem
 from api.graphql.scalars import MoneyInput, money_from
 from domain.access.roles import Permission
+from domain.credits import coupon as coupons
 from domain.credits.coupon import Duration
 from domain.credits.coupons import service
 from domain.credits.coupons.service import Offer
 from domain.customers.service import CustomerNotFound
 from domain.db import Tx
 from domain.kernel.ids import AppliedCouponId, CouponId, CustomerId, PlanId, ProductId, PromotionCodeId, decode
+
+T = TypeVar("T")
 
 
 @strawberry.input(description="A new offer: a percentage or an amount, for how long, and for whom.")
@@ -157,6 +160,22 @@ async def _shown(tx: Tx, context: Context, customer_id: CustomerId, applied_id: 
     return applied_of(*await service.load_applied(tx, context.call, customer_id, applied_id))
 
 
+async def _take_up(
+    wish: Wish, take: Callable[[Tx], Awaitable[coupons.AppliedCoupon]], success: Callable[[AppliedCoupon], T]
+) -> T | AnyProblem:
+    """Give the customer of a wish a coupon, once, and show it as it now is."""
+
+    async def act(tx: Tx) -> tuple[T, Mapping[str, str]]:
+        applied = await take(tx)
+        return success(await _shown(tx, wish.context, wish.customer_id, applied.id)), {"applied": str(applied.id)}
+
+    async def again(tx: Tx, kept: Mapping[str, str]) -> T:
+        applied_id = AppliedCouponId(ids.uuid_of(kept["applied"]))
+        return success(await _shown(tx, wish.context, wish.customer_id, applied_id))
+
+    return await once(wish, act, again)
+
+
 @strawberry.type
 class CouponQuery:
     """Queries about coupons."""
@@ -273,24 +292,13 @@ class CouponMutation:
     ) -> ApplyCouponResult:
         """Apply it."""
         context, customer = info.context, ids.customer_id(input.customer_id)
+        coupon_id, subscription_id = _coupon_id(input.coupon_id), ids.find_subscription_id(input.subscription_id)
 
-        async def act(tx: Tx) -> tuple[CouponApplied, Mapping[str, str]]:
-            applied = await service.apply_coupon(
-                tx,
-                context.call,
-                customer,
-                _coupon_id(input.coupon_id),
-                subscription_id=ids.find_subscription_id(input.subscription_id),
-            )
-            shown = await _shown(tx, context, customer, applied.id)
-            return CouponApplied(applied=shown), {"applied": str(applied.id)}
-
-        async def again(tx: Tx, kept: Mapping[str, str]) -> CouponApplied:
-            applied_id = AppliedCouponId(ids.uuid_of(kept["applied"]))
-            return CouponApplied(applied=await _shown(tx, context, customer, applied_id))
+        async def take(tx: Tx) -> coupons.AppliedCoupon:
+            return await service.apply_coupon(tx, context.call, customer, coupon_id, subscription_id=subscription_id)
 
         wish = Wish(context, "applyCoupon", input.idempotency_key, customer, strawberry.asdict(input))
-        return await once(wish, act, again)
+        return await _take_up(wish, take, lambda shown: CouponApplied(applied=shown))
 
     @changing(Permission.CREDIT_REDEEM, "Take up the coupon of a promotion code. Once per idempotency key.")
     async def redeem_promotion_code(
@@ -300,24 +308,13 @@ class CouponMutation:
     ) -> RedeemPromotionCodeResult:
         """Redeem it."""
         context, customer = info.context, ids.customer_id(input.customer_id)
+        subscription_id = ids.find_subscription_id(input.subscription_id)
 
-        async def act(tx: Tx) -> tuple[PromotionCodeRedeemed, Mapping[str, str]]:
-            applied = await service.redeem_code(
-                tx,
-                context.call,
-                customer,
-                input.code,
-                subscription_id=ids.find_subscription_id(input.subscription_id),
-            )
-            shown = await _shown(tx, context, customer, applied.id)
-            return PromotionCodeRedeemed(applied_coupon=shown), {"applied": str(applied.id)}
-
-        async def again(tx: Tx, kept: Mapping[str, str]) -> PromotionCodeRedeemed:
-            applied_id = AppliedCouponId(ids.uuid_of(kept["applied"]))
-            return PromotionCodeRedeemed(applied_coupon=await _shown(tx, context, customer, applied_id))
+        async def take(tx: Tx) -> coupons.AppliedCoupon:
+            return await service.redeem_code(tx, context.call, customer, input.code, subscription_id=subscription_id)
 
         wish = Wish(context, "redeemPromotionCode", input.idempotency_key, customer, strawberry.asdict(input))
-        return await once(wish, act, again)
+        return await _take_up(wish, take, lambda shown: PromotionCodeRedeemed(applied_coupon=shown))
 
     @changing(Permission.CREDIT_WRITE, "Take a coupon from a customer, from the next invoice on. Safe to repeat.")
     async def remove_coupon(

@@ -19,6 +19,7 @@ from domain.access.roles import Permission
 from domain.contracts.changing.wish import Wish
 from domain.contracts.previewing import service
 from domain.contracts.previewing.service import Preview
+from domain.contracts.starting.wish import Wish as StartWish
 from domain.invoices import invoice as invoices
 from domain.limits.status import LimitStatus
 from domain.subscriptions import change as changes
@@ -180,6 +181,13 @@ class PreviewQuery:
         plan: Annotated[str, strawberry.argument(description="The plan's key.")],
         interval: Annotated[schedule.Interval, strawberry.argument(description="How often the fee is due.")],
         currency: Annotated[str, strawberry.argument(description="ISO 4217.")] = "USD",
+        bill_day: Annotated[int | None, strawberry.argument(description="As in subscribe.")] = None,
+        calendar: Annotated[bool, strawberry.argument(description="As in subscribe.")] = False,
+        trial_days: Annotated[int | None, strawberry.argument(description="As in subscribe.")] = None,
+        starts_at: Annotated[datetime | None, strawberry.argument(description="As in subscribe.")] = None,
+        promotion_code: Annotated[
+            str | None, strawberry.argument(description="As in subscribe, by whoever may redeem it.")
+        ] = None,
     ) -> InvoicePreview | None:
         """Preview a start."""
         context = info.context
@@ -192,5 +200,6 @@ class PreviewQuery:
                 plan_key=plan,
                 interval=interval,
                 currency=currency,
+                wish=StartWish(trial_days, starts_at, bill_day, calendar, promotion_code),
             )
         return preview_of(found)

@@ -200,6 +200,9 @@ class SubscribeInput:
     starts_at: datetime | None = strawberry.field(
         description="For staff: where it started, at most 366 days back. Null: now.", default=None
     )
+    promotion_code: str | None = strawberry.field(
+        description="A code whose coupon is taken up for this subscription, before its first invoice.", default=None
+    )
     idempotency_key: str = strawberry.field(description=KEY_DESCRIPTION)
 
 
@@ -297,7 +300,7 @@ class SubscriptionMutation:
                 plan_key=input.plan,
                 interval=input.interval,
                 currency=input.currency,
-                wish=StartWish(input.trial_days, input.starts_at, input.bill_day, input.calendar),
+                wish=StartWish(input.trial_days, input.starts_at, input.bill_day, input.calendar, input.promotion_code),
             )
             return SubscriptionStarted(subscription=subscription_of(started)), {"subscription": str(started.id)}
 

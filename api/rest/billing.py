@@ -49,13 +49,14 @@ PAGE_DEFAULT, PAGE_MAX = 20, 100
 
 
 class SubscribeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to subscribe to; `bill_day` and `calendar` as in the mutation subscribe."""
+    """What to subscribe to; `bill_day`, `calendar` and `promotion_code` as in the mutation subscribe."""
 
     plan: str
     interval: Interval = Interval.MONTH
     currency: str = "USD"
     bill_day: int | None = None
     calendar: bool = False
+    promotion_code: str | None = None
 
 
 class ChangeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -136,7 +137,7 @@ async def subscribe(asked: Asked, body: SubscribeBody) -> object:
             plan_key=body.plan,
             interval=body.interval,
             currency=body.currency,
-            wish=Wish(bill_day=body.bill_day, calendar=body.calendar),
+            wish=Wish(bill_day=body.bill_day, calendar=body.calendar, promotion_code=body.promotion_code),
         )
         return {"subscription": str(started.id)}
 

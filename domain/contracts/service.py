@@ -59,8 +59,8 @@ async def subscribe(
     It starts as the version says: with a trial or without, running or waiting for its first payment; `wish` says
     otherwise. One that still waits for its first payment is replaced. Raises Forbidden, CustomerNotFound,
     ProductNotFound, PlanNotFound, PriceNotFound where the plan is not sold by this interval in this currency,
-    StartRefused, TrialNeedsMethod, PaymentUnderWay, and AlreadySubscribed where the customer has a live subscription of
-    the product.
+    StartRefused, TrialNeedsMethod, PaymentUnderWay, what a promotion code is refused with, and AlreadySubscribed where
+    the customer has a live subscription of the product.
     """
     call.need(Permission.SUBSCRIPTION_WRITE)
     desk = await open_desk(tx, call, customer_id)
@@ -84,7 +84,8 @@ async def start(
     version = desk.catalogue.current_version(product_key, plan_key)
     desk.catalogue.fee_price(version.id, interval, currency)
     product_id = desk.catalogue.product(product_key).id
-    opening = await starting.opening(tx, call, desk, version, wish or Wish())
+    wish = wish or Wish()
+    opening = await starting.opening(tx, call, desk, version, wish)
     await starting.replace_incomplete(tx, call, desk, product_id)
     new = await subscriptions.open_subscription(
         tx,
@@ -97,6 +98,8 @@ async def start(
         currency=currency,
         opening=opening,
     )
+    if wish.promotion_code is not None:
+        await starting.take_up(tx, call, desk, new, wish.promotion_code)
     return await starting.begin(tx, call, desk, new)
 
 

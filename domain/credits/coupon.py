@@ -132,6 +132,15 @@ class CouponForFirstPurchase(DomainError):
 
 
 @dataclass(eq=False)
+class CouponNotForPlan(DomainError):
+    """This offer is not for the plan {plan}, or not in its currency. Leave the code out, or choose another plan."""
+
+    code = "coupon_not_for_plan"
+    kind = Kind.CONFLICT
+    plan: str
+
+
+@dataclass(eq=False)
 class TooManyCoupons(DomainError):
     """A customer has at most {coupons_max} coupons at a time. Remove one first."""
 
@@ -272,6 +281,13 @@ def check_redeemable(coupon: Coupon, code: PromotionCode | None, customer_id: Cu
     for until in (coupon.redeem_by, code.expires_at if code is not None else None):
         if until is not None and at >= until:
             raise CouponExpired(until.date().isoformat())
+
+
+def fits(coupon: Coupon, product_id: ProductId, plan_id: PlanId, currency: str) -> bool:
+    """Whether a coupon can lower lines of a plan that is billed in a currency."""
+    is_for_all = not coupon.product_ids and not coupon.plan_ids
+    is_in_currency = coupon.amount_off is None or coupon.amount_off.currency == currency
+    return is_in_currency and (is_for_all or product_id in coupon.product_ids or plan_id in coupon.plan_ids)
 
 
 def rights(applied: Sequence[AppliedCoupon], uses: Collection[CouponUse], now: datetime, currency: str) -> list[Right]:

@@ -110,6 +110,11 @@ class Subscription:
         return self.ended_at or self.cancel_at
 
     @property
+    def never_ran(self) -> bool:
+        """Whether it ended where it started: its first payment did not come, or it was called off before."""
+        return self.ended_at is not None and self.ended_at <= self.started_at
+
+    @property
     def stops_at(self) -> datetime | None:
         """The first instant at which nothing more is counted, as far as known: its end, or a pause."""
         return min((each for each in (self.ends_at, self.pause_at) if each is not None), default=None)

@@ -11,6 +11,7 @@ from domain.contracts import service as contracts
 from domain.contracts.changing import service as changing
 from domain.contracts.changing.wish import Decision, Wish
 from domain.contracts.desk.service import Desk, open_desk
+from domain.contracts.starting.wish import Wish as StartWish
 from domain.contracts.stepping.service import open_desk_of, step
 from domain.db import Tx
 from domain.invoices import service as invoices
@@ -87,13 +88,14 @@ async def preview_subscribe(
     plan_key: str,
     interval: Interval,
     currency: str = "USD",
+    wish: StartWish | None = None,
 ) -> Preview:
     """Preview what subscribing would invoice at once. Raises as `contracts.subscribe`."""
     call.need(Permission.INVOICE_READ)
     async with tx.undone():
         desk = replace(await open_desk(tx, call, customer_id), opens=False)
         new = await contracts.start(
-            tx, call, desk, product_key=product_key, plan_key=plan_key, interval=interval, currency=currency
+            tx, call, desk, product_key=product_key, plan_key=plan_key, interval=interval, currency=currency, wish=wish
         )
         return await _shown(tx, desk.now, new, await _draft_of(tx, desk, currency))
 

@@ -4,6 +4,8 @@ from domain.access.roles import Permission
 from domain.contracts.desk.service import Desk, invoice_at_once, note
 from domain.contracts.starting.wish import Wish, opening_of
 from domain.contracts.trialing import service as trialing
+from domain.credits.coupon import CouponNotForPlan, fits
+from domain.credits.coupons import service as coupons
 from domain.customers.store import Sight
 from domain.db import Tx
 from domain.invoices import service as invoices
@@ -29,6 +31,18 @@ async def opening(tx: Tx, call: Call, desk: Desk, version: PlanVersion, wish: Wi
     product_id = desk.catalogue.plan_of_version(version.id).product_id
     tried = version.start.trial is not None and await subscriptions.has_tried(tx, desk.customer.id, product_id)
     return opening_of(version.start, wish, desk.now, has_method=desk.customer.has_method, has_tried=tried)
+
+
+async def take_up(tx: Tx, call: Call, desk: Desk, new: Subscription, code: str) -> None:
+    """Take up a promotion code for a new subscription alone, before its first invoice.
+
+    Raises Forbidden, PromotionCodeMalformed, PromotionCodeInvalid, CouponExpired, CouponUsedUp, CouponAlreadyApplied,
+    CouponForFirstPurchase, CouponNotForPlan, TooManyCoupons.
+    """
+    applied = await coupons.redeem_code(tx, call, new.customer_id, code, subscription_id=new.id)
+    plan = desk.catalogue.plan_of_version(new.plan_version_id)
+    if not fits(applied.coupon, plan.product_id, plan.id, new.currency):
+        raise CouponNotForPlan(plan.key)
 
 
 async def begin(tx: Tx, call: Call, desk: Desk, new: Subscription) -> Subscription:

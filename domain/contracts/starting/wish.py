@@ -35,13 +35,15 @@ class Wish:
     """How a subscription is to start, beyond what its plan version says.
 
     `trial_days` None is the plan's own trial, 0 none; any other number is staff's. `starts_at` lies back. `bill_day` is
-    1 to 31; `calendar` bills from the first of the calendar month or year.
+    1 to 31; `calendar` bills from the first of the calendar month or year. `promotion_code` is taken up for it before
+    its first invoice.
     """
 
     trial_days: int | None = None
     starts_at: datetime | None = None
     bill_day: int | None = None
     calendar: bool = False
+    promotion_code: str | None = None
 
     @property
     def is_of_staff(self) -> bool:

@@ -1,7 +1,7 @@
 """Offer coupons, give them to customers, and count what invoices take of them."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -221,6 +221,12 @@ async def _apply(
     ):
         raise SubscriptionNotFound
     rules.check_redeemable(coupon, code, customer_id, now)
+    stranded = await _find_stranded(tx, customer_id, coupon)
+    if stranded is not None:
+        moved = replace(stranded, subscription_id=subscription_id)
+        await store.save_subscription_of(tx, moved)
+        await _note(tx, call, now, moved, _APPLIED)
+        return moved
     if not await store.count_redemption(tx, coupon.id, code.id if code else None):
         raise CouponUsedUp
     before = await store.list_applied(tx, customer_id)
@@ -239,6 +245,24 @@ async def _apply(
     await store.insert_applied(tx, new)
     await _note(tx, call, now, new, _APPLIED)
     return new
+
+
+async def _find_stranded(tx: Tx, customer_id: CustomerId, coupon: Coupon) -> AppliedCoupon | None:
+    """Return one of a customer's applications of a coupon that was for a subscription that never ran, or None.
+
+    Nobody had anything of it, so the customer's next try takes it along and counts no further redemption.
+    """
+    own = [each for each in await store.list_applied(tx, customer_id) if each.coupon.id == coupon.id]
+    ids = [each.subscription_id for each in own if each.removed_at is None and each.subscription_id is not None]
+    if not ids:
+        return None
+    found = await subscriptions.subscriptions_by_id(tx, ids, scope=customer_id)
+    used = {each.applied_id for each in await store.list_uses(tx, customer_id)}
+    for each in own:
+        subscription = found.get(each.subscription_id) if each.subscription_id else None
+        if subscription is not None and subscription.never_ran and each.id not in used:
+            return each
+    return None
 
 
 async def _check_customer(tx: Tx, customer_id: CustomerId, coupon: Coupon, before: Sequence[AppliedCoupon]) -> None:

@@ -1,19 +1,20 @@
 """Tables and statements of coupons, promotion codes, applied coupons and their uses."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
 from domain.credits.coupon import AppliedCoupon, Coupon, CouponUse, Duration, PromotionCode
-from domain.kernel.ids import AppliedCouponId, CouponId, CustomerId, InvoiceId, PromotionCodeId
+from domain.kernel.ids import CouponId, CustomerId, InvoiceId, PromotionCodeId
 from domain.kernel.money import Money, exact_text
 
+V = TypeVar("V", Coupon, PromotionCode, AppliedCoupon)
 _IDS = pg.ARRAY(db.Id)
 
 coupon = sa.Table(
@@ -209,6 +210,13 @@ async def save_removal(tx: db.Tx, removed: AppliedCoupon) -> None:
     await tx.execute(statement.values(removed_at=removed.removed_at))
 
 
+async def save_subscription_of(tx: db.Tx, moved: AppliedCoupon) -> None:
+    """Write which subscription an application is for."""
+    own = applied_coupon.c
+    statement = sa.update(applied_coupon).where(own.customer_id == moved.customer_id, own.id == moved.id)
+    await tx.execute(statement.values(subscription_id=moved.subscription_id))
+
+
 async def list_applied(tx: db.Tx, customer_id: CustomerId, *, only_present: bool = False) -> list[AppliedCoupon]:
     """Return a customer's applications in their order; bounded by how many a customer may ever have."""
     own = applied_coupon.c
@@ -281,53 +289,31 @@ def _coupon_row(value: Coupon) -> dict[str, Any]:
     }
 
 
+def _value(kind: type[V], row: sa.Row[Any], **different: Any) -> V:
+    """Read a value whose fields are named as the columns, but for what is given."""
+    same: dict[str, Any] = {each.name: getattr(row, each.name) for each in fields(kind) if each.name not in different}
+    return kind(**same, **different)
+
+
 def _coupon(row: sa.Row[Any], coupon_id: CouponId | None = None) -> Coupon:
-    return Coupon(
+    return _value(
+        Coupon,
+        row,
         id=coupon_id or row.id,
-        key=row.key,
-        name=row.name,
         percent_off=Decimal(exact_text(row.percent_off)) if row.percent_off is not None else None,
         amount_off=Money(row.amount_minor, row.currency) if row.amount_minor is not None else None,
         duration=Duration(row.duration),
-        periods=row.periods,
-        redemptions_max=row.redemptions_max,
-        per_customer_max=row.per_customer_max,
-        redeem_by=row.redeem_by,
         product_ids=frozenset(row.product_ids),
         plan_ids=frozenset(row.plan_ids),
-        first_purchase=row.first_purchase,
-        is_active=row.is_active,
-        created_at=row.created_at,
-        redeemed=row.redeemed,
     )
 
 
 def _code(row: sa.Row[Any]) -> PromotionCode:
-    return PromotionCode(
-        id=row.id,
-        coupon_id=row.coupon_id,
-        code=row.code,
-        is_active=row.is_active,
-        expires_at=row.expires_at,
-        redemptions_max=row.redemptions_max,
-        customer_id=row.customer_id,
-        created_at=row.created_at,
-        redeemed=row.redeemed,
-    )
+    return _value(PromotionCode, row)
 
 
 def _applied(row: sa.Row[Any]) -> AppliedCoupon:
-    return AppliedCoupon(
-        customer_id=row.customer_id,
-        id=AppliedCouponId(row.id),
-        coupon=_coupon(row, row.coupon_id),
-        code=row.code,
-        subscription_id=row.subscription_id,
-        number=row.number,
-        zone=row.zone,
-        applied_at=row.applied_at,
-        removed_at=row.removed_at,
-    )
+    return _value(AppliedCoupon, row, coupon=_coupon(row, row.coupon_id))
 
 
 def _use(row: sa.Row[Any]) -> CouponUse:
