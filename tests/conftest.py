@@ -14,6 +14,11 @@ from migrations.run import upgrade
 _numbers = itertools.count(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the stories: they take longest, and one begun last would keep the other processes waiting for it."""
+    items.sort(key=lambda item: "stories" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporaryServers]:
     """Run throw-away Postgres and Valkey."""
