@@ -13,7 +13,6 @@ import structlog
 from domain.access.roles import system_principal
 from domain.db import DATABASE_ERRORS
 from domain.journal import service as journal
-from domain.journal import store
 from domain.journal.store import StoredJob
 from domain.kernel.errors import DomainError
 from domain.kernel.ids import JobId
@@ -49,11 +48,7 @@ async def run(runtime: Runtime, job_id: JobId) -> None:
 async def _begin(runtime: Runtime, job_id: JobId) -> StoredJob | None:
     """Lease a job that has not ended. The time that it has waited in the queue is not taken from the lease."""
     async with runtime.db.transaction() as tx:
-        stored = await store.find_job(tx, job_id)
-        if stored is None or stored.state != "pending":
-            return None
-        await journal.keep_offer(tx, stored, until=runtime.now() + timedelta(seconds=LEASE_S))
-    return stored
+        return await journal.begin(tx, job_id, until=runtime.now() + timedelta(seconds=LEASE_S))
 
 
 async def _keep(runtime: Runtime, stored: StoredJob) -> None:

@@ -225,15 +225,15 @@ async def next_due_at(tx: Tx, clock_id: ClockId) -> datetime | None:
 
 
 async def note_payment(
-    tx: Tx, call: Call, customer_id: CustomerId, invoice_id: InvoiceId, *, succeeded: bool
+    tx: Tx, call: Call, customer_id: CustomerId, invoice_id: InvoiceId, *, succeeded: bool, desk: Desk | None = None
 ) -> Sequence[Subscription]:
     """Carry the end of a payment attempt to every subscription with a line on the invoice; return those.
 
     A failure makes an active one past due; the last success makes it active again. Late news of a failure, when the
     invoice is no longer open, count as none. An upgrade that waits for this invoice takes effect when it is paid; while
-    it waits, a failure is no debt. Safe to repeat.
+    it waits, a failure is no debt. Whoever holds the customer's subscriptions already passes the desk. Safe to repeat.
     """
-    desk = await open_desk(tx, call, customer_id)
+    desk = desk or await open_desk(tx, call, customer_id)
     invoice = await invoices.find_invoice(tx, call, invoice_id)
     if invoice is None or invoice.customer_id != customer_id:
         return []

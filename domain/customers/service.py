@@ -195,10 +195,16 @@ async def note_method(tx: Tx, customer_id: CustomerId, *, has_method: bool) -> N
 
 async def business_now(tx: Tx, call: Call, customer_id: CustomerId) -> datetime:
     """Return what time it is for a customer: its test clock's, or the call's. Raises CustomerNotFound."""
+    return (await clock_of(tx, call, customer_id))[1]
+
+
+async def clock_of(tx: Tx, call: Call, customer_id: CustomerId) -> tuple[ClockId | None, datetime]:
+    """Return a customer's test clock, None for real time, and what time it is on it. Raises CustomerNotFound."""
     found = await store.find_customer_now(tx, customer_id, sight=_sight(call))
     if found is None:
         raise CustomerNotFound
-    return found[0] or call.at
+    clock_id, now = found
+    return clock_id, now or call.at
 
 
 async def clock_now(tx: Tx, call: Call, clock_id: ClockId | None) -> datetime:

@@ -163,15 +163,17 @@ async def find_wrapped_key(tx: db.Tx, customer_id: CustomerId) -> bytes | None:
     return found
 
 
-async def find_customer_now(tx: db.Tx, customer_id: CustomerId, *, sight: Sight) -> tuple[datetime | None] | None:
-    """Return what the customer's test clock shows (None without one); None for no such customer."""
+async def find_customer_now(
+    tx: db.Tx, customer_id: CustomerId, *, sight: Sight
+) -> tuple[ClockId | None, datetime | None] | None:
+    """Return the customer's test clock and what it shows (None without one); None for no such customer."""
     statement = (
-        sa.select(test_clock.c.now_at)
+        sa.select(customer.c.clock_id, test_clock.c.now_at)
         .select_from(customer.outerjoin(test_clock, test_clock.c.id == customer.c.clock_id))
         .where(customer.c.customer_id == customer_id, *_seen(sight))
     )
     row = await tx.row(statement)
-    return (row.now_at,) if row else None
+    return (row.clock_id, row.now_at) if row else None
 
 
 async def insert_clock(tx: db.Tx, new: Clock) -> None:

@@ -48,9 +48,7 @@ async def note_settled(tx: Tx, call: Call, *, customer_id: CustomerId, attempt_i
     Safe to repeat and in any order: retries are counted from the attempts themselves.
     """
     desk = await owing.hold(tx, call, customer_id)
-    await payments.follow_up(tx, call, customer_id=customer_id, attempt_id=attempt_id)
-    attempt = await payment_store.find_attempt(tx, customer_id, attempt_id)
-    assert attempt is not None, "a settled attempt is kept"
+    attempt = await payments.follow_up(tx, call, customer_id=customer_id, attempt_id=attempt_id, desk=desk)
     if is_lost(attempt):
         return
     standing, filed = await filing.take(tx, call, desk, attempt.invoice_id)
@@ -116,7 +114,8 @@ async def find_due(
 ) -> Sequence[tuple[CustomerId, CaseId]]:
     """Return a clock's cases for which RunDunning is to be staged, at most DUE_MAX of each kind.
 
-    Those to which something happens by time, and those whose invoice was closed another way than by an attempt.
+    Those to which something happens by time, and those whose invoice was closed another way than by an attempt; but
+    none for which it is staged already: what cannot be run never keeps the others from their turn.
     """
     limit = min(limit, DUE_MAX)
     due = await store.list_due_cases(tx, clock_id=clock_id, now=now, limit=limit)

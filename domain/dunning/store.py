@@ -14,6 +14,8 @@ from domain.customers.store import Sight
 from domain.dunning.case import Case, CaseState
 from domain.dunning.recovery import Tally
 from domain.invoices.store import invoice
+from domain.journal.jobs import RunDunning
+from domain.journal.store import outbox_job
 from domain.kernel.call import Environment
 from domain.kernel.ids import CaseId, ClockId, CustomerId, InvoiceId, PolicyId, SubscriptionId
 from domain.kernel.money import Money
@@ -216,11 +218,11 @@ async def list_owed_cases(tx: db.Tx, customer_id: CustomerId, *, limit: int) -> 
 async def list_due_cases(
     tx: db.Tx, *, clock_id: ClockId | None, now: datetime, limit: int
 ) -> Sequence[tuple[CustomerId, CaseId]]:
-    """Return a clock's cases to which something happens by now, the oldest first."""
+    """Return a clock's cases to which something happens by now and for which no job waits, the oldest first."""
     own = dunning_case.c
     statement = (
         sa.select(own.customer_id, own.id)
-        .where(own.due_at <= now, own.clock_id.is_not_distinct_from(clock_id))
+        .where(own.due_at <= now, own.clock_id.is_not_distinct_from(clock_id), ~_is_staged())
         .order_by(own.due_at, own.id)
         .limit(limit)
     )
@@ -230,13 +232,16 @@ async def list_due_cases(
 async def list_overtaken_cases(
     tx: db.Tx, *, clock_id: ClockId | None, limit: int
 ) -> Sequence[tuple[CustomerId, CaseId]]:
-    """Return a clock's cases whose invoice is no longer open: it was paid, voided or written off another way."""
+    """Return a clock's cases whose invoice is no longer open: it was paid, voided or written off another way.
+
+    Those for which a job waits are left out.
+    """
     own = dunning_case.c
     statement = (
         sa.select(own.customer_id, own.id)
         .join(invoice, sa.and_(invoice.c.customer_id == own.customer_id, invoice.c.id == own.invoice_id))
         .where(sa.text("dunning_case.state IN ('open', 'given_up')"), invoice.c.state != "open")
-        .where(own.clock_id.is_not_distinct_from(clock_id))
+        .where(own.clock_id.is_not_distinct_from(clock_id), ~_is_staged())
         .limit(limit)
     )
     return [(row.customer_id, row.id) for row in await tx.rows(statement)]
@@ -308,6 +313,13 @@ async def list_tallies(tx: db.Tx, *, sight: Sight, start: datetime, end: datetim
     if sight.environment is not None:
         statement = statement.where(own.environment == sight.environment)
     return [Tally(*tuple(row)) for row in await tx.rows(statement)]
+
+
+def _is_staged() -> sa.ColumnElement[bool]:
+    """Say that a job waits for a case."""
+    job = outbox_job.c
+    is_of_it = (job.kind == RunDunning.kind) & (job.key == sa.cast(dunning_case.c.id, sa.Text))
+    return sa.exists().where(is_of_it, sa.text("outbox_job.state = 'pending'"))
 
 
 def _seen(sight: Sight) -> sa.Select[Any]:

@@ -116,9 +116,14 @@ async def offer_due(
     return offered
 
 
+async def begin(tx: Tx, job_id: JobId, *, until: datetime) -> store.StoredJob | None:
+    """Take an offered job in hand and keep it from other workers until a real instant; None where it has ended."""
+    return await store.save_job_offer(tx, job_id, until=until)
+
+
 async def keep_offer(tx: Tx, stored: store.StoredJob, *, until: datetime) -> None:
     """Keep a running job from other workers until a real instant."""
-    await store.save_job_offer(tx, stored, until=until)
+    await store.save_job_offer(tx, stored.id, until=until)
 
 
 async def announce(tx: Tx, call: Call, every_s: Mapping[str, int]) -> None:

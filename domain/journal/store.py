@@ -202,13 +202,12 @@ async def save_job_retry(tx: db.Tx, job: StoredJob, *, retry_at: datetime, error
     )
 
 
-async def save_job_offer(tx: db.Tx, job: StoredJob, *, until: datetime) -> None:
-    """Keep a running job from other workers until a real instant."""
-    await tx.execute(
-        sa.update(outbox_job)
-        .where(outbox_job.c.customer_id == job.customer_id, outbox_job.c.id == job.id, outbox_job.c.state == "pending")
-        .values(retry_at=until)
-    )
+async def save_job_offer(tx: db.Tx, job_id: JobId, *, until: datetime) -> StoredJob | None:
+    """Keep a pending job from other workers until a real instant and return it; None where it has ended."""
+    is_pending = (outbox_job.c.id == job_id) & (outbox_job.c.state == "pending")
+    statement = sa.update(outbox_job).where(is_pending).values(retry_at=until).returning(*_JOB_COLUMNS)
+    row = await tx.row(statement)
+    return _job(row) if row else None
 
 
 async def save_failed_job_pending(tx: db.Tx, job_id: JobId, *, at: datetime) -> bool:

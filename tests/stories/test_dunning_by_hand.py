@@ -7,6 +7,8 @@ from domain.adapters.memory import MemoryMailer
 from domain.dunning import service, store
 from domain.dunning.case import CaseState
 from domain.dunning.staff import service as staff
+from domain.journal import jobs
+from domain.journal import service as journal
 from domain.journal.store import outbox_job
 from domain.ledger import service as ledger
 from domain.subscriptions.subscription import AccessState, Status
@@ -112,3 +114,21 @@ async def test_nothing_is_lost_with_the_queue_since_what_is_due_is_in_rows(world
         assert await tx.value(staged) == 0
     await world.advance(to="2026-03-03T00:00:01")
     assert [each[1:] for each in await attempts(world, ada)] == [("billing", "failed"), ("retry", "failed")]
+
+
+async def test_a_case_whose_job_waits_does_not_keep_the_others_from_their_turn(world: World) -> None:
+    ada, _ = await owing(world)
+    bob, _ = await owing(world)
+    noon = make.at("2026-03-03T12:00")
+    async with world.runtime.db.transaction() as tx:
+        # As after each run that failed: Ada's job is still there, and is put off.
+        [first] = await service.find_due(tx, clock_id=world.clock_id, now=noon, limit=1)
+        job = jobs.RunDunning(*first)
+        await journal.stage(tx, world.call, job, customer_id=first[0], clock_id=world.clock_id, run_at=noon)
+        [second] = await service.find_due(tx, clock_id=world.clock_id, now=noon, limit=1)
+        assert {first[0], second[0]} == {ada.id, bob.id}
+        # The same for one that was settled another way than by an attempt, such as by hand.
+        await tx.execute(sa.text("UPDATE dunning_case SET due_at = NULL"))
+        closed = "UPDATE invoice SET state = 'void', void_reason = 'mistake', voided_at = '2026-03-03'"
+        await tx.execute(sa.text(closed))
+        assert await service.find_due(tx, clock_id=world.clock_id, now=noon) == [second]

@@ -96,6 +96,5 @@ def planned(
 
 async def stage(tx: Tx, call: Call, job: Job, customer_id: CustomerId) -> None:
     """Stage a job of a customer, due now on the customer's clock."""
-    customer = await customers.load_customer(tx, call, customer_id)
-    now = await customers.business_now(tx, call, customer_id)
-    await journal.stage(tx, call, job, customer_id=customer_id, clock_id=customer.clock_id, run_at=now)
+    clock_id, now = await customers.clock_of(tx, call, customer_id)
+    await journal.stage(tx, call, job, customer_id=customer_id, clock_id=clock_id, run_at=now)

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from domain.contracts import service as contracts
+from domain.contracts.desk.service import Desk
 from domain.db import Tx
 from domain.invoices import service as invoices
 from domain.invoices.invoice import InvoiceStateRefused
@@ -41,7 +42,9 @@ async def settle_attempt(tx: Tx, call: Call, now: datetime, attempt: Attempt, ou
     return after
 
 
-async def follow_up(tx: Tx, call: Call, *, customer_id: CustomerId, attempt_id: AttemptId) -> None:
+async def follow_up(
+    tx: Tx, call: Call, *, customer_id: CustomerId, attempt_id: AttemptId, desk: Desk | None = None
+) -> Attempt:
     """Carry what became of an attempt to the subscriptions on its invoice, and stage the mail of a success.
 
     Waiting for the customer counts as a failure until it ends; failures are told by dunning, which knows what follows.
@@ -53,9 +56,10 @@ async def follow_up(tx: Tx, call: Call, *, customer_id: CustomerId, attempt_id: 
         await stage(tx, call, jobs.CollectInvoice(customer_id, attempt.invoice_id), customer_id)
     elif attempt.state in _TOLD:
         succeeded = attempt.state is AttemptState.SUCCEEDED
-        await contracts.note_payment(tx, call, customer_id, attempt.invoice_id, succeeded=succeeded)
+        await contracts.note_payment(tx, call, customer_id, attempt.invoice_id, succeeded=succeeded, desk=desk)
         if succeeded:
             await stage(tx, call, jobs.SendNotice(customer_id, "payment_received", str(attempt_id)), customer_id)
+    return attempt
 
 
 async def _follow_end(tx: Tx, call: Call, now: datetime, attempt: Attempt) -> None:
