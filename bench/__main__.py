@@ -109,7 +109,7 @@ def _measure(running: Servers, size: _Size, only: str | None) -> list[Result]:
         "previews": lambda: asyncio.run(previewing.measure(running, "ours", size.runs)),
         "closing": lambda: closing.measure(running, size.closings),
         "meter": lambda: asyncio.run(meter.measure(size.runs, size.metered_calls)),
-        "dunning": lambda: asyncio.run(dunning.measure(running, "ours", size.dunning_cases)),
+        "dunning": lambda: dunning.measure(running, "ours", size.dunning_cases),
         "documents": lambda: documents.measure(size.documents),
     }
     results = []
