@@ -24,6 +24,7 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.PaymentSettled: collection.payment_settled,
     jobs.RunDunning: collection.run_dunning,
     jobs.ProcessInboxEvent: webhooks.process_inbox_event,
+    jobs.SweepInbox: webhooks.sweep_inbox,
     jobs.LapseChange: billing.lapse_change,
     jobs.SendNotice: messages.send_notice,
     jobs.CheckThresholds: alerts.check_thresholds,

@@ -17,7 +17,7 @@ from domain.limits import service as limits
 from domain.payments import service as payments
 from domain.runtime import Runtime
 from domain.usage import service as usage
-from domain.webhooks import service as webhooks
+from domain.webhooks.sweeping import service as sweeping
 
 TICK_S = 1.0
 RECONCILE_BATCH = 50
@@ -68,8 +68,14 @@ async def reconcile_attempts(runtime: Runtime, call: Call) -> None:
 
 
 async def sweep_events(runtime: Runtime, call: Call) -> None:
-    """Ask the gateway for events whose webhook never arrived."""
-    await webhooks.sweep(runtime.db, runtime.gateway, call)
+    """Have the gateway's list looked through for events whose webhook never arrived."""
+    async with runtime.db.transaction() as tx:
+        await sweeping.stage_sweep(tx, call)
+
+
+async def forget_events(runtime: Runtime, call: Call) -> None:
+    """Delete inbound events that are past their use."""
+    await sweeping.forget(runtime.db, call, days=runtime.settings.inbox_days)
 
 
 async def forget(runtime: Runtime, call: Call) -> None:
@@ -97,6 +103,7 @@ TASKS: Mapping[str, Task] = {
     "reconcile_attempts": Task(30, reconcile_attempts),
     "sweep_events": Task(15 * 60, sweep_events),
     "forget": Task(3600, forget),
+    "forget_events": Task(3600, forget_events),
     "make_partitions": Task(6 * 3600, make_partitions),
     "sweep_limits": Task(5 * 60, sweep_limits),
 }

@@ -94,3 +94,8 @@ def credit_note_id(text: str) -> CreditNoteId:
 def line_id(text: str) -> LineId:
     """Read a line's id. Raises IdMalformed."""
     return LineId(ids.decode("line", text))
+
+
+def inbox_event_key(text: str) -> UUID:
+    """Read an inbox event's id. Raises IdMalformed."""
+    return ids.decode("inbox_event", text)

@@ -18,6 +18,7 @@ from api.graphql.dunning_desk import DunningDeskMutation
 from api.graphql.dunning_policies import DunningPolicyMutation, DunningPolicyQuery
 from api.graphql.events import EventMutation, EventQuery
 from api.graphql.grants import GrantMutation, GrantQuery
+from api.graphql.inbox import InboxMutation, InboxQuery
 from api.graphql.invoices import InvoiceQuery
 from api.graphql.invoicing import InvoicingMutation
 from api.graphql.journal import JournalMutation, JournalQuery
@@ -66,6 +67,7 @@ Query = _root(
     CouponQuery,
     GrantQuery,
     JournalQuery,
+    InboxQuery,
     VerifyQuery,
     ConservationQuery,
     WhatIfQuery,
@@ -95,6 +97,7 @@ Mutation = _root(
     RedriveMutation,
     PriceMutation,
     JournalMutation,
+    InboxMutation,
     ClockMutation,
     AlertMutation,
     InvoicingMutation,

@@ -8,9 +8,9 @@ import dataclasses
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Literal, TypeVar
 
+from domain.adapters.memory_listing import MemoryListing
 from domain.alerts.port import MailPolicy, OutgoingMail
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError
@@ -83,6 +83,7 @@ class MemoryGateway:
         self.skew_minor = 0
         self.refusals: dict[str, GatewayRefused] = {}
         self.before_pay: Callable[[str], None] | None = None
+        self.listing = MemoryListing(self)
 
     @property
     def environment(self) -> Environment:
@@ -260,11 +261,6 @@ class MemoryGateway:
         """Return a subscription that a test has put there."""
         await self._read("fetch_subscription")
         return self.subscriptions.get(gateway_subscription_id)
-
-    async def list_events(self, created_from: datetime, types: Sequence[str]) -> Sequence[GatewayEvent]:
-        """Return the events that a test has put there."""
-        await self._read("list_events")
-        return [event for event in self.events if event.created_at >= created_from and event.type in types]
 
     async def pending_deliveries(self) -> int | None:
         """Return None: it delivers nothing by itself."""

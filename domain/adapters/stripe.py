@@ -4,23 +4,21 @@ The `stripe` package and `httpx` are imported at the first request: a process th
 them. The client pools connections and is bound to one event loop, so it is made inside of it.
 """
 
-from collections.abc import Awaitable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from domain.adapters import stripe_objects
+from domain.adapters.stripe_errors import errors, or_none
+from domain.adapters.stripe_listing import StripeListing
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, encode
 from domain.payments.port import (
     GatewayEnvironmentDiffers,
-    GatewayEvent,
     GatewayInvoice,
     GatewayMethod,
-    GatewayRefused,
     GatewaySubscription,
     GatewayUnavailable,
     PayOutcome,
@@ -37,12 +35,9 @@ TIMEOUT_S = 10
 CONNECT_TIMEOUT_S = 3
 RETRIES = 2
 PAGE = 100
-EVENTS_MAX = 10_000
-TYPES_MAX = 20
 _WITH_PAYMENT = {"expand": ["payments.data.payment.payment_intent"]}
 _ENVIRONMENTS = {"sk_test": Environment.TEST, "rk_test": Environment.TEST, "sk_live": Environment.LIVE}
 _ENVIRONMENTS["rk_live"] = Environment.LIVE
-_BUSY_STATUSES = frozenset((409, 429))
 _PERCENT_DIGITS = Decimal("0.0001")
 
 
@@ -67,6 +62,7 @@ class StripeGateway:
         self._made: stripe.StripeClient | None = None
         self._http: stripe.HTTPXClient | None = None
         self._control: httpx.AsyncClient | None = None
+        self.listing = StripeListing(lambda: self.api)
 
     @property
     def environment(self) -> Environment:
@@ -150,7 +146,7 @@ class StripeGateway:
     async def delete_draft(self, gateway_invoice_id: str) -> None:
         """Delete a draft; one that is gone is as wanted."""
         with errors():
-            await _or_none(self.api.v1.invoices.delete_async(gateway_invoice_id))
+            await or_none(self.api.v1.invoices.delete_async(gateway_invoice_id))
 
     async def credit_invoice(self, gateway_invoice_id: str, credit: PushedCredit, *, key: str) -> None:
         """Issue a credit note on an open invoice: what is due there becomes less."""
@@ -200,7 +196,7 @@ class StripeGateway:
         """Return the invoice with its payment; a deleted draft is None."""
         params: Any = _WITH_PAYMENT
         with errors():
-            found = await _or_none(self.api.v1.invoices.retrieve_async(gateway_invoice_id, params))
+            found = await or_none(self.api.v1.invoices.retrieve_async(gateway_invoice_id, params))
         return stripe_objects.invoice(found) if found and not found.get("deleted") else None
 
     async def find_draft(self, gateway_customer_id: str, invoice_id: InvoiceId) -> GatewayInvoice | None:
@@ -215,27 +211,14 @@ class StripeGateway:
     async def fetch_method(self, gateway_method_id: str) -> GatewayMethod | None:
         """Return the method, or None."""
         with errors():
-            found = await _or_none(self.api.v1.payment_methods.retrieve_async(gateway_method_id))
+            found = await or_none(self.api.v1.payment_methods.retrieve_async(gateway_method_id))
         return stripe_objects.method(found) if found else None
 
     async def fetch_subscription(self, gateway_subscription_id: str) -> GatewaySubscription | None:
         """Return the subscription, ended ones too, or None."""
         with errors():
-            found = await _or_none(self.api.v1.subscriptions.retrieve_async(gateway_subscription_id))
+            found = await or_none(self.api.v1.subscriptions.retrieve_async(gateway_subscription_id))
         return stripe_objects.subscription(found) if found else None
-
-    async def list_events(self, created_from: datetime, types: Sequence[str]) -> Sequence[GatewayEvent]:
-        """Return the events of these types, at most TYPES_MAX of them, since an instant; at most EVENTS_MAX events."""
-        assert len(types) <= TYPES_MAX, "Stripe filters by a bounded number of types"
-        params: Any = {"created": {"gte": int(created_from.timestamp())}, "types": list(types), "limit": PAGE}
-        found: list[GatewayEvent] = []
-        with errors():
-            page = await self.api.v1.events.list_async(params)
-            async for each in page.auto_paging_iter():
-                if len(found) == EVENTS_MAX:
-                    break
-                found.append(stripe_objects.event(each.to_dict(), str(each).encode()))
-        return found
 
     async def pending_deliveries(self) -> int | None:
         """Ask the sandbox; Stripe itself does not tell, nor do other stand-ins."""
@@ -282,35 +265,3 @@ def _line(line: PushedLine) -> dict[str, Any]:
         tax = {"amount": line.tax_minor, "taxable_amount": line.amount_minor, "tax_rate_data": rate}
         sent["tax_amounts"] = [tax]
     return sent
-
-
-@contextmanager
-def errors(*, declines: bool = False) -> Iterator[None]:
-    """Turn Stripe's errors into the port's; `declines` lets a CardError through. Only codes are kept."""
-    import stripe  # noqa: PLC0415 -- see the module's docstring
-
-    try:
-        yield
-    except stripe.CardError as error:
-        if declines:
-            raise
-        raise GatewayRefused(error.code or "card_error") from error
-    except (stripe.InvalidRequestError, stripe.IdempotencyError) as error:
-        if error.http_status in _BUSY_STATUSES:
-            raise GatewayUnavailable(error.code or "busy") from error
-        raise GatewayRefused(error.code or "invalid_request") from error
-    except stripe.StripeError as error:
-        raise GatewayUnavailable(f"{type(error).__name__} {error.http_status or ''}".strip()) from error
-
-
-async def _or_none(request: Awaitable[Any]) -> dict[str, Any] | None:
-    """Await a request; None where the object does not exist."""
-    import stripe  # noqa: PLC0415 -- see the module's docstring
-
-    try:
-        found: dict[str, Any] = (await request).to_dict()
-    except stripe.InvalidRequestError as error:
-        if error.code == "resource_missing":
-            return None
-        raise
-    return found

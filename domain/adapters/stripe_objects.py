@@ -9,6 +9,7 @@ from domain.kernel.errors import DomainError
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, decode
 from domain.kernel.period import Period
 from domain.payments.declines import classify
+from domain.payments.listed import GatewayHolder, GatewayPayment, GatewayRefund
 from domain.payments.port import (
     GatewayEvent,
     GatewayInvoice,
@@ -116,6 +117,41 @@ def subscription(found: Document) -> GatewaySubscription:
         cancel_at=_instant_of(found.get("cancel_at")),
         canceled_at=_instant_of(found.get("canceled_at")),
         ended_at=_instant_of(found.get("ended_at")),
+    )
+
+
+def holder(found: Document) -> GatewayHolder:
+    """Translate a customer: nothing personal of it."""
+    currency = found.get("currency")
+    return GatewayHolder(
+        id=found["id"],
+        customer_id=_customer_id(found.get("metadata") or {}),
+        balance_minor=found.get("balance") or 0,
+        currency=str(currency).upper() if currency else None,
+    )
+
+
+def payment(found: Document) -> GatewayPayment:
+    """Translate a payment intent."""
+    return GatewayPayment(
+        id=found["id"],
+        status=found["status"],
+        currency=str(found["currency"]).upper(),
+        amount_minor=found["amount"],
+        received_minor=found.get("amount_received") or 0,
+        gateway_customer_id=_id(found.get("customer")),
+    )
+
+
+def refund(found: Document) -> GatewayRefund:
+    """Translate a refund."""
+    return GatewayRefund(
+        id=found["id"],
+        status=found.get("status") or "",
+        currency=str(found["currency"]).upper(),
+        amount_minor=found["amount"],
+        gateway_payment_id=_id(found.get("payment_intent")),
+        created_at=instant(found["created"]),
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from domain.adapters.stripe import StripeGateway, errors
+from domain.adapters.stripe import StripeGateway
+from domain.adapters.stripe_errors import errors
 from domain.customers.profiles.profile import TaxStatus
 from domain.invoices.tax import NoTax, Rate
 from domain.invoices.taxing.port import TaxAnswer, TaxQuestion, TaxRefused, TaxShare, TaxUnavailable

@@ -135,6 +135,19 @@ class ProcessInboxEvent(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class SweepInbox(Job):
+    """Look through the gateway's list for events whose webhook never arrived."""
+
+    kind = "sweep_inbox"
+    provider: str
+
+    @property
+    def key(self) -> str:
+        """One at a time for a provider."""
+        return self.provider
+
+
+@dataclass(frozen=True, slots=True)
 class PaymentSettled(Job):
     """An attempt has reached its end, or waits for its customer: move the subscriptions, follow it up, tell of it."""
 

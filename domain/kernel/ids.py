@@ -72,6 +72,7 @@ PREFIXES = {
     "key": "key",
     "job": "job",
     "audit": "aud",
+    "inbox_event": "ibx",
     "billing_event": "bev",
     "reservation": "rsv",
     "decision": "dec",

@@ -15,6 +15,7 @@ from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId
 from domain.kernel.period import Period
 from domain.payments.declines import Decline
+from domain.payments.listed import GatewayHolder, GatewayPayment, GatewayRefund, Page
 
 # The gateway may forget a key after 24 hours, and would then act again.
 KEY_HOURS_MAX = 23
@@ -262,8 +263,9 @@ class PaymentGateway(Protocol):
         """Return the subscription as it is now, or None."""
         ...
 
-    async def list_events(self, created_from: datetime, types: Sequence[str]) -> Sequence[GatewayEvent]:
-        """Return the events of some types created since an instant, in any order."""
+    @property
+    def listing(self) -> "Listing":
+        """Its lists."""
         ...
 
     async def pending_deliveries(self) -> int | None:
@@ -272,4 +274,36 @@ class PaymentGateway(Protocol):
 
     async def close(self) -> None:
         """Give connections back."""
+        ...
+
+
+class Listing(Protocol):
+    """The gateway's lists, the newest first, by pages: `after` is the id at which the page before ended.
+
+    Each may raise GatewayUnavailable, or GatewayRefused where that id is forgotten. `created` is a stretch of real
+    time.
+    """
+
+    async def list_events(self, created: Period, types: Sequence[str], *, after: str | None) -> Page[GatewayEvent]:
+        """Return a page of the events of some types; it remembers them for 30 days."""
+        ...
+
+    async def list_customers(self, created: Period, *, after: str | None) -> Page[GatewayHolder]:
+        """Return a page of customers."""
+        ...
+
+    async def list_invoices(self, created: Period, *, after: str | None) -> Page[GatewayInvoice]:
+        """Return a page of invoices, ours and others."""
+        ...
+
+    async def list_payments(self, created: Period, *, after: str | None) -> Page[GatewayPayment]:
+        """Return a page of payments, whatever became of them."""
+        ...
+
+    async def list_refunds(self, created: Period, *, after: str | None) -> Page[GatewayRefund]:
+        """Return a page of refunds."""
+        ...
+
+    async def list_methods(self, gateway_customer_id: str, *, after: str | None) -> Page[GatewayMethod]:
+        """Return a page of the payment methods attached to a customer."""
         ...

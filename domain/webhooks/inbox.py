@@ -1,8 +1,9 @@
-"""An inbox event, which types are acted on, and how the gateway's words for a subscription become ours."""
+"""An inbox event, what is done about each of its types, and how the gateway's words become ours."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 from domain.kernel.call import Environment
 from domain.payments.port import GatewaySubscription
@@ -27,11 +28,19 @@ class Topic(StrEnum):
     METHOD = "method"
 
 
+# The version of the gateway's objects that the adapter reads; an event of another one is an alarm.
+API_VERSION = "2026-10-28.endive"
+
+# The types that make us fetch what they are about and converge on it.
 TOPICS = {
     "invoice.paid": Topic.INVOICE,
     "invoice.payment_succeeded": Topic.INVOICE,
     "invoice.payment_failed": Topic.INVOICE,
     "invoice.payment_action_required": Topic.INVOICE,
+    "invoice.finalization_failed": Topic.INVOICE,
+    "invoice.voided": Topic.INVOICE,
+    "invoice.marked_uncollectible": Topic.INVOICE,
+    "invoice.overpaid": Topic.INVOICE,
     "customer.subscription.created": Topic.SUBSCRIPTION,
     "customer.subscription.updated": Topic.SUBSCRIPTION,
     "customer.subscription.deleted": Topic.SUBSCRIPTION,
@@ -41,15 +50,38 @@ TOPICS = {
     "payment_method.automatically_updated": Topic.METHOD,
 }
 
+# The types that are kept without an effect, each with the reason. They are asked for all the same, so that a replay can
+# still act on them once they have one.
+KEPT = {
+    "setup_intent.succeeded": "payment_method.attached tells of the method that it has made",
+    "setup_intent.setup_failed": "its customer has seen the failure, and no method has come of it",
+    "refund.created": "whoever has ordered the refund knows of it",
+    "refund.updated": "the comparison of refunds finds what differs",
+    "refund.failed": "the comparison of refunds finds what differs",
+    "charge.dispute.created": "the comparison of disputes finds it",
+    "charge.dispute.updated": "the comparison of disputes finds it",
+    "charge.dispute.closed": "the comparison of disputes finds it",
+    "charge.dispute.funds_withdrawn": "the comparison of disputes finds it",
+    "charge.dispute.funds_reinstated": "the comparison of disputes finds it",
+    "mandate.updated": "a debit without a mandate fails, and is followed up then",
+    "customer_cash_balance_transaction.created": "invoice.paid tells of the invoice that the money has paid",
+}
+KINDS = (*TOPICS, *KEPT)
+NO_INTEREST = "a type of no interest"
+
 _STATUSES = {status.value: status for status in Status} | {"incomplete_expired": Status.CANCELED}
 
 
 @dataclass(frozen=True, slots=True)
 class InboxEvent:
-    """A stored event without its payload, which nothing acts on."""
+    """A stored event without its payload, which nothing acts on.
+
+    `id` is the provider's, `key` ours, in the order of arrival. `note` says why one was ignored or quarantined.
+    """
 
     provider: str
     id: str
+    key: UUID
     type: str
     object_id: str
     environment: Environment
@@ -76,6 +108,11 @@ def plan_of(text: str | None) -> PlanReference | None:
     if len(parts) != 3 or not all(parts) or parts[2] not in set(Interval):
         return None
     return PlanReference(parts[0], parts[1], Interval(parts[2]))
+
+
+def why_kept(event_type: str) -> str:
+    """Say why an event of a type that no object is fetched for has no effect."""
+    return KEPT.get(event_type, NO_INTEREST)
 
 
 def status_of(seen: GatewaySubscription) -> Status | None:

@@ -1,10 +1,11 @@
 """Store inbound events once, and converge on what they are about: any order, any repetition, the same end."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC
 
-from domain.access.roles import Permission
+import structlog
+
 from domain.contracts import service as contracts
 from domain.customers import service as customers
 from domain.db import Database, Tx
@@ -18,14 +19,11 @@ from domain.payments import store as payments_store
 from domain.payments.port import GatewayEvent, GatewaySubscription, PaymentGateway
 from domain.subscriptions.subscription import Status
 from domain.webhooks import store
-from domain.webhooks.inbox import TOPICS, InboxEvent, InboxState, Topic, plan_of, status_of
+from domain.webhooks.inbox import API_VERSION, TOPICS, InboxEvent, InboxState, Topic, plan_of, status_of, why_kept
 
 PROVIDER = "stripe"
-QUARANTINE_MAX = 100
 NOTE_LENGTH_MAX = 200
-SWEEP_OVERLAP = timedelta(hours=1)
-SWEEP_BACK_MAX = timedelta(days=30)
-SWEEP_BATCH = 100
+_log = structlog.get_logger()
 # What these say will not change by itself: staff look at it. Everything else is tried again.
 _FOR_STAFF = frozenset((Kind.NOT_FOUND, Kind.CONFLICT, Kind.INVALID))
 
@@ -39,7 +37,7 @@ class _Verdict:
 
 async def receive(tx: Tx, call: Call, event: GatewayEvent, *, provider: str = PROVIDER) -> bool:
     """Store a verified event and stage its processing. False where it was received before. Safe to repeat."""
-    if not await store.insert_event(tx, provider, event, at=call.at):
+    if not await store.insert_event(tx, provider, event, key=call.new_id(), at=call.at):
         return False
     await journal.stage(tx, call, jobs.ProcessInboxEvent(provider, event.id))
     return True
@@ -56,6 +54,7 @@ async def process(db: Database, gateway: PaymentGateway, call: Call, provider: s
         if event is None or event.state is not InboxState.RECEIVED:
             return None
         await store.save_attempt(tx, event)
+        await _check_version(tx, call, event)
     try:
         verdict = await _judge(db, gateway, call, event)
     except DomainError as refusal:
@@ -68,26 +67,19 @@ async def process(db: Database, gateway: PaymentGateway, call: Call, provider: s
     return verdict.customer_id
 
 
-async def sweep(db: Database, gateway: PaymentGateway, call: Call) -> int:
-    """Ask the gateway for events that never arrived and store them; return how many were new. Safe to repeat."""
-    async with db.transaction() as tx:
-        swept_to = await store.find_swept_to(tx, PROVIDER)
-    since = max(swept_to or call.at, call.at - SWEEP_BACK_MAX) - SWEEP_OVERLAP
-    events = await gateway.list_events(since, list(TOPICS))
-    new = 0
-    for start in range(0, len(events), SWEEP_BATCH):
-        async with db.transaction() as tx:
-            for event in events[start : start + SWEEP_BATCH]:
-                new += await receive(tx, call, event)
-    async with db.transaction() as tx:
-        await store.save_swept_to(tx, PROVIDER, call.at)
-    return new
+async def _check_version(tx: Tx, call: Call, event: InboxEvent) -> None:
+    """Raise an alarm, once a day, where the endpoint sends another version than is read: its settings have drifted.
 
-
-async def list_quarantined(tx: Tx, call: Call, *, limit: int = QUARANTINE_MAX) -> Sequence[InboxEvent]:
-    """Return the events that wait for staff, newest first, at most QUARANTINE_MAX. Raises Forbidden."""
-    call.need(Permission.JOB_READ)
-    return await store.list_quarantined(tx, limit=min(limit, QUARANTINE_MAX))
+    The event is processed all the same: what it is about is fetched in the version that is read.
+    """
+    found = event.api_version or "none"
+    if found == API_VERSION:
+        return
+    alarm = store.Alarm(event.provider, found, call.at.astimezone(UTC).date(), event.id)
+    if await store.insert_alarm(tx, alarm):
+        facts = {"expected": API_VERSION, "found": found, "event_id": event.id}
+        await journal.audit(tx, call, "inbox_version_differs", event.provider, facts=facts)
+        _log.error("inbox_version_differs", **facts)
 
 
 async def _judge(db: Database, gateway: PaymentGateway, call: Call, event: InboxEvent) -> _Verdict:
@@ -95,7 +87,7 @@ async def _judge(db: Database, gateway: PaymentGateway, call: Call, event: Inbox
         return _Verdict(InboxState.IGNORED, "another environment")
     topic = TOPICS.get(event.type)
     if topic is None:
-        return _Verdict(InboxState.IGNORED, "a type of no interest")
+        return _Verdict(InboxState.IGNORED, why_kept(event.type))
     return await _FOLLOW[topic](db, gateway, call, event.object_id)
 
 

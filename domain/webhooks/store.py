@@ -1,14 +1,17 @@
-"""Tables and statements of inbound events."""
+"""Tables and statements of inbound events: what came, how far the gateway's list was looked through, and alarms."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
 from domain.kernel.call import Environment
+from domain.kernel.period import Period
 from domain.payments.port import GatewayEvent
 from domain.webhooks.inbox import InboxEvent, InboxState
 
@@ -17,6 +20,7 @@ inbox_event = sa.Table(
     db.metadata,
     sa.Column("provider", sa.Text, primary_key=True),
     sa.Column("event_id", sa.Text, primary_key=True),
+    sa.Column("id", db.Id, nullable=False, comment="in the order of arrival"),
     sa.Column("type", sa.Text, nullable=False),
     sa.Column("object_id", sa.Text, nullable=False, comment="what to fetch; empty where the object has no id"),
     sa.Column("environment", sa.Text, nullable=False),
@@ -31,28 +35,59 @@ inbox_event = sa.Table(
     sa.CheckConstraint("state IN ('received', 'processed', 'ignored', 'quarantined')", name="state"),
     sa.CheckConstraint("(state = 'received') = (processed_at IS NULL)", name="processed"),
     sa.CheckConstraint("attempts >= 0", name="attempts"),
-    sa.Index(
-        "inbox_event_quarantined_idx",
-        sa.text("received_at DESC"),
-        postgresql_where=sa.text("state = 'quarantined'"),
-    ),
+    sa.Index("inbox_event_id_key", "id", unique=True),
+    sa.Index("inbox_event_state_idx", "state", "id"),
 )
 
 inbox_cursor = sa.Table(
     "inbox_cursor",
     db.metadata,
     sa.Column("provider", sa.Text, primary_key=True),
-    sa.Column("swept_to", db.Instant, nullable=False, comment="real time; every event created before was looked for"),
+    sa.Column("swept_to", db.Instant, comment="real time; every event created before was looked for"),
+    sa.Column("sweeping_since", db.Instant, comment="real time; a look through the list is under way"),
+    sa.Column("batch", sa.Integer, nullable=False, comment="which of the batches of types it is at"),
+    sa.Column("after", sa.Text, comment="the last event of its last page"),
+)
+
+inbox_alarm = sa.Table(
+    "inbox_alarm",
+    db.metadata,
+    sa.Column("provider", sa.Text, primary_key=True),
+    sa.Column("api_version", sa.Text, primary_key=True),
+    sa.Column("on_day", sa.Date, primary_key=True, comment="UTC"),
+    sa.Column("event_id", sa.Text, nullable=False, comment="the first of the day"),
+    comment="days on which events of another version came than the one that is read",
 )
 
 _COLUMNS = [column for column in inbox_event.c if column.name != "payload"]
 
 
-async def insert_event(tx: db.Tx, provider: str, new: GatewayEvent, *, at: datetime) -> bool:
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far the gateway's list was looked through, and where the look that is under way stands."""
+
+    swept_to: datetime | None = None
+    sweeping_since: datetime | None = None
+    batch: int = 0
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A day on which events of another version came; `event_id` is the first of them."""
+
+    provider: str
+    api_version: str
+    on_day: date
+    event_id: str
+
+
+async def insert_event(tx: db.Tx, provider: str, new: GatewayEvent, *, key: UUID, at: datetime) -> bool:
     """Store an event with its payload sealed. False where it is stored already."""
     values = {
         "provider": provider,
         "event_id": new.id,
+        "id": key,
         "type": new.type,
         "object_id": new.object_id,
         "environment": new.environment,
@@ -94,15 +129,79 @@ async def save_end(tx: db.Tx, event: InboxEvent, *, state: InboxState, note: str
     )
 
 
-async def list_quarantined(tx: db.Tx, *, limit: int) -> Sequence[InboxEvent]:
-    """Return the events that wait for staff, newest first."""
-    statement = (
-        sa.select(*_COLUMNS)
-        .where(inbox_event.c.state == InboxState.QUARANTINED)
-        .order_by(inbox_event.c.received_at.desc())
-        .limit(limit)
-    )
+async def list_events(
+    tx: db.Tx, *, state: InboxState | None, event_type: str | None, before: UUID | None, limit: int
+) -> Sequence[InboxEvent]:
+    """Return events, the newest first; `before` is the key of the last one seen."""
+    own = inbox_event.c
+    statement = sa.select(*_COLUMNS).order_by(own.id.desc()).limit(limit)
+    if state is not None:
+        statement = statement.where(own.state == state)
+    if event_type is not None:
+        statement = statement.where(own.type == event_type)
+    if before is not None:
+        statement = statement.where(own.id < before)
     return [_event(row) for row in await tx.rows(statement)]
+
+
+async def lock_events(tx: db.Tx, keys: Collection[UUID]) -> Sequence[InboxEvent]:
+    """Lock events by key, the oldest first."""
+    own = inbox_event.c
+    statement = sa.select(*_COLUMNS).where(own.id.in_(keys)).order_by(own.id).with_for_update()
+    return [_event(row) for row in await tx.rows(statement)]
+
+
+async def lock_in_span(
+    tx: db.Tx, span: Period, *, state: InboxState | None, after: UUID | None, limit: int
+) -> Sequence[InboxEvent]:
+    """Lock the events received in a stretch, the oldest first; `after` is the key of the last one seen."""
+    own = inbox_event.c
+    received = (own.received_at >= span.start, own.received_at < span.end)
+    statement = sa.select(*_COLUMNS).where(*received).order_by(own.id).limit(limit).with_for_update()
+    if state is not None:
+        statement = statement.where(own.state == state)
+    if after is not None:
+        statement = statement.where(own.id > after)
+    return [_event(row) for row in await tx.rows(statement)]
+
+
+async def save_received(tx: db.Tx, events: Collection[InboxEvent]) -> None:
+    """Let events wait for their processing again."""
+    keys = [each.key for each in events]
+    anew = {"state": InboxState.RECEIVED, "processed_at": None, "note": None}
+    await tx.execute(sa.update(inbox_event).where(inbox_event.c.id.in_(keys)).values(anew))
+
+
+async def delete_events(tx: db.Tx, *, before: datetime, limit: int) -> int:
+    """Delete events that ended and were received before an instant; those that wait for anybody stay."""
+    own = inbox_event.c
+    over = own.state.in_((InboxState.PROCESSED, InboxState.IGNORED))
+    old = sa.select(own.id).where(over, own.received_at < before).order_by(own.id).limit(limit)
+    return (await tx.execute(sa.delete(inbox_event).where(own.id.in_(old)))).rowcount
+
+
+async def count_states(tx: db.Tx, *, counted_max: int) -> dict[InboxState, int]:
+    """Count the events that wait for a worker or for staff, each up to a bound."""
+    found = {}
+    for state in (InboxState.RECEIVED, InboxState.QUARANTINED):
+        some = sa.select(inbox_event.c.id).where(inbox_event.c.state == state).limit(counted_max).subquery()
+        found[state] = int(await tx.value(sa.select(sa.func.count()).select_from(some)) or 0)
+    return found
+
+
+async def lock_cursor(tx: db.Tx, provider: str) -> Cursor:
+    """Return how far the gateway's list was looked through, and hold it until the transaction ends."""
+    await tx.execute(pg.insert(inbox_cursor).values(provider=provider, batch=0).on_conflict_do_nothing())
+    own = inbox_cursor.c
+    row = await tx.row(sa.select(inbox_cursor).where(own.provider == provider).with_for_update())
+    assert row is not None, "it was just inserted, or stood before"
+    return Cursor(row.swept_to, row.sweeping_since, row.batch, row.after)
+
+
+async def save_cursor(tx: db.Tx, provider: str, after: Cursor) -> None:
+    """Write how far the gateway's list was looked through, under its lock."""
+    values = {field.name: getattr(after, field.name) for field in fields(after)}
+    await tx.execute(sa.update(inbox_cursor).where(inbox_cursor.c.provider == provider).values(values))
 
 
 async def find_swept_to(tx: db.Tx, provider: str) -> datetime | None:
@@ -113,11 +212,18 @@ async def find_swept_to(tx: db.Tx, provider: str) -> datetime | None:
     return found
 
 
-async def save_swept_to(tx: db.Tx, provider: str, swept_to: datetime) -> None:
-    """Record up to when the gateway was asked; it never goes back."""
-    statement = pg.insert(inbox_cursor).values(provider=provider, swept_to=swept_to)
-    newest = sa.func.greatest(inbox_cursor.c.swept_to, statement.excluded.swept_to)
-    await tx.execute(statement.on_conflict_do_update(index_elements=["provider"], set_={"swept_to": newest}))
+async def insert_alarm(tx: db.Tx, new: Alarm) -> bool:
+    """Write that an event of another version came. False where one of that version came on the same day before."""
+    values = {field.name: getattr(new, field.name) for field in fields(new)}
+    statement = pg.insert(inbox_alarm).values(values).on_conflict_do_nothing().returning(inbox_alarm.c.event_id)
+    return await tx.value(statement) is not None
+
+
+async def list_alarms(tx: db.Tx, *, limit: int) -> Sequence[Alarm]:
+    """Return the newest days on which events of another version came."""
+    own = inbox_alarm.c
+    statement = sa.select(inbox_alarm).order_by(own.on_day.desc(), own.api_version).limit(limit)
+    return [Alarm(*tuple(row)) for row in await tx.rows(statement)]
 
 
 def _is(provider: str, event_id: str) -> sa.ColumnElement[bool]:
@@ -132,6 +238,7 @@ def _event(row: sa.Row[Any]) -> InboxEvent:
     return InboxEvent(
         provider=row.provider,
         id=row.event_id,
+        key=row.id,
         type=row.type,
         object_id=row.object_id,
         environment=Environment(row.environment),

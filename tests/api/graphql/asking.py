@@ -129,6 +129,10 @@ INPUTS: dict[str, Any] = {
     "setTaxRegistration": lambda _, n: {"country": "DE", "region": f"R{n % 100}", "validFrom": _FROM},
     "setMerchantTax": lambda t, _: {"environment": t["environment"], "country": "DE"},
     "retryJob": lambda t, _: {"id": t["job"]},
+    "replayInboxEvents": lambda _, __: {
+        "receivedFrom": "2026-01-01T00:00:00Z",
+        "receivedTo": "2026-01-02T00:00:00Z",
+    },
     "createCoupon": lambda _, n: {"key": f"c{n}", "name": "C", "duration": "ONCE", "percentOff": "10"},
     "setCouponActive": lambda t, _: {"id": t["coupon"], "isActive": True},
     "createPromotionCode": lambda t, n: {"couponId": t["coupon"], "code": f"code-{n}"},
@@ -166,6 +170,9 @@ INPUTS: dict[str, Any] = {
 OF_EVERYONE = {
     "failedJobs",
     "retryJob",
+    "inboxEvents",
+    "inboxStanding",
+    "replayInboxEvents",
     "dunningPolicies",
     "draftDunningPolicy",
     "activateDunningPolicy",

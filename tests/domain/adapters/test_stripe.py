@@ -239,13 +239,20 @@ async def test_an_unreachable_gateway_is_unavailable() -> None:
 async def test_events_are_listed_by_type(stripe_gateway: StripeGateway) -> None:
     customer = await _customer(stripe_gateway)
     made = await _open(stripe_gateway, customer)
-    hour_ago = datetime.now(UTC) - timedelta(hours=1)  # noqa: TID251 -- the sandbox lives in real time
-    events = await stripe_gateway.list_events(hour_ago, ["invoice.finalized", "customer.created"])
-    assert {(event.type, event.object_id) for event in events} == {
+    now = datetime.now(UTC)  # noqa: TID251 -- the sandbox lives in real time
+    around = Period(now - timedelta(hours=1), now + timedelta(hours=1))
+    types = ["invoice.finalized", "customer.created"]
+    events = await stripe_gateway.listing.list_events(around, types, after=None)
+    assert {(event.type, event.object_id) for event in events.items} == {
         ("invoice.finalized", made),
         ("customer.created", customer),
     }
-    assert all(json.loads(event.payload)["id"] == event.id for event in events)
+    assert all(json.loads(event.payload)["id"] == event.id for event in events.items)
+    assert events.last_id is None
+    last = await stripe_gateway.listing.list_events(around, types, after=events.items[0].id)
+    assert [event.id for event in last.items] == [events.items[1].id]
+    before = Period(now - timedelta(hours=2), now - timedelta(hours=1))
+    assert (await stripe_gateway.listing.list_events(before, types, after=None)).items == []
 
 
 async def test_pending_deliveries_are_the_sandboxs(stripe_gateway: StripeGateway) -> None:

@@ -1,6 +1,5 @@
 """Inbound events on real Postgres: stored once, and the same end state whatever the order."""
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -11,15 +10,16 @@ from domain.adapters.memory import MemoryGateway
 from domain.adapters.stripe import StripeGateway
 from domain.customers import service as customers
 from domain.db import Database
-from domain.journal.store import outbox_job
+from domain.journal.store import audit_entry, outbox_job
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId
+from domain.kernel.period import Period
 from domain.payments import service as payments
 from domain.payments.port import GatewayEvent, GatewayUnavailable, PaymentGateway
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.subscription import Subscription
 from domain.webhooks import service, store
-from domain.webhooks.inbox import InboxEvent
+from domain.webhooks.inbox import API_VERSION, InboxEvent, InboxState
 from tests import make
 from tests.domain.payments.gateways import SandboxProbe
 from tests.domain.payments.till import DEBIT, NO_FUNDS, PRICE_MINOR, Till, open_till, system
@@ -138,6 +138,30 @@ async def test_an_event_of_another_api_version_is_processed_like_any_other(
     assert await till.state() == "paid"
 
 
+async def test_another_api_version_is_an_alarm_once_a_day(db: Database, memory_gateway: MemoryGateway) -> None:
+    for number, (when, version) in enumerate(
+        (
+            ("2026-01-15T00:00", "2019-01-01"),
+            ("2026-01-15T23:59", "2019-01-01"),
+            ("2026-01-16T00:00", "2019-01-01"),
+            ("2026-01-16T00:00", None),
+            ("2026-01-16T00:00", API_VERSION),
+        )
+    ):
+        news = event("balance.available", "", f"evt_{number}", api_version=version)
+        await _receive(db, news)
+        await service.process(db, memory_gateway, system(when), "stripe", news.id)
+    async with db.transaction() as tx:
+        alarms = await store.list_alarms(tx, limit=9)
+        told = await tx.rows(audit_entry.select().where(audit_entry.c.action == "inbox_version_differs"))
+    assert [(str(each.on_day), each.api_version, each.event_id) for each in alarms] == [
+        ("2026-01-16", "2019-01-01", "evt_2"),
+        ("2026-01-16", "none", "evt_3"),
+        ("2026-01-15", "2019-01-01", "evt_0"),
+    ]
+    assert [each.facts["expected"] for each in told] == [API_VERSION] * 3
+
+
 @pytest.mark.parametrize(
     ("news", "note"),
     [
@@ -146,6 +170,8 @@ async def test_an_event_of_another_api_version_is_processed_like_any_other(
         (event("payment_method.attached", "pm_1"), "not a payment method of a customer of ours"),
         (event("customer.subscription.deleted", "sub_1"), "the subscription does not exist"),
         (event("balance.available", ""), "a type of no interest"),
+        (event("refund.failed", "re_1"), "the comparison of refunds finds what differs"),
+        (event("invoice.voided", "in_of_another_system"), "not an invoice of ours"),
         (event("invoice.paid", "in_1", environment=Environment.LIVE), "another environment"),
     ],
 )
@@ -254,7 +280,8 @@ async def test_a_subscription_that_cannot_be_placed_is_quarantined(
     assert await _take(db, memory_gateway, event("customer.subscription.created", "sub_1")) == ("quarantined", note)
     assert await _mirrors(db, customer_id) == []
     async with db.transaction() as tx:
-        assert [each.id for each in await service.list_quarantined(tx, system())] == ["evt_1"]
+        [waits] = await store.list_events(tx, state=InboxState.QUARANTINED, event_type=None, before=None, limit=9)
+    assert waits.id == "evt_1"
 
 
 async def test_a_second_subscription_of_one_product_is_quarantined(db: Database, memory_gateway: MemoryGateway) -> None:
@@ -264,30 +291,6 @@ async def test_a_second_subscription_of_one_product_is_quarantined(db: Database,
     assert await _take(db, memory_gateway, news) == ("quarantined", "already_subscribed")
 
 
-async def test_a_sweep_finds_what_never_arrived(db: Database, memory_gateway: MemoryGateway) -> None:
-    till, copy = await _processing(db, memory_gateway)
-    memory_gateway.settle(copy, succeeds=True)
-    arrived = event("invoice.paid", copy, "evt_1")
-    lost = event("invoice.payment_succeeded", copy, "evt_2")
-    dull = event("balance.available", "", "evt_3")
-    memory_gateway.events += [lost, arrived, dull]
-    await _receive(db, arrived)
-    assert await service.sweep(db, memory_gateway, system("2026-01-15T12:30")) == 1
-    assert await service.sweep(db, memory_gateway, system("2026-01-15T12:45")) == 0
-    await _process(db, memory_gateway, "evt_2")
-    assert await till.state() == "paid"
-
-
-async def test_a_sweep_goes_on_where_the_last_one_stopped(db: Database, memory_gateway: MemoryGateway) -> None:
-    await service.sweep(db, memory_gateway, system("2026-01-15T13:30"))
-    # One hour of overlap: what was created after 12:30 is asked for again, what was created at 12:00 is not.
-    memory_gateway.events += [event("invoice.paid", "in_1", "evt_old")]
-    assert await service.sweep(db, memory_gateway, system("2026-01-16T12:00")) == 0
-    late = dataclasses.replace(event("invoice.paid", "in_1", "evt_new"), created_at=make.at("2026-01-16T11:30"))
-    memory_gateway.events += [late]
-    assert await service.sweep(db, memory_gateway, system("2026-01-16T12:15")) == 1
-
-
 async def test_the_sandboxs_own_events_lead_to_the_same_end(
     db: Database, stripe_gateway: StripeGateway, sandbox: SandboxProbe
 ) -> None:
@@ -295,9 +298,10 @@ async def test_the_sandboxs_own_events_lead_to_the_same_end(
     await till.attach(stripe_gateway, DEBIT)
     await till.collect(stripe_gateway)
     await sandbox.settle(await till.gateway_invoice_id(), succeeds=True)
-    events = await stripe_gateway.list_events(make.at("2020-01-01"), ["invoice.paid", "payment_method.attached"])
-    assert len(events) == 2
-    for news in events:
+    ever = Period(make.at("2020-01-01"), make.at("2100-01-01"))
+    events = await stripe_gateway.listing.list_events(ever, ["invoice.paid", "payment_method.attached"], after=None)
+    assert len(events.items) == 2
+    for news in events.items:
         assert await _take(db, stripe_gateway, news) == ("processed", None)
     assert await till.state() == "paid"
     assert await sandbox.charges() == [PRICE_MINOR]

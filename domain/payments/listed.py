@@ -1,0 +1,55 @@
+"""What the gateway's lists hold: pages, and the parts of its objects that are compared with our rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from domain.kernel.ids import CustomerId
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A page of a list, the newest first. `last_id` asks for the next one; None where this is the last."""
+
+    items: Sequence[T]
+    last_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayHolder:
+    """A customer of the gateway. `customer_id` is ours, from the metadata.
+
+    The balance, which its next invoice would use up, is to stay 0: our own credits never go there.
+    """
+
+    id: str
+    customer_id: CustomerId | None
+    balance_minor: int
+    currency: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPayment:
+    """A payment at the gateway, in its own word for the status. `received_minor` is what came in."""
+
+    id: str
+    status: str
+    currency: str
+    amount_minor: int
+    received_minor: int
+    gateway_customer_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayRefund:
+    """Money that the gateway has sent back, in its own word for the status."""
+
+    id: str
+    status: str
+    currency: str
+    amount_minor: int
+    gateway_payment_id: str | None
+    created_at: datetime

@@ -1,0 +1,1 @@
+"""What staff see of inbound events, and what they have processed again."""
