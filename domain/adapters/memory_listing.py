@@ -36,8 +36,8 @@ class MemoryListing:
     def __init__(self, gateway: _Gateway) -> None:
         """Start without refunds.
 
-        For tests: `failures` are raised first, one a page, where None lets one through; `payments` are those beside the invoices' own, `balances`
-        what customers of the gateway hold there; `pages` counts what was asked for.
+        For tests: `failures` are raised first, one a page, where None lets one through; `payments` are those beside the
+        invoices' own, `balances` what customers of the gateway hold there; `pages` counts what was asked for.
         """
         self._gateway = gateway
         self.failures: list[DomainError | None] = []
