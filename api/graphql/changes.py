@@ -1,6 +1,6 @@
 """Change a subscription, and take back a change that has not come yet."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -9,8 +9,9 @@ from strawberry.types import Info
 
 from api.graphql import ids
 from api.graphql.context import Context
+from api.graphql.credit_notes import CreditNote, note_of
 from api.graphql.enums import name_enum
-from api.graphql.fields import changing
+from api.graphql.fields import changing, reading
 from api.graphql.once import KEY_DESCRIPTION, Wish, once
 from api.graphql.permissions import guarded_type
 from api.graphql.problems import AnyProblem
@@ -20,6 +21,8 @@ from domain.access.roles import Permission
 from domain.contracts.changing import wish as wishes
 from domain.contracts.replanning import service as replanning
 from domain.db import Tx
+from domain.invoices import credit_note as notes
+from domain.invoices.offsetting import service as offsetting
 from domain.kernel.ids import ChangeId, SubscriptionId
 from domain.payments.methods import service as methods
 from domain.subscriptions import change as changes
@@ -42,6 +45,12 @@ class SubscriptionChanged:
 
     subscription: Subscription = strawberry.field(description="The subscription as it now stands.")
     change: SubscriptionChange = strawberry.field(description="The change, and where it stands.")
+    lowered: strawberry.Private[Sequence[notes.CreditNote]]
+
+    @reading(Permission.INVOICE_READ, "By which the change lowered unpaid invoices: unused fees that were never paid.")
+    async def credit_notes(self) -> list[CreditNote]:
+        """Show them to whoever may read invoices as well."""
+        return [note_of(each) for each in self.lowered]
 
 
 @guarded_type(Permission.SUBSCRIPTION_WRITE, "No change is scheduled any more.")
@@ -98,9 +107,10 @@ class ChangeMutation:
     @changing(
         Permission.SUBSCRIPTION_WRITE,
         "Change plan, interval or quantity. What is left of the paid period is credited, the new fee is charged for "
-        "the same time, and the net is invoiced at once; below zero it becomes customer credit. An upgrade of a "
-        "customer whose method answers at once takes effect when it is paid, and lapses after 23 hours. A plan that "
-        "does not hold what there is already is refused, unless at the period's end. Once per idempotency key.",
+        "the same time, and the net is invoiced at once; below zero it becomes customer credit. What was never paid "
+        "is not credited: the unpaid invoice is lowered by a credit note. An upgrade of a customer "
+        "whose method answers at once takes effect when it is paid, and lapses after 23 hours. A plan that does not "
+        "hold what there is already is refused, unless at the period's end. Once per idempotency key.",
     )
     async def change_subscription(
         self,
@@ -120,7 +130,7 @@ class ChangeMutation:
             wish = wish_of(input, pays_at_once=await methods.answers_at_once(tx, found.customer_id))
             done = await replanning.change(tx, context.call, subscription_id=wanted, wish=wish)
             outcome = {"subscription": str(wanted), "change": str(done.change.id)}
-            return _changed(done.subscription, done.change), outcome
+            return _changed(done.subscription, done.change, done.notes), outcome
 
         async def again(tx: Tx, kept: Mapping[str, str]) -> SubscriptionChanged:
             subscription = await service.find_subscription(
@@ -129,7 +139,8 @@ class ChangeMutation:
             change = await kept_changes.find(tx, found.customer_id, ChangeId(ids.uuid_of(kept["change"])))
             assert subscription is not None, "subscriptions are never deleted"
             assert change is not None, "changes are never deleted"
-            return _changed(subscription, change)
+            lowered = await offsetting.notes_of_change(tx, found.customer_id, subscription.id, change.effective_at)
+            return _changed(subscription, change, lowered)
 
         key = Wish(context, "changeSubscription", input.idempotency_key, found.customer_id, strawberry.asdict(input))
         result = await once(key, act, again)
@@ -161,5 +172,7 @@ def wish_of(input: ChangeSubscriptionInput, *, pays_at_once: bool) -> wishes.Wis
     )
 
 
-def _changed(subscription: subscriptions.Subscription, change: changes.Change) -> SubscriptionChanged:
-    return SubscriptionChanged(subscription=subscription_of(subscription), change=change_of(change))
+def _changed(
+    subscription: subscriptions.Subscription, change: changes.Change, lowered: Sequence[notes.CreditNote]
+) -> SubscriptionChanged:
+    return SubscriptionChanged(subscription=subscription_of(subscription), change=change_of(change), lowered=lowered)

@@ -81,10 +81,11 @@ class CreditNote:
         """Load them with those of the other notes of the request."""
         found = await info.context.loaders.credit_note_lines.load(self.key) or []
         info.context.spend(len(found))
-        return [_line_of(line) for line in found]
+        return [note_line_of(line) for line in found]
 
 
-def _line_of(value: notes.CreditNoteLine) -> CreditNoteLine:
+def note_line_of(value: notes.CreditNoteLine) -> CreditNoteLine:
+    """Wrap a line of a credit note."""
     return CreditNoteLine(
         line_id=ids.id_of("line", value.line_id),
         description=value.description,

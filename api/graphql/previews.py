@@ -10,6 +10,7 @@ from strawberry.types import Info
 
 from api.graphql import ids
 from api.graphql.context import Context
+from api.graphql.credit_notes import CreditNoteLine, note_line_of
 from api.graphql.fields import reading
 from api.graphql.permissions import guarded_type
 from api.graphql.scalars import Json, Money, exact, money_of
@@ -18,12 +19,17 @@ from api.graphql.usage import Limit, limit_of
 from domain.access.roles import Permission
 from domain.contracts.changing.wish import Wish
 from domain.contracts.previewing import service
-from domain.contracts.previewing.service import Preview
+from domain.contracts.previewing.service import NotePreview, Preview
 from domain.contracts.starting.wish import Wish as StartWish
+from domain.db import Tx
 from domain.invoices import invoice as invoices
+from domain.kernel import money
+from domain.kernel.ids import SubscriptionId
 from domain.limits.status import LimitStatus
+from domain.payments.methods import service as methods
 from domain.subscriptions import change as changes
 from domain.subscriptions import schedule
+from domain.subscriptions import service as subscriptions
 
 
 @guarded_type(Permission.INVOICE_READ, "One amount that would be on an invoice, and how it comes about.")
@@ -56,6 +62,17 @@ class InvoicePreview:
     )
 
 
+@guarded_type(Permission.INVOICE_READ, "A credit note as it would lower an unpaid invoice. It has no number.")
+class CreditNotePreview:
+    """A credit note that is not written."""
+
+    invoice_id: strawberry.ID = strawberry.field(description="`inv_…` of the unpaid invoice.")
+    lines: list[CreditNoteLine] = strawberry.field(description="What it would give back, line by line.")
+    total: Money = strawberry.field(description="What it would give back in all, tax included.")
+    offset: Money = strawberry.field(description="What of it would lower what is due on the invoice.")
+    credited: Money = strawberry.field(description="What of it balances had paid: it would become customer credit.")
+
+
 @guarded_type(Permission.INVOICE_READ, "What a change would do.")
 class ChangePreview:
     """A change that is not made."""
@@ -68,6 +85,9 @@ class ChangePreview:
     direction: changes.Direction = strawberry.field(description="Which way it goes.")
     invoice: InvoicePreview | None = strawberry.field(
         description="The invoice of its net now, or of the renewal at the period's end; null where nothing is due."
+    )
+    credit_notes: list[CreditNotePreview] = strawberry.field(
+        description="By which unpaid invoices would be lowered: what is unused of a fee that was never paid."
     )
     above: strawberry.Private[Sequence[LimitStatus]]
 
@@ -112,6 +132,17 @@ def preview_of(value: Preview) -> InvoicePreview | None:
     )
 
 
+def _note(value: NotePreview) -> CreditNotePreview:
+    note = value.note
+    return CreditNotePreview(
+        invoice_id=ids.id_of("invoice", note.invoice_id),
+        lines=[note_line_of(line) for line in value.lines],
+        total=money_of(note.total),
+        offset=money_of(money.Money(note.offset_minor, note.currency)),
+        credited=money_of(money.Money(note.credit_minor, note.currency)),
+    )
+
+
 def _line(value: invoices.Line) -> PreviewLine:
     return PreviewLine(
         kind=value.identity.kind,
@@ -124,6 +155,14 @@ def _line(value: invoices.Line) -> PreviewLine:
         tax=money_of(value.tax),
         derivation=Json(value.derivation),
     )
+
+
+async def _pays_at_once(tx: Tx, context: Context, wanted: SubscriptionId) -> bool:
+    """Whether an upgrade would wait for its payment: then it lowers no unpaid invoice until it is paid."""
+    found = await subscriptions.find_subscription(
+        tx, wanted, scope=context.call.scope, environment=context.call.principal.environment
+    )
+    return found is not None and await methods.answers_at_once(tx, found.customer_id)
 
 
 @strawberry.type
@@ -141,14 +180,16 @@ class PreviewQuery:
     ) -> ChangePreview:
         """Preview a change."""
         context, wanted = info.context, ids.subscription_id(input.subscription_id)
-        wish = Wish(input.plan, input.interval, input.quantity, input.at, input.proration_date)
         async with context.runtime.db.transaction() as tx:
+            pays = await _pays_at_once(tx, context, wanted)
+            wish = Wish(input.plan, input.interval, input.quantity, input.at, input.proration_date, pays)
             found = await service.preview_change(tx, context.call, subscription_id=wanted, wish=wish)
         return ChangePreview(
             proration_date=found.decision.charged_from,
             at=found.decision.at,
             direction=found.decision.direction,
             invoice=preview_of(found.preview),
+            credit_notes=[_note(each) for each in found.notes],
             above=found.decision.violations,
         )
 

@@ -84,11 +84,16 @@ def _is_considered(
 
 
 def is_considered(identity: Identity, obligations: Iterable[Obligation]) -> bool:
-    """Whether a line belongs to what these obligations were chosen for."""
+    """Whether a line belongs to what these obligations were chosen for.
+
+    A fee billed in advance of a period at whose very start its subscription ended, as for not paying it, stays.
+    """
     for obligation in obligations:
         if obligation.subscription.id == identity.subscription_id:
             if identity.kind in FEE_KINDS:
-                return bool(obligation.fees) and identity.period.start >= obligation.fees[0].service.start
+                start, ended_at = identity.period.start, obligation.subscription.ended_at
+                has_ended = ended_at is not None and start >= ended_at
+                return bool(obligation.fees) and start >= obligation.fees[0].service.start and not has_ended
             return any(segment.id == identity.segment_id for segment in obligation.segments)
     return False
 

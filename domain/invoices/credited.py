@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from domain.credits.discounting import BilledBefore
 from domain.invoices.invoice import FEE_KINDS, Invoice, Line, LineKind
+from domain.kernel.ids import InvoiceId
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +31,26 @@ def credited(line: Line, standing: Sequence[Line], draft: Invoice) -> Credited:
 
     A later difference follows the revisions of its identity on other invoices. What is left of a fee follows the
     charges under the same price up to the end of the same fee period; where one is on the draft, both are reduced by
-    the coupons of now.
+    the coupons of now. What of it lowered unpaid invoices by credit notes took their discounts back with it: the rest
+    follows the other charges.
     """
-    if is_unused_fee(line):
-        charged = [each for each in standing if _is_charged_before(each, line)]
+    own = [each for each in standing if each.identity == line.identity and each.invoice_id != draft.id]
+    noted = _unpaid_of(line, standing)
+    if is_unused_fee(line) or noted:
+        charged = [each for each in standing if _is_charged_before(each, line) and each.invoice_id not in noted]
         if any(each.invoice_id == draft.id for each in charged):
             return Credited(lowers=True)
         return Credited(_billed(charged))
-    own = [each for each in standing if each.identity == line.identity and each.invoice_id != draft.id]
     return Credited(_billed(own))
+
+
+def _unpaid_of(credit: Line, standing: Sequence[Line]) -> frozenset[InvoiceId]:
+    """Return the invoices that a credit has lowered so far: what stands on a note names the invoice of its charge."""
+    if credit.identity.kind not in FEE_KINDS or credit.amount.minor > 0:
+        return frozenset()
+    own = {each.invoice_id for each in standing if each.identity == credit.identity and each.amount.minor < 0}
+    charged = {each.invoice_id for each in standing if _is_charged_before(each, credit)}
+    return frozenset(own & charged)
 
 
 def _is_charged_before(charge: Line, credit: Line) -> bool:

@@ -17,6 +17,8 @@ from domain.invoices.derivation import Changes
 from domain.invoices.granted import Taken
 from domain.invoices.holding import store as holding
 from domain.invoices.invoice import Invoice, InvoiceKind, Line, State
+from domain.invoices.offsetting import service as offsetting
+from domain.invoices.offsetting.service import Offsets
 from domain.invoices.opening.service import (
     add_up,
     hold_for_payment,
@@ -27,6 +29,7 @@ from domain.invoices.opening.service import (
 )
 from domain.invoices.rates import service as price_list
 from domain.invoices.rating import Rates
+from domain.invoices.standing import store as standing_store
 from domain.invoices.voiding.service import void_invoice
 from domain.journal import service as journal
 from domain.kernel.call import Call
@@ -72,12 +75,14 @@ async def draft_due(
     subscriptions: Sequence[Subscription],
     catalogue: Catalogue,
     grace_s: int = 0,
+    offsets: Offsets = Offsets.ISSUED,
 ) -> Invoice | None:
     """Bring the customer's draft up to business time `now`: what should exist, less what stands on other invoices.
 
     Fees of begun periods and usage of ended segments, within the bounds of `assembly.obligation_of`. `subscriptions`
     are all of this customer and share one currency; lines of others stay as they are. A new draft, and one whose grace
-    is over and to which something was added, may be opened `grace_s` seconds after `now`. Returns the draft, or None
+    is over and to which something was added, may be opened `grace_s` seconds after `now`. What a change takes back of
+    an unpaid invoice is put on a credit note of that one, unless `offsets` says otherwise. Returns the draft, or None
     where there is none and nothing is due. Run twice, it adds nothing.
     """
     if not subscriptions:
@@ -87,6 +92,10 @@ async def draft_due(
     obligations = await _obligations(tx, now, customer.id, subscriptions)
     draft = await store.lock_draft(tx, customer_id=customer.id, environment=customer.environment, currency=currency)
     needed = await _changes(tx, customer.id, obligations, draft, catalogue)
+    for _ in range(offsetting.NOTES_MAX if offsets is not Offsets.NONE else 0):
+        if not await offsetting.offset_next(tx, call, now, customer, needed, how=offsets):
+            break
+        needed = await _changes(tx, customer.id, obligations, draft, catalogue)
     if not needed:
         return draft
     grace_ends_at = now + timedelta(seconds=grace_s)
@@ -135,7 +144,7 @@ async def _changes(
     together = await _together(tx, customer_id, obligations)
     taken = await _taken(tx, customer_id, obligations)
     wanted = assembly.lines_due(obligations, totals, rates, catalogue, values, together=together, taken=taken)
-    standing = await store.list_standing_lines(
+    standing = await standing_store.list_standing_lines(
         tx,
         customer_id=customer_id,
         segment_ids=[segment.id for segment in segments],

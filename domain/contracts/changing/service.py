@@ -7,7 +7,9 @@ from domain.contracts.changing.fitting import PlanTooSmall, told, violations_of
 from domain.contracts.changing.wish import Decision, Wish, target_of
 from domain.contracts.desk.service import Desk, invoice_at_once, note
 from domain.db import Tx
+from domain.invoices.credit_note import CreditNote
 from domain.invoices.invoice import Invoice, State, minimum
+from domain.invoices.offsetting import service as offsetting
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
@@ -26,12 +28,16 @@ from domain.usage import service as usage
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A subscription after a change was asked for, the change as it stands, and the invoice that came of it, if any."""
+    """A subscription after a change was asked for, the change as it stands, and the invoice that came of it, if any.
+
+    `notes` are the credit notes by which it lowered unpaid invoices.
+    """
 
     subscription: Subscription
     change: Change
     decision: Decision
     invoice: Invoice | None
+    notes: tuple[CreditNote, ...] = ()
 
 
 async def decide(tx: Tx, desk: Desk, before: Subscription, wish: Wish) -> Decision:
@@ -75,7 +81,8 @@ async def carry_out(
     """Make a change now and invoice its net at once, or keep it for the period's end.
 
     An upgrade of what is paid for waits for its payment where that can be made at once: it is charged already, and in
-    effect once paid. What was scheduled before is replaced. A net below zero becomes customer credit.
+    effect once paid. What was scheduled before is replaced. What it takes back of an unpaid invoice lowers that one by
+    a credit note; a net below zero becomes customer credit.
     """
     await _end_scheduled(tx, before, ChangeState.REPLACED)
     change = Change(
@@ -97,7 +104,8 @@ async def carry_out(
         after = await _take_effect(tx, call, desk, before, change)
         invoice = await invoice_at_once(tx, call, desk, [after], desk.now, keep_credit=True)
         await changes.keep(tx, change)
-        return Changed(after, change, decision, invoice)
+        notes = await offsetting.notes_of_change(tx, before.customer_id, before.id, change.effective_at)
+        return Changed(after, change, decision, invoice, tuple(notes))
     return await _charge_first(tx, call, desk, before, decision, change=change)
 
 
@@ -107,7 +115,8 @@ async def _charge_first(
     """Invoice an upgrade, and have it wait while the invoice is open."""
     became = rules.changed(before, change.target, change.effective_at, desk.now)
     await terms.begin_term(tx, became, change.effective_at, pending=True)
-    invoice = await invoice_at_once(tx, call, desk, [before], desk.now, keep_credit=True)
+    # An upgrade that lapses must leave the unpaid invoice as it was: its credit stays a line of its own invoice.
+    invoice = await invoice_at_once(tx, call, desk, [before], desk.now, keep_credit=True, lowers_unpaid=False)
     if invoice is None or not _is_to_be_paid(invoice):
         after = await _take_effect(tx, call, desk, before, change)
         await changes.keep(tx, change)

@@ -10,6 +10,7 @@ from domain.db import Tx
 from domain.invoices import service as invoices
 from domain.invoices import store as invoice_store
 from domain.invoices.invoice import Invoice
+from domain.invoices.offsetting.service import Offsets
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
@@ -115,14 +116,22 @@ async def close_last(tx: Tx, call: Call, desk: Desk, settled: Subscription) -> N
 
 
 async def invoice_at_once(
-    tx: Tx, call: Call, desk: Desk, due: Sequence[Subscription], at: datetime, *, keep_credit: bool = False
+    tx: Tx,
+    call: Call,
+    desk: Desk,
+    due: Sequence[Subscription],
+    at: datetime,
+    *,
+    keep_credit: bool = False,
+    lowers_unpaid: bool = True,
 ) -> Invoice | None:
     """Draft what is due by an instant and open it without grace; what is on the draft already goes with it.
 
     Returns what became of the draft; None where nothing was due. With `keep_credit` one below zero becomes customer
-    credit at once, instead of waiting for what falls due next.
+    credit at once, instead of waiting for what falls due next. Without `lowers_unpaid` what is taken back of unpaid
+    invoices is a line as any other credit.
     """
-    draft = await _draft(tx, call, desk, at, due)
+    draft = await _draft(tx, call, desk, at, due, lowers_unpaid=lowers_unpaid)
     also = await held_on(tx, desk, draft.id) if draft else []
     await _make_final(tx, [*due, *also], at)
     if draft is None:
@@ -160,10 +169,25 @@ async def note(tx: Tx, call: Call, desk: Desk, about: Subscription, *, event_typ
 
 
 async def _draft(
-    tx: Tx, call: Call, desk: Desk, at: datetime, due: Sequence[Subscription], *, grace_s: int = 0
+    tx: Tx,
+    call: Call,
+    desk: Desk,
+    at: datetime,
+    due: Sequence[Subscription],
+    *,
+    grace_s: int = 0,
+    lowers_unpaid: bool = True,
 ) -> Invoice | None:
+    offsets = Offsets.ISSUED if desk.opens else Offsets.PREVIEWED
     return await invoices.draft_due(
-        tx, call, at, customer=desk.customer, subscriptions=due, catalogue=desk.catalogue, grace_s=grace_s
+        tx,
+        call,
+        at,
+        customer=desk.customer,
+        subscriptions=due,
+        catalogue=desk.catalogue,
+        grace_s=grace_s,
+        offsets=offsets if lowers_unpaid else Offsets.NONE,
     )
 
 

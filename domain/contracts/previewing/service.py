@@ -9,6 +9,7 @@ from datetime import datetime
 from domain.access.roles import Permission
 from domain.contracts import service as contracts
 from domain.contracts.changing import service as changing
+from domain.contracts.changing.service import Changed
 from domain.contracts.changing.wish import Decision, Wish
 from domain.contracts.desk.service import Desk, open_desk
 from domain.contracts.starting.wish import Wish as StartWish
@@ -16,6 +17,8 @@ from domain.contracts.stepping.service import open_desk_of, step
 from domain.db import Tx
 from domain.invoices import service as invoices
 from domain.invoices import store as invoice_store
+from domain.invoices.credit_note import CreditNote, CreditNoteLine
+from domain.invoices.crediting import service as crediting
 from domain.invoices.invoice import Invoice, Line
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
@@ -44,11 +47,23 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
+class NotePreview:
+    """A credit note as it would lower an unpaid invoice; it has no number."""
+
+    note: CreditNote
+    lines: tuple[CreditNoteLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ChangePreview:
-    """What a change would do: now, the invoice of its net; at the period's end, the invoice of the renewal."""
+    """What a change would do: now, the invoice of its net; at the period's end, the invoice of the renewal.
+
+    `notes` would lower unpaid invoices.
+    """
 
     decision: Decision
     preview: Preview
+    notes: tuple[NotePreview, ...] = ()
 
 
 async def preview_change(tx: Tx, call: Call, *, subscription_id: SubscriptionId, wish: Wish) -> ChangePreview:
@@ -64,7 +79,7 @@ async def preview_change(tx: Tx, call: Call, *, subscription_id: SubscriptionId,
         if decision.at is ChangeAt.PERIOD_END:
             return ChangePreview(decision, await _upcoming(tx, call, closed, done.subscription))
         shown = await _shown(tx, decision.charged_from, done.subscription, done.invoice)
-        return ChangePreview(decision, shown)
+        return ChangePreview(decision, shown, await _notes_shown(tx, done))
 
 
 async def preview_invoice(tx: Tx, call: Call, *, subscription_id: SubscriptionId) -> Preview:
@@ -110,6 +125,12 @@ async def _upcoming(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Pre
     at = before.due_at or before.period.end
     after = await step(tx, call, desk, before)
     return await _shown(tx, at, after, await _draft_of(tx, desk, before.currency))
+
+
+async def _notes_shown(tx: Tx, done: Changed) -> tuple[NotePreview, ...]:
+    owner = done.subscription.customer_id
+    lines = await crediting.lines_by_note_ids(tx, [note.id for note in done.notes], scope=owner)
+    return tuple(NotePreview(note, tuple(lines[note.id])) for note in done.notes)
 
 
 async def _shown(tx: Tx, at: datetime, subscription: Subscription, invoice: Invoice | None) -> Preview:

@@ -10,9 +10,9 @@ from domain.credits.grants import service as unit_grants
 from domain.customers import service as customers
 from domain.db import Tx
 from domain.invoices import rating
-from domain.invoices import store as invoice_store
 from domain.invoices.granted import granted_in
 from domain.invoices.invoice import FEE_KINDS, Line
+from domain.invoices.standing import store as standing_store
 from domain.kernel.call import Call, Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, MeterId, PlanVersionId, SegmentId, SubscriptionId
@@ -259,7 +259,7 @@ async def _counted(
 
 async def _billed(tx: Tx, subscription: Subscription, ids: Sequence[SegmentId], period: Period) -> list[Line]:
     """Return the lines that stand for segments and for the period's own fee; a yearly fee is none of a period's."""
-    found = await invoice_store.list_standing_lines(
+    found = await standing_store.list_standing_lines(
         tx,
         customer_id=subscription.customer_id,
         segment_ids=ids,

@@ -46,13 +46,15 @@ async def credit_lines(
     parts: Sequence[CreditPart],
     reason: CreditReason,
     kind: CreditKind,
+    is_numbered: bool = True,
 ) -> CreditNote:
     """Give back parts of an opened invoice's lines, with their tax, by a credit note under a number of its own.
 
     What is still due is lowered first; what was paid becomes customer credit or a refund, by `kind`. An invoice of
     which nothing is left to collect is paid then; one of which too little is left for the gateway is written off. No
-    parts mean all that is left. Not repeatable: each call is another note. Raises InvoiceNotFound, CreditRefused,
-    CreditMalformed, CreditTooLarge, NothingToOffset, PaymentUnderWay.
+    parts mean all that is left. A note of a preview, which is undone, takes no number. Not repeatable: each call is
+    another note. Raises InvoiceNotFound, CreditRefused, CreditMalformed, CreditTooLarge, NothingToOffset,
+    PaymentUnderWay.
     """
     invoice = await opening.lock_invoice(tx, call, customer_id, invoice_id)
     lines = await opening.lines_of(tx, invoice)
@@ -66,12 +68,16 @@ async def credit_lines(
     note = _note(call, now, invoice, credited, shares, kind=kind, reason=reason)
     await _post(tx, call, now, invoice, note)
     await _lower(tx, call, now, invoice, shares.offset_minor)
-    year = invoice_rules.series_year(now)
-    number = await numbering.take_number(tx, environment=note.environment, kind=rules.NUMBER_KIND, year=year)
-    numbered = replace(note, number=invoice_rules.number_text(note.environment, year, number, series=rules.SERIES))
+    numbered = await _numbered(tx, now, note) if is_numbered else note
     await store.insert_note(tx, numbered, [(call.new_id(), line) for line in credited])
     await opening.stage(tx, call, now, note.customer_id, jobs.RenderCreditNote(note.customer_id, note.id))
     return numbered
+
+
+async def _numbered(tx: Tx, now: datetime, note: CreditNote) -> CreditNote:
+    year = invoice_rules.series_year(now)
+    number = await numbering.take_number(tx, environment=note.environment, kind=rules.NUMBER_KIND, year=year)
+    return replace(note, number=invoice_rules.number_text(note.environment, year, number, series=rules.SERIES))
 
 
 def _note(

@@ -166,7 +166,7 @@ async def list_corrections(tx: db.Tx, *, customer_id: CustomerId, line_ids: Coll
 async def find_note(tx: db.Tx, note_id: CreditNoteId, *, sight: Sight) -> CreditNote | None:
     """Return a note, or None where there is none in sight."""
     row = await tx.row(sa.select(credit_note).where(credit_note.c.id == note_id, *_in_sight(sight)))
-    return _note(row) if row else None
+    return note_of_row(row) if row else None
 
 
 async def notes_by_invoice_ids(
@@ -178,7 +178,7 @@ async def notes_by_invoice_ids(
         sa.select(credit_note).where(credit_note.c.invoice_id.in_(ids), *_in_sight(sight)).order_by(credit_note.c.id)
     )
     for row in await tx.rows(statement):
-        found[row.invoice_id].append(_note(row))
+        found[row.invoice_id].append(note_of_row(row))
     return found
 
 
@@ -189,7 +189,7 @@ async def notes_by_customer_ids(
     found: dict[CustomerId, list[CreditNote]] = {each: [] for each in ids}
     statement = db.newest_of_each(credit_note, ids, before=before, limit=limit, where=_in_sight(sight))
     for row in await tx.rows(statement):
-        found[row.customer_id].append(_note(row))
+        found[row.customer_id].append(note_of_row(row))
     return found
 
 
@@ -249,7 +249,8 @@ def _note_row(value: CreditNote) -> dict[str, Any]:
     }
 
 
-def _note(row: sa.Row[Any]) -> CreditNote:
+def note_of_row(row: sa.Row[Any]) -> CreditNote:
+    """Read a note."""
     return CreditNote(
         customer_id=row.customer_id,
         id=row.id,

@@ -8,10 +8,10 @@ from domain.credits.coupon import Right
 from domain.credits.coupons import service as coupons
 from domain.credits.discounting import DiscountableLine, discounted
 from domain.db import Tx
-from domain.invoices import store as invoice_store
 from domain.invoices.credited import Credited, credited, is_credit, is_unused_fee
 from domain.invoices.discounting import store
 from domain.invoices.invoice import FEE_KINDS, Identity, Invoice, Line, LineKind
+from domain.invoices.standing import store as standing_store
 from domain.kernel.call import Call
 from domain.kernel.ids import LineId, PlanId, ProductId
 from domain.kernel.money import Money
@@ -68,7 +68,7 @@ async def _credited(tx: Tx, draft: Invoice, lines: Sequence[Line]) -> dict[LineI
     given_back = [line for line in lines if is_credit(line) and (line.revision or is_unused_fee(line))]
     if not given_back:
         return {}
-    standing = await invoice_store.list_standing_lines(
+    standing = await standing_store.list_standing_lines(
         tx,
         customer_id=draft.customer_id,
         segment_ids={line.identity.segment_id for line in given_back if line.identity.segment_id is not None},

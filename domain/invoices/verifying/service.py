@@ -12,7 +12,6 @@ from domain.customers.store import Sight
 from domain.db import Tx
 from domain.invoices import rating, verification
 from domain.invoices import service as invoices
-from domain.invoices import store as invoice_store
 from domain.invoices.assembly import usage_of
 from domain.invoices.credit_note import Correction
 from domain.invoices.crediting import store as credit_notes
@@ -30,6 +29,7 @@ from domain.invoices.recount import (
     is_recounted,
     segment_ids_of,
 )
+from domain.invoices.standing import store as standing_store
 from domain.invoices.taxing import service as taxing
 from domain.invoices.verification import LineCheck, Outcome, TotalCheck, Verification
 from domain.invoices.verifying import store
@@ -142,7 +142,7 @@ async def hours_of_line(tx: Tx, line: Line, catalogue: Catalogue) -> list[LineHo
 async def _open_books(tx: Tx, invoice: Invoice, lines: Sequence[Line]) -> _Books:
     ids = {line.identity.subscription_id for line in lines}
     fees = [line.period.start for line in lines if line.identity.kind in FEE_KINDS]
-    standing = await invoice_store.list_standing_lines(
+    standing = await standing_store.list_standing_lines(
         tx,
         customer_id=invoice.customer_id,
         segment_ids=[line.identity.segment_id for line in lines if line.identity.segment_id is not None],

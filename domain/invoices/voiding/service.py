@@ -12,6 +12,7 @@ from domain.invoices.discounting import service as discounting
 from domain.invoices.holding import store as holding
 from domain.invoices.invoice import Invoice, State, VoidReason
 from domain.invoices.opening import service as opening
+from domain.invoices.standing import store as standing
 from domain.invoices.voiding import store
 from domain.journal import jobs
 from domain.kernel.call import Call
@@ -36,6 +37,7 @@ async def void_invoice(
         return before
     saved = await invoices.save_invoice(tx, before, after)
     await store.void_lines(tx, saved)
+    await standing.void_credits(tx, saved)
     await discounting.give_back(tx, now, saved)
     await unit_grants.give_back(tx, now, customer_id, invoice_id)
     await _post_void(tx, call, now, before)

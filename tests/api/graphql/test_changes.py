@@ -5,10 +5,12 @@ from tests.api.graphql.site import Site
 
 CHANGED = """... on SubscriptionChanged {
     subscription { quantity plan { key } waitingChanges { state } }
+    creditNotes { number total { amount } lines { amount { amount } } }
     change { id state direction quantity interval effectiveAt expiresAt invoiceId plan { key } } }"""
 CANCELED = "... on ScheduledChangeCanceled { subscription { waitingChanges { state } } }"
 PREVIEW = """query($input: PreviewChangeInput!) { previewChange(input: $input) {
     prorationDate at direction violations { key }
+    creditNotes { invoiceId offset { amount } credited { amount } lines { amount { amount } } }
     invoice { currency total { amount } lines { kind quantity amount { amount } period { start } } } } }"""
 UPCOMING = "query($id: ID!) { previewInvoice(subscriptionId: $id) { at total { amount } lines { kind } } }"
 START = """query($id: ID!) { previewSubscribe(customerId: $id, product: "edge", plan: "starter", interval: YEAR) {
@@ -21,9 +23,10 @@ async def test_a_member_previews_an_upgrade_and_makes_it_once(shared: Site) -> N
     started = await shared.world.subscribe(ada, "basic")
     wanted, token = encode("subscription", started.id), shared.member(ada.id)
     shown = (await shared.read(PREVIEW, token, input={"subscriptionId": wanted, "plan": "pro"}))["previewChange"]
-    # The clock stands at the start: all of 29.00 is replaced by 79.00, which is one adjustment and one fee.
+    # The clock stands at the start: all of 29.00 is replaced by 79.00. The first invoice is not paid: nothing is due.
     assert (shown["at"], shown["direction"], shown["violations"]) == ("NOW", "UPGRADE", [])
-    assert shown["invoice"]["total"] == {"amount": "50.00"}
+    assert shown["invoice"]["total"] == {"amount": "79.00"}
+    assert [each["offset"] for each in shown["creditNotes"]] == [{"amount": "29.00"}]
     given = {
         "subscriptionId": wanted,
         "plan": "pro",
@@ -32,6 +35,8 @@ async def test_a_member_previews_an_upgrade_and_makes_it_once(shared: Site) -> N
     }
     first = await shared.change("changeSubscription", CHANGED, token, **given)
     assert (first["subscription"]["plan"]["key"], first["change"]["state"]) == ("pro", "APPLIED")
+    [note] = first["creditNotes"]
+    assert (note["total"], note["number"][:8]) == ({"amount": "29.00"}, "TEST-CN-")
     assert await shared.change("changeSubscription", CHANGED, token, **given) == first
     again = await shared.change("changeSubscription", CHANGED, token, **{**given, "idempotencyKey": "up2"})
     assert (again["__typename"], again["code"]) == ("InvalidInput", "nothing_to_change")
@@ -68,7 +73,7 @@ async def test_a_viewer_previews_and_cannot_change(shared: Site) -> None:
     start = await shared.read(START, viewer, id=encode("customer", ada.id))
     assert start["previewSubscribe"]["total"] == {"amount": "313.20"}
     shown = await shared.read(PREVIEW, viewer, input={"subscriptionId": wanted, "plan": "pro"})
-    assert shown["previewChange"]["invoice"]["total"] == {"amount": "50.00"}
+    assert shown["previewChange"]["invoice"]["total"] == {"amount": "79.00"}
     refused = await shared.change(
         "changeSubscription", CHANGED, viewer, subscriptionId=wanted, plan="pro", idempotencyKey="v1"
     )

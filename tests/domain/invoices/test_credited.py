@@ -67,3 +67,12 @@ def test_a_charge_below_zero_is_a_credit_and_of_a_cap_it_is_the_other_way_round(
     assert [is_credit(_line(cap, minor)) for minor in (-1, 0, 1)] == [False, False, True]
     assert [is_unused_fee(_line(_UNUSED, -1, revision=revision)) for revision in (0, 1)] == [True, False]
     assert not is_unused_fee(_line(_UNUSED, 1))
+
+
+def test_what_is_left_of_a_credit_on_a_note_follows_the_other_charges() -> None:
+    paid, unpaid = _line(_FEE, 6000, discounts=(_TAKEN,)), _line(_FEE, 3000)
+    noted = replace(_line(_UNUSED, -1500), invoice_id=unpaid.invoice_id)
+    rest = replace(_line(_UNUSED, -3000, revision=1), invoice_id=_DRAFT.id)
+    found = credited(rest, [paid, unpaid, noted, rest], _DRAFT)
+    assert found.before is not None
+    assert (found.before.amount_minor, found.before.discounts) == (6000, (_TAKEN,))

@@ -33,6 +33,7 @@ from tests.domain.contracts.examples import Bill
 _SMALL, _LARGE = ("fee", 0, 1, 1_000), ("fee", 0, 1, 3_000)
 _FIRST = Bill(State.OPEN, 1_000, [_SMALL])
 _UPGRADE = [("proration", 0, -1, -500), ("proration", 0, 1, 1_500)]
+_CHARGE = ("proration", 0, 1, 1_500)
 
 
 async def _plan(office: Office, of: Subscription) -> str:
@@ -46,8 +47,9 @@ async def test_an_upgrade_takes_effect_now_and_its_net_is_invoiced_at_once(offic
     done = await office.change(own, plan_key="large")
     assert (done.decision.direction, done.change.state) == (Direction.UPGRADE, ChangeState.APPLIED)
     assert await _plan(office, own) == "large"
-    # Half of 10.00 back, half of 30.00 for the rest.
-    assert await office.bills() == [_FIRST, Bill(State.OPEN, 1_000, _UPGRADE)]
+    # Half of 10.00 off the first invoice, which is not paid, and half of 30.00 for the rest.
+    assert await office.bills() == [_FIRST, Bill(State.OPEN, 1_500, [_CHARGE])]
+    assert [each.amount_due.minor for each in await office.invoices()] == [500, 1_500]
     [before, after] = await office.segments(own)
     assert (before.during.end, after.during.start, after.plan_version_id) == (
         make.at("2026-04-16"),
@@ -123,10 +125,9 @@ async def test_another_interval_starts_new_periods_at_the_change(office: Office)
     now = await office.again(own)
     assert (now.period.start, now.period.end) == (make.at("2026-04-16"), make.at("2026-05-16"))
     assert now.fee_period.end == make.at("2027-04-16")
-    # 5.00 back and the year whole. Of 450 pages in half a month 150 are free: 300 are three packages of 1.00.
-    assert (await office.bills())[1:] == [
-        Bill(State.OPEN, 10_600, [("fee", 0, 1, 10_800), ("proration", 0, -1, -500), ("usage", 0, 450, 300)])
-    ]
+    # The year whole, and 5.00 off what is not paid. Of 450 pages in half a month 150 are free: 300 are three packages.
+    assert (await office.bills())[1:] == [Bill(State.OPEN, 11_100, [("fee", 0, 1, 10_800), ("usage", 0, 450, 300)])]
+    assert (await office.invoices())[0].amount_due.minor == 500
     first, second = await office.segments(own)
     assert (first.during.end, second.during) == (make.at("2026-04-16"), now.period)
     assert (first.final, second.period) == (True, now.period)
@@ -206,9 +207,9 @@ async def test_several_switches_at_one_instant_leave_what_the_last_one_comes_to(
     await office.move("2026-04-16")
     await office.change(own, plan_key="large")
     await office.change(own, plan_key="small", at=ChangeAt.NOW)
-    bills = await office.bills()
-    assert sum(bill.total_minor for bill in bills) == 1_000
-    await office.book()
+    # 10.00 less 5.00, 15.00 less all of it, and the 5.00 that are due again.
+    assert [each.amount_due.minor for each in await office.invoices()] == [500, 0, 500]
+    assert (await office.book())[Account.RECEIVABLE] == 1_000
     await office.move_and_close("2026-05-01T02:00", own)
     assert (await office.bills())[-1].lines == [_SMALL]
 

@@ -1,0 +1,1 @@
+"""The lines that stand: those on invoices that are not void, and credits that stand on credit notes."""
