@@ -1,12 +1,12 @@
 """Credits of changes that stand on credit notes of unpaid invoices.
 
-Revision ID: 0026
+Revision ID: 0027
 """
 
 from migrations import statements
 
-revision = "0026"
-down_revision = "0025"
+revision = "0027"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 
