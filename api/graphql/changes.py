@@ -10,7 +10,6 @@ from strawberry.types import Info
 from api.graphql import ids
 from api.graphql.context import Context
 from api.graphql.credit_notes import CreditNote, note_of
-from api.graphql.enums import name_enum
 from api.graphql.fields import changing, reading
 from api.graphql.once import KEY_DESCRIPTION, Wish, once
 from api.graphql.permissions import guarded_type
@@ -29,14 +28,6 @@ from domain.subscriptions import change as changes
 from domain.subscriptions import schedule, service
 from domain.subscriptions import subscription as subscriptions
 from domain.subscriptions.changes import service as kept_changes
-
-name_enum(
-    changes.ChangeAt,
-    "ChangeAt",
-    "When a change of a subscription takes effect.",
-    NOW="At once.",
-    PERIOD_END="Where the paid fee period ends.",
-)
 
 
 @guarded_type(Permission.SUBSCRIPTION_WRITE, "The change was made, waits for its payment, or is scheduled: see it.")

@@ -13,6 +13,7 @@ from domain.alerts.preferring import service as preferring
 from domain.alerts.raising import service as alerts
 from domain.customers import service as customers
 from domain.customers.clock import Clock
+from domain.customers.customer import Customer
 from domain.customers.profiles import service as profiles
 from domain.customers.profiles.profile import Profile
 from domain.db import Tx
@@ -80,6 +81,9 @@ class Loaders:
         """Load nothing yet. Of `call` only its rights matter."""
         self._runtime, self._cache = runtime, cache
         scope = call.scope
+        self.customers: DataLoader[CustomerId, Customer | None] = self._by_id(
+            lambda tx, ids: customers.customers_by_id(tx, ids, scope=scope)
+        )
         self.clocks: DataLoader[ClockId, Clock | None] = self._by_id(customers.clocks_by_id)
         self.subscriptions: DataLoader[CustomerId, list[Subscription] | None] = self._by_id(
             lambda tx, ids: subscriptions.subscriptions_of_customers(tx, ids, scope=scope)

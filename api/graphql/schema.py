@@ -26,6 +26,7 @@ from api.graphql.keys import KeyMutation, KeyQuery
 from api.graphql.ledger import LedgerQuery
 from api.graphql.limits import LimitMutation, LimitQuery
 from api.graphql.live import Live
+from api.graphql.moving import AnchorMutation, AnchorQuery
 from api.graphql.pausing import PauseMutation
 from api.graphql.payments import PaymentMutation
 from api.graphql.previews import PreviewQuery
@@ -57,6 +58,7 @@ Query = _root(
     CustomerQuery,
     SubscriptionQuery,
     PreviewQuery,
+    AnchorQuery,
     UsageQuery,
     ConsumptionQuery,
     LimitQuery,
@@ -86,6 +88,7 @@ Mutation = _root(
     SubscriptionMutation,
     ChangeMutation,
     PauseMutation,
+    AnchorMutation,
     PaymentMutation,
     CouponMutation,
     DunningDeskMutation,

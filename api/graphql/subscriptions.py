@@ -15,13 +15,13 @@ from api.graphql.fields import changing, reading
 from api.graphql.once import KEY_DESCRIPTION, Wish, once
 from api.graphql.permissions import guarded_type, public_type
 from api.graphql.problems import AnyProblem
-from api.graphql.waiting import SubscriptionChange, change_of
+from api.graphql.waiting import SubscriptionChange, ZoneChange, change_of
 from domain.access.roles import Permission
 from domain.contracts import service as contracts
 from domain.contracts.starting.wish import Wish as StartWish
 from domain.db import Tx
 from domain.kernel.ids import PlanVersionId, ProductId, SubscriptionId
-from domain.subscriptions import lifecycle, schedule, service
+from domain.subscriptions import grid, lifecycle, schedule, service
 from domain.subscriptions import subscription as subscriptions
 
 name_enum(
@@ -104,6 +104,16 @@ class Subscription:
     canceled_at: datetime | None = strawberry.field(description="When the end was asked for.")
     ended_at: datetime | None = strawberry.field(description="When it ended.")
     cancel_reason: lifecycle.CancelReason | None = strawberry.field(description="Why it ends.")
+    zone: str = strawberry.field(description="IANA time zone in which its periods, hours and days are counted.")
+    moves_at: datetime | None = strawberry.field(description="Where its bill day moves, if that was asked for.")
+    whole: strawberry.Private[subscriptions.Subscription]
+
+    @reading(Permission.CUSTOMER_READ, "When it goes over to its customer's zone; null where it is in it.")
+    async def zone_change(self, info: Info[Context, None]) -> ZoneChange | None:
+        """Compare it with its customer, loaded with those of the other subscriptions of the request."""
+        customer = await info.context.loaders.customers.load(self.whole.customer_id)
+        at = grid.zone_changes_at(self.whole, customer.zone) if customer else None
+        return ZoneChange(zone=customer.zone, at=at) if customer and at else None
 
     @reading(Permission.CATALOGUE_READ, "The product it is for.")
     async def product(self, info: Info[Context, None]) -> SubscribedProduct:
@@ -153,6 +163,9 @@ def subscription_of(value: subscriptions.Subscription) -> Subscription:
         canceled_at=value.canceled_at,
         ended_at=value.ended_at,
         cancel_reason=lifecycle.CancelReason(value.cancel_reason) if value.cancel_reason else None,
+        zone=value.zone,
+        moves_at=value.moves_at,
+        whole=value,
     )
 
 

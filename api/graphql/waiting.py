@@ -17,6 +17,13 @@ from domain.subscriptions import change as changes
 from domain.subscriptions import schedule
 
 name_enum(
+    changes.ChangeAt,
+    "ChangeAt",
+    "When a change of a subscription takes effect.",
+    NOW="At once.",
+    PERIOD_END="Where the paid fee period ends.",
+)
+name_enum(
     changes.ChangeState,
     "SubscriptionChangeState",
     "Where a change of a subscription stands.",
@@ -35,6 +42,14 @@ name_enum(
     UPGRADE="A higher rank; or an equal one, and a longer interval or a larger quantity.",
     DOWNGRADE="Anything else.",
 )
+
+
+@guarded_type(Permission.SUBSCRIPTION_READ, "A change of the zone that a subscription is counted in.")
+class ZoneChange:
+    """A change of zone that waits for a boundary."""
+
+    zone: str = strawberry.field(description="IANA time zone afterwards: the customer's.")
+    at: datetime = strawberry.field(description="The boundary at which it takes effect, as far as is known now.")
 
 
 @guarded_type(Permission.SUBSCRIPTION_READ, "A change of plan, interval or quantity that was asked for.")

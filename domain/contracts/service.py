@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from domain.access.roles import Permission
+from domain.contracts.anchoring import service as anchoring
 from domain.contracts.changing import service as changing
 from domain.contracts.changing.service import counted_from
 from domain.contracts.desk.service import (
@@ -33,6 +34,7 @@ from domain.kernel.period import Period
 from domain.plans.plan import Catalogue
 from domain.subscriptions import lifecycle
 from domain.subscriptions import service as subscriptions
+from domain.subscriptions.grid import BillDay
 from domain.subscriptions.lifecycle import CancelReason
 from domain.subscriptions.mirror import Mirrored
 from domain.subscriptions.schedule import Interval
@@ -175,6 +177,26 @@ async def resume(tx: Tx, call: Call, *, subscription_id: SubscriptionId) -> Subs
     """
     desk, before = await open_desk_of(tx, call, subscription_id, Permission.SUBSCRIPTION_WRITE)
     return await pausing.resume(tx, call, desk, before)
+
+
+async def move_bill_day(tx: Tx, call: Call, *, subscription_id: SubscriptionId, wish: BillDay) -> Subscription:
+    """Move the bill day of a subscription to a day of the month, to the calendar's own, or to now.
+
+    The days before the new one are a share of the cycle that runs: a period that has been billed is cut there and the
+    rest of it taken back, one that begins when the day is known is a short one. Moving it to now takes back the rest
+    and charges a full period at once. Raises Forbidden, SubscriptionNotFound, and as `anchoring.ask`.
+    """
+    desk, before = await open_desk_of(tx, call, subscription_id, Permission.SUBSCRIPTION_WRITE)
+    return await anchoring.ask(tx, call, desk, before, wish)
+
+
+async def keep_bill_day(tx: Tx, call: Call, *, subscription_id: SubscriptionId) -> Subscription:
+    """Forget a bill day that has not come. Safe to repeat.
+
+    Raises Forbidden, SubscriptionNotFound, and TransitionRefused once the short period up to it has begun.
+    """
+    desk, before = await open_desk_of(tx, call, subscription_id, Permission.SUBSCRIPTION_WRITE)
+    return await anchoring.keep(tx, call, desk, before)
 
 
 async def close_period(tx: Tx, call: Call, customer_id: CustomerId, subscription_id: SubscriptionId) -> bool:

@@ -8,7 +8,7 @@ from domain.access.roles import Permission
 from domain.customers import clock as clocks
 from domain.customers import store
 from domain.customers.clock import Clock, ClockState
-from domain.customers.customer import Customer, check_customer
+from domain.customers.customer import Customer, check_customer, check_zone
 from domain.customers.store import Sight
 from domain.db import DataKey, Tx
 from domain.journal import service as journal
@@ -130,6 +130,22 @@ async def change_locale(tx: Tx, call: Call, customer_id: CustomerId, locale: str
         facts = {"locale": locale}
         about = encode("customer", before.id)
         await journal.audit(tx, call, "change_locale", about, customer_id=before.id, facts=facts)
+
+
+async def change_zone(tx: Tx, call: Call, customer_id: CustomerId, zone: str) -> Customer:
+    """Have a customer live in another zone: notices and new subscriptions go by it at once. Safe to repeat.
+
+    A subscription that runs goes over to it at a boundary of its own. Raises Forbidden, CustomerNotFound, ZoneUnknown.
+    """
+    call.need(Permission.PROFILE_WRITE)
+    before = await load_customer(tx, call, customer_id)
+    after = replace(before, zone=check_zone(zone))
+    if after == before:
+        return before
+    saved = await store.save_zone(tx, before, zone)
+    facts = {"zone": zone, "zone_before": before.zone}
+    await journal.audit(tx, call, "change_zone", encode("customer", before.id), customer_id=before.id, facts=facts)
+    return saved
 
 
 async def find_customer(tx: Tx, call: Call, customer_id: CustomerId) -> Customer | None:

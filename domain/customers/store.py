@@ -1,7 +1,7 @@
 """Tables and statements of customers, data keys and test clocks; seals and opens personal values on the way."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -155,6 +155,14 @@ async def save_locale(tx: db.Tx, before: Customer, locale: str) -> None:
     own = customer.c
     statement = sa.update(customer).where(own.customer_id == before.id, own.version == before.version)
     await tx.execute(statement.values(locale=locale, version=before.version + 1))
+
+
+async def save_zone(tx: db.Tx, before: Customer, zone: str) -> Customer:
+    """Write another zone over the one that was read."""
+    own = customer.c
+    statement = sa.update(customer).where(own.customer_id == before.id).values(zone=zone, version=own.version + 1)
+    version = await tx.value(statement.returning(own.version))
+    return replace(before, zone=zone, version=version)
 
 
 async def find_wrapped_key(tx: db.Tx, customer_id: CustomerId) -> bytes | None:

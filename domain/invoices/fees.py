@@ -46,13 +46,13 @@ def fee_periods_begun(subscription: Subscription, terms: Sequence[Term], now: da
     start. A bound that would part two periods which overlap at a change of interval lets both in.
     """
     known = terms or (term_of(subscription, subscription.started_at),)
-    begun = [each for each in known if each.starts_at <= now]
     found = list[FeePeriod]()
-    runs = list(runs_of(begun))
+    runs = list(runs_of(known))
     for number, run in enumerate(runs):
         following = runs[number + 1][0] if number + 1 < len(runs) else None
-        if run[0].billed:
-            found += _of_run(subscription, run, following, now)
+        begun = [each for each in run if each.starts_at <= now]
+        if begun and run[0].billed:
+            found += _of_run(subscription, begun, following, now)
     first = max(len(found) - FEE_PERIODS_BACK_MAX, 0)
     while first and found[first - 1].service.end > found[first].service.start:
         first -= 1
@@ -71,8 +71,8 @@ def _of_run(subscription: Subscription, run: Sequence[Term], following: Term | N
         start = max(whole.start, run[0].starts_at)
         is_left = following is not None and start >= following.starts_at
         if start <= now and not is_left and not _has_ended(subscription, start):
-            service = Period(start, _end(subscription, start, whole))
-            terms = [*run, following] if following else run
+            service = Period(start, _end(subscription, start, whole, following))
+            terms = [*run, following] if following and following.starts_at <= now else run
             found.append(FeePeriod(service, whole, _within(terms, service)))
     return found
 
@@ -81,12 +81,18 @@ def _has_ended(subscription: Subscription, at: datetime) -> bool:
     return subscription.ends_at is not None and at >= subscription.ends_at
 
 
-def _end(subscription: Subscription, start: datetime, whole: Period) -> datetime:
-    """Return where what is billed of a period ends: an end that was asked for before the period began is known."""
-    asked_at, ends_at = subscription.canceled_at, subscription.ends_at
-    if asked_at is not None and ends_at is not None and asked_at <= start:
-        return min(whole.end, ends_at)
-    return whole.end
+def _end(subscription: Subscription, start: datetime, whole: Period, following: Term | None) -> datetime:
+    """Return where what is billed of a period ends: an end or a bill day asked for before the period began is known."""
+    ends, canceled_at, ends_at = [whole.end], subscription.canceled_at, subscription.ends_at
+    if canceled_at is not None and ends_at is not None and canceled_at <= start:
+        ends.append(ends_at)
+    known_at, moves_at = subscription.moves_asked_at, subscription.moves_at
+    if following is not None:
+        known_at, moves_at = following.known_at, following.starts_at
+    # A bill day that is asked for where a period begins finds it billed already.
+    if known_at is not None and moves_at is not None and known_at < start:
+        ends.append(moves_at)
+    return min(ends)
 
 
 def _within(terms: Sequence[Term], service: Period) -> tuple[Term, ...]:

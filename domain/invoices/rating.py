@@ -70,6 +70,11 @@ class SegmentUsage:
         return sum((each.during.share_of(each.period) for each in self.segments), Fraction(0))
 
     @property
+    def zone(self) -> str:
+        """The zone of their hours and days."""
+        return self.segment.zone or self.subscription.zone
+
+    @property
     def during(self) -> Period:
         """The service period, from the first start to the last end.
 
@@ -192,7 +197,7 @@ def _usage_line(frame: _Frame, total: SegmentTotal, charge: Charge) -> WantedLin
     amount = rounded(charge.amount, subscription.currency)
     return WantedLine(
         identity=Identity(LineKind.USAGE, subscription.id, frame.price.id, usage.segment.id, frame.during, key),
-        description=document.describe_usage(frame.product, meter.name, values, frame.stretches, subscription.zone),
+        description=document.describe_usage(frame.product, meter.name, values, frame.stretches, usage.zone),
         quantity=total.quantity,
         unit=meter.unit,
         amount_minor=amount["amount_minor"],
@@ -277,7 +282,7 @@ def _cap(usage: SegmentUsage, cap: Entitlement, charged_minor: int, catalogue: C
     above = Decimal(above_minor).scaleb(-exponent(currency))
     return WantedLine(
         identity=Identity(LineKind.CAP, subscription.id, None, usage.segment.id, usage.during, cap.key),
-        description=document.describe_cap(product.name, stretches_of(usage.segments), subscription.zone),
+        description=document.describe_cap(product.name, stretches_of(usage.segments), usage.zone),
         quantity=above,
         unit=currency,
         amount_minor=-above_minor,

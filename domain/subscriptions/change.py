@@ -144,6 +144,12 @@ def check_changeable(before: Subscription) -> None:
         raise TransitionRefused("it is going to pause; take the pause back first")
 
 
+def check_grid(before: Subscription, target: Target) -> None:
+    """Refuse another interval while the bill day is going to move: it starts a grid of its own. Raises as above."""
+    if target.interval is not before.interval and before.moves_at is not None:
+        raise TransitionRefused("its bill day is going to move; keep the present one first, or change it afterwards")
+
+
 def direction_of(before: Subscription, target: Target, *, rank_before: int, rank: int) -> Direction:
     """Say which way a change goes, from the ranks of the two plans in their product."""
     if rank != rank_before:
@@ -182,7 +188,8 @@ def prorate_at(before: Subscription, terms: list[Term], now: datetime, wish: dat
 
 def lapses_at(before: Subscription, now: datetime) -> datetime:
     """Return when an upgrade that was asked for by `now` lapses: soon enough for the usage period to end without it."""
-    return max(min(now + LAPSES_AFTER, before.period.end - BEFORE_PERIOD_END), now)
+    period_end = min(before.period.end, before.moves_at or before.period.end)
+    return max(min(now + LAPSES_AFTER, period_end - BEFORE_PERIOD_END), now)
 
 
 def changed(before: Subscription, target: Target, at: datetime, now: datetime) -> Subscription:

@@ -44,6 +44,7 @@ class Step(StrEnum):
     """What is due of a subscription by itself."""
 
     RENEW = "renew"
+    MOVE = "move"
     END = "end"
     LEAVE_TRIAL = "leave_trial"
     PAUSE = "pause"
@@ -63,9 +64,9 @@ def next_step(before: Subscription) -> Step:
         return Step.END
     if before.status is Status.PAUSED:
         return Step.RESUME
-    if before.status is Status.TRIALING and before.trial_ends_at == at:
-        return Step.LEAVE_TRIAL
-    return Step.PAUSE if before.pause_at == at else Step.RENEW
+    trial = before.trial_ends_at if before.status is Status.TRIALING else None
+    ahead = ((trial, Step.LEAVE_TRIAL), (before.moves_at, Step.MOVE), (before.pause_at, Step.PAUSE))
+    return next((step for due, step in ahead if due == at), Step.RENEW)
 
 
 def cancel(
@@ -167,6 +168,8 @@ def advance(before: Subscription) -> Subscription:
     in_trial = before.status is Status.TRIALING
     if before.source is Source.TOLLGATE and period.start >= fee_period.end and not in_trial:
         fee_period = next_period(before.anchor_at, before.zone, before.interval, fee_period)
+        if before.moves_at is not None and before.moves_at in fee_period:
+            fee_period = Period(fee_period.start, before.moves_at)
     return replace(before, period=period, fee_period=fee_period)
 
 

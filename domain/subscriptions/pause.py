@@ -23,6 +23,8 @@ def ask_pause(before: Subscription, now: datetime, *, resumes_at: datetime | Non
     after(before.status, Event.ASK_PAUSE)
     if before.cancel_at is not None:
         raise TransitionRefused("its end is pending; undo the cancel first")
+    if before.moves_at is not None:
+        raise TransitionRefused("its bill day is going to move; keep the present one first, or pause it afterwards")
     begins_at = before.pause_at or before.fee_period.end
     if resumes_at is not None and not max(begins_at, now) < resumes_at <= now + PAUSE_AHEAD_MAX:
         raise TransitionRefused(f"a pause ends after it begins, at most {PAUSE_AHEAD_MAX.days} days ahead")

@@ -27,10 +27,11 @@ def following(subscription: Subscription, last: Segment | None, at: datetime) ->
 
 
 def first_stretch(subscription: Subscription, start: datetime) -> tuple[Period, Period]:
-    """Return the stretch that starts at an instant, to the end of its usage period, of its trial or of what runs."""
+    """Return the stretch that starts at an instant, to the end of its usage period, its trial, its grid or its life."""
     period = period_containing(subscription.anchor_at, subscription.zone, Interval.MONTH, start)
     trial = subscription.trial_ends_at
-    borders = (period.end, subscription.stops_at, trial if trial is not None and trial > start else None)
+    ahead = [each for each in (trial, subscription.moves_at) if each is not None and each > start]
+    borders = (period.end, subscription.stops_at, *ahead)
     return Period(start, min(each for each in borders if each is not None)), period
 
 

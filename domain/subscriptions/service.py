@@ -379,9 +379,9 @@ async def _take_back(tx: Tx, of: Subscription, at: datetime, counted: Collection
 
 def segment_of(call: Call, of: Subscription, stretch: Period, usage_period: Period) -> Segment:
     """Return a new segment of a stretch of a usage period, under the present version."""
-    return Segment(
-        of.customer_id, SegmentId(call.new_id()), of.id, of.plan_version_id, stretch, usage_period, final=False
-    )
+    zone = of.zone if of.source is Source.TOLLGATE else None
+    new_id = SegmentId(call.new_id())
+    return Segment(of.customer_id, new_id, of.id, of.plan_version_id, stretch, usage_period, final=False, zone=zone)
 
 
 def _feedback_place(subscription: Subscription) -> str:

@@ -55,6 +55,9 @@ subscription = sa.Table(
     sa.Column("pause_at", db.Instant, comment="where a pause begins or began"),
     sa.Column("resumes_at", db.Instant, comment="where the pause ends by itself"),
     sa.Column("expires_at", db.Instant, comment="where it lapses without its first payment"),
+    sa.Column("moves_at", db.Instant, comment="where its bill day moves"),
+    sa.Column("moves_to", db.Instant, comment="the anchor of the grid that it moves to"),
+    sa.Column("moves_asked_at", db.Instant),
     sa.Column("due_at", db.Instant, comment="when something next becomes of it by itself"),
     sa.Column("epoch", sa.BigInteger, nullable=False, comment="raised by every change of a border"),
     sa.Column("version", sa.Integer, nullable=False),
@@ -75,6 +78,7 @@ subscription = sa.Table(
     sa.CheckConstraint("(trial_ends_at IS NULL) = (trial_end IS NULL)", name="trial"),
     sa.CheckConstraint("status <> 'paused' OR source = 'stripe' OR pause_at IS NOT NULL", name="pause"),
     sa.CheckConstraint("(status = 'incomplete' AND source = 'tollgate') = (expires_at IS NOT NULL)", name="expires_at"),
+    sa.CheckConstraint("num_nulls(moves_at, moves_to, moves_asked_at) IN (0, 3)", name="moves"),
     sa.UniqueConstraint("customer_id", "gateway_id"),
     sa.Index("subscription_live_key", "customer_id", "product_id", unique=True, postgresql_where=_LIVE_ROW),
     sa.Index("subscription_due_idx", "due_at", postgresql_where=_DUE_ROW),
@@ -95,6 +99,7 @@ segment = sa.Table(
     sa.Column("period_start_at", db.Instant, nullable=False, comment="the whole usage period it is a stretch of"),
     sa.Column("period_end_at", db.Instant, nullable=False),
     sa.Column("final", sa.Boolean, nullable=False),
+    sa.Column("zone", sa.Text, comment="of its hours and days; null: the customer's"),
     sa.ForeignKeyConstraint(
         ["customer_id", "subscription_id"], ["subscription.customer_id", "subscription.id"], ondelete="RESTRICT"
     ),
@@ -225,6 +230,7 @@ async def insert_segment(tx: db.Tx, new: Segment) -> bool:
         "period_start_at": new.period.start,
         "period_end_at": new.period.end,
         "final": new.final,
+        "zone": new.zone,
     }
     statement = pg.insert(segment).values(values).on_conflict_do_nothing().returning(segment.c.id)
     return await tx.value(statement) is not None
@@ -287,13 +293,11 @@ async def save_segment_version(tx: db.Tx, of: Segment, plan_version_id: PlanVers
     await tx.execute(_one_segment(of).values(plan_version_id=plan_version_id))
 
 
-async def save_segment_place(
-    tx: db.Tx, of: Segment, plan_version_id: PlanVersionId, during: Period, period: Period
-) -> None:
-    """Put a segment elsewhere. The caller holds the bucket and raises the epoch."""
+async def save_segment_place(tx: db.Tx, of: Segment, by: Subscription, during: Period, period: Period) -> None:
+    """Put a segment elsewhere, on a subscription's grid. The caller holds the bucket and raises the epoch."""
     borders = {"start_at": during.start, "end_at": during.end}
     whole = {"period_start_at": period.start, "period_end_at": period.end}
-    await tx.execute(_one_segment(of).values(plan_version_id=plan_version_id, **borders, **whole))
+    await tx.execute(_one_segment(of).values(plan_version_id=by.plan_version_id, zone=by.zone, **borders, **whole))
 
 
 async def save_segments_final(tx: db.Tx, customer_id: CustomerId, ids: Collection[SegmentId]) -> None:
@@ -385,4 +389,5 @@ def _segment(row: sa.Row[Any]) -> Segment:
         Period(row.start_at, row.end_at),
         Period(row.period_start_at, row.period_end_at),
         row.final,
+        row.zone,
     )

@@ -63,7 +63,8 @@ class Subscription:
     payment is owed for longer than its grace. `running_since` is the first instant after its last pause, else its
     start. `trial_ends_at` is where a trial ends or ended and billing starts, `trial_end` what then happens without a
     payment method. `pause_at` is where a pause begins or began, `resumes_at` where it ends by itself. `expires_at` is
-    where one whose first payment has not come lapses.
+    where one whose first payment has not come lapses. `moves_at` is where its bill day moves, to the grid of the anchor
+    `moves_to`, as was asked for at `moves_asked_at`.
     """
 
     customer_id: CustomerId
@@ -98,6 +99,9 @@ class Subscription:
     pause_at: datetime | None = None
     resumes_at: datetime | None = None
     expires_at: datetime | None = None
+    moves_at: datetime | None = None
+    moves_to: datetime | None = None
+    moves_asked_at: datetime | None = None
 
     @property
     def is_live(self) -> bool:
@@ -129,7 +133,7 @@ class Subscription:
         if self.status is Status.PAUSED:
             return min((each for each in (self.resumes_at, self.cancel_at) if each is not None), default=None)
         trial = self.trial_ends_at if self.status is Status.TRIALING else None
-        ahead = (self.period.end, self.cancel_at, trial, self.pause_at)
+        ahead = (self.period.end, self.cancel_at, trial, self.pause_at, self.moves_at)
         return min(each for each in ahead if each is not None)
 
 
@@ -137,7 +141,8 @@ class Subscription:
 class Segment:
     """A stretch of a usage period under one plan version: `during` is the stretch, `period` the whole usage period.
 
-    Once final, what arrives late is not part of its first lines but a difference on the next invoice.
+    Once final, what arrives late is not part of its first lines but a difference on the next invoice. Its hours and
+    days are those of `zone`; None is the customer's own, for what Stripe bills.
     """
 
     customer_id: CustomerId
@@ -147,6 +152,7 @@ class Segment:
     during: Period
     period: Period
     final: bool
+    zone: str | None = None
 
 
 def bucket_of(subscription_id: SubscriptionId) -> int:

@@ -16,7 +16,8 @@ class Term:
 
     Fee periods are counted from `anchor_at` in `zone`; another anchor, zone or interval starts a new one where the
     term starts. A term that is not `billed`, such as a trial or a pause, owes no fees. A `pending` one is charged
-    already and takes effect once that is paid; the subscription itself still is what it was.
+    already and takes effect once that is paid; the subscription itself still is what it was. `known_at` is when its
+    start was known, where that was before: a fee period that began since is billed up to it.
     """
 
     customer_id: CustomerId
@@ -29,6 +30,7 @@ class Term:
     zone: str
     billed: bool = True
     pending: bool = False
+    known_at: datetime | None = None
 
     @property
     def grid(self) -> tuple[datetime, str, Interval, bool]:
@@ -41,7 +43,14 @@ class Term:
         return self.plan_version_id, self.interval
 
 
-def term_of(subscription: Subscription, starts_at: datetime, *, billed: bool = True, pending: bool = False) -> Term:
+def term_of(
+    subscription: Subscription,
+    starts_at: datetime,
+    *,
+    billed: bool = True,
+    pending: bool = False,
+    known_at: datetime | None = None,
+) -> Term:
     """Return the term that begins where a subscription becomes what it is."""
     return Term(
         customer_id=subscription.customer_id,
@@ -54,6 +63,7 @@ def term_of(subscription: Subscription, starts_at: datetime, *, billed: bool = T
         zone=subscription.zone,
         billed=billed,
         pending=pending,
+        known_at=known_at,
     )
 
 

@@ -19,13 +19,17 @@ from domain.usage.verdict import KeyRecordsNothing
 
 @dataclass(frozen=True, slots=True)
 class SegmentFacts:
-    """A stretch [start_at, end_at) of the usage period that ends at `period_end_at`. `key` starts its totals' keys."""
+    """A stretch [start_at, end_at) of the usage period that ends at `period_end_at`, with the hours of `zone`.
+
+    `key` starts its totals' keys.
+    """
 
     id: SegmentId
     start_at: datetime
     end_at: datetime
     period_end_at: datetime
     key: bytes
+    zone: ZoneInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,6 @@ class CustomerFacts:
 
     id: CustomerId
     environment: Environment
-    zone: ZoneInfo
     clock_id: ClockId | None
     subscriptions: tuple[SubscriptionFacts, ...]
 

@@ -185,7 +185,7 @@ def place_of(customer: CustomerFacts, sender: Sender, name: str | None, at: date
         is_known = True
         for segment in subscription.segments:
             if segment.start_at <= at < segment.end_at:
-                return Place(subscription, segment, hour_of(at, customer.zone, segment.start_at))
+                return Place(subscription, segment, hour_of(at, segment.zone, segment.start_at))
     return quarantined(Reason.OUTSIDE_SUBSCRIPTION) if is_known else _unknown_subscription(str(name))
 
 

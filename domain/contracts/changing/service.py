@@ -52,6 +52,7 @@ async def decide(tx: Tx, desk: Desk, before: Subscription, wish: Wish) -> Decisi
         raise rules.ChangeWaits(waits.expires_at.isoformat())
     target = target_of(desk.catalogue, before, wish)
     rules.check_target(before, target)
+    rules.check_grid(before, target)
     rank_before, rank = (
         desk.catalogue.plan_of_version(each).rank for each in (before.plan_version_id, target.plan_version_id)
     )
@@ -59,7 +60,9 @@ async def decide(tx: Tx, desk: Desk, before: Subscription, wish: Wish) -> Decisi
     at = rules.when(before, direction, wish.at)
     violations = await _violations(tx, desk, before, target)
     if at is ChangeAt.PERIOD_END:
-        return Decision(target, direction, at, before.fee_period.end, violations)
+        return Decision(
+            target, direction, at, min(before.fee_period.end, before.moves_at or before.fee_period.end), violations
+        )
     if violations:
         raise PlanTooSmall(told(violations))
     known = (await terms.terms_of(tx, [before.id]))[before.id]

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from domain.access.roles import Permission
 from domain.contracts import service as contracts
+from domain.contracts.anchoring import service as anchoring
 from domain.contracts.changing import service as changing
 from domain.contracts.changing.service import Changed
 from domain.contracts.changing.wish import Decision, Wish
@@ -24,6 +25,7 @@ from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, SubscriptionId
 from domain.subscriptions.change import ChangeAt
+from domain.subscriptions.grid import BillDay
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.subscription import Source, Subscription
 
@@ -80,6 +82,20 @@ async def preview_change(tx: Tx, call: Call, *, subscription_id: SubscriptionId,
             return ChangePreview(decision, await _upcoming(tx, call, closed, done.subscription))
         shown = await _shown(tx, decision.charged_from, done.subscription, done.invoice)
         return ChangePreview(decision, shown, await _notes_shown(tx, done))
+
+
+async def preview_bill_day(tx: Tx, call: Call, *, subscription_id: SubscriptionId, wish: BillDay) -> Preview:
+    """Preview the next invoice once a bill day is to move; moved to now, that is the invoice of it.
+
+    Raises as `contracts.move_bill_day`.
+    """
+    async with tx.undone():
+        desk, before = await open_desk_of(tx, call, subscription_id, Permission.INVOICE_READ)
+        closed = replace(desk, opens=False)
+        after = await anchoring.ask(tx, call, closed, before, wish)
+        if wish.now:
+            return await _shown(tx, desk.now, after, await _draft_of(tx, closed, after.currency))
+        return await _upcoming(tx, call, closed, after)
 
 
 async def preview_invoice(tx: Tx, call: Call, *, subscription_id: SubscriptionId) -> Preview:

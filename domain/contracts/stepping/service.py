@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from domain.access.roles import Permission
+from domain.contracts.anchoring import service as anchoring
 from domain.contracts.changing import service as changing
 from domain.contracts.changing.service import counted_from
 from domain.contracts.desk.service import Desk, draft_at_boundary, note, open_desk
@@ -81,9 +82,23 @@ async def step(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscrip
 
 async def _renew(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
     after = await subscriptions.save(tx, before, lifecycle.advance(before))
+    after = await anchoring.follow_zone(tx, call, desk, before, after)
+    return await _go_on(tx, call, desk, before, after, at=before.period.end)
+
+
+async def _move(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
+    assert before.moves_at is not None, "its bill day moves"
+    after = await anchoring.arrive(tx, call, desk, before)
+    return await _go_on(tx, call, desk, before, after, at=before.moves_at)
+
+
+async def _go_on(
+    tx: Tx, call: Call, desk: Desk, before: Subscription, after: Subscription, *, at: datetime
+) -> Subscription:
+    """Have what was scheduled for the end of a fee period take effect where another one began."""
     after = await changing.apply_scheduled(tx, call, desk, before, after)
     after = await _move_version(tx, call, desk, before, after)
-    await subscriptions.ensure_segment(tx, call, after, before.period.end)
+    await subscriptions.ensure_segment(tx, call, after, at)
     return after
 
 
@@ -116,6 +131,7 @@ async def _resume(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subsc
 
 _STEPS: Mapping[Step, Callable[[Tx, Call, Desk, Subscription], Awaitable[Subscription]]] = {
     Step.RENEW: _renew,
+    Step.MOVE: _move,
     Step.END: _stop,
     Step.LEAVE_TRIAL: _leave_trial,
     Step.PAUSE: _pause,

@@ -36,6 +36,19 @@ async def move(
     return saved
 
 
+async def plan_border(tx: Tx, before: Subscription, after: Subscription, at: datetime) -> Subscription:
+    """Write a subscription that will be on another grid from an instant on, and end what is counted until then there.
+
+    The caller holds it locked.
+    """
+    saved = await subscriptions.save(tx, before, after)
+    for segment in (await store.segments_of(tx, [before.id], ending_after=at))[before.id]:
+        if segment.during.start < at:
+            await store.save_segment_end(tx, segment, at)
+    await subscriptions.raise_epoch(tx, before)
+    return saved
+
+
 async def _lay_anew(tx: Tx, call: Call, after: Subscription, at: datetime, counted: Collection[SegmentId]) -> None:
     """End the segment at an instant, and lay what is kept beyond it on the new grid."""
     kept = list[Segment]()
@@ -50,4 +63,4 @@ async def _lay_anew(tx: Tx, call: Call, after: Subscription, at: datetime, count
         if number is None:
             await store.insert_segment(tx, subscriptions.segment_of(call, after, during, period))
         else:
-            await store.save_segment_place(tx, kept[number], after.plan_version_id, during, period)
+            await store.save_segment_place(tx, kept[number], after, during, period)

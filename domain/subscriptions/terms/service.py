@@ -18,19 +18,25 @@ _UNBILLED = frozenset((Status.TRIALING, Status.PAUSED))
 
 
 async def begin_term(
-    tx: Tx, subscription: Subscription, at: datetime, *, billed: bool | None = None, pending: bool = False
+    tx: Tx,
+    subscription: Subscription,
+    at: datetime,
+    *,
+    billed: bool | None = None,
+    pending: bool = False,
+    known_at: datetime | None = None,
 ) -> None:
     """Have a subscription be under what it now is from an instant on; terms from there on are replaced.
 
-    Unless `billed` says otherwise, it owes fees but for a trial and a pause. What Stripe bills has no terms. Safe to
-    repeat.
+    `known_at` as in `Term`. Unless `billed` says otherwise, it owes fees but for a trial and a pause. What Stripe bills
+    has no terms. Safe to repeat.
     """
     if subscription.source is Source.STRIPE:
         return
     if billed is None:
         billed = subscription.status not in _UNBILLED
     await store.delete_terms_from(tx, subscription.customer_id, subscription.id, at)
-    await store.insert_term(tx, term_of(subscription, at, billed=billed, pending=pending))
+    await store.insert_term(tx, term_of(subscription, at, billed=billed, pending=pending, known_at=known_at))
 
 
 async def settle_pending(tx: Tx, subscription: Subscription) -> None:

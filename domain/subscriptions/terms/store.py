@@ -26,6 +26,7 @@ subscription_term = sa.Table(
     sa.Column("zone", sa.Text, nullable=False),
     sa.Column("billed", sa.Boolean, nullable=False, comment="false: a trial or a pause, which owes no fees"),
     sa.Column("pending", sa.Boolean, nullable=False, comment="charged, and in effect once that is paid"),
+    sa.Column("known_at", db.Instant, comment="when its start was known, where that was before"),
     sa.ForeignKeyConstraint(
         ["customer_id", "subscription_id"],
         ["subscription.customer_id", "subscription.id"],

@@ -127,6 +127,7 @@ def _place(target: store.StoredTarget) -> Place:
         target.end_at,
         target.period_end_at,
         target.customer_id.bytes + target.segment_id.bytes,
+        ZoneInfo(target.zone),
     )
     subscription_id = SubscriptionId(target.subscription_id)
     subscription = SubscriptionFacts(
@@ -137,4 +138,4 @@ def _place(target: store.StoredTarget) -> Place:
         0,
         (),
     )
-    return Place(subscription, segment, hour_of(target.event.occurred_at, ZoneInfo(target.zone), target.start_at))
+    return Place(subscription, segment, hour_of(target.event.occurred_at, segment.zone, target.start_at))

@@ -29,7 +29,8 @@ ORDER BY i.customer_id, i.identity FOR UPDATE OF i
 _EVENTS = """
 SELECT k.identity, e.id, e.customer_id, e.source, e.event_id, e.type, e.occurred_at, e.properties AS kept, e.cost,
        e.corrects, (SELECT array_agg(m.meter_id ORDER BY m.slot) FROM meter_set m WHERE m.id = e.meter_set) AS meters,
-       e.subscription_id, e.segment_id, g.start_at, g.end_at, g.period_end_at, s.product_id, c.zone,
+       e.subscription_id, e.segment_id, g.start_at, g.end_at, g.period_end_at, s.product_id,
+       COALESCE(g.zone, c.zone) AS zone,
        p.provider, p.model,
        COALESCE((SELECT sum(x.sign) FROM usage_correction x WHERE x.customer_id = e.customer_id AND x.id = e.id), 0) = 0
            AS stands,

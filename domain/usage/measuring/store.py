@@ -79,7 +79,8 @@ WHERE value = 1
 """
 
 _SEGMENTS = """
-SELECT g.id, g.subscription_id, g.start_at, g.end_at, g.period_start_at, g.period_end_at, s.product_id, c.zone
+SELECT g.id, g.subscription_id, g.start_at, g.end_at, g.period_start_at, g.period_end_at, s.product_id,
+       COALESCE(g.zone, c.zone) AS zone
 FROM segment g JOIN subscription s ON s.customer_id = g.customer_id AND s.id = g.subscription_id
 JOIN customer c ON c.customer_id = g.customer_id
 WHERE g.customer_id = $1::uuid AND g.id = ANY($2::uuid[])

@@ -15,8 +15,8 @@ SUBSCRIPTIONS_MAX = 20
 SEGMENTS_MAX = 64
 
 _FACTS = f"""
-SELECT c.customer_id, c.environment, c.zone, c.clock_id, s.id AS subscription_id, s.product_id,
-       s.epoch, g.id AS segment_id, g.start_at, g.end_at, g.period_end_at
+SELECT c.customer_id, c.environment, c.clock_id, s.id AS subscription_id, s.product_id,
+       s.epoch, COALESCE(g.zone, c.zone) AS zone, g.id AS segment_id, g.start_at, g.end_at, g.period_end_at
 FROM customer c
 LEFT JOIN LATERAL (SELECT * FROM subscription WHERE customer_id = c.customer_id AND status <> 'incomplete'
                    ORDER BY id DESC LIMIT {SUBSCRIPTIONS_MAX}) s ON true
@@ -45,7 +45,6 @@ def _customer_facts(customer_id: CustomerId, rows: Sequence[asyncpg.Record]) -> 
     return CustomerFacts(
         customer_id,
         Environment(rows[0]["environment"]),
-        ZoneInfo(rows[0]["zone"]),
         rows[0]["clock_id"],
         tuple(_subscription_facts(customer_id, found) for found in by_subscription.values()),
     )
@@ -62,6 +61,7 @@ def _subscription_facts(customer_id: CustomerId, rows: Sequence[asyncpg.Record])
             row["end_at"],
             row["period_end_at"],
             customer_id.bytes + row["segment_id"].bytes,
+            ZoneInfo(row["zone"]),
         )
         for row in rows
         if oldest is not None and row["end_at"] > oldest

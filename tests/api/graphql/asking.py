@@ -27,6 +27,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "conservation": {"customerId": "customer", "subscriptionId": "subscription", "periodStart": "started"},
     "whatIf": {"customerId": "customer", "subscriptionId": "subscription", "plan": "=basic"},
     "previewChange": {"input": "change"},
+    "previewBillDay": {"input": "bill_day"},
     "previewInvoice": {"subscriptionId": "subscription"},
     "previewSubscribe": {"customerId": "customer", "product": "=edge", "plan": "=starter", "interval": "=MONTH"},
     "auditEntries": {"customerId": "customer"},
@@ -67,6 +68,9 @@ INPUTS: dict[str, Any] = {
         "quantity": n + 2,
         "idempotencyKey": f"k{n}",
     },
+    "moveBillDay": lambda t, n: {"subscriptionId": t["subscription"], "day": n % 27 + 2, "idempotencyKey": f"k{n}"},
+    "keepBillDay": lambda t, _: {"subscriptionId": t["subscription"]},
+    "changeZone": lambda t, _: {"customerId": t["customer"], "zone": "UTC"},
     "cancelScheduledChange": lambda t, _: {"subscriptionId": t["subscription"]},
     "cancelSubscription": lambda t, n: {"subscriptionId": t["subscription"], "idempotencyKey": f"k{n}"},
     "pauseSubscription": lambda t, _: {"subscriptionId": t["subscription"]},
@@ -208,4 +212,5 @@ def subscribed(own: Subscription) -> dict[str, Any]:
     """Give the id of a subscription, its start, and a change of it."""
     name = encode("subscription", own.id)
     change = {"subscriptionId": name, "quantity": 2}
-    return {"subscription": name, "started": own.started_at.isoformat(), "change": change}
+    bill_day = {"subscriptionId": name, "day": 3}
+    return {"subscription": name, "started": own.started_at.isoformat(), "change": change, "bill_day": bill_day}

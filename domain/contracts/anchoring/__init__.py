@@ -1,0 +1,1 @@
+"""Bill days that move, and zones that change."""
