@@ -24,6 +24,7 @@ from domain.access.service import Hs256Verifier
 from domain.adapters.memory import MemoryGateway, MemoryMailer, MemoryWakeups
 from domain.adapters.memory_pdf import MemoryRenderer
 from domain.adapters.memory_tax import MemoryTax
+from domain.adapters.memory_webhooks import MemoryWebhooks
 from domain.alerts.port import MailPolicy
 from domain.config import Settings
 from domain.contracts import service as contracts
@@ -165,6 +166,7 @@ def _runtime(db: Database) -> tuple[Runtime, _Counted]:
         verifier=Hs256Verifier(settings.hs256_secret, settings.token_issuer),
         tax=MemoryTax(),
         renderer=MemoryRenderer(),
+        sender=MemoryWebhooks(),
     )
     return runtime, gateway
 

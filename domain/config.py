@@ -62,6 +62,8 @@ class Settings:
     smtp_url: str = _setting("", secret=True)
     mail_from: str = _setting("billing@localhost", "TOLLGATE_MAIL_FROM")
     mail_test_allow: str = _setting("", "TOLLGATE_MAIL_TEST_ALLOW")
+    staff_mail: tuple[str, ...] = _setting((), "TOLLGATE_STAFF_MAIL")
+    mail_hook_secret: tuple[str, ...] = _setting((), "TOLLGATE_MAIL_HOOK_SECRET", secret=True)
     merchant_name: str = _setting("Tollgate Demo", "TOLLGATE_MERCHANT_NAME")
     merchant_address: tuple[str, ...] = _setting((), "TOLLGATE_MERCHANT_ADDRESS")
     public_url: str = _setting("", "TOLLGATE_PUBLIC_URL")

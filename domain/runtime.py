@@ -13,6 +13,7 @@ from domain.adapters.smtp import SmtpMailer
 from domain.adapters.stripe import StripeGateway
 from domain.adapters.stripe_tax import StripeTax
 from domain.adapters.typst_pdf import TypstRenderer
+from domain.adapters.webhook_sender import HttpWebhookSender
 from domain.alerts.port import Mailer, MailPolicy
 from domain.config import Settings, check_serving
 from domain.db import Database, Vault
@@ -25,6 +26,7 @@ from domain.plans import service as plans
 from domain.plans.plan import Catalogue
 from domain.plans.provider_price import PriceBook
 from domain.usage.port import Wakeups
+from domain.webhooks.port import WebhookSender
 
 # How long a process sells from the catalogue it has read before it asks whether it changed.
 CATALOGUE_CHECKED_EVERY = timedelta(seconds=1)
@@ -43,6 +45,7 @@ class Runtime:
     verifier: TokenVerifier
     tax: TaxCalculator
     renderer: Renderer
+    sender: WebhookSender
     _catalogue: Catalogue | None = None
     _price_book: PriceBook | None = None
     _checked_at: datetime | None = None
@@ -93,6 +96,7 @@ class Runtime:
     async def close(self) -> None:
         """Let go of everything that was opened."""
         await self.wakeups.close()
+        await self.sender.close()
         await self.tax.close()
         await self.gateway.close()
         await self.db.close()
@@ -121,6 +125,7 @@ async def open_runtime(settings: Settings) -> Runtime:
         verifier=verifier,
         tax=StripeTax(gateway),
         renderer=TypstRenderer(),
+        sender=HttpWebhookSender(dev=settings.dev),
     )
 
 

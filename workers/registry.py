@@ -31,4 +31,5 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.RemindGrace: alerts.remind_grace,
     jobs.SendDigest: alerts.send_digest,
     jobs.RemindTrial: trials.remind_trial,
+    jobs.MailStaff: messages.mail_staff,
 }

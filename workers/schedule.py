@@ -17,6 +17,7 @@ from domain.limits import service as limits
 from domain.payments import service as payments
 from domain.runtime import Runtime
 from domain.usage import service as usage
+from domain.webhooks.delivering import service as delivering
 from domain.webhooks.sweeping import service as sweeping
 
 TICK_S = 1.0
@@ -96,6 +97,12 @@ async def sweep_limits(runtime: Runtime, call: Call) -> None:
         await limits.sweep(tx, call)
 
 
+async def forget_deliveries(runtime: Runtime, call: Call) -> None:
+    """Delete what the log of deliveries has kept for its time."""
+    async with runtime.db.transaction() as tx:
+        await delivering.forget(tx, call)
+
+
 TASKS: Mapping[str, Task] = {
     "close_due_periods": Task(2, close_due_periods),
     "run_due_cases": Task(2, run_due_cases),
@@ -105,6 +112,7 @@ TASKS: Mapping[str, Task] = {
     "forget": Task(3600, forget),
     "forget_events": Task(3600, forget_events),
     "make_partitions": Task(6 * 3600, make_partitions),
+    "forget_deliveries": Task(3600, forget_deliveries),
     "sweep_limits": Task(5 * 60, sweep_limits),
 }
 

@@ -18,6 +18,7 @@ from domain.kernel.ids import JobId
 from domain.runtime import Runtime, open_runtime
 from workers import runner
 from workers.clock import drive_forever
+from workers.deliveries import deliver_forever
 from workers.relay import QUEUE_MAX, relay_forever
 from workers.schedule import tick_forever
 
@@ -110,6 +111,7 @@ async def work(settings: Settings) -> None:
         lambda: _relay(runtime, settings),
         lambda: tick_forever(runtime),
         lambda: drive_forever(runtime),
+        lambda: deliver_forever(runtime),
     ]
     tasks = [asyncio.create_task(part()) for part in parts]
     waiter = asyncio.create_task(stop.wait())

@@ -50,6 +50,13 @@ class Permission(StrEnum):
     CREDIT_WRITE = "credit:write"
     CREDIT_REDEEM = "credit:redeem"
     GATEWAY = "gateway"
+    FEED_READ = "feed:read"
+    WEBHOOK_READ = "webhook:read"
+    WEBHOOK_WRITE = "webhook:write"
+    STAFF_ALERT_READ = "staff_alert:read"
+    STAFF_ALERT_WRITE = "staff_alert:write"
+    MAIL_READ = "mail:read"
+    MAIL_WRITE = "mail:write"
 
 
 @dataclass(eq=False)
@@ -104,17 +111,19 @@ _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
     | {_P.CREDIT_WRITE, _P.CREDIT_REDEEM, _P.DUNNING_WRITE}
     | {_P.SUBSCRIPTION_OVERRIDE}
     | {_P.CLOCK_READ, _P.AUDIT_READ, _P.JOB_READ, _P.LEDGER_READ}
-    | {_P.PROFILE_WRITE, _P.TAX_READ, _P.TAX_WRITE},
+    | {_P.PROFILE_WRITE, _P.TAX_READ, _P.TAX_WRITE}
+    | {_P.FEED_READ, _P.WEBHOOK_READ, _P.STAFF_ALERT_READ, _P.STAFF_ALERT_WRITE, _P.MAIL_READ},
     (PrincipalKind.STAFF, "support"): _READS
     | {_P.CUSTOMER_WRITE, _P.SUBSCRIPTION_WRITE, _P.ALERT_WRITE, _P.PROFILE_WRITE, _P.TAX_READ}
-    | {_P.CLOCK_READ, _P.CLOCK_WRITE, _P.KEY_READ, _P.JOB_READ},
+    | {_P.CLOCK_READ, _P.CLOCK_WRITE, _P.KEY_READ, _P.JOB_READ}
+    | {_P.FEED_READ, _P.WEBHOOK_READ, _P.STAFF_ALERT_READ, _P.STAFF_ALERT_WRITE, _P.MAIL_READ, _P.MAIL_WRITE},
     (PrincipalKind.STAFF, "viewer"): _READS | {_P.CLOCK_READ, _P.TAX_READ},
 }
 
 # A key cannot make keys: a stolen one must not outlive its own revocation.
 KEY_SCOPES: frozenset[str] = _ALL - {_P.KEY_WRITE}
 # A key bound to one customer gets nothing that reaches beyond that customer.
-CUSTOMER_KEY_SCOPES: frozenset[str] = _MEMBER_WRITES | {_P.USAGE_WRITE, _P.LIMIT_CHECK, _P.GATEWAY}
+CUSTOMER_KEY_SCOPES: frozenset[str] = _MEMBER_WRITES | {_P.USAGE_WRITE, _P.LIMIT_CHECK, _P.GATEWAY, _P.FEED_READ}
 
 
 def permissions_of(kind: PrincipalKind, role: str) -> frozenset[str]:

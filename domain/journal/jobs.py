@@ -7,7 +7,17 @@ pending job of that kind and key: staging it again changes nothing.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from domain.kernel.ids import AlertId, AttemptId, CaseId, ChangeId, CreditNoteId, CustomerId, InvoiceId, SubscriptionId
+from domain.kernel.ids import (
+    AlertId,
+    AttemptId,
+    CaseId,
+    ChangeId,
+    CreditNoteId,
+    CustomerId,
+    InvoiceId,
+    StaffAlertId,
+    SubscriptionId,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +263,19 @@ class RemindTrial(Job):
         return str(self.subscription_id)
 
 
+@dataclass(frozen=True, slots=True)
+class MailStaff(Job):
+    """Mail an alert to the merchant's staff."""
+
+    kind = "mail_staff"
+    alert_id: StaffAlertId
+
+    @property
+    def key(self) -> str:
+        """One mail for an alert."""
+        return str(self.alert_id)
+
+
 KINDS: dict[str, type[Job]] = {
     job.kind: job
     for job in (
@@ -272,5 +295,6 @@ KINDS: dict[str, type[Job]] = {
         RemindGrace,
         SendDigest,
         RemindTrial,
+        MailStaff,
     )
 }

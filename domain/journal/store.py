@@ -64,7 +64,21 @@ billing_event = sa.Table(
     sa.Column("currency", sa.Text),
     sa.Column("description", sa.Text, nullable=False),
     sa.Column("metadata", db.Json, nullable=False),
+    sa.Column(
+        "written", sa.BigInteger, sa.Identity(always=True), comment="order within a transaction; gaps are normal"
+    ),
+    sa.Column(
+        "number",
+        sa.BigInteger,
+        unique=True,
+        comment="its place among all, given by the sealer after commit, without gaps",
+    ),
+    sa.Column("sequence", sa.BigInteger, comment="its place among its customer's, without gaps"),
+    sa.UniqueConstraint("customer_id", "sequence"),
     sa.CheckConstraint("(amount_minor IS NULL) = (currency IS NULL)", name="money"),
+    sa.CheckConstraint("(number IS NULL) = (sequence IS NULL)", name="sequence"),
+    sa.Index("billing_event_unnumbered_idx", "written", postgresql_where=sa.text("number IS NULL")),
+    sa.Index("billing_event_customer_id_number_idx", "customer_id", "number"),
 )
 
 idempotency = sa.Table(
@@ -321,7 +335,7 @@ async def list_billing_events_of(
     """Return the newest events of each customer, at most `limit`; `before` is the id of the last one seen."""
     found: dict[CustomerId, list[BillingEvent]] = {each: [] for each in ids}
     for row in await tx.rows(db.newest_of_each(billing_event, ids, before=before, limit=limit)):
-        found[row.customer_id].append(BillingEvent(*tuple(row)))
+        found[row.customer_id].append(BillingEvent(*(getattr(row, name) for name in _EVENT_FIELDS)))
     return found
 
 
@@ -386,6 +400,7 @@ async def save_schedule(tx: db.Tx, *, name: str, next_run_at: datetime) -> None:
 
 
 _SEALER_LOCK = 0x5EA1
+_EVENT_FIELDS = [field.name for field in fields(BillingEvent)]
 _JOB_COLUMNS = [outbox_job.c[field.name] for field in fields(StoredJob)]
 
 

@@ -40,6 +40,8 @@ RegistrationId = NewType("RegistrationId", UUID)
 DocumentId = NewType("DocumentId", UUID)
 CaseId = NewType("CaseId", UUID)
 PolicyId = NewType("PolicyId", UUID)
+EndpointId = NewType("EndpointId", UUID)
+StaffAlertId = NewType("StaffAlertId", UUID)
 
 # Rows that belong to no customer carry this id where customer-owned ones carry theirs.
 NOBODY = CustomerId(UUID(int=0))
@@ -83,6 +85,11 @@ PREFIXES = {
     "document": "doc",
     "dunning_case": "dun",
     "dunning_policy": "dpl",
+    "webhook_endpoint": "whe",
+    "delivery": "dlv",
+    "webhook_replay": "rpl",
+    "staff_alert": "sal",
+    "mail": "mail",
 }
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u.

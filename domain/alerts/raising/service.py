@@ -149,6 +149,7 @@ async def _raise(tx: Tx, call: Call, customer: Customer, alert: Alert) -> bool:
         await journal.stage(
             tx, call, notice, customer_id=customer.id, clock_id=customer.clock_id, run_at=alert.raised_at
         )
+    await _tell(tx, call, alert)
     _log.info(
         "alert_raised",
         alert=encode("alert", alert.id),
@@ -159,6 +160,22 @@ async def _raise(tx: Tx, call: Call, customer: Customer, alert: Alert) -> bool:
         severity=alert.severity,
     )
     return True
+
+
+async def _tell(tx: Tx, call: Call, alert: Alert) -> None:
+    """Append the billing event, by which the merchant's own systems hear of it."""
+    facts = {
+        "alert_id": encode("alert", alert.id),
+        "subscription_id": encode("subscription", alert.subscription_id),
+        "kind": alert.kind,
+        "limit": alert.limit_key,
+        "step": alert.step,
+        "severity": alert.severity,
+    }
+    text = f"Alert about a limit: {alert.description}"
+    await journal.tell(
+        tx, call, alert.raised_at, alert.customer_id, "limit_alert_raised", description=text, metadata=facts
+    )
 
 
 async def _stage_countdown(tx: Tx, call: Call, customer: Customer, begun: Alert, now: datetime) -> None:

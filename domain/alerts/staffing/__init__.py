@@ -1,0 +1,1 @@
+"""What staff are told of: something that the system cannot mend by itself."""

@@ -1,0 +1,102 @@
+"""Alerts to the merchant's staff: what they say, and how grave they are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from domain.kernel.call import Environment
+from domain.kernel.errors import DomainError, Kind
+from domain.kernel.ids import StaffAlertId
+from domain.limits.thresholds import Severity
+
+
+@dataclass(eq=False)
+class StaffAlertNotFound(DomainError):
+    """There is no such alert."""
+
+    code = "staff_alert_not_found"
+    kind = Kind.NOT_FOUND
+
+
+class StaffAlertKind(StrEnum):
+    """What staff are told of."""
+
+    WEBHOOK_DISABLED = "webhook_disabled"
+    WEBHOOK_HELD = "webhook_held"
+    MAIL_BOUNCED = "mail_bounced"
+    MAIL_COMPLAINED = "mail_complained"
+    MAIL_FAILED = "mail_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What an alert of a kind says; both texts may name its facts, and `about`."""
+
+    severity: Severity
+    subject: str
+    text: str
+
+
+WORDINGS: Mapping[StaffAlertKind, Wording] = {
+    StaffAlertKind.WEBHOOK_DISABLED: Wording(
+        Severity.CRITICAL,
+        "Webhook endpoint disabled: {endpoint}",
+        "The webhook endpoint {endpoint} ({about}) is disabled ({by}). What happens meanwhile waits in order. Mend it "
+        "and enable it: it goes on from where it stopped.",
+    ),
+    StaffAlertKind.WEBHOOK_HELD: Wording(
+        Severity.WARNING,
+        "Events of one customer are held: {endpoint}",
+        "The webhook endpoint {endpoint} ({about}) has refused the event {event_id} of {customer_id} for three days. "
+        "That customer's events wait behind it, others go on. Mend it and enable the endpoint again, or leave the "
+        "event out.",
+    ),
+    StaffAlertKind.MAIL_BOUNCED: Wording(
+        Severity.WARNING,
+        "A customer's address does not take mail: {customer_id}",
+        "The address of {customer_id} does not exist any more, as its mail server says. Only mail about invoices and "
+        "payments is still sent there. Ask the customer for another address.",
+    ),
+    StaffAlertKind.MAIL_COMPLAINED: Wording(
+        Severity.WARNING,
+        "A customer complained about mail: {customer_id}",
+        "{customer_id} marked mail of ours as unwanted. Only mail about invoices and payments is still sent there.",
+    ),
+    StaffAlertKind.MAIL_FAILED: Wording(
+        Severity.WARNING,
+        "A mail could not be sent: {customer_id}",
+        "The mail {about} ({notice}) to {customer_id} was refused, or could not be handed over for three days. Check "
+        "the address and the mail server, then send it again.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StaffAlert:
+    """One alert. `about` is the id of the row that it tells of; facts hold ids and names of the merchant's own."""
+
+    id: StaffAlertId
+    kind: StaffAlertKind
+    about: str
+    environment: Environment | None
+    facts: Mapping[str, Any]
+    raised_at: datetime
+    read_at: datetime | None = None
+    mailed_at: datetime | None = None
+
+    @property
+    def severity(self) -> Severity:
+        """How grave it is."""
+        return WORDINGS[self.kind].severity
+
+    @property
+    def subject(self) -> str:
+        """Say it in one line."""
+        return " ".join(WORDINGS[self.kind].subject.format(about=self.about, **self.facts).split())
+
+    @property
+    def text(self) -> str:
+        """Say what happened and what to do."""
+        return WORDINGS[self.kind].text.format(about=self.about, **self.facts)

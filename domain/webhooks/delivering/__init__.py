@@ -1,0 +1,1 @@
+"""Hands events to endpoints: lanes, tries, replays, and the log of them."""

@@ -1,0 +1,1 @@
+"""Endpoints of the merchant and their secrets."""

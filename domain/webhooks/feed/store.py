@@ -1,0 +1,96 @@
+"""Statements that read billing events by number, with the environment of their customer."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from domain import db
+from domain.customers.store import customer
+from domain.journal.store import billing_event
+from domain.kernel.call import Environment
+from domain.kernel.ids import CustomerId
+from domain.kernel.money import Money
+from domain.webhooks.payload import Event
+
+_event = billing_event.c
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Which events: after a number, up to one, of one customer, of one environment; None bounds nothing."""
+
+    after: int = 0
+    until: int | None = None
+    customer_id: CustomerId | None = None
+    environment: Environment | None = None
+
+
+async def list_events(tx: db.Tx, stretch: Stretch, *, limit: int) -> Sequence[Event]:
+    """Return events in order of their numbers."""
+    return [_read(row) for row in await tx.rows(_select(stretch).order_by(_event.number).limit(limit))]
+
+
+async def find_event(tx: db.Tx, event_id: UUID, *, environment: Environment) -> Event | None:
+    """Return an event of an environment that has its number, or None."""
+    row = await tx.row(_select(Stretch(environment=environment)).where(_event.id == event_id))
+    return _read(row) if row else None
+
+
+async def find_numbers(
+    tx: db.Tx, *, environment: Environment, since: datetime | None, until: datetime | None
+) -> tuple[int, int] | None:
+    """Return the first and the last number of the events of a stretch of business time, or None where it has none."""
+    chosen = _select(Stretch(environment=environment)).with_only_columns(
+        sa.func.min(_event.number).label("first"), sa.func.max(_event.number).label("last")
+    )
+    if since is not None:
+        chosen = chosen.where(_event.at >= since)
+    if until is not None:
+        chosen = chosen.where(_event.at < until)
+    row = await tx.row(chosen)
+    return (row.first, row.last) if row is not None and row.first is not None else None
+
+
+async def list_customers(tx: db.Tx, stretch: Stretch, *, limit: int) -> Sequence[CustomerId]:
+    """Return the customers with events in a stretch."""
+    statement = _select(stretch).with_only_columns(_event.customer_id).distinct().limit(limit)
+    return [row.customer_id for row in await tx.rows(statement)]
+
+
+async def environments_by_id(tx: db.Tx, ids: Collection[CustomerId]) -> dict[CustomerId, Environment]:
+    """Return the environments of some customers."""
+    statement = sa.select(customer.c.customer_id, customer.c.environment).where(customer.c.customer_id.in_(ids))
+    return {row.customer_id: Environment(row.environment) for row in await tx.rows(statement)}
+
+
+def _select(stretch: Stretch) -> sa.Select[Any]:
+    statement = (
+        sa.select(billing_event, customer.c.environment)
+        .join(customer, customer.c.customer_id == _event.customer_id)
+        .where(_event.number > stretch.after)
+    )
+    if stretch.until is not None:
+        statement = statement.where(_event.number <= stretch.until)
+    if stretch.customer_id is not None:
+        statement = statement.where(_event.customer_id == stretch.customer_id)
+    if stretch.environment is not None:
+        statement = statement.where(customer.c.environment == stretch.environment)
+    return statement
+
+
+def _read(row: sa.Row[Any]) -> Event:
+    return Event(
+        customer_id=row.customer_id,
+        id=row.id,
+        environment=Environment(row.environment),
+        at=row.at,
+        told=row.type,
+        amount=None if row.amount_minor is None else Money(row.amount_minor, row.currency),
+        metadata=row.metadata,
+        number=row.number,
+        sequence=row.sequence,
+    )

@@ -1,0 +1,1 @@
+"""Lanes: what waits for endpoints, customer by customer."""
