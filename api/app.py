@@ -3,6 +3,7 @@
 POST /graphql               queries and mutations          api/graphql
 WS   /graphql               live data                      api/graphql (graphql-transport-ws)
 POST /v1/events             usage, in bulk                 api/rest/events.py
+GET  /v1/events             what happened, in order        api/rest/feed.py
 GET  /api/subscription/...  reads of the LLM product       api/rest/subscription.py
 GET  /api/billing/...       subscribe, cancel, usage …   api/rest/billing.py
 GET  /api/openapi.json      what REST offers               api/rest/openapi.py
@@ -36,6 +37,7 @@ from api.hosts import HostCheck
 from api.problems import PASSING_FAULTS, on_crash, on_passing_fault, on_refusal
 from api.rest.billing import BILLING
 from api.rest.events import post_events
+from api.rest.feed import FEED
 from api.rest.files import FILES
 from api.rest.limits import post_check, post_extend, post_release, post_reservation, post_settle
 from api.rest.openapi import get_openapi
@@ -109,7 +111,7 @@ def create_app(settings: Settings, opened: Callable[[Settings], Awaitable[Runtim
             Route("/graphql", endpoint.post, methods=["POST"]),
             WebSocketRoute("/graphql", sockets),
             Route("/v1/events", post_events, methods=["POST"]),
-            *(each.route for each in (*READS, *BILLING)),
+            *(each.route for each in (FEED, *READS, *BILLING)),
             Route("/api/openapi.json", get_openapi, methods=["GET"]),
             *FILES,
             Route("/gateway/{provider}/{path:path}", gateway, methods=["GET", "POST"]),

@@ -14,6 +14,7 @@ from api.dunning.commands import dunning
 from api.pricing.commands import prices
 from api.refusals import refused_in_one_line
 from api.taxes.commands import tax
+from api.webhooks.commands import webhooks
 from domain.kernel.call import Environment
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ app.add_typer(verifying, name="verify")
 app.add_typer(prices, name="prices")
 app.add_typer(dunning, name="dunning")
 app.add_typer(tax, name="tax")
+app.add_typer(webhooks, name="webhooks")
 
 ApiUrl = Annotated[str, typer.Option(help="The server's address; else the running system's of TOLLGATE_HOME.")]
 Token = Annotated[str, typer.Option(help="A staff token; else that of the running system's demo.")]

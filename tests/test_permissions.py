@@ -107,7 +107,7 @@ async def test_what_may_not_be_read_is_not_shown(scene: Scene) -> None:
             assert not [error for error in answer.get("errors", []) if error["path"] == [name]], where
         else:
             hidden += 1
-            assert codes_of(answer) <= NOT_SHOWN, where
+            assert codes_of(answer) <= NOT_SHOWN | {"endpoint_not_found"}, where
             assert not (answer.get("data") or {}).get(name), where
     assert await scene.rows() == before
     assert (shown > 100, hidden > 100) == (True, True)
@@ -155,6 +155,8 @@ def assert_refused(result: dict[str, Any], where: str) -> None:
             "alert_not_found",
             "dunning_case_not_found",
             "invoice_not_found",
+            "endpoint_not_found",
+            "staff_alert_not_found",
         }, where
 
 

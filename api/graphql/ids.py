@@ -11,12 +11,14 @@ from domain.kernel.ids import (
     ClockId,
     CreditNoteId,
     CustomerId,
+    EndpointId,
     EventId,
     InvoiceId,
     JobId,
     KeyId,
     LineId,
     PolicyId,
+    StaffAlertId,
     SubscriptionId,
 )
 
@@ -99,3 +101,18 @@ def line_id(text: str) -> LineId:
 def inbox_event_key(text: str) -> UUID:
     """Read an inbox event's id. Raises IdMalformed."""
     return ids.decode("inbox_event", text)
+
+
+def endpoint_id(text: str) -> EndpointId:
+    """Read a webhook endpoint's id. Raises IdMalformed."""
+    return EndpointId(ids.decode("webhook_endpoint", text))
+
+
+def billing_event_id(text: str) -> UUID:
+    """Read a billing event's id. Raises IdMalformed."""
+    return ids.decode("billing_event", text)
+
+
+def staff_alert_id(text: str) -> StaffAlertId:
+    """Read the id of an alert to staff. Raises IdMalformed."""
+    return StaffAlertId(ids.decode("staff_alert", text))

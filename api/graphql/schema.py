@@ -34,12 +34,15 @@ from api.graphql.prices import PriceMutation
 from api.graphql.profiles import ProfileMutation
 from api.graphql.redriving import RedriveMutation
 from api.graphql.scalars import CONFIG
+from api.graphql.staff_alerts import StaffAlertMutation, StaffAlertQuery
 from api.graphql.subscriptions import SubscriptionMutation, SubscriptionQuery
 from api.graphql.taxes import TaxMutation, TaxQuery
 from api.graphql.usage import UsageQuery
 from api.graphql.usage_batch import UsageBatchMutation
 from api.graphql.verify import VerifyQuery
 from api.graphql.view import Errors, QuietSchema
+from api.graphql.webhook_desk import WebhookDeskMutation
+from api.graphql.webhooks import WebhookQuery
 from api.graphql.whatif import WhatIfQuery
 
 
@@ -77,6 +80,8 @@ Query = _root(
     DunningQuery,
     DunningPolicyQuery,
     ClockQuery,
+    WebhookQuery,
+    StaffAlertQuery,
 )
 Mutation = _root(
     "Mutation",
@@ -104,6 +109,8 @@ Mutation = _root(
     ClockMutation,
     AlertMutation,
     InvoicingMutation,
+    WebhookDeskMutation,
+    StaffAlertMutation,
 )
 
 schema = QuietSchema(

@@ -7,6 +7,7 @@ import msgspec
 
 from api.rest.describing import Operation, Parameter, whole
 from api.rest.operations_of_billing import BILLING
+from api.rest.operations_of_feed import FEED
 from api.rest.operations_of_files import FILES
 from api.rest.operations_of_limits import LIMITS
 from api.rest.subscription import PAGE_DEFAULT, PAGE_MAX
@@ -221,4 +222,4 @@ _OTHERS = (
     ),
 )
 
-OPERATIONS = (*_SUBSCRIPTION, *BILLING, *LIMITS, *FILES, *_OTHERS)
+OPERATIONS = (*_SUBSCRIPTION, *BILLING, *LIMITS, *FILES, *FEED, *_OTHERS)

@@ -64,15 +64,8 @@ billing_event = sa.Table(
     sa.Column("currency", sa.Text),
     sa.Column("description", sa.Text, nullable=False),
     sa.Column("metadata", db.Json, nullable=False),
-    sa.Column(
-        "written", sa.BigInteger, sa.Identity(always=True), comment="order within a transaction; gaps are normal"
-    ),
-    sa.Column(
-        "number",
-        sa.BigInteger,
-        unique=True,
-        comment="its place among all, given by the sealer after commit, without gaps",
-    ),
+    sa.Column("written", sa.BigInteger, sa.Identity(always=True), comment="order within a transaction"),
+    sa.Column("number", sa.BigInteger, unique=True, comment="its place among all, given by the sealer after commit"),
     sa.Column("sequence", sa.BigInteger, comment="its place among its customer's, without gaps"),
     sa.UniqueConstraint("customer_id", "sequence"),
     sa.CheckConstraint("(amount_minor IS NULL) = (currency IS NULL)", name="money"),
@@ -335,7 +328,7 @@ async def list_billing_events_of(
     """Return the newest events of each customer, at most `limit`; `before` is the id of the last one seen."""
     found: dict[CustomerId, list[BillingEvent]] = {each: [] for each in ids}
     for row in await tx.rows(db.newest_of_each(billing_event, ids, before=before, limit=limit)):
-        found[row.customer_id].append(BillingEvent(*(getattr(row, name) for name in _EVENT_FIELDS)))
+        found[row.customer_id].append(BillingEvent(*(getattr(row, name) for name in _EVENT)))
     return found
 
 
@@ -400,7 +393,7 @@ async def save_schedule(tx: db.Tx, *, name: str, next_run_at: datetime) -> None:
 
 
 _SEALER_LOCK = 0x5EA1
-_EVENT_FIELDS = [field.name for field in fields(BillingEvent)]
+_EVENT = [field.name for field in fields(BillingEvent)]
 _JOB_COLUMNS = [outbox_job.c[field.name] for field in fields(StoredJob)]
 
 

@@ -45,7 +45,7 @@ _CLOSED = tuple(
 class TargetRefused(DomainError):
     """Events cannot be sent to this address: {reason}."""
 
-    code = "target_refused"
+    code = "webhook_target_refused"
     kind = Kind.INVALID
     reason: str
 

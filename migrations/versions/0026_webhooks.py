@@ -19,8 +19,8 @@ ALTER TABLE billing_event ADD CONSTRAINT billing_event_customer_id_sequence_key 
 ALTER TABLE billing_event ADD CONSTRAINT billing_event_sequence_check CHECK ((number IS NULL) = (sequence IS NULL));
 CREATE INDEX billing_event_unnumbered_idx ON billing_event (written) WHERE number IS NULL;
 CREATE INDEX billing_event_customer_id_number_idx ON billing_event (customer_id, number);
-COMMENT ON COLUMN billing_event.written IS 'order within a transaction; gaps are normal';
-COMMENT ON COLUMN billing_event.number IS 'its place among all, given by the sealer after commit, without gaps';
+COMMENT ON COLUMN billing_event.written IS 'order within a transaction';
+COMMENT ON COLUMN billing_event.number IS 'its place among all, given by the sealer after commit';
 COMMENT ON COLUMN billing_event.sequence IS 'its place among its customer''s, without gaps';
 """
 

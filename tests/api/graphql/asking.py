@@ -50,6 +50,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     },
     "simulateDunning": {"rules": "rules", "failedAt": "=2026-01-01T00:00:00Z", "outcomes": "outcomes"},
     "customers": {},
+    "webhookDeliveries": {"endpointId": "endpoint"},
 }
 # The input of each mutation, made for a target and a number that no other call has.
 INPUTS: dict[str, Any] = {
@@ -168,6 +169,21 @@ INPUTS: dict[str, Any] = {
     "assignDunningPolicy": lambda t, _: {"name": "default", "customerId": t["customer"]},
     "markAlertRead": lambda t, _: {"id": t["alert"]},
     "changeAlertPreference": lambda t, n: {"customerId": t["customer"], "thresholds": [n % 1_000 + 1]},
+    "createWebhookEndpoint": lambda t, n: {
+        "environment": t["environment"],
+        "name": f"e{n}",
+        "url": f"https://hooks.example.com/{n}",
+        "events": ["*"],
+    },
+    "updateWebhookEndpoint": lambda t, n: {"id": t["endpoint"], "name": f"e{n}"},
+    "disableWebhookEndpoint": lambda t, _: {"id": t["endpoint"]},
+    "enableWebhookEndpoint": lambda t, _: {"id": t["endpoint"]},
+    "deleteWebhookEndpoint": lambda t, _: {"id": t["endpointToDelete"]},
+    "rotateWebhookSecret": lambda t, _: {"id": t["endpoint"]},
+    "testWebhookEndpoint": lambda t, _: {"id": t["endpoint"]},
+    "replayWebhookEvents": lambda t, _: {"id": t["endpoint"], "firstNumber": "1", "lastNumber": "1000"},
+    "skipWebhookEvent": lambda t, _: {"id": t["endpoint"], "eventId": t["billingEvent"]},
+    "markStaffAlertRead": lambda t, _: {"id": t["staffAlert"]},
     "advanceTestClock": lambda t, _: {"clockId": t["clock"], "to": "2026-01-31T00:00:00Z"},
 }
 # About no customer in particular: whether it is shown depends on the permission and on these.
@@ -187,10 +203,26 @@ OF_ANY_CUSTOMER = {"customers", "apiKeys", "quarantinedEvents", "viewer", "produ
     "taxRates",
     "taxRegistrations",
     "simulateDunning",
+    "webhookEndpoints",
+    "webhookEventTypes",
+    "webhookSchemaVersions",
+    "publishedEvents",
+    "staffAlerts",
 }
 IN_AN_ENVIRONMENT = {"createApiKey", "revokeApiKey", "createCustomer", "merchantTax", "setMerchantTax"} | {
     "dunningRecovery",
     "trialBalance",
+    "webhookDeliveries",
+    "createWebhookEndpoint",
+    "updateWebhookEndpoint",
+    "disableWebhookEndpoint",
+    "enableWebhookEndpoint",
+    "deleteWebhookEndpoint",
+    "rotateWebhookSecret",
+    "testWebhookEndpoint",
+    "replayWebhookEvents",
+    "skipWebhookEvent",
+    "markStaffAlertRead",
 }
 OF_NOBODY = {
     "addProviderPrices",

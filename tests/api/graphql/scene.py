@@ -47,6 +47,7 @@ from tests.api.graphql.asking import (
     subscribed,
 )
 from tests.api.graphql.belongings import case_of, coupon_of, note_of
+from tests.api.graphql.outgoing import outgoing_of, publish
 from tests.api.graphql.site import Site, open_server
 from tests.world import key_of, llm_call
 
@@ -226,6 +227,7 @@ async def open_scene(database: Database) -> AsyncIterator[Scene]:
             "Bob": await _furnish(server, "Bob", Environment.TEST),
             "Liv": await _furnish(server, "Liv", Environment.LIVE),
         }
+        await publish(server)
         ada = targets["Ada"].customer_id
         tokens = {
             **{f"staff {role}": server.staff(role) for role in ("admin", "finance", "support", "viewer")},
@@ -302,6 +304,8 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "alert": await _alert(server, started),
         **await _credits(server, name, started),
         "dunning": await case_of(server, invoice),
+        "billingEvent": encode("billing_event", made.id),
+        **await outgoing_of(server, environment),
         **_OF_EVERYONE,
     }
     marks = (*(str(ids[each]) for each in _TOLD), call.id)

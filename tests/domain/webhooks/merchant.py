@@ -23,6 +23,7 @@ URL = "https://hooks.example.com/in"
 ROUNDS_MAX = 200
 # No jitter: 900 + 100 parts of a thousand are the whole delay.
 STEADY = 100
+_BEGIN = make.at("2026-03-01T12:00")
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Merchant:
 
     db: Database
     sender: MemoryWebhooks = field(default_factory=MemoryWebhooks)
-    now: datetime = make.at("2026-03-01T12:00")
+    now: datetime = _BEGIN
 
     @property
     def call(self) -> Call:
@@ -78,7 +79,7 @@ class Merchant:
                 )
 
     async def publish(self) -> int:
-        """Number what was committed."""
+        """Give numbers to what was committed."""
         async with self.db.transaction() as tx:
             return await delivering.publish(tx, self.call)
 

@@ -21,7 +21,7 @@ from tests.domain.webhooks.merchant import URL, Merchant
 
 async def _rows(db: Database, table: str) -> int:
     async with db.transaction() as tx:
-        return int(await tx.value(sa.text(f"SELECT count(*) FROM {table}")))
+        return int(await tx.value(sa.select(sa.func.count()).select_from(sa.table(table))) or 0)
 
 
 async def test_a_secret_is_stored_sealed_and_no_url_or_secret_is_audited(db: Database) -> None:

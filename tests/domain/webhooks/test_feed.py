@@ -11,7 +11,7 @@ from tests.domain.webhooks.merchant import Merchant
 
 
 async def _happened(db: Database) -> Merchant:
-    """Number five events of two test customers."""
+    """Publish five events of two test customers."""
     merchant = Merchant(db)
     ada, bob = await merchant.customer(), await merchant.customer()
     await merchant.happens(ada, "invoice_opened", "payment_failed")

@@ -94,7 +94,7 @@ async def test_a_range_without_events_is_refused(db: Database, first: int, last:
 
 
 async def test_the_event_that_waits_first_can_be_left_out_and_no_other(db: Database) -> None:
-    merchant, endpoint_id, ada, bob = await _three_events(db)
+    merchant, endpoint_id, ada, _ = await _three_events(db)
     merchant.sender.refusing[URL] = _BROKEN
     await merchant.happens(ada, "invoice_opened", "invoice_paid")
     await merchant.deliver()

@@ -1,0 +1,1 @@
+"""`tollgate webhooks`: endpoints and replays at the terminal."""

@@ -1,0 +1,119 @@
+"""Deliveries run beside the jobs, with places of its own for each endpoint."""
+
+import asyncio
+from collections.abc import Mapping
+
+from domain.adapters.memory_webhooks import MemoryWebhooks
+from domain.customers.customer import Customer
+from domain.journal import service as journal
+from domain.kernel.call import Environment
+from domain.webhooks.endpoints import service as endpoints
+from domain.webhooks.port import Reply
+from tests.world import World
+from workers import deliveries
+from workers.deliveries import LANES_PER_ENDPOINT, Under, deliver_once
+
+_SLOW, _QUICK = "https://slow.example.com/", "https://quick.example.com/"
+
+
+class Hanging(MemoryWebhooks):
+    """Answers nothing at one URL until it is let go."""
+
+    def __init__(self) -> None:
+        """Hang from the start."""
+        super().__init__()
+        self.let_go = asyncio.Event()
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Wait, at the slow one."""
+        reply = await super().post(url, headers, body)
+        if url == _SLOW:
+            await self.let_go.wait()
+        return reply
+
+
+async def _endpoint(world: World, url: str) -> None:
+    await endpoints.create_endpoint(
+        world.runtime.db,
+        world.runtime.sender,
+        world.call,
+        environment=Environment.TEST,
+        name="CRM",
+        url=url,
+        events=["invoice.*"],
+    )
+
+
+async def _happens(world: World, customer: Customer, *, times: int = 1) -> None:
+    async with world.runtime.db.transaction() as tx:
+        for _ in range(times):
+            await journal.tell(
+                tx, world.call, world.call.at, customer.id, "invoice_opened", description="An invoice was opened"
+            )
+
+
+async def _until(under: Under, left: int) -> None:
+    while sum(len(tasks) for tasks in under.values()) > left:
+        await asyncio.sleep(0.01)
+
+
+async def test_an_endpoint_that_hangs_keeps_its_own_places_and_no_others(world: World) -> None:
+    sender = world.runtime.sender = Hanging()
+    await _endpoint(world, _SLOW)
+    await _endpoint(world, _QUICK)
+    customers = [await world.customer(on="2026-01-31", card=None) for _ in range(LANES_PER_ENDPOINT + 2)]
+    for each in customers:
+        await _happens(world, each)
+    under: Under = {}
+    for _ in range(3):
+        assert await deliver_once(world.runtime, under)
+        await _until(under, LANES_PER_ENDPOINT)
+    urls = [each.url for each in sender.posted]
+    assert (urls.count(_SLOW), urls.count(_QUICK)) == (LANES_PER_ENDPOINT, LANES_PER_ENDPOINT + 2)
+
+    sender.let_go.set()
+    while await deliver_once(world.runtime, under):
+        await _until(under, 0)
+    assert [each.url for each in sender.posted].count(_SLOW) == LANES_PER_ENDPOINT + 2
+
+
+async def test_a_long_lane_gives_others_their_turn_and_is_gone_on_with(world: World) -> None:
+    sender = world.runtime.sender = MemoryWebhooks()
+    await _endpoint(world, _QUICK)
+    await _happens(world, await world.customer(on="2026-01-31", card=None), times=deliveries.EVENTS_IN_A_ROW + 1)
+    under: Under = {}
+    assert await deliver_once(world.runtime, under)
+    await _until(under, 0)
+    assert len(sender.posted) == deliveries.EVENTS_IN_A_ROW
+    while await deliver_once(world.runtime, under):
+        await _until(under, 0)
+    assert len(sender.posted) == deliveries.EVENTS_IN_A_ROW + 1
+
+
+async def test_a_fault_in_one_lane_stops_nothing(world: World) -> None:
+    class Faulty(MemoryWebhooks):
+        async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+            if url == _SLOW:
+                raise ValueError
+            return await super().post(url, headers, body)
+
+    sender = world.runtime.sender = Faulty()
+    await _endpoint(world, _SLOW)
+    await _endpoint(world, _QUICK)
+    await _happens(world, await world.customer(on="2026-01-31", card=None))
+    under: Under = {}
+    await deliver_once(world.runtime, under)
+    await _until(under, 0)
+    assert [each.url for each in sender.posted] == [_QUICK]
+
+
+async def test_the_loop_delivers_until_it_is_stopped_and_takes_what_is_on_its_way_with_it(world: World) -> None:
+    sender = world.runtime.sender = Hanging()
+    await _endpoint(world, _SLOW)
+    await _happens(world, await world.customer(on="2026-01-31", card=None))
+    loop = asyncio.create_task(deliveries.deliver_forever(world.runtime))
+    while not sender.posted:
+        await asyncio.sleep(0.01)
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+    assert (loop.cancelled(), len(sender.posted)) == (True, 1)
