@@ -107,6 +107,8 @@ class ReminderFacts:
     lines: tuple[ShownLine, ...] = ()
 
 
+AnyFacts = Facts | AlertFacts | DigestFacts | TrialFacts | ReminderFacts
+
 _templates = Environment(
     loader=PackageLoader("domain.alerts"),
     autoescape=select_autoescape(("html.jinja",)),
@@ -116,9 +118,7 @@ _templates = Environment(
 )
 
 
-def render(
-    notice: Notice, facts: Facts | AlertFacts | DigestFacts | TrialFacts | ReminderFacts, recipient: str
-) -> Content:
+def render(notice: Notice, facts: AnyFacts, recipient: str) -> Content:
     """Render a mail. The subject is one line, whatever the facts contain."""
     values = {
         "facts": facts,

@@ -328,7 +328,7 @@ async def list_billing_events_of(
     """Return the newest events of each customer, at most `limit`; `before` is the id of the last one seen."""
     found: dict[CustomerId, list[BillingEvent]] = {each: [] for each in ids}
     for row in await tx.rows(db.newest_of_each(billing_event, ids, before=before, limit=limit)):
-        found[row.customer_id].append(BillingEvent(*(getattr(row, name) for name in _EVENT)))
+        found[row.customer_id].append(BillingEvent(*(getattr(row, each.name) for each in fields(BillingEvent))))
     return found
 
 
@@ -393,7 +393,6 @@ async def save_schedule(tx: db.Tx, *, name: str, next_run_at: datetime) -> None:
 
 
 _SEALER_LOCK = 0x5EA1
-_EVENT = [field.name for field in fields(BillingEvent)]
 _JOB_COLUMNS = [outbox_job.c[field.name] for field in fields(StoredJob)]
 
 

@@ -22,11 +22,12 @@ class Hanging(MemoryWebhooks):
     def __init__(self) -> None:
         """Hang from the start."""
         super().__init__()
-        self.let_go = asyncio.Event()
+        self.let_go, self.called = asyncio.Event(), asyncio.Event()
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Wait, at the slow one."""
         reply = await super().post(url, headers, body)
+        self.called.set()
         if url == _SLOW:
             await self.let_go.wait()
         return reply
@@ -54,7 +55,7 @@ async def _happens(world: World, customer: Customer, *, times: int = 1) -> None:
 
 async def _until(under: Under, left: int) -> None:
     while sum(len(tasks) for tasks in under.values()) > left:
-        await asyncio.sleep(0.01)
+        await asyncio.wait([task for tasks in under.values() for task in tasks], return_when=asyncio.FIRST_COMPLETED)
 
 
 async def test_an_endpoint_that_hangs_keeps_its_own_places_and_no_others(world: World) -> None:
@@ -112,8 +113,7 @@ async def test_the_loop_delivers_until_it_is_stopped_and_takes_what_is_on_its_wa
     await _endpoint(world, _SLOW)
     await _happens(world, await world.customer(on="2026-01-31", card=None))
     loop = asyncio.create_task(deliveries.deliver_forever(world.runtime))
-    while not sender.posted:
-        await asyncio.sleep(0.01)
+    await sender.called.wait()
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)
     assert (loop.cancelled(), len(sender.posted)) == (True, 1)

@@ -1,5 +1,7 @@
 """What the scene has of outgoing webhooks and alerts to staff."""
 
+from uuid import UUID
+
 from domain.alerts.staffing import service as staffing
 from domain.alerts.staffing.staff_alert import StaffAlertKind
 from domain.kernel.call import Environment
@@ -9,8 +11,8 @@ from domain.webhooks.endpoints import service as endpoints
 from tests.api.graphql.site import Site
 
 
-async def outgoing_of(server: Site, environment: Environment) -> dict[str, str]:
-    """Make two endpoints of an environment and an alert about the first."""
+async def outgoing_of(server: Site, environment: Environment, no_event: UUID) -> dict[str, str]:
+    """Make two endpoints of an environment and an alert about the first, and name an event that there is not."""
     made = [
         await endpoints.create_endpoint(
             server.runtime.db,
@@ -31,7 +33,12 @@ async def outgoing_of(server: Site, environment: Environment) -> dict[str, str]:
             tx, call, StaffAlertKind.WEBHOOK_DISABLED, names[0], environment=environment, facts=facts
         )
         [alert, *_] = await staffing.list_alerts(tx, call)
-    return {"endpoint": names[0], "endpointToDelete": names[1], "staffAlert": encode("staff_alert", alert.id)}
+    return {
+        "endpoint": names[0],
+        "endpointToDelete": names[1],
+        "staffAlert": encode("staff_alert", alert.id),
+        "billingEvent": encode("billing_event", no_event),
+    }
 
 
 async def publish(server: Site) -> None:

@@ -304,8 +304,7 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "alert": await _alert(server, started),
         **await _credits(server, name, started),
         "dunning": await case_of(server, invoice),
-        "billingEvent": encode("billing_event", made.id),
-        **await outgoing_of(server, environment),
+        **await outgoing_of(server, environment, made.id),
         **_OF_EVERYONE,
     }
     marks = (*(str(ids[each]) for each in _TOLD), call.id)

@@ -52,10 +52,8 @@ async def test_an_endpoint_is_made_changed_stopped_and_deleted(site: Site) -> No
 
 
 async def test_a_target_inside_and_an_unknown_event_are_problems(site: Site) -> None:
-    for given, code in (
-        ({"url": "https://192.168.0.1/"}, "target_refused"),
-        ({"events": ["x.y"]}, "event_pattern_unknown"),
-    ):
+    inside, unknown = {"url": "https://192.168.0.1/"}, {"events": ["x.y"]}
+    for given, code in ((inside, "webhook_target_refused"), (unknown, "event_pattern_unknown")):
         refused = await site.change("createWebhookEndpoint", "", site.staff(), **{**_NEW, **given})
         assert refused["code"] == code
 
@@ -100,9 +98,8 @@ async def test_what_was_sent_is_logged_and_sent_once_more(site: Site) -> None:
         )
         assert ordered == {"__typename": "WebhookEventsReplayed", "customers": 1}
     times = {"since": "2026-01-31T00:00:00Z", "until": "2026-02-01T00:00:00Z"}
-    await site.change(
-        "replayWebhookEvents", "... on WebhookEventsReplayed { customers }", site.staff(), id=name, **times
-    )
+    success = "... on WebhookEventsReplayed { customers }"
+    await site.change("replayWebhookEvents", success, site.staff(), id=name, **times)
     before = len(sender.posted)
     await _deliver(site)
     # Once by its id, once by its number, and with invoice.opened by the day.
@@ -120,7 +117,7 @@ async def test_the_catalogue_of_events_and_versions_is_shown_to_anyone_signed_in
 
 
 async def test_staff_see_alerts_and_the_same_trouble_is_told_once_until_it_is_read(site: Site) -> None:
-    ids = await outgoing_of(site, Environment.TEST)
+    ids = await outgoing_of(site, Environment.TEST, make.new_id())
     asked = "{ staffAlerts(unreadOnly: true) { nodes { id subject severity text about } } }"
     [alert] = (await site.read(asked, site.staff()))["staffAlerts"]["nodes"]
     assert (alert["subject"], alert["severity"]) == ("Webhook endpoint disabled: CRM", "CRITICAL")
@@ -134,7 +131,7 @@ async def test_staff_see_alerts_and_the_same_trouble_is_told_once_until_it_is_re
 
 
 async def test_an_alert_is_mailed_to_each_of_the_merchants_addresses_once(site: Site) -> None:
-    await outgoing_of(site, Environment.TEST)
+    await outgoing_of(site, Environment.TEST, make.new_id())
     mailer, db = site.runtime.mailer, site.runtime.db
     assert isinstance(mailer, MemoryMailer)
     async with db.transaction() as tx:

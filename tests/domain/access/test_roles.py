@@ -37,11 +37,14 @@ _MEMBER_WRITES = {
     "profile:write",
     "credit:redeem",
 }
+_MERCHANT_READS = {"feed:read", "webhook:read", "staff_alert:read", "mail:read"}
 _EXPECTED = {
     ("member", "owner"): _READS | _MEMBER_WRITES,
     ("member", "billing_admin"): _READS | _MEMBER_WRITES,
     ("member", "viewer"): _READS,
     ("staff", "admin"): _READS
+    | _MERCHANT_READS
+    | {"webhook:write", "staff_alert:write", "mail:write"}
     | {"customer:write", "subscription:write", "payment:write", "key:read", "key:write", "clock:read", "clock:write"}
     | {
         "audit:read",
@@ -62,6 +65,8 @@ _EXPECTED = {
         "subscription:override",
     },
     ("staff", "finance"): _READS
+    | _MERCHANT_READS
+    | {"staff_alert:write"}
     | {
         "subscription:write",
         "payment:write",
@@ -83,7 +88,9 @@ _EXPECTED = {
     },
     ("staff", "support"): _READS
     | {"customer:write", "subscription:write", "clock:read", "clock:write", "key:read", "job:read", "alert:write"}
-    | {"profile:write", "tax:read"},
+    | {"profile:write", "tax:read"}
+    | _MERCHANT_READS
+    | {"staff_alert:write", "mail:write"},
     ("staff", "viewer"): _READS | {"clock:read", "tax:read"},
 }
 
@@ -122,7 +129,7 @@ def test_nobody_but_a_product_key_and_the_system_reports_usage() -> None:
 
 def test_no_key_makes_keys_and_a_key_of_one_customer_reaches_no_further() -> None:
     assert "key:write" not in KEY_SCOPES
-    assert _EXPECTED["member", "owner"] | {"usage:write", "limit:check", "gateway"} == CUSTOMER_KEY_SCOPES
+    assert _EXPECTED["member", "owner"] | {"usage:write", "limit:check", "gateway", "feed:read"} == CUSTOMER_KEY_SCOPES
 
 
 def test_the_system_holds_every_permission_and_sees_every_customer() -> None:

@@ -1,12 +1,12 @@
 """Outgoing webhooks: numbers of billing events, endpoints with their secrets, lanes, replays and deliveries.
 
-Revision ID: 0026
+Revision ID: 0027
 """
 
 from migrations import statements
 
-revision = "0026"
-down_revision = "0025"
+revision = "0027"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,1 @@
+"""`tollgate mail`: what mails look like."""

@@ -1,0 +1,28 @@
+"""`tollgate mail preview` renders every mail there is, in every language that it has."""
+
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from api.cli import app
+from domain.alerts.notice import OWED, Notice
+
+
+def test_every_mail_is_written_as_text_and_html_in_each_language(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["mail", "preview", "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    # Mails about an unpaid invoice are written in English and German, the others in English.
+    languages = {notice.value: ["de", "en"] if notice in OWED else ["en"] for notice in Notice}
+    expected = {f"{name}.{each}.{kind}" for name, of in languages.items() for each in of for kind in ("txt", "html")}
+    assert {file.name for file in tmp_path.iterdir()} == expected | {"index.html"}
+    assert "Zahlung der Rechnung 2026-000042 fehlgeschlagen" in (tmp_path / "payment_failed.de.txt").read_text("utf-8")
+    assert "Visa ending in 4242" in (tmp_path / "payment_failed.en.html").read_text("utf-8")
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert '<a href="payment_failed.de.html">html</a>' in page
+
+
+def test_one_mail_is_written_by_its_name_and_an_unknown_one_refused(tmp_path: Path) -> None:
+    one = CliRunner().invoke(app, ["mail", "preview", "trial_ending", "--out", str(tmp_path / "one")])
+    assert (one.exit_code, one.output.splitlines()[0]) == (0, str(tmp_path / "one" / "trial_ending.en.txt"))
+    other = CliRunner().invoke(app, ["mail", "preview", "no_such_mail", "--out", str(tmp_path / "two")])
+    assert (other.exit_code, (tmp_path / "two").exists()) == (2, False)
