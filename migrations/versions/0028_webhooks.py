@@ -1,12 +1,12 @@
 """Outgoing webhooks: numbers of billing events, endpoints with their secrets, lanes, replays and deliveries.
 
-Revision ID: 0027
+Revision ID: 0028
 """
 
 from migrations import statements
 
-revision = "0027"
-down_revision = "0026"
+revision = "0028"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 
