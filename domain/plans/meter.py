@@ -1,6 +1,6 @@
 """Meters: which events one counts, by what value, and along which dimensions."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
@@ -108,9 +108,6 @@ class Meter:
         return self.is_counter or self.aggregation == "average" or plain_level
 
 
-Reader = Callable[[Mapping[str, Any], Decimal | None], "Quantity | WrongValue | None"]
-
-
 class Contribution(NamedTuple):
     """What one event adds to one meter, under the values of the meter's dimensions in their order.
 
@@ -172,33 +169,6 @@ def quantity_of(meter: Meter, properties: Mapping[str, Any], cost: Decimal | Non
             else:
                 total = total + value if type(total) is int and type(value) is int else EXACT.add(total, value)
     return _missing(meter) if total is None else total
-
-
-def reader_of(meter: Meter) -> Reader:
-    """Return a function that says what an event says to a counter, as `selects` and `quantity_of` do, but faster.
-
-    Nearly every number is a whole one of at least 0, which was checked to fit when the event was read.
-    """
-
-    def exactly(properties: Mapping[str, Any], cost: Decimal | None) -> Quantity | WrongValue | None:
-        return quantity_of(meter, properties, cost) if selects(meter, properties) else None
-
-    def summed(properties: Mapping[str, Any], cost: Decimal | None) -> Quantity | WrongValue | None:
-        total, is_found = 0, False
-        for name in meter.value_properties:
-            value = properties.get(name)
-            if type(value) is int and value >= 0:
-                total += value
-                is_found = True
-            elif name in properties:
-                return quantity_of(meter, properties, cost)
-        return total if is_found else _missing(meter)
-
-    if meter.event_filter:
-        return exactly
-    if meter.aggregation == "count":
-        return lambda _properties, _cost: 1
-    return (lambda _properties, cost: cost) if meter.aggregation == "cost" else summed
 
 
 def dimensions_of(meter: Meter, properties: Mapping[str, Any]) -> tuple[str, ...] | WrongValue:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from domain.kernel.ids import ProviderPriceId
 from domain.plans.exact import EXACT, Quantity
@@ -100,12 +100,12 @@ class ModelAlias:
     model: str
 
 
-@dataclass(frozen=True, slots=True)
-class PricedCost:
-    """The exact cost in LIST_CURRENCY, and for each pool charged (pool, row, amount, per)."""
+class PricedCost(NamedTuple):
+    """The exact cost in LIST_CURRENCY, and for each pool charged (pool, row, amount, per), with the ids of the rows."""
 
     cost: Decimal
     rows: tuple[AppliedPrice, ...]
+    row_ids: tuple[ProviderPriceId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +117,21 @@ class Unpriced:
     pools: tuple[str, ...]
 
 
+_K = TypeVar("_K")
 _T = TypeVar("_T")
 _REMEMBERED_MAX = 4_096
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _Row = tuple[datetime, datetime | None, Decimal, ProviderPriceId, Decimal, Decimal]
+# Amounts of one unit, and what is said of the rows they are from.
+_Applied = tuple[tuple[Decimal, ...], tuple[AppliedPrice, ...], tuple[ProviderPriceId, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
-    """The rows that price a model's calls in [valid_from, valid_to), by pool; a pool without one is not among them."""
+    """The rows that price a model's calls in [valid_from, valid_to), by pool; a pool without one is not among them.
+
+    It remembers which rows price calls that report the same pools.
+    """
 
     provider: str
     model: str
@@ -133,6 +139,7 @@ class Tariff:
     valid_to: datetime
     rows: Mapping[str, _Row]
     has_request: bool
+    _applied: dict[tuple[str, ...], _Applied] = field(default_factory=dict, compare=False, repr=False)
 
     def cost_of(self, quantities: Mapping[str, Quantity]) -> PricedCost | Unpriced:
         """Price one call by its quantities >= 0 by pool.
@@ -143,17 +150,26 @@ class Tariff:
             quantities = {**quantities, "request": 1}
         if not quantities:
             return Unpriced(self.provider, self.model, ())
-        cost, applied, missing = Decimal(0), [], []
-        for pool, quantity in quantities.items():
-            if not quantity:
-                continue
-            row = self.rows.get(pool)
-            if row is None:
-                missing.append(pool)
-                continue
-            cost = EXACT.fma(row[2], quantity, cost)
-            applied.append((pool, row[3], row[4], row[5]))
-        return Unpriced(self.provider, self.model, tuple(missing)) if missing else PricedCost(cost, tuple(applied))
+        pools = tuple([pool for pool, quantity in quantities.items() if quantity])
+        applied = self._applied.get(pools)
+        if applied is None:
+            missing = tuple(pool for pool in pools if pool not in self.rows)
+            if missing:
+                return Unpriced(self.provider, self.model, missing)
+            applied = self._apply(pools)
+            _remember(self._applied, pools, applied)
+        cost = Decimal(0)
+        for pool, amount in zip(pools, applied[0], strict=True):
+            cost = EXACT.fma(amount, quantities[pool], cost)
+        return PricedCost(cost, *applied[1:])
+
+    def _apply(self, pools: Iterable[str]) -> _Applied:
+        rows = [(pool, self.rows[pool]) for pool in pools]
+        return (
+            tuple(row[2] for _, row in rows),
+            tuple((pool, *row[3:]) for pool, row in rows),
+            tuple(row[3] for _, row in rows),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +251,7 @@ def _in_force(rows: Iterable[_Row], at: datetime) -> _Row | None:
     return next((row for row in rows if row[0] <= at and (row[1] is None or at < row[1])), None)
 
 
-def _remember(memory: dict[tuple[str, str], _T], key: tuple[str, str], value: _T) -> None:
+def _remember(memory: dict[_K, _T], key: _K, value: _T) -> None:
     """Keep a value; a memory that is full starts anew, since names come from outside."""
     if len(memory) >= _REMEMBERED_MAX:
         memory.clear()

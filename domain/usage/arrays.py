@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 
 
 def array(values: Iterable[str]) -> str:
@@ -14,8 +15,8 @@ def uuids(values: Iterable[bytes]) -> str:
     return f"{{{b''.join(values).hex(',', -16)}}}"
 
 
-def numbers(values: Iterable[int | None]) -> str:
-    """Write an array of whole numbers."""
+def numbers(values: Iterable[int | Decimal | None]) -> str:
+    """Write an array of exact numbers."""
     return array(["NULL" if value is None else str(value) for value in values])
 
 

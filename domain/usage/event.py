@@ -5,9 +5,9 @@ order of properties does not matter, 1.50 and 1.5 are the same number, and two w
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import MAX_PREC, Context, Decimal
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -35,6 +35,10 @@ DIGEST_MODULUS = 1 << 256
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _SECONDS_DIGITS_MAX = 12
+# Ways to name properties that are remembered; they come from outside.
+_NAMES_MAX = 256
+# Instants at which requests came in, each of which all its events share.
+_MOMENTS_MAX = 1_024
 _WHOLE_BOUND = 10**WHOLE_DIGITS_MAX
 _UNROUNDED = Context(prec=MAX_PREC)
 _CANONICAL = msgspec.json.Encoder(order="sorted", decimal_format="number")
@@ -59,8 +63,7 @@ class UsageEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=Fal
     corrects: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True, gc=False):
     """A well-formed event. `occurred_at` None means: when it is received. `canonical` is the JSON of its properties."""
 
     event: UsageEvent
@@ -146,16 +149,19 @@ def row_id(received_at: datetime, identity: bytes, position: int = 0) -> bytes:
     Ids are in the order of arrival: of two events of one millisecond, up to POSITIONS of which are told apart, the one
     that was sent first has the lower one. No randomness is needed.
     """
-    milliseconds = (received_at - _EPOCH) // timedelta(milliseconds=1)
-    head = milliseconds.to_bytes(6, "big") + (0x7000 | position % POSITIONS).to_bytes(2, "big")
-    return head + bytes((0x80 | identity[0] & 0x3F,)) + identity[1:8]
+    place = (0x7000 | position % POSITIONS).to_bytes(2, "big")
+    return _milliseconds(received_at) + place + bytes((0x80 | identity[0] & 0x3F,)) + identity[1:8]
 
 
 def row_ids_between(received_at: datetime) -> tuple[bytes, bytes]:
     """Return the lowest and the highest id that the row of an event of this millisecond can have."""
-    milliseconds = (received_at - _EPOCH) // timedelta(milliseconds=1)
-    head = milliseconds.to_bytes(6, "big")
+    head = _milliseconds(received_at)
     return head + bytes(10), head + bytes((255,)) * 10
+
+
+@lru_cache(maxsize=_MOMENTS_MAX)
+def _milliseconds(at: datetime) -> bytes:
+    return ((at - _EPOCH) // timedelta(milliseconds=1)).to_bytes(6, "big")
 
 
 def event_digest(identity: bytes, occurred_at: datetime, canonical: bytes, cost: Decimal | None) -> int:
@@ -195,20 +201,31 @@ def _read_properties(sent: Mapping[str, Any]) -> Mapping[str, Scalar] | Verdict:
     """Check names and values. What came in its plain form is returned as it is."""
     if len(sent) > PROPERTIES_MAX:
         return rejected(Reason.TOO_MANY_PROPERTIES)
-    changed: dict[str, Scalar] = {}
-    for name, value in sent.items():
-        if not 0 < len(name) <= NAME_LENGTH_MAX:
-            return rejected(Reason.TEXT_MALFORMED, "the name of a property")
+    if len("".join(sent)) > PROPERTIES_MAX * NAME_LENGTH_MAX or not _names_fit(tuple(sent)):
+        return rejected(Reason.TEXT_MALFORMED, "the name of a property")
+    for value in sent.values():
         kind = type(value)
         if kind is str and len(value) <= TEXT_LENGTH_MAX:
             continue
         if kind is not int or not -_WHOLE_BOUND < value < _WHOLE_BOUND:
-            plain = _read_value(value)
-            if isinstance(plain, Verdict):
-                return plain
-            if plain is not value:
-                changed[name] = plain
-    return {**sent, **changed} if changed else sent
+            return _read_values(sent)
+    return sent
+
+
+@lru_cache(maxsize=_NAMES_MAX)
+def _names_fit(names: tuple[str, ...]) -> bool:
+    return all(0 < len(name) <= NAME_LENGTH_MAX for name in names)
+
+
+def _read_values(sent: Mapping[str, Any]) -> Mapping[str, Scalar] | Verdict:
+    """Bring each value into its plain form."""
+    plain: dict[str, Scalar] = {}
+    for name, value in sent.items():
+        read = _read_value(value)
+        if isinstance(read, Verdict):
+            return read
+        plain[name] = read
+    return plain
 
 
 def _read_value(value: object) -> Scalar | Verdict:
@@ -253,7 +270,10 @@ def _encode(properties: Mapping[str, Scalar]) -> bytes | None:
 
 
 def _payload_digest(event: UsageEvent, occurred_at: datetime | None, canonical: bytes) -> bytes:
-    moment = "" if occurred_at is None else str((occurred_at - _EPOCH) // _MICROSECOND)
-    target = f"{event.corrects}\0" if event.corrects is not None else ""
-    head = f"{event.type}\0{event.subscription or ''}\0{moment}\0{target}".encode()
+    if occurred_at is None and event.subscription is None and event.corrects is None:
+        head = f"{event.type}\0\0\0".encode()
+    else:
+        moment = "" if occurred_at is None else str((occurred_at - _EPOCH) // _MICROSECOND)
+        target = f"{event.corrects}\0" if event.corrects is not None else ""
+        head = f"{event.type}\0{event.subscription or ''}\0{moment}\0{target}".encode()
     return blake2b(head + canonical, digest_size=16).digest()

@@ -1,7 +1,7 @@
 """From an envelope to the row that will be written: which segment, which meters, how much, at what cost."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import blake2b
@@ -26,8 +26,11 @@ from domain.usage.verdict import COUNTED, Reason, Status, Verdict, quarantined, 
 NO_KEY = bytes(16)
 # Rejected for good: not even looked up.
 _ALONE = frozenset((Reason.CORRECTS_NOT_ALLOWED, Reason.WRONG_PRODUCT))
-_QUARTER_MINUTES = 15
+_QUARTER = timedelta(minutes=15)
 _QUARTERS_MAX = 16_384
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Ways to name properties that are remembered; they come from outside.
+_NAMES_MAX = 256
 # What a void counts.
 _NOTHING = MeterSet(bytes(16), ())
 
@@ -180,7 +183,7 @@ def place_of(customer: CustomerFacts, sender: Sender, name: str | None, at: date
     """Find the segment that contains an instant, of the named subscription or of any of the sender's product."""
     is_known = name is None
     for subscription in customer.subscriptions:
-        if subscription.product_id != sender.product_id or name not in {None, subscription.name}:
+        if subscription.product_id != sender.product_id or (name is not None and name != subscription.name):
             continue
         is_known = True
         for segment in subscription.segments:
@@ -191,15 +194,18 @@ def place_of(customer: CustomerFacts, sender: Sender, name: str | None, at: date
 
 def hour_of(at: datetime, zone: ZoneInfo, segment_start_at: datetime) -> datetime:
     """Return the start of the full hour in the customer's zone, or of the segment where that is later."""
-    quarter = at.replace(minute=at.minute - at.minute % _QUARTER_MINUTES, second=0, microsecond=0)
-    return max(_hour_of_quarter(quarter, zone), segment_start_at)
+    return max(_hour_of_quarter((at - _EPOCH) // _QUARTER, zone), segment_start_at)
 
 
 @lru_cache(maxsize=_QUARTERS_MAX)
-def _hour_of_quarter(quarter: datetime, zone: ZoneInfo) -> datetime:
-    """Return the full hour of the zone that a quarter of an hour belongs to: offsets are whole quarters since 1972."""
-    local = quarter.astimezone(zone)
-    return quarter - timedelta(minutes=local.minute, seconds=local.second)
+def _hour_of_quarter(quarter: int, zone: ZoneInfo) -> datetime:
+    """Return the full hour of the zone that a quarter of an hour belongs to: offsets are whole quarters since 1972.
+
+    Quarters are counted from 1970 on.
+    """
+    at = _EPOCH + quarter * _QUARTER
+    local = at.astimezone(zone)
+    return at - timedelta(minutes=local.minute, seconds=local.second)
 
 
 def _of_nobody(envelope: Envelope, request: Request, now: datetime) -> Row | Verdict:
@@ -281,7 +287,7 @@ def _price(rules: Rules, sent: Mapping[str, Scalar], at: datetime) -> _Priced | 
         properties = {**sent, "provider": provider, "model": model}
     priced = rules.book.tariff_of(provider, model, at).cost_of(quantities)
     if isinstance(priced, PricedCost):
-        return _Priced(properties, priced.cost, tuple([row[1] for row in priced.rows]))
+        return _Priced(properties, priced.cost, priced.row_ids)
     return _Priced(properties)
 
 
@@ -295,16 +301,20 @@ def count_of(meter: Meter, added: Contribution) -> Count:
 def _quantities(properties: Mapping[str, Scalar]) -> dict[str, Quantity] | Verdict:
     """Read the quantities by pool. Pools are mutually exclusive, and each is a number of at least 0."""
     quantities: dict[str, Quantity] = {}
-    for name, value in properties.items():
-        pool = POOL_OF_PROPERTY.get(name)
-        if pool is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
+    for name, pool in _pools_of(tuple(properties)):
+        value = properties[name]
+        if type(value) is not int and (isinstance(value, bool) or not isinstance(value, (int, Decimal))):
             return quarantined(Reason.WRONG_TYPE, name)
         if value < 0:
             return rejected(Reason.NEGATIVE_VALUE, name)
         quantities[pool] = value
     return quantities
+
+
+@lru_cache(maxsize=_NAMES_MAX)
+def _pools_of(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return those properties that carry quantities, each with its pool."""
+    return tuple((name, POOL_OF_PROPERTY[name]) for name in names if name in POOL_OF_PROPERTY)
 
 
 def listed_names(row: Row) -> tuple[str, str]:
@@ -327,6 +337,12 @@ def _wrong_value(fault: WrongValue, properties: Mapping[str, Scalar], *, signed:
 def _kept(rules: TypeRules, envelope: Envelope) -> bytes:
     """Return the JSON of the properties that some meter reads; nothing else is stored."""
     properties = envelope.properties
-    if properties.keys() <= rules.kept:
+    kept = _kept_of(tuple(properties), rules.kept)
+    if len(kept) == len(properties):
         return envelope.canonical
-    return canonical_json({name: value for name, value in properties.items() if name in rules.kept})
+    return canonical_json({name: properties[name] for name in kept})
+
+
+@lru_cache(maxsize=_NAMES_MAX)
+def _kept_of(names: tuple[str, ...], kept: frozenset[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if name in kept)

@@ -4,20 +4,26 @@ Counters of one type of event with the same dimensions are counted together. Tho
 by a digest of their ids; a set of up to SLOTS counters shares the rows of its totals, its events and their digest.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from domain.plans.exact import EXACT, Quantity
-from domain.plans.meter import Meter, Reader, WrongValue, dimensions_of, reader_of
+from domain.plans.meter import Meter, WrongValue, dimensions_of, quantity_of, selects
 from domain.usage.combination import Combination, combination_of
 
 # Columns for sums in the tables of counters.
 SLOTS = 8
+_K = TypeVar("_K")
+_T = TypeVar("_T")
 _SETS_MAX = 65_536
+# Ways to name properties, and combinations, that a group remembers; what is full starts anew, since both come from
+# outside.
+FORMS_MAX = 256
+COMBINATIONS_MAX = 4_096
 
 
 class MeterSet(NamedTuple):
@@ -35,12 +41,32 @@ class Pack(NamedTuple):
     quantities: tuple[Quantity, ...]
 
 
+class Form(NamedTuple):
+    """How a group reads events whose properties have certain names, where each value is a whole number of at least 0.
+
+    `values` are the properties that hold numbers, `sums` the places among them that some counter adds together. With 1
+    and the cost before the values, and the sums behind them, the numbers stand in a row: `places` says where each of
+    the `counters` finds its own.
+    """
+
+    counters: MeterSet
+    values: tuple[str, ...]
+    sums: tuple[tuple[int, ...], ...]
+    places: tuple[int, ...]
+    needs_cost: bool
+
+
 class Group(NamedTuple):
-    """Counters of one type of event with the same dimensions, and what reads the number for each of them."""
+    """Counters of one type of event with the same dimensions.
+
+    `forms` remembers how events are read by the names of their properties, None where each meter is to be asked, and
+    `combinations` those of a set of meters by its id and the texts that were sent.
+    """
 
     dimensions: tuple[str, ...]
     whole: MeterSet
-    readers: tuple[Reader, ...]
+    forms: dict[tuple[str, ...], Form | None]
+    combinations: dict[tuple[Any, ...], Combination]
 
 
 @dataclass(slots=True)
@@ -72,10 +98,7 @@ def groups_of(meters: Iterable[Meter]) -> tuple[Group, ...]:
     for meter in meters:
         if meter.is_counter:
             by_dimensions.setdefault(meter.dimensions, []).append(meter)
-    return tuple(
-        Group(dimensions, set_of(own), tuple(reader_of(meter) for meter in own))
-        for dimensions, own in by_dimensions.items()
-    )
+    return tuple(Group(dimensions, set_of(own), {}, {}) for dimensions, own in by_dimensions.items())
 
 
 def set_of(meters: Sequence[Meter]) -> MeterSet:
@@ -85,10 +108,75 @@ def set_of(meters: Sequence[Meter]) -> MeterSet:
 
 def packs_of(group: Group, properties: Mapping[str, Any], cost: Decimal | None) -> tuple[Pack, ...] | WrongValue:
     """Return what an event adds to the counters of a group; nothing where none of them counts it."""
+    names = tuple(properties)
+    if names not in group.forms:
+        _remember(group.forms, FORMS_MAX, names, _form_of(group, names))
+    form = group.forms[names]
+    pack = _read(group, form, properties, cost) if form is not None else None
+    return _ask(group, properties, cost) if pack is None else (pack,)
+
+
+def _form_of(group: Group, names: Collection[str]) -> Form | None:
+    """Find out which counters events with these properties feed; None where the names alone do not say it."""
+    fed: list[tuple[Meter, tuple[str, ...]]] = []
+    for meter in group.whole.meters:
+        present = tuple(name for name in meter.value_properties if name in names)
+        is_missing = meter.aggregation == "sum" and not present
+        if meter.event_filter or (is_missing and meter.when_missing != "skip"):
+            return None
+        if not is_missing:
+            fed.append((meter, present))
+    if not 0 < len(fed) <= SLOTS:
+        return None
+    values = tuple(dict.fromkeys(name for _, present in fed for name in present))
+    sums = tuple(dict.fromkeys(present for _, present in fed if len(present) > 1))
+    row: list[str | tuple[str, ...]] = ["count", "cost", *[(name,) for name in values], *sums]
+    return Form(
+        set_of([meter for meter, _ in fed]),
+        values,
+        tuple(tuple(values.index(name) for name in each) for each in sums),
+        tuple(row.index(present or meter.aggregation) for meter, present in fed),
+        any(meter.aggregation == "cost" for meter, _ in fed),
+    )
+
+
+def _read(group: Group, form: Form, properties: Mapping[str, Any], cost: Decimal | None) -> Pack | None:
+    """Return what an event of a known form adds, or None where something about it is out of the ordinary."""
+    values = [properties[name] for name in form.values]
+    for value in values:
+        if type(value) is not int or value < 0:
+            return None
+    sent = (form.counters.id, *[properties.get(name) for name in group.dimensions])
+    combination = group.combinations.get(sent)
+    if combination is None:
+        combination = _combination_of(group, form, properties, sent)
+    if combination is None or (cost is None and form.needs_cost):
+        return None
+    row = (1, cost, *values, *[sum([values[place] for place in each]) for each in form.sums])
+    return Pack(form.counters, combination, tuple([row[place] for place in form.places]))
+
+
+def _combination_of(
+    group: Group, form: Form, properties: Mapping[str, Any], sent: tuple[Any, ...]
+) -> Combination | None:
+    """Name the combination of an event, and remember it where each value is the text that stands for it.
+
+    Among texts alone nothing else is found by mistake: 1 and true are equal to each other, and to no text.
+    """
+    values = dimensions_of(group.whole.meters[0], properties)
+    if values != sent[1:]:
+        return None
+    found = combination_of(form.counters.id, group.dimensions, values)
+    _remember(group.combinations, COMBINATIONS_MAX, sent, found)
+    return found
+
+
+def _ask(group: Group, properties: Mapping[str, Any], cost: Decimal | None) -> tuple[Pack, ...] | WrongValue:
+    """Ask each counter what an event adds to it."""
     meters: list[Meter] = []
     quantities: list[Quantity] = []
-    for meter, read in zip(group.whole.meters, group.readers, strict=True):
-        quantity = read(properties, cost)
+    for meter in group.whole.meters:
+        quantity = quantity_of(meter, properties, cost) if selects(meter, properties) else None
         if isinstance(quantity, WrongValue):
             return quantity
         if quantity is not None:
@@ -97,12 +185,7 @@ def packs_of(group: Group, properties: Mapping[str, Any], cost: Decimal | None) 
     if not meters:
         return ()
     values = dimensions_of(meters[0], properties)
-    if isinstance(values, WrongValue):
-        return values
-    if len(meters) == len(group.whole.meters) <= SLOTS:
-        combination = combination_of(group.whole.id, group.dimensions, values)
-        return (Pack(group.whole, combination, tuple(quantities)),)
-    return _split(meters, values, quantities)
+    return values if isinstance(values, WrongValue) else _split(meters, values, quantities)
 
 
 def packed(counts: Iterable[tuple[Meter, tuple[str, ...], Quantity]]) -> tuple[Pack, ...]:
@@ -152,6 +235,13 @@ def take_pack(packs: Packs, place: bytes, hour: bytes, pack: Pack, digest: int) 
 def plus(left: Quantity, right: Quantity) -> Quantity:
     """Add exactly; whole numbers stay int, which is the faster."""
     return left + right if type(left) is int and type(right) is int else EXACT.add(left, right)
+
+
+def _remember(memory: dict[_K, _T], size_max: int, key: _K, value: _T) -> None:
+    """Keep a value; a memory that is full starts anew."""
+    if len(memory) >= size_max:
+        memory.clear()
+    memory[key] = value
 
 
 @lru_cache(maxsize=_SETS_MAX)

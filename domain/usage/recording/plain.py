@@ -4,15 +4,14 @@ Most flushes are such. All others, and those of which the database finds that th
 row is judged: see docs/decisions/0016-plain-flushes.md.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple, TypeVar
 
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, ProviderPriceId
-from domain.plans.exact import Quantity
 from domain.usage.combination import ALL, Combination
-from domain.usage.counters.counter import MeterSet
 from domain.usage.event import row_id
 from domain.usage.resolve import Place, Request, Row
 from domain.usage.tally import holders_of
@@ -25,28 +24,32 @@ SEPARATOR = "\x1f"
 Kind = tuple[str, bytes, bytes]
 
 
-@dataclass(slots=True)
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
 class PlainFlush:
     """Columns of the events in the order of their identities, and what these name by number, counted from 1.
 
-    `totals` number the totals in the order of their keys, `combinations` are those not known to be stored.
+    `numbers` are those of place, request, kind, hour and price, a column each; `totals` number the totals in the order
+    of their keys. `combinations` are those not known to be stored. A place is named with the epoch at which the event
+    was resolved: all of them are compared with the present one.
     """
 
     call: Call
     holders: Mapping[bytes, Row]
     rows: Sequence[Row]
-    places: dict[bytes, tuple[int, Place]] = field(default_factory=dict)
-    requests: dict[int, tuple[int, Request]] = field(default_factory=dict)
-    kinds: dict[Kind, int] = field(default_factory=dict)
-    hours: Sequence[datetime] = ()
-    prices: dict[tuple[ProviderPriceId, ...], int] = field(default_factory=dict)
-    numbers: list[tuple[int, int, int, int, int | None]] = field(default_factory=list)
-    totals: Sequence[int] = ()
-    ids: Sequence[bytes] = ()
-    event_ids: str = ""
-    quantities: Sequence[Sequence[Quantity]] = ()
-    combinations: dict[bytes, Combination] = field(default_factory=dict)
-    room: int = 0
+    places: Sequence[Place]
+    requests: Sequence[Request]
+    kinds: Sequence[Kind]
+    hours: Sequence[datetime]
+    prices: Sequence[tuple[ProviderPriceId, ...]]
+    numbers: Sequence[Sequence[int | None]]
+    totals: Sequence[int | None]
+    ids: Sequence[bytes]
+    event_ids: str
+    combinations: Mapping[bytes, Combination]
+    room: int
 
     def verdicts(self, stored: Mapping[bytes, bytes]) -> dict[bytes, Verdict]:
         """Return the verdicts on new identities; `stored` are the payload digests of all others."""
@@ -55,6 +58,16 @@ class PlainFlush:
     def movers(self, stored: Mapping[bytes, bytes]) -> set[CustomerId]:
         """Return the customers whose totals were moved."""
         return {row.customer_id for row in self.rows if row.identity not in stored}
+
+
+class _Entry(NamedTuple):
+    """An event with what it is sorted by, customer and identity, and the key of its total."""
+
+    order: bytes
+    total: bytes
+    id: bytes
+    place: Place
+    row: Row
 
 
 def plain_flush_of(rows: Sequence[Row], known: Collection[bytes]) -> PlainFlush | None:
@@ -66,31 +79,30 @@ def plain_flush_of(rows: Sequence[Row], known: Collection[bytes]) -> PlainFlush 
     holders = holders_of(rows)
     if any(row.verdict is not COUNTED for row in rows):
         return None
-    position = {identity: number for number, identity in enumerate(holders)}
-    ordered = sorted(holders.values(), key=_by_identity)
-    hour_of: dict[bytes, datetime] = {}
-    keys: list[bytes] = []
-    for row in ordered:
+    entries = _entries_of(holders.values(), known)
+    event_ids = SEPARATOR.join([entry.row.envelope.event.id for entry in entries])
+    if not entries or event_ids.count(SEPARATOR) >= len(entries):
+        return None
+    call = entries[-1].row.request.call
+    return _arrange(call, holders, entries, event_ids, known) if call is not None else None
+
+
+def _entries_of(rows: Collection[Row], known: Collection[bytes]) -> list[_Entry]:
+    """Return the events in the order in which they are written; none where one of them is not plain."""
+    entries: list[_Entry] = []
+    hours: dict[bytes, datetime] = {}
+    for position, row in enumerate(rows):
         place = row.place
         if place is None or not _is_plain(row) or row.meters.id not in known:
-            return None
-        key = place.segment.key + row.packs[0].combination.key
-        if hour_of.setdefault(key, place.hour_at) != place.hour_at:
-            return None
-        keys.append(key)
-    call = ordered[-1].request.call if ordered else None
-    event_ids = SEPARATOR.join([row.envelope.event.id for row in ordered])
-    if call is None or event_ids.count(SEPARATOR) >= len(ordered):
-        return None
-    flush = PlainFlush(call, holders, ordered)
-    number_of = {key: number for number, key in enumerate(sorted(hour_of), 1)}
-    flush.totals = [number_of[key] for key in keys]
-    flush.ids = [row_id(row.request.received_at, row.identity, position[row.identity]) for row in ordered]
-    flush.event_ids = event_ids
-    flush.quantities = [row.packs[0].quantities for row in ordered]
-    flush.hours = sorted(set(hour_of.values()))
-    _number(flush, known)
-    return flush
+            return []
+        total = place.segment.key + row.packs[0].combination.key
+        if hours.setdefault(total, place.hour_at) != place.hour_at:
+            return []
+        order = total[:_CUSTOMER_BYTES] + row.identity
+        entries.append(_Entry(order, total, row_id(row.request.received_at, row.identity, position), place, row))
+    # No two have the same identity: nothing beside it is compared.
+    entries.sort()
+    return entries
 
 
 def _is_plain(row: Row) -> bool:
@@ -105,26 +117,55 @@ def _is_plain(row: Row) -> bool:
     )
 
 
-def _number(flush: PlainFlush, known: Collection[bytes]) -> None:
-    """Count what events share from 1, and note the combinations that may have to be stored."""
-    hours = {hour: number for number, hour in enumerate(flush.hours, 1)}
-    sets: dict[bytes, MeterSet] = {}
-    for row in flush.rows:
-        place, counters, combination = row.place, row.packs[0].counters, row.packs[0].combination
-        assert place is not None, "a plain row has a place"
-        key = place.segment.key
-        where = flush.places.setdefault(key, (len(flush.places) + 1, place))
-        request = flush.requests.setdefault(id(row.request), (len(flush.requests) + 1, row.request))
-        kind = (row.envelope.event.type, counters.id, combination.id)
-        what = flush.kinds.setdefault(kind, len(flush.kinds) + 1)
-        price = flush.prices.setdefault(row.price_ids, len(flush.prices) + 1) if row.price_ids else None
-        flush.numbers.append((where[0], request[0], what, hours[place.hour_at], price))
-        sets[counters.id] = counters
-        named = key[:_CUSTOMER_BYTES] + combination.id
-        if combination.id != ALL and named not in known:
-            flush.combinations[named] = combination
-    flush.room = min(meter.dimension_combinations_max for each in sets.values() for meter in each.meters)
+def _arrange(
+    call: Call, holders: Mapping[bytes, Row], entries: Sequence[_Entry], event_ids: str, known: Collection[bytes]
+) -> PlainFlush:
+    """Make the columns, and number what the events share."""
+    rows = [entry.row for entry in entries]
+    wheres = [(entry.place.segment.key, entry.place.subscription.epoch) for entry in entries]
+    senders = [id(row.request) for row in rows]
+    kinds = [(row.envelope.event.type, row.packs[0].counters.id, row.packs[0].combination.id) for row in rows]
+    at = [entry.place.hour_at for entry in entries]
+    # What has a price is priced by few sets of rows, each of which is one object.
+    prices = [id(row.price_ids) if row.price_ids else None for row in rows]
+    hours, totals = sorted(set(at)), [entry.total for entry in entries]
+    sets = {row.packs[0].counters.id: row.packs[0].counters for row in rows}
+    return PlainFlush(
+        call,
+        holders,
+        rows,
+        list(dict(zip(wheres, [entry.place for entry in entries], strict=True)).values()),
+        list(dict(zip(senders, [row.request for row in rows], strict=True)).values()),
+        list(dict.fromkeys(kinds)),
+        hours,
+        list({id(row.price_ids): row.price_ids for row in rows if row.price_ids}.values()),
+        (
+            _numbers(wheres, wheres),
+            _numbers(senders, senders),
+            _numbers(kinds, kinds),
+            _numbers(at, hours),
+            _numbers(prices, [each for each in prices if each is not None]),
+        ),
+        _numbers(totals, sorted(set(totals))),
+        [entry.id for entry in entries],
+        event_ids,
+        _combinations_of(entries, known),
+        min(meter.dimension_combinations_max for each in sets.values() for meter in each.meters),
+    )
 
 
-def _by_identity(row: Row) -> bytes:
-    return row.customer_id.bytes + row.identity
+def _numbers(values: Sequence[_T], order: Iterable[_T]) -> list[int | None]:
+    """Return the numbers of values, which count from 1 on in the order given; None for what it does not hold."""
+    numbers = {value: number for number, value in enumerate(dict.fromkeys(order), 1)}
+    return [numbers.get(value) for value in values]
+
+
+def _combinations_of(entries: Iterable[_Entry], known: Collection[bytes]) -> dict[bytes, Combination]:
+    """Return the combinations that may have to be stored, by customer and id."""
+    found = {}
+    for entry in entries:
+        combination = entry.row.packs[0].combination
+        key = entry.order[:_CUSTOMER_BYTES] + combination.id
+        if combination.id != ALL and key not in known:
+            found[key] = combination
+    return found

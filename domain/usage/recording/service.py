@@ -1,7 +1,7 @@
 """Record events: the one function through which usage comes in, and the committer that counts them in groups.
 
-One flusher a process and no timer: what arrives while a flush runs is the next flush. A caller is answered after the
-commit that holds its rows. See docs/decisions/0004-group-commit.md.
+One flush at a time and no timer: what arrives while a flush is written is the next one, which is arranged meanwhile
+when it is large. A caller is answered after the commit that holds its rows. See docs/decisions/0004-group-commit.md.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from domain.usage.event import BATCH_MAX, Envelope, UsageEvent, read_event
 from domain.usage.facts import sender_of
 from domain.usage.port import Wakeups
 from domain.usage.recording import store
-from domain.usage.recording.plain import plain_flush_of
+from domain.usage.recording.plain import PlainFlush, plain_flush_of
 from domain.usage.resolve import Request, Row
 from domain.usage.snapshots.service import Loaders, Snapshots
 from domain.usage.store import UNREACHABLE
@@ -46,6 +46,12 @@ WAITING_MAX = 20_000
 # Statements of 500 to 2,000 rows are the fastest; a request is never split.
 FLUSH_MAX = 2_000
 FLUSH_TIMEOUT_S = 30
+# Events that are read in one go: then others have their turn, and the database its next flush.
+SLICE = 100
+# While one flush is written, the next is arranged as soon as so many rows wait for it; fewer are waited for, since a
+# larger flush costs less an event.
+AHEAD_MIN = 500
+_LANES = 2
 # A flush starts anew when a border moved or a meter became full under it.
 STARTS_MAX = 5
 # Combinations and sets of meters this process knows to be stored; beyond it the memory starts anew, at the cost of
@@ -72,7 +78,9 @@ class Recorder:
         self._wakeups = wakeups
         self._snapshots = Snapshots(db, loaders)
         self._queue: deque[_Waiting] = deque()
+        self._queued = 0
         self._waiting = 0
+        self._writing = asyncio.Lock()
         self._arrived = asyncio.Event()
         self._moved: set[CustomerId] = set()
         self._committed = asyncio.Event()
@@ -89,7 +97,8 @@ class Recorder:
         """Begin to accept events."""
         assert not self._tasks, "a recorder is started once"
         self._open = True
-        self._tasks = [asyncio.create_task(self._flush_all()), asyncio.create_task(self._tell_all())]
+        self._tasks = [asyncio.create_task(self._tell_all())]
+        self._tasks += [asyncio.create_task(self._flush_all()) for _ in range(_LANES)]
 
     async def stop(self) -> None:
         """Accept no more, commit what was accepted, and return."""
@@ -117,8 +126,10 @@ class Recorder:
                 raise UsageUnavailable
             if waiting.rows:
                 self._queue.append(waiting)
+                self._queued += len(waiting.rows)
                 queued = True
-                self._arrived.set()
+                if self._may_flush():
+                    self._arrived.set()
                 return await waiting.answer
         except DATABASE_ERRORS as fault:
             raise UsageUnavailable from fault
@@ -141,25 +152,38 @@ class Recorder:
 
     async def _prepare(self, call: Call, events: Sequence[UsageEvent | Verdict], *, atomic: bool) -> _Waiting:
         """Read and resolve events from facts that may be old; only a flush knows better."""
-        envelopes = [event if isinstance(event, Verdict) else read_event(event) for event in events]
         rules = await self._snapshots.rules(call.at)
         request = Request(sender_of(call.principal, rules.products), rules, call.at, call.at.isoformat(), call)
-        readable = [each for each in envelopes if isinstance(each, Envelope)]
-        resolved = await self._snapshots.resolve(call, [(each, request) for each in readable])
-        found = iter(resolved)
-        answers = [each if isinstance(each, Verdict) else next(found) for each in envelopes]
+        answers: list[Row | Verdict] = []
+        for start in range(0, len(events), SLICE):
+            if start:
+                await asyncio.sleep(0)
+            answers += await self._read(request, events[start : start + SLICE])
         rows = [each for each in answers if isinstance(each, Row)]
         verdicts = [each if isinstance(each, Verdict) else None for each in answers]
         return _Waiting(call, rows, verdicts, atomic, asyncio.get_running_loop().create_future())
 
+    async def _read(self, request: Request, events: Sequence[UsageEvent | Verdict]) -> list[Row | Verdict]:
+        envelopes = [event if isinstance(event, Verdict) else read_event(event) for event in events]
+        readable = [(each, request) for each in envelopes if isinstance(each, Envelope)]
+        assert request.call is not None, "a request that records has a call"
+        found = iter(await self._snapshots.resolve(request.call, readable))
+        return [each if isinstance(each, Verdict) else next(found) for each in envelopes]
+
+    def _may_flush(self) -> bool:
+        """Whether a lane has something to do: when a flush has been written, its own lane looks again."""
+        return bool(self._queue) and (self._queued >= AHEAD_MIN or not self._writing.locked())
+
     async def _flush_all(self) -> None:
+        """Flush what waits, in one of the lanes."""
         while self._open or self._queue:
             await self._arrived.wait()
             self._arrived.clear()
-            while self._queue:
+            while self._may_flush():
                 await self._flush(self._take())
                 # Whoever was answered may have the next event ready: it joins those that wait already.
                 await asyncio.sleep(0)
+        self._arrived.set()
 
     def _take(self) -> list[_Waiting]:
         """Take whole requests of up to FLUSH_MAX rows; an atomic one is a flush of its own."""
@@ -170,6 +194,7 @@ class Recorder:
             if rows > FLUSH_MAX:
                 break
             taken.append(self._queue.popleft())
+        self._queued -= sum(len(request.rows) for request in taken)
         return taken
 
     async def _flush(self, requests: list[_Waiting]) -> None:
@@ -193,11 +218,16 @@ class Recorder:
                 _fail(request, fault)
 
     async def _commit(self, requests: list[_Waiting]) -> None:
-        """Write requests in one transaction and answer them. Starts anew where facts turned out to be old."""
+        """Write requests in one transaction and answer them, when no other flush is written."""
         rows = [row for request in requests for row in request.rows]
         # An atomic request may be refused after the look at what is stored, which a plain flush has committed by then.
-        if not requests[0].atomic and await self._commit_plain(requests, rows):
-            return
+        plain = None if requests[0].atomic else plain_flush_of(rows, self._known)
+        async with self._writing:
+            if plain is None or not await self._commit_plain(requests, rows, plain):
+                await self._commit_judged(requests, rows)
+
+    async def _commit_judged(self, requests: list[_Waiting], rows: list[Row]) -> None:
+        """Judge each row, write and answer. Starts anew where facts turned out to be old."""
         full: dict[bytes, frozenset[bytes]] = {}
         corrected: set[SubscriptionId] = set()
         for _ in range(STARTS_MAX):
@@ -220,11 +250,8 @@ class Recorder:
             return
         raise UsageUnavailable
 
-    async def _commit_plain(self, requests: Sequence[_Waiting], rows: Sequence[Row]) -> bool:
+    async def _commit_plain(self, requests: Sequence[_Waiting], rows: Sequence[Row], flush: PlainFlush) -> bool:
         """Write and answer requests by one call of the database; False, and nothing written, where that cannot be."""
-        flush = plain_flush_of(rows, self._known)
-        if flush is None:
-            return False
         async with asyncio.timeout(FLUSH_TIMEOUT_S), self._db.driver() as driver:
             stored = await store.record_plain(driver, flush, counting.CHECK_AFTER)
         if stored is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator
 from datetime import timedelta
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 
 import asyncpg
 
@@ -85,8 +85,7 @@ async def record_plain(driver: Driver, flush: PlainFlush, check_after: timedelta
 
 def _shared_columns(flush: PlainFlush) -> Iterator[object]:
     """Yield what events name by number."""
-    places = [place for _, place in flush.places.values()]
-    requests = [request for _, request in flush.requests.values()]
+    places = flush.places
     yield BUCKET_LOCK
     yield numbers(sorted({bucket_of(place.subscription.id) for place in places}))
     keys = b"".join([place.segment.key for place in places])
@@ -94,8 +93,8 @@ def _shared_columns(flush: PlainFlush) -> Iterator[object]:
     yield array([place.subscription.hex for place in places])
     yield uuids([keys[start : start + 16] for start in range(16, len(keys), 32)])
     yield numbers([place.subscription.epoch for place in places])
-    yield [request.sender.source for request in requests]
-    yield array([request.received_text for request in requests])
+    yield [request.sender.source for request in flush.requests]
+    yield array([request.received_text for request in flush.requests])
     yield [event_type for event_type, _, _ in flush.kinds]
     yield uuids([counters for _, counters, _ in flush.kinds])
     yield uuids([combination for _, _, combination in flush.kinds])
@@ -109,25 +108,28 @@ def _shared_columns(flush: PlainFlush) -> Iterator[object]:
 def _event_columns(flush: PlainFlush) -> Iterator[object]:
     """Yield what each event has of its own, and the combinations that may be new."""
     rows = flush.rows
-    for column in zip(*flush.numbers, strict=True):
-        yield numbers(column)
+    yield from map(numbers, flush.numbers)
     yield numbers(flush.totals)
     yield uuids([row.identity for row in rows])
     yield uuids([row.envelope.payload_digest for row in rows])
     yield uuids(flush.ids)
     yield flush.event_ids
-    yield array([row.occurred_at.isoformat() for row in rows])
+    yield array([_occurred(row) for row in rows])
     yield SEPARATOR.join([row.kept.decode() for row in rows])
-    yield array(["NULL" if row.cost is None else str(row.cost) for row in rows])
+    yield numbers([row.cost for row in rows])
     yield numbers([row.digest for row in rows])
-    slots = max(map(len, flush.quantities))
-    padded = [(*each, *[None] * (slots - len(each))) if len(each) < slots else each for each in flush.quantities]
-    for own in zip(*padded, strict=True):
-        yield array(["NULL" if each is None else str(each) for each in own])
-    yield from [None] * (SLOTS - slots)
+    slots = list(zip_longest(*[row.packs[0].quantities for row in rows]))
+    yield from map(numbers, slots)
+    yield from [None] * (SLOTS - len(slots))
     yield uuids([key[:16] for key in flush.combinations])
     yield uuids([key[16:] for key in flush.combinations])
     yield [values_text(each) for each in flush.combinations.values()]
+
+
+def _occurred(row: Row) -> str:
+    """Write when an event occurred: many occurred when they came in, which is written already."""
+    request = row.request
+    return request.received_text if row.occurred_at is request.received_at else row.occurred_at.isoformat()
 
 
 async def insert_identities(driver: Driver, rows: Iterable[Row]) -> set[bytes]:

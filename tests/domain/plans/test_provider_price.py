@@ -73,7 +73,7 @@ def test_a_priced_call_names_the_rows_that_priced_it() -> None:
     found = _book(*_LIST).cost_of("gemini", "gemini-2.5-pro", {"input": Decimal(4), "cache_read": Decimal(4)}, _AT)
     row = (_LIST[0].id, Decimal("1.25"), Decimal(1_000_000))
     # Pro has no cache row: cached input is charged as input. 8 x 1.25 / 1e6 = 0.00001
-    assert found == PricedCost(Decimal("0.00001"), (("input", *row), ("cache_read", *row)))
+    assert found == PricedCost(Decimal("0.00001"), (("input", *row), ("cache_read", *row)), (row[0], row[0]))
 
 
 def test_a_pool_with_a_row_of_its_own_does_not_fall_back() -> None:

@@ -2,16 +2,22 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy import event as hooks
 
 from domain.customers.customer import Customer
 from domain.db import Database, Vault
-from domain.usage.event import UsageEvent
+from domain.usage.event import Envelope, UsageEvent, read_event
+from domain.usage.facts import sender_of
+from domain.usage.recording.plain import plain_flush_of
+from domain.usage.resolve import Request, Row
 from domain.usage.verdict import CONFLICT, COUNTED, DUPLICATE, Reason, Status
-from tests.domain.usage.world import World, llm, open_world
+from tests import make
+from tests.domain.usage.world import World, key, llm, open_world
 
 _PLAIN = "record_plain_usage"
 # Everything that a flush writes for a customer, but for ids that differ from one to the next.
@@ -135,3 +141,29 @@ async def test_ids_and_names_of_any_text_are_kept_as_they_were_sent(world: World
     async with world.db.transaction() as tx:
         found = await tx.rows(sa.text("SELECT event_id FROM usage_event WHERE event_id <> 'first' ORDER BY id"))
     assert [row.event_id for row in found] == odd
+
+
+async def test_a_flush_names_each_epoch_at_which_its_events_were_resolved(world: World) -> None:
+    # One of two requests of a flush may have been resolved before a border moved, and the other one after it.
+    ada, subscription = await world.subscriber()
+    request_call = make.call("2026-01-15T12:00", key())
+    snapshots = world.recorder.snapshots
+    rules = await snapshots.rules(request_call.at)
+    request = Request(
+        sender_of(request_call.principal, rules.products),
+        rules,
+        request_call.at,
+        request_call.at.isoformat(),
+        request_call,
+    )
+    envelopes = [read_event(call(9, ada, name)) for name in ("e1", "e2")]
+    readable = [(each, request) for each in envelopes if isinstance(each, Envelope)]
+    before, after = [row for row in await snapshots.resolve(request_call, readable) if isinstance(row, Row)]
+    assert after.place is not None
+    epoch = after.place.subscription.epoch
+    moved = after.place._replace(subscription=replace(after.place.subscription, epoch=epoch + 1))
+    flush = plain_flush_of([before, msgspec.structs.replace(after, place=moved)], {before.meters.id})
+    assert flush is not None
+    assert {place.subscription.epoch for place in flush.places} == {epoch, epoch + 1}
+    assert {place.subscription.id for place in flush.places} == {subscription.id}
+    assert plain_flush_of([before, after], ()) is None

@@ -79,6 +79,25 @@ async def test_single_events_at_once_share_commits(world: World) -> None:
     assert found.version < 10
 
 
+async def test_large_batches_at_once_are_arranged_ahead_and_counted_once_each(world: World) -> None:
+    ada, subscription = await world.subscriber()
+    bea, _ = await world.subscriber()
+    await world.record(event(ada, "first"), event(bea, "first"))
+    # 8 batches of 250, each of which repeats 50 events of the one before it: 8 x 250 - 7 x 50 = 1,650 different ones.
+    batches = [
+        [event(ada if n % 2 else bea, f"e{n}") for n in range(start, start + 250)] for start in range(0, 1_600, 200)
+    ]
+    waiting = [asyncio.create_task(world.record(*each)) for each in batches]
+    await _queued(world.recorder)
+    single = await world.record(event(ada, "single"))
+    answers = [verdict for answer in await asyncio.gather(*waiting) for verdict in answer]
+    assert single == [COUNTED]
+    assert (answers.count(COUNTED), answers.count(DUPLICATE)) == (1_650, 350)
+    # Half of them are hers, and two more.
+    assert (await world.usage(subscription)).quantity(world.meter("llm", "calls")) == 827
+    assert await world.count("usage_event") == 1_653
+
+
 async def test_a_fault_reaches_only_its_sender(world: World) -> None:
     ada, subscription = await world.subscriber()
     async with world.db.transaction() as tx:
