@@ -22,8 +22,9 @@ def bearer(authorization: str | None) -> str | None:
 class Authenticator:
     """Checks credentials; one per process.
 
-    A key that was found good is remembered for CACHE_FOR of real time, so a revoked key is refused everywhere at most
-    10 seconds later; its own expiry is exact. Keys are remembered by their keyed hash, never by their text.
+    One that was found good is remembered for CACHE_FOR of real time: a revoked key, and a token whose signing key was
+    withdrawn, is refused everywhere at most 10 seconds later. Its own expiry is exact. Credentials are remembered by
+    their keyed hash, never by their text.
     """
 
     def __init__(self, db: Database, pepper: bytes, verifier: TokenVerifier) -> None:
@@ -42,22 +43,22 @@ class Authenticator:
             raise CredentialsMissing
         if len(credential) > TOKEN_LENGTH_MAX or not credential.isascii():
             raise CredentialsRejected
-        if credentials.is_secret(credential):
-            return await self._key_holder(credential, at)
-        return await self._verifier.verify(credential, at)
-
-    async def _key_holder(self, secret: str, at: datetime) -> Principal:
-        remembered_as = credentials.hash_secret(secret, self._pepper)
+        remembered_as = credentials.hash_secret(credential, self._pepper)
         checked_at, principal = self._known.get(remembered_as, (None, None))
         if checked_at is not None and principal is not None and at - checked_at < CACHE_FOR:
             if principal.expires_at is not None and principal.expires_at <= at:
                 raise CredentialsRejected
             return principal
         self._known.pop(remembered_as, None)
-        async with self._db.transaction() as tx:
-            principal = await service.authenticate_key(tx, at, secret, self._pepper)
+        principal = await self._find_out(credential, at)
         self._remember(remembered_as, at, principal)
         return principal
+
+    async def _find_out(self, credential: str, at: datetime) -> Principal:
+        if not credentials.is_secret(credential):
+            return await self._verifier.verify(credential, at)
+        async with self._db.transaction() as tx:
+            return await service.authenticate_key(tx, at, credential, self._pepper)
 
     def _remember(self, remembered_as: bytes, at: datetime, principal: Principal) -> None:
         """Keep the newest; the oldest goes when there is no room."""

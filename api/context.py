@@ -1,13 +1,21 @@
 """What one API process holds, whatever way a request comes in."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from api.auth import Authenticator
+from api.gathering import Gatherer
 from api.intake import Inflow
+from domain.kernel.ids import CustomerId
+from domain.limits import service as limits
+from domain.limits.override import Override
 from domain.limits.reserving.service import Reserver
+from domain.plans.plan import Catalogue
 from domain.runtime import Runtime
+from domain.usage import service as usage
+from domain.usage.gathering.service import Standing
 from domain.usage.recording.service import Recorder
 
 SOCKETS_MAX = 5_000
@@ -17,6 +25,14 @@ SEND_WITHIN_S = 20.0
 READINGS_MAX = 4
 
 
+class Reading(NamedTuple):
+    """What a customer has used, and what decides where its limits are."""
+
+    catalogue: Catalogue
+    standing: Standing
+    overrides: list[Override]
+
+
 @dataclass(slots=True)
 class Serving:
     """One API process: the runtime and what only serving needs.
@@ -24,7 +40,8 @@ class Serving:
     `sockets` counts those that are open, `inflow` the bytes of bodies with usage events. A watched customer's rows are
     looked at every `reread_s` seconds, and sooner after a wake-up; so are the rights of whoever watches. A socket that
     does not take a message within `send_within_s` is closed. `pause` waits between two frames,
-    `readings` bounds how many watched customers are read at once.
+    `readings` bounds how many readings for those who watch there are at once; `usage` reads the usage of all customers
+    that are asked for at about the same time together.
     """
 
     runtime: Runtime
@@ -38,9 +55,26 @@ class Serving:
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     readings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READINGS_MAX))
     inflow: Inflow = field(default_factory=Inflow)
+    known: usage.Known = field(default_factory=usage.Known)
+    usage: Gatherer[CustomerId, Reading] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin to gather."""
+        self.usage = Gatherer(self._read_usage, most=usage.CUSTOMERS_MAX)
 
     @property
     def limits(self) -> Reserver:
         """What holds reservations; a process that serves no limits has none."""
         assert self.reserver is not None, "this process serves limits"
         return self.reserver
+
+    async def _read_usage(self, customer_ids: Sequence[CustomerId]) -> dict[CustomerId, Reading]:
+        """Read the usage of customers in one transaction. Who asked looks at whether it may see it."""
+        catalogue = await self.runtime.catalogue()
+        async with self.readings, self.runtime.db.transaction() as tx:
+            found = await usage.usage_of_customers(tx, catalogue, customer_ids, self.known)
+            granted = await limits.overrides_of_customers(tx, list(found))
+        return {
+            customer_id: Reading(catalogue, standing, granted.get(customer_id, []))
+            for customer_id, standing in found.items()
+        }

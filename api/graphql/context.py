@@ -31,6 +31,8 @@ class Context:
     connection_params: dict[str, Any] | None = None
     nodes: int = 0
     is_shared: bool = False
+    # What the present frame of a live execution is about; the empty text where it is about one thing only.
+    item: str = ""
     _credential: str | None = field(default=None, repr=False)
     _call: Call | None = field(default=None, repr=False)
     _loaders: Loaders | None = field(default=None, repr=False)

@@ -1,8 +1,9 @@
 """Live data over websockets: first a snapshot, then a numbered frame whenever something moved.
 
 A wake-up through Redis says that a customer's rows may have moved; the truth is read from Postgres each time, and also
-every ten seconds without any wake-up. Frames are coalesced, never queued: a slow client skips states, not numbers. The
-caller's credential and rights are looked at again before every frame.
+every ten seconds without any wake-up. The usage of all customers that moved at about the same time is read together.
+Frames are coalesced, never queued: a slow client skips states, not numbers. Of an execution that is not shared, the
+caller's credential and rights are looked at before every frame; one that sockets share is looked after by `sharing`.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from api.graphql.fields import coded, watching
 from api.graphql.invoices import Invoice, invoice_of
 from api.graphql.permissions import guarded_type
 from api.graphql.scalars import BigInt
-from api.graphql.usage import Usage, UsageChange, changes_between, read_usage, standing_of
+from api.graphql.usage import Usage, UsageChange, changes_between, read_usage
 from api.problems import PASSING_FAULTS, DatabaseUnreachable
 from domain.access.roles import Permission
 from domain.alerts import alert as alerts
@@ -93,9 +94,8 @@ class _Watch:
         async with self.context.runtime.wakeups.watch(self.customer_id) as moved:
             while True:
                 moved.clear()
-                async with self.context.serving.readings:
-                    await self.check()
-                    state = await read()
+                await self.check()
+                state = await read()
                 standing = compared(state)
                 if standing != before:
                     before = standing
@@ -107,12 +107,13 @@ class _Watch:
                         await moved.wait()
 
 
-async def _usage_frames(context: Context, customer_id: strawberry.ID) -> AsyncGenerator[UsageFrame, None]:
+async def usage_frames(context: Context, customer_id: strawberry.ID) -> AsyncGenerator[UsageFrame, None]:
+    """Yield a customer's usage, and then again whenever it moved, with what moved of it. Raises DomainError."""
     watch = _Watch(context, ids.customer_id(customer_id), Permission.USAGE_READ)
     sequence, before = 0, None
-    states = watch.states(lambda: read_usage(context, watch.customer_id), standing_of)
+    states = watch.states(lambda: read_usage(context, watch.customer_id), lambda shown: shown.standing)
     async with aclosing(states) as found:
-        async for usage in found:
+        async for usage, _ in found:
             sequence += 1
             yield UsageFrame(
                 sequence=sequence,
@@ -123,12 +124,13 @@ async def _usage_frames(context: Context, customer_id: strawberry.ID) -> AsyncGe
             before = usage
 
 
-async def _invoice_frames(context: Context, customer_id: strawberry.ID) -> AsyncGenerator[InvoiceFrame, None]:
+async def invoice_frames(context: Context, customer_id: strawberry.ID) -> AsyncGenerator[InvoiceFrame, None]:
+    """Yield a customer's newest invoices, oldest first, and then each that is new or moved. Raises DomainError."""
     watch = _Watch(context, ids.customer_id(customer_id), Permission.INVOICE_READ)
     sequence, versions = 0, dict[InvoiceId, int]()
 
     async def read() -> list[tuple[InvoiceId, int, Invoice]]:
-        async with context.runtime.db.transaction() as tx:
+        async with context.serving.readings, context.runtime.db.transaction() as tx:
             await customers.load_customer(tx, context.call, watch.customer_id)
             found = await invoices.list_invoices(
                 tx, context.call, customer_id=watch.customer_id, limit=INVOICES_WATCHED
@@ -141,15 +143,17 @@ async def _invoice_frames(context: Context, customer_id: strawberry.ID) -> Async
                 if versions.get(invoice_id) != version:
                     versions[invoice_id] = version
                     sequence += 1
+                    context.item = invoice_id.hex
                     yield InvoiceFrame(sequence=sequence, invoice=invoice)
 
 
-async def _alert_frames(context: Context, customer_id: strawberry.ID) -> AsyncGenerator[AlertFrame, None]:
+async def alert_frames(context: Context, customer_id: strawberry.ID) -> AsyncGenerator[AlertFrame, None]:
+    """Yield a customer's newest alerts, oldest first, and then each that is raised. Raises DomainError."""
     watch = _Watch(context, ids.customer_id(customer_id), Permission.ALERT_READ)
     sequence, seen = 0, set[AlertId]()
 
     async def read() -> list[alerts.Alert]:
-        async with context.runtime.db.transaction() as tx:
+        async with context.serving.readings, context.runtime.db.transaction() as tx:
             newest = await raising.list_alerts(tx, context.call, customer_id=watch.customer_id, limit=ALERTS_WATCHED)
         return newest[::-1]
 
@@ -159,6 +163,7 @@ async def _alert_frames(context: Context, customer_id: strawberry.ID) -> AsyncGe
             seen = {each.id for each in state}
             for each in new:
                 sequence += 1
+                context.item = each.id.hex
                 yield AlertFrame(sequence=sequence, alert=alert_of(each))
 
 
@@ -187,7 +192,7 @@ class Live:
         self, info: Info[Context, None], customer_id: WatchedId
     ) -> AsyncGenerator[UsageFrame, None]:
         """Watch one customer's usage."""
-        return _with_codes(_usage_frames(info.context, customer_id))
+        return _with_codes(usage_frames(info.context, customer_id))
 
     @watching(
         Permission.INVOICE_READ,
@@ -197,7 +202,7 @@ class Live:
         self, info: Info[Context, None], customer_id: WatchedId
     ) -> AsyncGenerator[InvoiceFrame, None]:
         """Watch one customer's invoices."""
-        return _with_codes(_invoice_frames(info.context, customer_id))
+        return _with_codes(invoice_frames(info.context, customer_id))
 
     @watching(
         Permission.ALERT_READ,
@@ -205,4 +210,4 @@ class Live:
     )
     async def alert_raised(self, info: Info[Context, None], customer_id: WatchedId) -> AsyncGenerator[AlertFrame, None]:
         """Watch one customer's alerts."""
-        return _with_codes(_alert_frames(info.context, customer_id))
+        return _with_codes(alert_frames(info.context, customer_id))

@@ -1,27 +1,38 @@
 """Operations on a socket that take part in a feed: each is sent what the feed shows, while it may see it."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any, Protocol, cast
 
 import msgspec
+import strawberry
 from graphql import GraphQLError
+from graphql.execution.values import get_argument_values, get_variable_values
 from strawberry import Schema
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 
 from api.graphql.context import Context
 from api.graphql.documents import read_document
-from api.graphql.feeds import FeedKey, Feeds, Frame, Member, Shape, frame_of, key_of, refusal_of, shape_of
+from api.graphql.eager import Rest, begin
+from api.graphql.feeds import GROUPS, FeedKey, Feeds, Framed, Member, News, key_of
 from api.graphql.fields import coded
-from api.graphql.live import FRAME_GAP_S
+from api.graphql.frames import Frame, Shape, fragments_of, frame_of, refusal_of, shape_of
+from api.graphql.live import FRAME_GAP_S, alert_frames, invoice_frames, usage_frames
+from api.graphql.picking import Pick, pick_of
 from api.problems import PASSING_FAULTS, DatabaseUnreachable
 from domain.access.credentials import CredentialsRejected
 from domain.kernel.errors import DomainError
 
-# Root fields whose frames show a state as a whole, so that whoever missed one may go on with the next.
-SHARED_FIELDS = frozenset(("usageChanged",))
+# The fields of the root whose executions are shared, and where their frames come from.
+SHARED_FIELDS: dict[str, Callable[[Context, strawberry.ID], AsyncGenerator[Any, None]]] = {
+    "usageChanged": usage_frames,
+    "invoiceChanged": invoice_frames,
+    "alertRaised": alert_frames,
+}
 # Rights are looked at so often within the time in which they have to be: a look may be due just after a ring.
 LOOKS = 2
+_CUSTOMER_ID = "customerId"
 _encoder = msgspec.json.Encoder()
 
 
@@ -37,8 +48,14 @@ class Asked(Protocol):
 class Outlet(Protocol):
     """Where messages of one operation go."""
 
+    def sending(self, text: str) -> Any:
+        """Return a coroutine that sends an encoded message, for as long as that takes."""
+
+    async def carry_on(self, rest: Rest) -> None:
+        """Carry on with a message that was begun, within the time that a socket is given."""
+
     async def send_text(self, text: str) -> None:
-        """Send an encoded message."""
+        """Send an encoded message within the time that a socket is given."""
 
     async def complete(self) -> None:
         """Say that the operation has ended."""
@@ -56,16 +73,17 @@ async def share(feeds: Feeds, schema: Schema, context: Context, asked: Asked, *,
     assert context.principal is not None, "the socket has signed in"
     key = key_of(asked.query, asked.operation_name, asked.variables, context.principal)
 
-    def frames() -> AsyncGenerator[Frame, None]:
-        return _frames(schema, context.for_everyone(), asked, shape)
+    def frames() -> AsyncGenerator[Framed, None]:
+        return frames_of(schema, context.for_everyone(), asked, shape)
 
     async def pause() -> None:
-        await context.serving.pause(context.serving.reread_s / LOOKS)
+        await context.serving.pause(context.serving.reread_s / LOOKS / GROUPS)
 
     async with feeds.join(key, frames, pause) as member:
         name = _encoder.encode(asked.id)
+        subscriber = _Subscriber(member, context, key, name=name, outlet=outlet)
         try:
-            is_refused = await _pass_on(member, context, key, name=name, outlet=outlet)
+            is_refused = await subscriber.pass_on()
         except DomainError as error:
             await _send_end(outlet, name, shape, coded(error))
             is_refused = False
@@ -76,51 +94,118 @@ async def share(feeds: Feeds, schema: Schema, context: Context, asked: Asked, *,
         await outlet.complete()
 
 
-async def _pass_on(member: Member, context: Context, key: FeedKey, *, name: bytes, outlet: Outlet) -> bool:
-    """Send frames until the last one; return whether that was a refusal to begin."""
-    number, checked_at = 0, context.runtime.now()
-    while True:
-        news = await member.next()
-        checked_at = await _look(context, key, checked_at)
-        if news is None:
-            continue
-        frame, as_snapshot = news
-        number += 1
-        await outlet.send_text(frame.encoded(name, number, as_snapshot=as_snapshot))
-        if frame.is_last:
-            return frame.is_refused
-        if number == 1:
-            # The feed keeps its own pace from then on; the snapshot came out of it.
-            await context.serving.pause(FRAME_GAP_S)
+class _Subscriber:
+    """One operation of one socket. `number` counts what it was sent."""
 
+    __slots__ = ("_checked_at", "_context", "_key", "_member", "_name", "_number", "_outlet", "_rest")
 
-async def _look(context: Context, key: FeedKey, checked_at: datetime) -> datetime:
-    """Look at the caller's credential, if it has ended or was not looked at for a while; return when it last was.
+    def __init__(self, member: Member, context: Context, key: FeedKey, *, name: bytes, outlet: Outlet) -> None:
+        self._member, self._context, self._key, self._name, self._outlet = member, context, key, name, outlet
+        self._number, self._checked_at = 0, context.runtime.now()
+        self._rest: Rest | None = None
 
-    Raises the errors of `Context.check_credential`, and CredentialsRejected where the caller's rights have changed.
-    """
-    now = context.runtime.now()
-    principal = context.principal
-    assert principal is not None, "the socket has signed in"
-    is_over = principal.expires_at is not None and principal.expires_at <= now
-    if not is_over and (now - checked_at).total_seconds() < context.serving.reread_s / LOOKS:
-        return checked_at
-    await context.check_credential()
-    again = context.principal
-    assert again is not None, "it was just checked"
-    if (again.customer_id, again.environment, again.permissions) != key[3:]:
-        raise CredentialsRejected
-    return now
+    async def pass_on(self) -> bool:
+        """Send frames until the last one; return whether that was a refusal to begin."""
+        member = self._member
+        while True:
+            member.at_once = self._at_once
+            await member.wait()
+            member.at_once = None
+            if self._rest is not None:
+                rest, self._rest = self._rest, None
+                await self._outlet.carry_on(rest)
+            await self._look()
+            is_first = self._number == 0
+            for news in member.news():
+                await self._outlet.send_text(self._text(news))
+                if news.frame.is_last:
+                    return news.frame.is_refused
+            if is_first and self._number == 1:
+                # The feed keeps its own pace from then on; the snapshot came out of it.
+                await self._context.serving.pause(FRAME_GAP_S)
+
+    def _at_once(self, news: News) -> bool:
+        """Send a frame without waking the task, which waits; what the socket does not take at once is left to it."""
+        if self._rest is not None or self._is_look_due(self._context.runtime.now()):
+            return False
+        self._rest = begin(self._outlet.sending(self._text(news)))
+        if self._rest is not None:
+            self._member.moved.set()
+        return True
+
+    def _text(self, news: News) -> str:
+        self._number += 1
+        return news.frame.encoded(self._name, self._number, as_snapshot=news.as_snapshot)
+
+    def _is_look_due(self, now: datetime) -> bool:
+        """Whether the caller's credential has ended or was not looked at for a while."""
+        principal = self._context.principal
+        assert principal is not None, "the socket has signed in"
+        is_over = principal.expires_at is not None and principal.expires_at <= now
+        return is_over or (now - self._checked_at).total_seconds() >= self._context.serving.reread_s / LOOKS
+
+    async def _look(self) -> None:
+        """Look at the caller's credential where that is due.
+
+        Raises the errors of `Context.check_credential`, and CredentialsRejected where the caller's rights have changed.
+        """
+        now = self._context.runtime.now()
+        if not self._is_look_due(now):
+            return
+        await self._context.check_credential()
+        again = self._context.principal
+        assert again is not None, "it was just checked"
+        if (again.customer_id, again.environment, again.permissions) != self._key[3:]:
+            raise CredentialsRejected
+        self._checked_at = now
 
 
 async def _send_end(outlet: Outlet, name: bytes, shape: Shape, error: GraphQLError) -> None:
+    await outlet.send_text(_end_of(shape, error).encoded(name, 0, as_snapshot=True))
+
+
+def _end_of(shape: Shape, error: GraphQLError) -> Frame:
+    """Encode why what was watched ends."""
     error = GraphQLError(error.message, path=[shape.root], extensions=error.extensions)
-    payload = {"data": None, "errors": [error.formatted]}
-    await outlet.send_text(Frame((_encoder.encode(payload),)).encoded(name, 0, as_snapshot=True))
+    return Frame((_encoder.encode({"data": None, "errors": [error.formatted]}),), is_last=True)
 
 
-async def _frames(schema: Schema, context: Context, asked: Asked, shape: Shape) -> AsyncGenerator[Frame, None]:
-    """Execute once for everybody, and encode each result once."""
+def frames_of(schema: Schema, context: Context, asked: Asked, shape: Shape) -> AsyncGenerator[Framed, None]:
+    """Return the frames of a shared execution, each encoded once: picked where the selection is plain, or executed."""
+    plain = _plain(schema, asked, shape)
+    return _executed(schema, context, asked, shape) if plain is None else _picked(context, *plain, shape)
+
+
+def _plain(schema: Schema, asked: Asked, shape: Shape) -> tuple[strawberry.ID, Pick] | None:
+    """Return whom a plain operation watches, and what picks its selection; None where it has to be executed."""
+    core = schema._schema  # noqa: SLF001 -- no other way to it
+    document = read_document(core, asked.query)
+    variables = get_variable_values(core, shape.operation.variable_definitions or (), asked.variables or {})
+    assert core.subscription_type is not None, "the schema has live data"
+    field = core.subscription_type.fields[shape.name]
+    pick = pick_of(field.type, shape.node.selection_set, fragments_of(document))
+    if pick is None or isinstance(variables, list):
+        return None
+    try:
+        return get_argument_values(field, shape.node, variables)[_CUSTOMER_ID], pick
+    except GraphQLError:
+        return None
+
+
+async def _picked(
+    context: Context, customer_id: strawberry.ID, pick: Pick, shape: Shape
+) -> AsyncGenerator[Framed, None]:
+    try:
+        async with aclosing(SHARED_FIELDS[shape.name](context, customer_id)) as frames:
+            async for frame in frames:
+                yield Framed(context.item, frame_of({shape.root: pick(frame)}, None, shape))
+    except DomainError as error:
+        yield Framed("", _end_of(shape, coded(error)))
+    except PASSING_FAULTS:
+        yield Framed("", _end_of(shape, coded(DatabaseUnreachable())))
+
+
+async def _executed(schema: Schema, context: Context, asked: Asked, shape: Shape) -> AsyncGenerator[Framed, None]:
     stream: Any = await schema.stream(
         asked.query,
         variable_values=cast("dict[str, Any] | None", asked.variables),
@@ -130,9 +215,9 @@ async def _frames(schema: Schema, context: Context, asked: Asked, shape: Shape) 
     try:
         async for result in stream:
             if isinstance(result, PreExecutionError):
-                yield refusal_of(result.errors or [])
+                yield Framed("", refusal_of(result.errors or []))
                 return
             assert isinstance(result, ExecutionResult), "a frame is a whole result"
-            yield frame_of(result.data, result.errors, shape)
+            yield Framed(context.item, frame_of(result.data, result.errors, shape))
     finally:
         await stream.aclose()

@@ -1,16 +1,16 @@
 """What a customer has used, what it costs by the price list, and where the limits are."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from math import floor
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import strawberry
 from strawberry.types import Info
 
+from api.context import Reading
 from api.graphql import ids
 from api.graphql.catalogue import LimitPolicy, Meter, meter_of
 from api.graphql.context import Context
@@ -30,10 +30,8 @@ from domain.limits.status import LimitState, LimitStatus
 from domain.plans.exact import EXACT
 from domain.plans.plan import Catalogue
 from domain.plans.provider_price import LIST_CURRENCY
-from domain.subscriptions import service as subscriptions
 from domain.subscriptions.subscription import Subscription
 from domain.usage import reading as readings
-from domain.usage import service
 
 PROJECTED_DIGITS = 6
 
@@ -158,21 +156,6 @@ def changes_between(before: Usage, after: Usage) -> list[UsageChange]:
     return found
 
 
-def standing_of(usage: Usage) -> Usage:
-    """Leave out what changes by itself as time passes: projections."""
-    return replace(
-        usage,
-        subscriptions=[
-            replace(
-                each,
-                projected_cost=None,
-                limits=[replace(limit, projected=None, reaches_at=None) for limit in each.limits],
-            )
-            for each in usage.subscriptions
-        ],
-    )
-
-
 def _meter_usage_of(catalogue: Catalogue, value: readings.MeterUsage) -> MeterUsage:
     combinations = sorted(value.combinations, key=lambda one: (-one.quantity, sorted(one.dimensions.items())))
     return MeterUsage(
@@ -252,22 +235,31 @@ def _subscription_usage_of(
     )
 
 
-async def read_usage(context: Context, customer_id: CustomerId) -> Usage:
-    """Read one customer's usage, cost and limits in one transaction. Raises CustomerNotFound."""
-    catalogue = await context.runtime.catalogue()
-    async with context.runtime.db.transaction() as tx:
-        now = await customers.business_now(tx, context.call, customer_id)
-        live = [each for each in await subscriptions.list_subscriptions(tx, customer_id) if each.is_live]
-        used = await service.current_usages(tx, customer_id, live)
-        granted = await limits.overrides_held(tx, customer_id) if live else []
-        # Each was read with its version; what is shown is at least as new as the oldest of them.
-        versions = [each.version for each in used] or [await service.usage_version(tx, customer_id)]
-    parts = []
-    for subscription, usage in zip(live, used, strict=True):
-        own = in_force(granted, subscription.product_id, now)
-        statuses = limits.limits_of(catalogue, subscription, usage, own)
-        parts.append(_subscription_usage_of(catalogue, subscription, usage, statuses, now=now))
-    return Usage(customer_id=ids.id_of("customer", customer_id), version=BigInt(min(versions)), subscriptions=parts)
+class Shown(NamedTuple):
+    """A customer's usage, and what of it does not change by itself as time passes: without projections."""
+
+    usage: Usage
+    standing: object
+
+
+async def read_usage(context: Context, customer_id: CustomerId) -> Shown:
+    """Read one customer's usage, cost and limits, together with others that are asked for. Raises CustomerNotFound."""
+    found = await context.serving.usage.get(customer_id)
+    if found is None or not customers.is_seen(context.call, customer_id, found.standing.environment):
+        raise customers.CustomerNotFound
+    return _shown(customer_id, found, found.standing.clock_now or context.call.at)
+
+
+def _shown(customer_id: CustomerId, found: Reading, now: datetime) -> Shown:
+    parts, standing = [], []
+    for subscription, usage in found.standing.running:
+        own = in_force(found.overrides, subscription.product_id, now) if found.overrides else {}
+        statuses = limits.limits_of(found.catalogue, subscription, usage, own)
+        parts.append(_subscription_usage_of(found.catalogue, subscription, usage, statuses, now=now))
+        standing.append((subscription.plan_version_id, usage.subscription_id, usage.period, usage.meters, statuses))
+    version = found.standing.version
+    shown = Usage(customer_id=ids.id_of("customer", customer_id), version=BigInt(version), subscriptions=parts)
+    return Shown(shown, (version, standing))
 
 
 @strawberry.type
@@ -282,6 +274,6 @@ class UsageQuery:
     ) -> Usage | None:
         """Read it."""
         try:
-            return await read_usage(info.context, ids.customer_id(customer_id))
+            return (await read_usage(info.context, ids.customer_id(customer_id))).usage
         except customers.CustomerNotFound:
             return None

@@ -5,6 +5,7 @@ protocols; hence an endpoint of our own for HTTP and a small subclass for socket
 """
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -32,6 +33,7 @@ from api.bodies import read_body
 from api.context import Serving
 from api.graphql.context import Context
 from api.graphql.documents import INVALID, DocumentRefusedError, check_operation
+from api.graphql.eager import Rest
 from api.graphql.feeds import Feeds
 from api.graphql.fields import coded
 from api.graphql.sharing import share, shared_shape
@@ -195,6 +197,15 @@ class _Outlet:
     handler: "SocketHandler"
     operation: Operation[Context, None]
 
+    async def sending(self, text: str) -> None:
+        """Send an encoded message, for as long as that takes."""
+        if not self.operation.completed:
+            await self.handler.socket.send_text(text)
+
+    async def carry_on(self, rest: Rest) -> None:
+        """Carry on with a message that was begun."""
+        await self.handler.send_in_time(rest)
+
     async def send_text(self, text: str) -> None:
         """Send an encoded message."""
         if not self.operation.completed:
@@ -231,11 +242,20 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         """Send a message of the protocol."""
         await self.send_text(cast("SocketView", self.view).encode_json(message))
 
+    @property
+    def socket(self) -> WebSocket:
+        """The socket itself."""
+        return cast("ASGIWebSocketAdapter", self.websocket).ws
+
     async def send_text(self, text: str) -> None:
-        """Send an encoded message. A socket that does not take it in time is done with: what it holds is let go."""
+        """Send an encoded message."""
+        await self.send_in_time(self.socket.send_text(text))
+
+    async def send_in_time(self, sending: Awaitable[None]) -> None:
+        """Wait for a message. A socket that does not take it in time is done with: what it holds is let go."""
         try:
             async with asyncio.timeout(self.context.serving.send_within_s):
-                await cast("ASGIWebSocketAdapter", self.websocket).ws.send_text(text)
+                await sending
         except TimeoutError:
             self._give_up()
             raise WebSocketDisconnected from None

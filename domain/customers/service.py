@@ -223,6 +223,11 @@ async def clock_of(tx: Tx, call: Call, customer_id: CustomerId) -> tuple[ClockId
     return clock_id, now or call.at
 
 
+def is_seen(call: Call, customer_id: CustomerId, environment: Environment) -> bool:
+    """Whether a caller sees a customer that was read for others too: its own, or any of the principal's environment."""
+    return call.scope in {None, customer_id} and call.principal.environment in {None, environment}
+
+
 async def clock_now(tx: Tx, call: Call, clock_id: ClockId | None) -> datetime:
     """Return what a test clock shows, or real time without one. Raises ClockNotFound."""
     if clock_id is None:

@@ -3,7 +3,7 @@
 Checks and reservations before a call are `reserving/service.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -165,9 +165,12 @@ async def overrides_in_force(
     return in_force(await store.list_overrides(tx, customer_id, limit=OVERRIDES_MAX), product_id, now)
 
 
-async def overrides_held(tx: Tx, customer_id: CustomerId) -> list[Override]:
-    """Return all overrides of a customer, for `in_force`. The caller has checked the scope."""
-    return await store.list_overrides(tx, customer_id, limit=OVERRIDES_MAX)
+async def overrides_of_customers(tx: Tx, customer_ids: Collection[CustomerId]) -> dict[CustomerId, list[Override]]:
+    """Return all overrides of those of the customers that have any, for `in_force`. The caller has checked the scopes.
+
+    One statement; a customer has at most OVERRIDES_MAX.
+    """
+    return await store.overrides_of_customers(tx, customer_ids)
 
 
 async def list_overrides(tx: Tx, call: Call, customer_id: CustomerId) -> list[Override]:

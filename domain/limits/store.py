@@ -1,6 +1,6 @@
 """Tables and statements of limits: overrides, decisions, and when soft limits were passed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
@@ -81,6 +81,17 @@ async def list_overrides(tx: db.Tx, customer_id: CustomerId, *, limit: int) -> l
     own = limit_override.c
     statement = sa.select(limit_override).where(own.customer_id == customer_id).order_by(own.id.desc()).limit(limit)
     return [Override(**row) for row in (await tx.execute(statement)).mappings()]
+
+
+async def overrides_of_customers(tx: db.Tx, customer_ids: Collection[CustomerId]) -> dict[CustomerId, list[Override]]:
+    """Return the overrides of each of the customers that has any."""
+    own = limit_override.c
+    wanted = sa.literal(list(customer_ids), pg.ARRAY(db.Id))
+    statement = sa.select(limit_override).where(own.customer_id == sa.any_(wanted)).order_by(own.customer_id, own.id)
+    found: dict[CustomerId, list[Override]] = {}
+    for row in (await tx.execute(statement)).mappings():
+        found.setdefault(row["customer_id"], []).append(Override(**row))
+    return found
 
 
 async def insert_decisions(tx: db.Tx, new: Sequence[Decision]) -> None:

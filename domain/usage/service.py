@@ -15,6 +15,7 @@ from domain.kernel.ids import CustomerId, EventId, MeterId, SegmentId, Subscript
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.subscription import Segment, Subscription
 from domain.usage import store
+from domain.usage.gathering.service import CUSTOMERS_MAX, Known, usage_of_customers
 from domain.usage.measuring import service as measuring
 from domain.usage.reading import Hour, QuarantinedEvent, SegmentTotal, StoredEvent, Usage
 from domain.usage.recording.service import Recorder
@@ -27,9 +28,11 @@ HOURS_MAX = 60_000
 MONTHS_AHEAD = 2
 
 __all__ = [
+    "CUSTOMERS_MAX",
     "HOURS_MAX",
     "MONTHS_AHEAD",
     "PAGE_MAX",
+    "Known",
     "Recorder",
     "current_usage",
     "ensure_partitions",
@@ -37,6 +40,7 @@ __all__ = [
     "hours_of",
     "list_events",
     "list_quarantined",
+    "usage_of_customers",
     "usage_of_segments",
     "usage_together",
     "usage_version",
@@ -62,20 +66,6 @@ async def current_usage(
             own = [each for each in found[subscription.id] if each.period == subscription.period]
         shown = await measuring.usage_of_period(tx, subscription, own, shown)
     return Usage(customer_id, subscription.id, subscription.period, totals.version, shown)
-
-
-async def current_usages(tx: Tx, customer_id: CustomerId, of: Sequence[Subscription]) -> list[Usage]:
-    """Return what each of a customer's subscriptions has used, as `current_usage` does, by one look at the segments."""
-    if not of:
-        return []
-    since = min(each.period.start for each in of)
-    found = await subscriptions.segments_of(tx, [each.id for each in of], ending_after=since)
-    return [
-        await current_usage(
-            tx, customer_id, each, segments=[one for one in found[each.id] if one.period == each.period]
-        )
-        for each in of
-    ]
 
 
 async def usage_of_segments(

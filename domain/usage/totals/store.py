@@ -1,6 +1,6 @@
 """The statements that read totals: by meter, however they are kept."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import reduce
 from typing import Any, NamedTuple
@@ -35,10 +35,10 @@ _SUMS = ", ".join(f"sum(q{slot}) AS q{slot}" for slot in range(SLOTS))
 _SLOT_NAMES = ", ".join(f"t.q{slot}" for slot in range(SLOTS))
 _NO_SUMS = ", ".join(["NULL::numeric"] * SLOTS)
 _NO_MORE_SUMS = ", NULL" * (SLOTS - 1)
-# Sums are the last columns of a row, one for each slot.
-_SUMS_AT = 5
+# Sums are the last columns of a total, one for each slot: after whose it is, its combination, the values and events.
+_SUMS_AT = 4
 # Combination, its values, events and sums.
-_Row = tuple[UUID, dict[str, str], int, tuple[Decimal, ...]]
+Row = tuple[UUID, dict[str, str], int, tuple[Decimal, ...]]
 _VERSION, _MEASURED, _SET, _COUNTER, _OTHER = range(5)
 
 _OF_IDS = "ANY($2::uuid[])"
@@ -124,24 +124,38 @@ async def list_period_totals(tx: db.Tx, of: Subscription) -> Totals:
 def _arranged(found: Iterable[asyncpg.Record]) -> Totals:
     version, is_measured = 0, False
     sets: dict[UUID, dict[int, MeterId]] = {}
-    rows: dict[UUID, list[_Row]] = {}
+    rows: dict[UUID, list[Row]] = {}
     for row in found:
-        kind, owner, part, named, events = row[:_SUMS_AT]
+        kind = row["kind"]
         if kind == _VERSION:
-            version = events
+            version = row["events"]
         elif kind == _MEASURED:
             is_measured = True
         elif kind == _SET:
-            sets.setdefault(owner, {})[events] = part
+            sets.setdefault(row["owner"], {})[row["events"]] = row["part"]
         else:
-            rows.setdefault(owner, []).append((part, _NAMED.decode(named) if named else {}, events, row[_SUMS_AT:]))
+            owner, own = row_of(row[1:])
+            rows.setdefault(owner, []).append(own)
+    return Totals(version, meters_by_id(rows, sets), is_measured)
+
+
+def row_of(total: Sequence[Any]) -> tuple[UUID, Row]:
+    """Read a total: the set or the meter that it is of, and what was counted under one combination."""
+    owner, part, named, events = total[:_SUMS_AT]
+    return owner, (part, _NAMED.decode(named) if named else {}, events, tuple(total[_SUMS_AT:]))
+
+
+def meters_by_id(
+    rows: Mapping[UUID, Sequence[Row]], sets: Mapping[UUID, Mapping[int, MeterId]]
+) -> dict[MeterId, MeterUsage]:
+    """Arrange totals by meter. Each is of a set, whose meters have a sum each, or else of one meter."""
     meters: dict[MeterId, list[tuple[UUID, Combination]]] = {}
     for owner, own in rows.items():
         for slot, meter_id in sets.get(owner, {0: MeterId(owner)}).items():
             meters.setdefault(meter_id, []).extend(
                 [(part, Combination(values, sums[slot], events)) for part, values, events, sums in own]
             )
-    return Totals(version, {meter_id: _meter(meter_id, parts) for meter_id, parts in meters.items()}, is_measured)
+    return {meter_id: _meter(meter_id, parts) for meter_id, parts in meters.items()}
 
 
 def _meter(meter_id: MeterId, parts: Sequence[tuple[UUID, Combination]]) -> MeterUsage:

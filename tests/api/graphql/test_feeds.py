@@ -7,24 +7,45 @@ from typing import Any
 
 from graphql import GraphQLError, parse
 
-from api.graphql.feeds import Feeds, Frame, Member, Shape, frame_of, key_of, shape_of
+from api.graphql.feeds import KEPT_MAX, Feeds, Framed, Member, News, key_of
+from api.graphql.frames import TEXTS_KEPT_MAX, Shape, frame_of, shape_of
 from domain.kernel.call import Environment, Principal
 from domain.kernel.ids import CustomerId
 from tests import make
 
-SHAPE = Shape("usageChanged", "usageChanged", {"sequence": "sequence", "since": "since", "changes": "changes"})
+TEXT = 'subscription { usageChanged(customerId: "x") { sequence since changes { by } shown } }'
 
 
-def frame(number: int) -> Frame:
+def _shape() -> Shape:
+    found = shape_of(parse(TEXT), None)
+    assert found is not None
+    return found
+
+
+SHAPE = _shape()
+
+
+def frame(number: int, item: str = "") -> Framed:
     """Make a frame that shows a number."""
     body = {"sequence": number, "since": number - 1, "changes": [number], "shown": number}
-    return frame_of({"usageChanged": body}, None, SHAPE)
+    return Framed(item, frame_of({"usageChanged": body}, None, SHAPE))
 
 
-def read(given: tuple[Frame, bool] | None, number: int) -> Any:
+async def news_of(member: Member) -> list[News]:
+    """Wait for what a member is woken for."""
+    await member.wait()
+    return member.news()
+
+
+async def next_of(member: Member) -> News:
+    """Wait for the one frame that a member is woken for."""
+    [news] = await news_of(member)
+    return news
+
+
+def read(given: News, number: int) -> Any:
     """Decode what a member would be sent."""
-    assert given is not None
-    message = json.loads(given[0].encoded(b'"a"', number, as_snapshot=given[1]))
+    message = json.loads(given.frame.encoded(b'"a"', number, as_snapshot=given.as_snapshot))
     assert (message["id"], message["type"]) == ("a", "next")
     return message["payload"]["data"]["usageChanged"]
 
@@ -39,9 +60,9 @@ class Source:
 
     def __init__(self) -> None:
         self.begun = self.ended = 0
-        self.queue: asyncio.Queue[Frame | Exception] = asyncio.Queue()
+        self.queue: asyncio.Queue[Framed | Exception] = asyncio.Queue()
 
-    async def frames(self) -> AsyncGenerator[Frame, None]:
+    async def frames(self) -> AsyncGenerator[Framed, None]:
         """Give frames, or fail."""
         self.begun += 1
         try:
@@ -74,7 +95,7 @@ async def test_all_that_watch_the_same_thing_share_an_execution_until_the_last_o
             for number in (1, 2):
                 source.queue.put_nowait(frame(number))
                 for member in (one, two):
-                    assert read(await member.next(), number)["shown"] == number
+                    assert read(await next_of(member), number)["shown"] == number
             assert source.begun == 1
         assert source.ended == 0
     assert (source.ended, feeds.open) == (1, {})
@@ -85,12 +106,12 @@ async def test_one_who_comes_later_begins_with_a_snapshot_of_the_present() -> No
     async with feeds.join(name, source.frames, never) as one:
         for number in (1, 2):
             source.queue.put_nowait(frame(number))
-            first = read(await one.next(), number)
+            first = read(await next_of(one), number)
         assert first == {"sequence": 2, "since": 1, "changes": [2], "shown": 2}
         async with feeds.join(name, source.frames, never) as two:
-            assert read(await two.next(), 1) == {"sequence": 1, "since": None, "changes": [], "shown": 2}
+            assert read(await next_of(two), 1) == {"sequence": 1, "since": None, "changes": [], "shown": 2}
             source.queue.put_nowait(frame(3))
-            assert read(await two.next(), 2) == {"sequence": 2, "since": 2, "changes": [3], "shown": 3}
+            assert read(await next_of(two), 2) == {"sequence": 2, "since": 2, "changes": [3], "shown": 3}
 
 
 async def test_one_who_missed_a_frame_goes_on_with_a_snapshot_and_holds_no_more_than_that() -> None:
@@ -98,46 +119,107 @@ async def test_one_who_missed_a_frame_goes_on_with_a_snapshot_and_holds_no_more_
     async with feeds.join(name, source.frames, never) as one, feeds.join(name, source.frames, never) as busy:
         for number in range(1, 6):
             source.queue.put_nowait(frame(number))
-            await one.next()
-        assert read(await busy.next(), 1) == {"sequence": 1, "since": None, "changes": [], "shown": 5}
+            await next_of(one)
+        assert read(await next_of(busy), 1) == {"sequence": 1, "since": None, "changes": [], "shown": 5}
         for number in (6, 7):
             source.queue.put_nowait(frame(number))
-            await one.next()
-        assert read(await busy.next(), 2) == {"sequence": 2, "since": None, "changes": [], "shown": 7}
+            await next_of(one)
+        assert read(await next_of(busy), 2) == {"sequence": 2, "since": None, "changes": [], "shown": 7}
         source.queue.put_nowait(frame(8))
-        assert read(await busy.next(), 3) == {"sequence": 3, "since": 7, "changes": [8], "shown": 8}
+        assert read(await next_of(busy), 3) == {"sequence": 3, "since": 7, "changes": [8], "shown": 8}
 
 
 async def test_a_ring_lets_everybody_look_without_a_frame() -> None:
     feeds, source, name = Feeds(), Source(), key()
     rings: asyncio.Queue[None] = asyncio.Queue()
     async with feeds.join(name, source.frames, rings.get) as one:
-        waiting = asyncio.create_task(one.next())
+        waiting = asyncio.create_task(news_of(one))
         await asyncio.sleep(0)
         assert not waiting.done()
         rings.put_nowait(None)
-        assert await waiting is None
+        assert await waiting == []
 
 
 async def test_an_execution_that_ends_or_crashes_tells_everybody_and_the_next_one_begins_anew() -> None:
     feeds, source, name = Feeds(), Source(), key()
     refused = GraphQLError("no", extensions={"code": "forbidden"})
-    for given, code in ((frame_of(None, [refused], SHAPE), "forbidden"), (RuntimeError("secret"), "internal_error")):
+    for given, code in (
+        (Framed("", frame_of(None, [refused], SHAPE)), "forbidden"),
+        (RuntimeError("secret"), "internal_error"),
+    ):
         async with feeds.join(name, source.frames, never) as one, feeds.join(name, source.frames, never) as two:
             source.queue.put_nowait(given)
             for member in (one, two):
-                code_of(await member.next(), code)
+                code_of(await next_of(member), code)
             assert feeds.open == {}
 
 
-def code_of(given: tuple[Frame, bool] | None, code: str) -> None:
+def code_of(given: News, code: str) -> None:
     """Check that a member is sent the end of an execution."""
-    assert given is not None
-    assert given[0].is_last
-    payload = json.loads(given[0].encoded(b'"a"', 1, as_snapshot=True))["payload"]
+    assert given.frame.is_last
+    payload = json.loads(given.frame.encoded(b'"a"', 1, as_snapshot=True))["payload"]
     assert payload["data"] is None
     assert [error["extensions"]["code"] for error in payload["errors"]] == [code]
     assert "secret" not in json.dumps(payload)
+
+
+async def test_a_member_that_waits_is_handed_a_frame_without_being_woken() -> None:
+    feeds, source, name = Feeds(), Source(), key()
+    async with feeds.join(name, source.frames, never) as quick, feeds.join(name, source.frames, never) as slow:
+        source.queue.put_nowait(frame(1))
+        # The first one is always for the member's own task.
+        taken: list[News] = []
+
+        def take(news: News) -> bool:
+            taken.append(news)
+            return True
+
+        quick.at_once = take
+        for member in (quick, slow):
+            assert read(await next_of(member), 1)["shown"] == 1
+        source.queue.put_nowait(frame(2))
+        assert read(await next_of(slow), 2)["shown"] == 2
+        assert [read(news, 2) for news in taken] == [{"sequence": 2, "since": 1, "changes": [2], "shown": 2}]
+        assert (quick.moved.is_set(), quick.news()) == (False, [])
+        # One that cannot take it is woken, and finds it there.
+        quick.at_once = lambda _: False
+        source.queue.put_nowait(frame(3))
+        assert read(await next_of(quick), 3) == {"sequence": 3, "since": 2, "changes": [3], "shown": 3}
+
+
+async def test_of_each_item_the_newest_frame_is_kept_and_a_newcomer_is_given_them_by_age() -> None:
+    feeds, source, name = Feeds(), Source(), key()
+    async with feeds.join(name, source.frames, never) as one:
+        for number, item in ((1, "a"), (2, "b"), (3, "a"), (4, "c")):
+            source.queue.put_nowait(frame(number, item))
+        await asyncio.sleep(0)
+        seen: list[int] = []
+        while not seen or seen[-1] != 4:
+            seen += [read(news, 1)["shown"] for news in await news_of(one)]
+        assert set(seen) <= {1, 2, 3, 4}
+        async with feeds.join(name, source.frames, never) as two:
+            assert [read(news, 1)["shown"] for news in await news_of(two)] == [3, 2, 4]
+            for number, item in ((5, "b"), (6, "a"), (7, "b")):
+                feeds.open[name].publish(frame(number, item))
+            # It missed the first state of b, and is given what it has not seen in the order in which it moved.
+            assert [read(news, 1)["shown"] for news in await news_of(two)] == [6, 7]
+
+
+async def test_a_feed_keeps_a_bounded_number_of_items_the_newest_ones() -> None:
+    feeds, source, name = Feeds(), Source(), key()
+    async with feeds.join(name, source.frames, never) as one:
+        for number in range(1, KEPT_MAX + 3):
+            feeds.open[name].publish(frame(number, f"{number:03}"))
+        assert [read(news, 1)["shown"] for news in await news_of(one)] == list(range(3, KEPT_MAX + 3))
+
+
+def test_sockets_that_name_their_operations_alike_are_sent_one_text() -> None:
+    made = frame(1).frame
+    first = made.encoded(b'"1"', 2, as_snapshot=False)
+    assert made.encoded(b'"1"', 2, as_snapshot=False) is first
+    for number in range(3, TEXTS_KEPT_MAX + 9):
+        assert f'"sequence":{number},' in made.encoded(b'"1"', number, as_snapshot=False)
+    assert len(made._texts) == TEXTS_KEPT_MAX
 
 
 def test_whoever_may_see_something_else_shares_nothing() -> None:

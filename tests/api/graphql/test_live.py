@@ -10,7 +10,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from api.graphql.context import Context
-from api.graphql.live import FRAME_GAP_S, _usage_frames
+from api.graphql.live import FRAME_GAP_S, usage_frames
 from api.graphql.view import OPERATIONS_PER_SOCKET_MAX
 from api.serve import SOCKET_MESSAGE_BYTES_MAX
 from domain.adapters.memory import MemoryWakeups
@@ -119,7 +119,7 @@ async def test_a_watch_ends_when_it_is_cancelled_just_as_news_come(quiet_server:
     waits = asyncio.Event()
 
     async def watch() -> None:
-        async for _ in _usage_frames(context, strawberry.ID(ada.id)):
+        async for _ in usage_frames(context, strawberry.ID(ada.id)):
             waits.set()
 
     watching = asyncio.create_task(watch())

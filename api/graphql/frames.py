@@ -1,0 +1,155 @@
+"""Frames of live executions: encoded once for everybody, but for the few fields that are each socket's own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    get_operation_ast,
+)
+
+from api.problems import CRASH_CODE, CRASH_MESSAGE
+
+# Fields of a frame that are each socket's own: its number, and what moved since the frame that it saw before.
+SEQUENCE, SINCE, CHANGES = "sequence", "since", "changes"
+_OWN = {SEQUENCE: b"0", SINCE: b"null", CHANGES: b"[]"}
+# Clients name their operations alike, so a frame is written as one of a few texts. More are written and not kept.
+TEXTS_KEPT_MAX = 16
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Which field of the root is watched, under which name, and which field each of the frame's names stands for."""
+
+    operation: OperationDefinitionNode
+    node: FieldNode
+    fields: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """The field of the root."""
+        return self.node.name.value
+
+    @property
+    def root(self) -> str:
+        """The name under which it is answered."""
+        return _name(self.node)
+
+
+def shape_of(document: DocumentNode, operation_name: str | None) -> Shape | None:
+    """Return the shape of a subscription with one plain root field; None for everything else, which is not shared."""
+    operation = get_operation_ast(document, operation_name)
+    if operation is None or operation.operation is not OperationType.SUBSCRIPTION:
+        return None
+    [root, *others] = operation.selection_set.selections
+    if others or not isinstance(root, FieldNode) or root.directives or root.selection_set is None:
+        return None
+    fields: dict[str, str] = {}
+    _collect(root.selection_set, fragments_of(document), fields, set())
+    return Shape(operation, root, fields)
+
+
+def fragments_of(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
+    """Return a document's fragments by name."""
+    return {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+
+
+def _name(node: FieldNode) -> str:
+    return node.alias.value if node.alias else node.name.value
+
+
+def _collect(
+    selections: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode], into: dict[str, str], seen: set[str]
+) -> None:
+    """Collect the names under which a frame's fields are answered; each fragment is visited once."""
+    for node in selections.selections:
+        if isinstance(node, FieldNode):
+            into[_name(node)] = node.name.value
+        elif isinstance(node, FragmentSpreadNode):
+            if node.name.value not in seen:
+                seen.add(node.name.value)
+                _collect(fragments[node.name.value].selection_set, fragments, into, seen)
+        else:
+            assert isinstance(node, InlineFragmentNode), "a selection is one of three"
+            _collect(node.selection_set, fragments, into, seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One result, encoded once in parts; between them stand the fields that are each socket's own, with their values.
+
+    `is_last`: the execution has ended with it, by an error; `is_refused`: it never began.
+    """
+
+    parts: tuple[bytes, ...]
+    own: tuple[tuple[str, bytes], ...] = ()
+    is_last: bool = False
+    is_refused: bool = False
+    _texts: dict[tuple[bytes, int, bool], str] = field(default_factory=dict, compare=False, repr=False)
+
+    def encoded(self, name: bytes, number: int, *, as_snapshot: bool) -> str:
+        """Return the message for a socket's operation, whose name is JSON already. A snapshot tells of no changes.
+
+        Sockets that have named their operations alike and came together are sent the same text.
+        """
+        key = (name, number, as_snapshot)
+        text = self._texts.get(key)
+        if text is None:
+            text = self._written(name, number, as_snapshot=as_snapshot)
+            if len(self._texts) < TEXTS_KEPT_MAX:
+                self._texts[key] = text
+        return text
+
+    def _written(self, name: bytes, number: int, *, as_snapshot: bool) -> str:
+        kind_of_message = b"error" if self.is_refused else b"next"
+        text = [b'{"id":', name, b',"type":"', kind_of_message, b'","payload":', self.parts[0]]
+        for (kind, value), part in zip(self.own, self.parts[1:], strict=True):
+            if kind == SEQUENCE:
+                text.append(str(number).encode())
+            else:
+                text.append(_OWN[kind] if as_snapshot else value)
+            text.append(part)
+        return b"".join([*text, b"}"]).decode()
+
+
+def frame_of(data: Any, errors: list[GraphQLError] | None, shape: Shape) -> Frame:
+    """Encode a result of a shared execution. One that is not whole is for everybody the same, and the last."""
+    body = data.get(shape.root) if data else None
+    if errors or body is None:
+        formatted = {"errors": [error.formatted for error in errors]} if errors else {}
+        return Frame((_encoder.encode({"data": data, **formatted}),), is_last=body is None)
+    parts, own = [b'{"data":{' + _encoder.encode(shape.root) + b":{"], []
+    for position, (name, value) in enumerate(body.items()):
+        comma = b"," if position else b""
+        head = comma + _encoder.encode(name) + b":"
+        kind = shape.fields.get(name)
+        if kind in _OWN:
+            parts[-1] += head
+            parts.append(b"")
+            own.append((kind, _encoder.encode(value)))
+        else:
+            parts[-1] += head + _encoder.encode(value)
+    parts[-1] += b"}}}"
+    return Frame(tuple(parts), tuple(own))
+
+
+def refusal_of(errors: list[GraphQLError]) -> Frame:
+    """Encode why an execution never began."""
+    return Frame((_encoder.encode([error.formatted for error in errors]),), is_last=True, is_refused=True)
+
+
+def crash_frame() -> Frame:
+    """Encode that an execution ended by a fault of ours."""
+    error = {"message": CRASH_MESSAGE, "extensions": {"code": CRASH_CODE}}
+    return Frame((_encoder.encode({"data": None, "errors": [error]}),), is_last=True)
