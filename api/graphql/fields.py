@@ -1,6 +1,6 @@
-"""The three kinds of field with a resolver: one that reads, one that changes, one that watches.
+"""The kinds of field with a resolver: one that reads, one that changes, one that watches, and one that only computes.
 
-Each names the permission it needs and asks for it before it resolves; a field without one cannot be made.
+Each of the first three names the permission it needs and asks for it before it resolves; without one none can be made.
 """
 
 from collections.abc import Awaitable, Callable
@@ -69,6 +69,12 @@ def reading(permission: Permission | str, description: str) -> Callable[[_F], _F
     made: Callable[[_F], _F] = strawberry.field(
         description=description, metadata={PERMISSION: permission}, extensions=[_Ask(permission)]
     )
+    return made
+
+
+def computed(description: str) -> Callable[[_F], _F]:
+    """Make a field that is made of its object alone: it needs what the type's plain fields need."""
+    made: Callable[[_F], _F] = strawberry.field(description=description)
     return made
 
 

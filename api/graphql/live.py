@@ -23,7 +23,7 @@ from api.graphql.fields import coded, watching
 from api.graphql.invoices import Invoice, invoice_of
 from api.graphql.permissions import guarded_type
 from api.graphql.scalars import BigInt
-from api.graphql.usage import Usage, UsageChange, changes_between, read_usage
+from api.graphql.usage import Quantities, Usage, UsageChange, changes_between, quantities_of, read_usage
 from api.problems import PASSING_FAULTS, DatabaseUnreachable
 from domain.access.roles import Permission
 from domain.alerts import alert as alerts
@@ -110,18 +110,16 @@ class _Watch:
 async def usage_frames(context: Context, customer_id: strawberry.ID) -> AsyncGenerator[UsageFrame, None]:
     """Yield a customer's usage, and then again whenever it moved, with what moved of it. Raises DomainError."""
     watch = _Watch(context, ids.customer_id(customer_id), Permission.USAGE_READ)
-    sequence, before = 0, None
+    sequence = 0
+    version: BigInt | None = None
+    before: Quantities = {}
     states = watch.states(lambda: read_usage(context, watch.customer_id), lambda shown: shown.standing)
     async with aclosing(states) as found:
         async for usage, _ in found:
             sequence += 1
-            yield UsageFrame(
-                sequence=sequence,
-                usage=usage,
-                since=before.version if before else None,
-                changes=changes_between(before, usage) if before else [],
-            )
-            before = usage
+            changes = changes_between(before, usage) if sequence > 1 else []
+            yield UsageFrame(sequence=sequence, usage=usage, since=version, changes=changes)
+            version, before = usage.version, quantities_of(usage)
 
 
 async def invoice_frames(context: Context, customer_id: strawberry.ID) -> AsyncGenerator[InvoiceFrame, None]:

@@ -1,12 +1,13 @@
 """Selections compiled into plain look-ups: what a live frame shows is picked without executing a document for it.
 
-Only selections of fields that are attributes can be compiled: no resolvers, arguments, directives or unions. What is
-picked is what an execution would have answered; everything else is executed.
+Only selections of fields that are attributes, or are made of nothing but their object, can be compiled: no arguments,
+directives or unions, and no resolvers that look further. What is picked is what an execution would have answered;
+everything else is executed.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 from graphql import (
     FieldNode,
@@ -21,6 +22,7 @@ from graphql import (
     InlineFragmentNode,
     SelectionSetNode,
 )
+from strawberry.types.field import StrawberryField
 
 Fragments = Mapping[str, FragmentDefinitionNode]
 # Makes of an object, or of a value, what is written as JSON.
@@ -95,8 +97,17 @@ def _field(kind: GraphQLObjectType, nodes: list[FieldNode], fragments: Fragments
     if name == _TYPE_NAME:
         return lambda _: kind.name, lambda value: value
     definition: GraphQLField = kind.fields[name]
-    own = definition.extensions.get("strawberry-definition")
-    if own is None or not own.is_basic_field or definition.args:
-        raise NotPlainError
     inner = [node.selection_set for node in nodes if node.selection_set is not None]
-    return attrgetter(own.python_name), _pick(definition.type, inner, fragments)
+    return _getter(definition), _pick(definition.type, inner, fragments)
+
+
+def _getter(definition: GraphQLField) -> Pick:
+    own = definition.extensions.get("strawberry-definition")
+    if not isinstance(own, StrawberryField) or definition.args or own.extensions or own.is_async:
+        raise NotPlainError
+    if own.is_basic_field:
+        return attrgetter(own.python_name)
+    resolver = own.base_resolver
+    if resolver is None or resolver.info_parameter is not None or resolver.self_parameter is None:
+        raise NotPlainError
+    return cast("Pick", resolver.wrapped_func)

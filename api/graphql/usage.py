@@ -1,6 +1,6 @@
 """What a customer has used, what it costs by the price list, and where the limits are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -15,7 +15,7 @@ from api.graphql import ids
 from api.graphql.catalogue import LimitPolicy, Meter, meter_of
 from api.graphql.context import Context
 from api.graphql.enums import name_enum
-from api.graphql.fields import reading
+from api.graphql.fields import computed, reading
 from api.graphql.permissions import guarded_type
 from api.graphql.scalars import BigInt, Cost, Json, exact
 from api.graphql.subscriptions import Period
@@ -59,12 +59,16 @@ class MeterUsage:
     """One meter."""
 
     meter_id: strawberry.Private[MeterId]
+    combinations: strawberry.Private[tuple[readings.Combination, ...]]
     key: str = strawberry.field(description="The meter's key, such as input_tokens.")
     quantity: Decimal = strawberry.field(description="In the meter's unit, exact, over all dimensions.")
     events: BigInt = strawberry.field(description="How many events it counted; 0 for a level.")
-    dimensions: list[DimensionUsage] = strawberry.field(
-        description="The same by dimension, largest first; at most as many as the meter may have, 1,000 unless told."
-    )
+
+    @computed("The same by dimension, largest first; at most as many as the meter may have, 1,000 unless told.")
+    def dimensions(self) -> list[DimensionUsage]:
+        """Arrange them: only where they are asked for, as there may be many."""
+        largest = sorted(self.combinations, key=lambda one: (-one.quantity, sorted(one.dimensions.items())))
+        return [DimensionUsage(dimensions=Json(one.dimensions), quantity=exact(one.quantity)) for one in largest]
 
     @reading(Permission.CATALOGUE_READ, "The meter.")
     async def meter(self, info: Info[Context, None]) -> Meter:
@@ -137,17 +141,25 @@ class UsageChange:
     quantity: Decimal = strawberry.field(description="What it shows now, in the meter's unit, exact.")
 
 
-def changes_between(before: Usage, after: Usage) -> list[UsageChange]:
-    """Return what moved, meter by meter. A new period, and a new subscription, begin at 0."""
-    known = {
+# What meters show: by subscription, begin of the usage period, and key.
+Quantities = Mapping[tuple[str, datetime, str], Decimal]
+
+
+def quantities_of(usage: Usage) -> Quantities:
+    """Return what the meters show: what the next frame is compared with."""
+    return {
         (each.subscription_id, each.period.start, meter.key): meter.quantity
-        for each in before.subscriptions
+        for each in usage.subscriptions
         for meter in each.meters
     }
+
+
+def changes_between(before: Quantities, after: Usage) -> list[UsageChange]:
+    """Return what moved, meter by meter. A new period, and a new subscription, begin at 0."""
     found = []
     for each in after.subscriptions:
         for meter in each.meters:
-            was = known.get((each.subscription_id, each.period.start, meter.key), Decimal(0))
+            was = before.get((each.subscription_id, each.period.start, meter.key), Decimal(0))
             if meter.quantity != was:
                 by = exact(EXACT.subtract(meter.quantity, was))
                 found.append(
@@ -157,15 +169,12 @@ def changes_between(before: Usage, after: Usage) -> list[UsageChange]:
 
 
 def _meter_usage_of(catalogue: Catalogue, value: readings.MeterUsage) -> MeterUsage:
-    combinations = sorted(value.combinations, key=lambda one: (-one.quantity, sorted(one.dimensions.items())))
     return MeterUsage(
         meter_id=value.meter_id,
+        combinations=value.combinations,
         key=catalogue.meter(value.meter_id).key,
         quantity=exact(value.quantity),
         events=BigInt(value.events),
-        dimensions=[
-            DimensionUsage(dimensions=Json(one.dimensions), quantity=exact(one.quantity)) for one in combinations
-        ],
     )
 
 
@@ -256,7 +265,9 @@ def _shown(customer_id: CustomerId, found: Reading, now: datetime) -> Shown:
         own = in_force(found.overrides, subscription.product_id, now) if found.overrides else {}
         statuses = limits.limits_of(found.catalogue, subscription, usage, own)
         parts.append(_subscription_usage_of(found.catalogue, subscription, usage, statuses, now=now))
-        standing.append((subscription.plan_version_id, usage.subscription_id, usage.period, usage.meters, statuses))
+        # What moves a combination moves the version; what passing time moves is seen in the quantity.
+        quantities = tuple([(each.meter_id, each.quantity) for each in usage.meters.values()])
+        standing.append((usage.subscription_id, usage.period, subscription.plan_version_id, quantities, statuses))
     version = found.standing.version
     shown = Usage(customer_id=ids.id_of("customer", customer_id), version=BigInt(version), subscriptions=parts)
     return Shown(shown, (version, standing))

@@ -30,6 +30,7 @@ hour_of_meter = sa.table(
 )
 # The combination that stands for the sum over all.
 _ALL = UUID(int=0)
+_NOTHING = Decimal(0)
 _NAMED = msgspec.json.Decoder(dict[str, str])
 _SUMS = ", ".join(f"sum(q{slot}) AS q{slot}" for slot in range(SLOTS))
 _SLOT_NAMES = ", ".join(f"t.q{slot}" for slot in range(SLOTS))
@@ -149,34 +150,29 @@ def meters_by_id(
     rows: Mapping[UUID, Sequence[Row]], sets: Mapping[UUID, Mapping[int, MeterId]]
 ) -> dict[MeterId, MeterUsage]:
     """Arrange totals by meter. Each is of a set, whose meters have a sum each, or else of one meter."""
-    meters: dict[MeterId, list[tuple[UUID, Combination]]] = {}
+    meters: dict[MeterId, dict[UUID, Combination]] = {}
     for owner, own in rows.items():
         for slot, meter_id in sets.get(owner, {0: MeterId(owner)}).items():
-            meters.setdefault(meter_id, []).extend(
-                [(part, Combination(values, sums[slot], events)) for part, values, events, sums in own]
-            )
+            counted = {part: Combination(values, sums[slot], events) for part, values, events, sums in own}
+            meters[meter_id] = _merged(meters[meter_id], counted) if meter_id in meters else counted
     return {meter_id: _meter(meter_id, parts) for meter_id, parts in meters.items()}
 
 
-def _meter(meter_id: MeterId, parts: Sequence[tuple[UUID, Combination]]) -> MeterUsage:
+def _meter(meter_id: MeterId, own: dict[UUID, Combination]) -> MeterUsage:
     """Arrange the totals of a meter; that of all combinations is added up where it is not kept."""
-    own = dict(parts)
-    if len(own) < len(parts):
-        own = _merged(parts)
     whole = own.pop(_ALL, None)
     combinations = tuple(own.values())
     if whole is None:
-        total = reduce(EXACT.add, [each.quantity for each in combinations], Decimal(0))
-        whole = Combination({}, total, sum([each.events for each in combinations]))
+        total = reduce(EXACT.add, [each.quantity for each in combinations], _NOTHING)
+        return MeterUsage(meter_id, total, sum([each.events for each in combinations]), combinations)
     return MeterUsage(meter_id, whole.quantity, whole.events, combinations)
 
 
-def _merged(parts: Sequence[tuple[UUID, Combination]]) -> dict[UUID, Combination]:
-    """Add up what a meter counted in several sets under the same combination."""
-    own: dict[UUID, Combination] = {}
-    for part, more in parts:
-        before = own.get(part)
-        own[part] = more if before is None else _sum(before, more)
+def _merged(before: Mapping[UUID, Combination], more: Mapping[UUID, Combination]) -> dict[UUID, Combination]:
+    """Add up what a meter counted in two sets under the same combinations."""
+    own = dict(before)
+    for part, each in more.items():
+        own[part] = _sum(own[part], each) if part in own else each
     return own
 
 

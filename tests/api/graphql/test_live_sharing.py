@@ -26,6 +26,9 @@ USAGE = """subscription($id: ID!) { usageChanged(customerId: $id) { sequence sin
     changes { key by quantity } usage { version subscriptions {
         cost { amount } projectedCost { amount } limits { key used percent projected reachesAt } } } } }"""
 CALLS = """subscription($id: ID!) { usageChanged(customerId: $id) { sequence since changes { key by quantity } } }"""
+INVOICES = """subscription($id: ID!) { invoiceChanged(customerId: $id) { sequence invoice {
+    id state total { amount } lines { kind } } } }"""
+ALERTS = "subscription($id: ID!) { alertRaised(customerId: $id) { sequence alert { id step } } }"
 ROUNDS_MAX = 1_000
 
 
@@ -175,6 +178,31 @@ async def test_whoever_may_see_more_has_an_execution_of_its_own(server: Site, ad
             socket, name = await watch(server, stack, token, ada, CALLS)
             assert (await socket.frame(name))["sequence"] == 1
         assert len(feeds_of(server).open) == 3
+
+
+async def test_sockets_that_watch_the_same_invoices_and_alerts_share_executions_and_miss_nothing(
+    server: Site, ada: Customer
+) -> None:
+    token = server.member(ada.id, "viewer")
+    async with AsyncExitStack() as stack:
+        one, invoices = await watch(server, stack, token, ada, INVOICES)
+        alerts = await one.start(ALERTS, id=encode("customer", ada.id))
+        await server.world.subscribe(ada, "starter", product="edge")
+        await server.runtime.wakeups.publish([ada.id])
+        first = await one.frame(invoices)
+        # 80 of the 100 calls of the plan, then 90: an alert each.
+        for calls, step in ((80, 80), (10, 90)):
+            await use(server, ada, calls)
+            await server.world.drain()
+            raised = await one.frame(alerts)
+            assert raised["alert"]["step"] == step
+        assert (first["sequence"], raised["sequence"]) == (1, 2)
+        # Whoever comes later is given what there is, oldest first, by the executions that run already.
+        two, same = await watch(server, stack, token, ada, INVOICES)
+        others = await two.start(ALERTS, id=encode("customer", ada.id))
+        assert await two.frame(same) == first
+        assert [(await two.frame(others))["alert"]["step"] for _ in range(2)] == [80, 90]
+        assert sorted(len(feed.members) for feed in feeds_of(server).open.values()) == [2, 2]
 
 
 async def test_the_end_of_one_callers_rights_leaves_the_others_their_frames(server: Site, ada: Customer) -> None:

@@ -1,0 +1,126 @@
+"""Plain selections are picked, and what is picked is what an execution answers."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+import pytest
+import strawberry
+from graphql import FieldNode, OperationDefinitionNode, parse
+
+from api.graphql.fields import computed
+from api.graphql.frames import fragments_of
+from api.graphql.picking import Pick, pick_of
+from api.graphql.scalars import CONFIG, BigInt
+
+
+@strawberry.enum
+class Colour(StrEnum):
+    """A colour."""
+
+    RED = "red"
+    DARK_BLUE = "dark_blue"
+
+
+@strawberry.type
+class Part:
+    """A part."""
+
+    amount: Decimal
+    state: Colour
+    at: datetime | None = None
+
+
+@strawberry.type
+class Whole:
+    """A whole."""
+
+    total_count: BigInt
+    name: str
+    parts: list[Part]
+    best: Part | None = None
+
+    @computed("Twice the name.")
+    def doubled(self) -> str:
+        """Write it twice."""
+        return self.name * 2
+
+    @strawberry.field
+    def asked(self, of: int) -> int:
+        """Take an argument."""
+        return of
+
+    @strawberry.field
+    async def looked_up(self) -> int:
+        """Look further."""
+        return 1
+
+    @strawberry.field
+    def informed(self, info: strawberry.Info) -> str:
+        """Look at the request."""
+        return info.field_name
+
+
+PARTS = [Part(amount=Decimal("1.50"), state=Colour.DARK_BLUE), Part(amount=Decimal(2), state=Colour.RED)]
+WHOLE = Whole(total_count=BigInt(2**40), name="a", parts=PARTS)
+WHOLE.parts[1].at = datetime(2026, 1, 31, tzinfo=UTC)
+
+
+@strawberry.type
+class Query:
+    """The root."""
+
+    @strawberry.field
+    def whole(self) -> Whole:
+        """Return it."""
+        return WHOLE
+
+
+SCHEMA = strawberry.Schema(Query, config=CONFIG)
+
+
+def _pick(text: str) -> Pick | None:
+    document = parse(text)
+    [operation] = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    [root] = operation.selection_set.selections
+    assert isinstance(root, FieldNode)
+    core: Any = SCHEMA._schema
+    return pick_of(core.query_type.fields["whole"].type, root.selection_set, fragments_of(document))
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        "{ totalCount name }",
+        "{ n: name other: name doubled __typename }",
+        "{ parts { amount state at } best { amount } }",
+        "{ ...F parts { state } ... { name } } fragment F on Whole { parts { amount ...G } } fragment G on Part { at }",
+        "{ ... on Whole { parts { __typename } } }",
+    ],
+)
+def test_what_is_picked_is_what_an_execution_answers(selection: str) -> None:
+    selected, _, fragments = selection.partition(" fragment")
+    text = f"{{ whole {selected} }}" + (f" fragment{fragments}" if fragments else "")
+    pick = _pick(text)
+    assert pick is not None
+    executed = SCHEMA.execute_sync(text)
+    assert executed.errors is None
+    assert executed.data is not None
+    assert pick(WHOLE) == executed.data["whole"]
+    assert list(pick(WHOLE)) == list(executed.data["whole"])
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        "{ asked(of: 1) }",
+        "{ lookedUp }",
+        "{ informed }",
+        "{ name @skip(if: true) }",
+        "{ ... @include(if: true) { name } }",
+        "{ parts { amount @skip(if: true) } }",
+    ],
+)
+def test_what_needs_more_than_its_object_is_executed(selection: str) -> None:
+    assert _pick(f"{{ whole {selection} }}") is None
