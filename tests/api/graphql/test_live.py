@@ -11,7 +11,7 @@ from websockets.typing import Subprotocol
 
 from api.graphql.context import Context
 from api.graphql.live import FRAME_GAP_S, usage_frames
-from api.graphql.view import OPERATIONS_PER_SOCKET_MAX
+from api.graphql.sockets import OPERATIONS_PER_SOCKET_MAX
 from api.serve import SOCKET_MESSAGE_BYTES_MAX
 from domain.adapters.memory import MemoryWakeups
 from domain.kernel.call import Environment

@@ -1,0 +1,28 @@
+"""The shape of what is asked for over HTTP and over sockets, before anything of it is read."""
+
+from typing import Any
+
+
+def is_request(data: Any) -> bool:
+    """Whether a decoded JSON value asks for an operation, with text that can be stored."""
+    return (
+        isinstance(data, dict)
+        and isinstance(data.get("query"), str)
+        and isinstance(data.get("variables"), dict | None)
+        and isinstance(data.get("operationName"), str | None)
+        and is_safe(data)
+    )
+
+
+def is_safe(value: Any) -> bool:
+    """Whether all text inside a decoded JSON value can be stored: no NUL. The decoder refuses lone surrogates."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            waiting += [*part.keys(), *part.values()]
+        elif isinstance(part, list):
+            waiting += part
+        elif isinstance(part, str) and "\0" in part:
+            return False
+    return True
