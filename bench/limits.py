@@ -73,6 +73,11 @@ async def _measure(running: Servers, database: str, api: Api, requests: int) -> 
     return [*found, *await _flooded(api, secret, narrow, FLOOD)]
 
 
+async def _bare(api: Api, requests: int) -> float:
+    """Return how many requests that do nothing are answered a second over as many connections."""
+    return requests / await send_all(api, [_get(api)] * requests, CONNECTIONS)
+
+
 def _told(work: str, timed: _Timed, ms_max: float) -> list[Result]:
     return [
         at_most(f"{work}: p50", timed.ms, ms_max, digits=2, unit=" ms"),
@@ -93,7 +98,7 @@ async def _granted(api: Api, secret: str, names: Sequence[str]) -> _Timed:
 async def _throughput(api: Api, secret: str, name: str, requests: int) -> Result:
     """Compare how many reservations are answered a second with how many requests that do nothing."""
     reservations = [_reserve(api, secret, name, f"t{number}") for number in range(requests)]
-    bare = requests / await send_all(api, [_get(api)] * requests, CONNECTIONS)
+    bare = await _bare(api, requests)
     held = requests / await send_all(api, reservations, CONNECTIONS)
     figure = f"{held:,.0f}/s, {held / bare:.2f} of {bare:,.0f}/s"
     return Result(f"reservations over {CONNECTIONS} connections, against an endpoint that does nothing", figure)
@@ -101,6 +106,7 @@ async def _throughput(api: Api, secret: str, name: str, requests: int) -> Result
 
 async def _flooded(api: Api, secret: str, name: str, requests: int) -> list[Result]:
     """Send many more reservations at once than fit; none may be held beyond the limit, and each must be answered."""
+    bare = await _bare(api, requests)
     before = memory_mb(api.process_id)
     queue = iter([_reserve(api, secret, name, f"f{number}") for number in range(requests)])
     answers: Counter[int] = Counter()
@@ -127,6 +133,10 @@ async def _flooded(api: Api, secret: str, name: str, requests: int) -> list[Resu
     return [
         Result(f"{work}: permits, and refusals with Retry-After", figure),
         Result(f"{work}: all answered in", f"{took:.1f} s"),
+        Result(
+            f"{work}: answers, against an endpoint that does nothing",
+            f"{requests / took:,.0f}/s, {requests / took / bare:.2f} of {bare:,.0f}/s",
+        ),
         Result(f"{work}: memory", f"{memory_mb(api.process_id) - before:,.0f} MB"),
     ]
 

@@ -14,7 +14,9 @@ from redis.exceptions import RedisError
 
 from domain.kernel.ids import CustomerId
 
-_CHANNEL = "tollgate:moved"
+# Each message is one or more customers' ids, ID_BYTES each.
+CHANNEL = "tollgate:moved"
+ID_BYTES = 16
 _RECONNECT_S = 1.0
 _READ_TIMEOUT_S = 5.0
 _log = structlog.get_logger()
@@ -37,7 +39,7 @@ class RedisWakeups:
         if not customers:
             return
         try:
-            await self._redis.publish(_CHANNEL, b"".join(customer.bytes for customer in customers))
+            await self._redis.publish(CHANNEL, b"".join(customer.bytes for customer in customers))
         except (RedisError, OSError) as error:
             _log.warning("wakeup_lost", error=type(error).__name__)
 
@@ -67,7 +69,7 @@ class RedisWakeups:
         while True:
             try:
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as channel:
-                    await channel.subscribe(_CHANNEL)
+                    await channel.subscribe(CHANNEL)
                     await self._pass_on(channel)
             except (RedisError, OSError) as error:
                 _log.warning("wakeups_disconnected", error=type(error).__name__)
@@ -79,7 +81,7 @@ class RedisWakeups:
             if message is None:
                 continue
             data: bytes = message["data"]
-            for start in range(0, len(data), 16):
-                customer_id = CustomerId(UUID(bytes=data[start : start + 16]))
+            for start in range(0, len(data), ID_BYTES):
+                customer_id = CustomerId(UUID(bytes=data[start : start + ID_BYTES]))
                 for event in self._watchers.get(customer_id, ()):
                     event.set()
