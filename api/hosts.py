@@ -1,8 +1,8 @@
 """Refuse requests that a browser was tricked into: a loopback server answers only to its own name and its own pages."""
 
 import ipaddress
+from collections.abc import Iterable
 
-from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
@@ -19,7 +19,7 @@ class HostCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 403."""
-        if scope["type"] in {"http", "websocket"} and not self._is_allowed(Headers(scope=scope)):
+        if scope["type"] in {"http", "websocket"} and not self._is_allowed(scope["headers"]):
             if scope["type"] == "websocket":
                 await WebSocketClose(1008, "This host or origin is not allowed")(scope, receive, send)
             else:
@@ -28,13 +28,20 @@ class HostCheck:
             return
         await self._app(scope, receive, send)
 
-    def _is_allowed(self, headers: Headers) -> bool:
+    def _is_allowed(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Look at the first of each, in one go: this is asked of every request."""
         if not self._hosts:
             return True
-        origin = headers.get("origin")
-        if origin is not None and origin.partition("://")[2].lower() not in self._hosts:
+        host: bytes | None = None
+        origin: bytes | None = None
+        for name, value in headers:
+            if name == b"host" and host is None:
+                host = value
+            elif name == b"origin" and origin is None:
+                origin = value
+        if origin is not None and origin.decode("latin-1").partition("://")[2].lower() not in self._hosts:
             return False
-        return headers.get("host", "").lower() in self._hosts
+        return (host or b"").decode("latin-1").lower() in self._hosts
 
 
 def _names(settings: Settings) -> frozenset[str]:
