@@ -3,6 +3,7 @@
 from domain.alerts.preferring import service as preferring
 from domain.alerts.raising import service as raising
 from domain.config import thresholds_of
+from domain.contracts.prepaying import service as prepaying
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.journal.staging import service as staging
@@ -26,6 +27,9 @@ async def check_thresholds(runtime: Runtime, call: Call, stored: StoredJob, job:
         percents = thresholds_of(runtime.settings)
         raised = await raising.check(tx, call, catalogue, job.customer_id, percents=percents)
         await staging.drop(tx, stored)
+    # What is used and not billed yet counts against wallets.
+    async with runtime.db.transaction() as tx:
+        await prepaying.check(tx, call, job.customer_id)
     if raised:
         await runtime.wakeups.publish([job.customer_id])
 

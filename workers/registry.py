@@ -8,7 +8,7 @@ from domain.journal.jobs import Job
 from domain.journal.store import StoredJob
 from domain.kernel.call import Call
 from domain.runtime import Runtime
-from workers import alerts, billing, collection, documents, messages, trials, webhooks
+from workers import alerts, billing, collection, documents, messages, trials, wallets, webhooks
 
 # A handler may run twice for one job. It marks the job done in the transaction of its last effect.
 Handler = Callable[[Runtime, Call, StoredJob, Any], Awaitable[None]]
@@ -27,6 +27,8 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.SweepInbox: webhooks.sweep_inbox,
     jobs.LapseChange: billing.lapse_change,
     jobs.SendNotice: messages.send_notice,
+    jobs.CarryWallet: wallets.carry_wallet,
+    jobs.CheckWallets: wallets.check_wallets,
     jobs.CheckThresholds: alerts.check_thresholds,
     jobs.RemindGrace: alerts.remind_grace,
     jobs.SendDigest: alerts.send_digest,

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
+from api.conformance import wallets
 from api.conformance.case import Area, Found, Given, instant, number
 from api.conformance.limits import alert_crossings, usage_thresholds, usage_value_thresholds
 from domain.credits.burn import Book, Grant, Used, replay, rolled_over
@@ -98,5 +99,6 @@ AREA = Area(
         "rollover": _rollover,
         "rollover_many": _rollover_many,
         "invariant": _invariant,
+        **wallets.KINDS,
     }
 )

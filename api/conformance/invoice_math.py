@@ -5,7 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 from uuid import UUID
 
-from api.conformance import changing, coupons, crediting
+from api.conformance import billing, changing, coupons, crediting
 from api.conformance.case import Area, Found, Given, number
 from domain.customers.profiles.profile import Address, Profile, TaxStatus
 from domain.invoices.tax import Taxable, TaxableLine, tax_invoice, tax_of_lines, taxes
@@ -84,6 +84,7 @@ AREA = Area(
     {
         **coupons.KINDS,
         **crediting.KINDS,
+        "progressive_offset": billing.progressive_offset,
         "round_money": _round_money,
         "tax_single": _tax_single,
         "tax_by_rate": _tax_by_rate,

@@ -75,6 +75,7 @@ class CreditNote:
     offset: Money = strawberry.field(description="What of it lowers what is due on the invoice.")
     credited: Money = strawberry.field(description="What of it is kept as customer credit.")
     refund: Money = strawberry.field(description="What of it is to be paid back.")
+    to_wallets: Money = strawberry.field(description="What of it goes back to the prepaid wallets that had paid it.")
 
     @reading(Permission.INVOICE_READ, "What it gives back, line by line.")
     async def lines(self, info: Info[Context, None]) -> list[CreditNoteLine]:
@@ -115,6 +116,7 @@ def note_of(value: notes.CreditNote) -> CreditNote:
         offset=money_of(money.Money(value.offset_minor, value.currency)),
         credited=money_of(money.Money(value.credit_minor, value.currency)),
         refund=money_of(money.Money(value.refund_minor, value.currency)),
+        to_wallets=money_of(money.Money(value.wallet_minor, value.currency)),
     )
 
 

@@ -65,6 +65,7 @@ name_enum(
     PRORATION="What a change inside a fee period takes back of the old fee, or adds for the new one.",
     USAGE="Usage, in arrears.",
     CAP="It takes off what lies above a monthly cost cap.",
+    TOP_UP="Prepaid credit that is bought into a wallet.",
 )
 name_enum(
     attempts.AttemptState,
@@ -97,7 +98,7 @@ class InvoiceLine:
     """A line."""
 
     id: strawberry.ID = strawberry.field(description="`line_…`")
-    subscription_id: strawberry.ID = strawberry.field(description="`sub_…`")
+    subscription_id: strawberry.ID | None = strawberry.field(description="`sub_…`; null for a top-up.")
     kind: invoices.LineKind = strawberry.field(description="What it charges.")
     description: str = strawberry.field(description="For people.")
     period: Period = strawberry.field(description="The time that it charges.")
@@ -221,7 +222,7 @@ def line_of(value: invoices.Line) -> InvoiceLine:
     """Wrap a line."""
     return InvoiceLine(
         id=ids.id_of("line", value.id),
-        subscription_id=ids.id_of("subscription", value.identity.subscription_id),
+        subscription_id=ids.id_of("subscription", own) if (own := value.identity.subscription_id) else None,
         kind=value.identity.kind,
         description=value.description,
         period=Period(start=value.period.start, end=value.period.end),

@@ -27,13 +27,17 @@ from domain.ledger.account import Account, Posting
 name_enum(
     Account,
     "Account",
-    "Where money stands. Receivable, cash and bad debt grow by debits, the others by credits.",
+    "Where money stands. Receivable, cash, bad debt and promotion grow by debits, the others by credits.",
     RECEIVABLE="What customers owe.",
     REVENUE="What was earned.",
     TAX_PAYABLE="What is owed to the state.",
     CASH="What was collected.",
     CUSTOMER_CREDIT="What is owed to customers.",
     BAD_DEBT="What was given up.",
+    PREPAID="What customers have paid ahead and not used.",
+    PREPAID_PENDING="What customers have ordered to pay ahead, and not paid yet.",
+    PROMOTION="What was given away and paid invoices.",
+    BREAKAGE="What was paid ahead and never used.",
 )
 
 

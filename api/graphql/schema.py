@@ -37,10 +37,12 @@ from api.graphql.scalars import CONFIG
 from api.graphql.staff_alerts import StaffAlertMutation, StaffAlertQuery
 from api.graphql.subscriptions import SubscriptionMutation, SubscriptionQuery
 from api.graphql.taxes import TaxMutation, TaxQuery
+from api.graphql.top_ups import TopUpMutation, TopUpQuery
 from api.graphql.usage import UsageQuery
 from api.graphql.usage_batch import UsageBatchMutation
 from api.graphql.verify import VerifyQuery
 from api.graphql.view import Errors, QuietSchema
+from api.graphql.wallets import WalletMutation, WalletQuery
 from api.graphql.webhook_desk import WebhookDeskMutation
 from api.graphql.webhooks import WebhookQuery
 from api.graphql.whatif import WhatIfQuery
@@ -71,6 +73,8 @@ Query = _root(
     TaxQuery,
     CouponQuery,
     GrantQuery,
+    WalletQuery,
+    TopUpQuery,
     JournalQuery,
     InboxQuery,
     VerifyQuery,
@@ -99,6 +103,8 @@ Mutation = _root(
     DunningDeskMutation,
     DunningPolicyMutation,
     GrantMutation,
+    WalletMutation,
+    TopUpMutation,
     EventMutation,
     UsageBatchMutation,
     LimitMutation,

@@ -32,7 +32,7 @@ class Refill(StrEnum):
     MONTH = "month"
 
 
-_CADENCES = {Refill.DAY: Cadence(days=1), Refill.WEEK: Cadence(days=7), Refill.MONTH: Cadence(months=1)}
+CADENCES = {Refill.DAY: Cadence(days=1), Refill.WEEK: Cadence(days=7), Refill.MONTH: Cadence(months=1)}
 
 
 @dataclass(eq=False)
@@ -146,5 +146,5 @@ def burning(grant: UnitGrant) -> Grant:
 
 def _following(grant: UnitGrant) -> Callable[[datetime], datetime]:
     assert grant.refill is not None, "only a grant with refills has a next one"
-    anchor, zone, every = grant.effective_at, grant.zone, _CADENCES[grant.refill]
+    anchor, zone, every = grant.effective_at, grant.zone, CADENCES[grant.refill]
     return lambda at: boundary(anchor, zone, every, period_number(anchor, zone, every, at) + 1)

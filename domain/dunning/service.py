@@ -21,6 +21,7 @@ from domain.dunning.filing import service as filing
 from domain.dunning.filing.service import Filed
 from domain.dunning.policy import BANK_DEBIT, Mail, Try, counted_failures
 from domain.invoices.invoice import State as InvoiceState
+from domain.invoices.topping import service as topping
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
@@ -50,6 +51,9 @@ async def note_settled(tx: Tx, call: Call, *, customer_id: CustomerId, attempt_i
     desk = await owing.hold(tx, call, customer_id)
     attempt = await payments.follow_up(tx, call, customer_id=customer_id, attempt_id=attempt_id, desk=desk)
     if is_lost(attempt):
+        return
+    failed = attempt.state is AttemptState.FAILED
+    if await topping.follow_attempt(tx, call, desk.now, customer_id, attempt.invoice_id, failed=failed):
         return
     standing, filed = await filing.take(tx, call, desk, attempt.invoice_id)
     if attempt.state is AttemptState.SUCCEEDED and filed is not None:

@@ -130,8 +130,8 @@ class CreditNoteLine:
 class CreditNote:
     """A document that takes back a part of an invoice. It is never changed.
 
-    Its total is the sum of `offset_minor`, taken off what was due, `credit_minor`, kept as customer credit, and
-    `refund_minor`, to be paid back.
+    Its total is the sum of `offset_minor`, taken off what was due, `credit_minor`, kept as customer credit,
+    `refund_minor`, to be paid back, and `wallet_minor`, what prepaid wallets had paid and got back.
     """
 
     customer_id: CustomerId
@@ -150,6 +150,7 @@ class CreditNote:
     offset_minor: int
     credit_minor: int
     refund_minor: int
+    wallet_minor: int
 
     @property
     def total(self) -> Money:
@@ -169,20 +170,27 @@ class Shares:
     offset_minor: int
     credit_minor: int
     refund_minor: int
+    wallet_minor: int
 
 
-def shares_of(invoice: Invoice, total_minor: int, kind: CreditKind) -> Shares:
+def shares_of(
+    invoice: Invoice, total_minor: int, kind: CreditKind, *, from_wallets_minor: int = 0, moved_minor: int = 0
+) -> Shares:
     """Say where the money goes: what is due is lowered first, and what was paid goes where the kind says.
 
-    A written-off invoice counts as due. What balances paid comes back as customer credit where the kind is offset.
-    Raises NothingToOffset.
+    A written-off invoice counts as due. What prepaid wallets paid, of which `from_wallets_minor` is left, goes back to
+    them once all that was paid in money is given back; earlier notes gave back `moved_minor` of that. What customer
+    credit paid comes back as customer credit where the kind is offset. Raises NothingToOffset.
     """
     due = invoice.collectable.minor if invoice.state in {State.OPEN, State.UNCOLLECTIBLE} else 0
     if kind is CreditKind.OFFSET and not due:
         raise NothingToOffset
     offset = min(due, total_minor)
     rest = total_minor - offset
-    return Shares(offset, 0, rest) if kind is CreditKind.REFUND else Shares(offset, rest, 0)
+    in_money = max(invoice.amount_paid.minor - moved_minor, 0)
+    wallet = min(max(rest - in_money, 0), from_wallets_minor)
+    rest -= wallet
+    return Shares(offset, 0, rest, wallet) if kind is CreditKind.REFUND else Shares(offset, rest, 0, wallet)
 
 
 def credited_lines(

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from domain.invoices.invoice import Line, LineKind
@@ -13,8 +14,10 @@ from domain.kernel.period import Period
 DESCRIPTION_LENGTH_MAX = 500
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _EVERY = {"month": "monthly", "year": "yearly"}
-_ORDER = {LineKind.USAGE: 0, LineKind.CAP: 1, LineKind.PRORATION: 2, LineKind.FEE: 3}
+_ORDER = {LineKind.USAGE: 0, LineKind.CAP: 1, LineKind.PRORATION: 2, LineKind.FEE: 3, LineKind.TOP_UP: 4}
 _NO_VALUE = "(none)"
+# What is of no subscription stands last.
+_NONE = UUID(int=2**128 - 1)
 _ADJUSTMENT = "Adjustment: "
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 # The lines of an invoice share a few periods.
@@ -84,10 +87,10 @@ def in_order(lines: Iterable[Line]) -> list[Line]:
     return sorted(
         lines,
         key=lambda line: (
-            line.identity.subscription_id,
+            line.identity.subscription_id or _NONE,
             line.period,
             _ORDER[line.identity.kind],
-            line.identity.price_id or line.identity.subscription_id,
+            line.identity.price_id or line.identity.subscription_id or _NONE,
             line.description.removeprefix(_ADJUSTMENT),
             line.revision,
             line.id,

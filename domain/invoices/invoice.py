@@ -10,7 +10,7 @@ from typing import Any
 from domain.credits.discount import Discount, total_of
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
-from domain.kernel.ids import CustomerId, InvoiceId, LineId, PriceId, SegmentId, SubscriptionId
+from domain.kernel.ids import CustomerId, InvoiceId, LineId, PriceId, SegmentId, SubscriptionId, TopUpId
 from domain.kernel.money import Money
 from domain.kernel.period import Period
 
@@ -58,6 +58,8 @@ class InvoiceKind(StrEnum):
 class LineKind(StrEnum):
     """A fee is billed in advance, usage in arrears; a cap takes off what lies above a monthly cost cap.
 
+    A top-up is prepaid credit, of no subscription.
+
     Proration is what a change inside a fee period takes back of the old fee and adds for the new one.
     """
 
@@ -65,6 +67,7 @@ class LineKind(StrEnum):
     PRORATION = "proration"
     USAGE = "usage"
     CAP = "cap"
+    TOP_UP = "top_up"
 
 
 # What comes of fee periods rather than of usage.
@@ -144,7 +147,8 @@ class Invoice:
     `subtotal` is the sum of the lines, `discount` what coupons take off them; `total` has the tax on top, of which the
     lines contain `tax_included_minor` already. `grace_ends_at` is when a draft may be opened. `applied_minor` was paid
     by the customer's balances when it was opened, `offset_minor` taken off by credit notes before it was paid. While
-    an attempt is under way (`charging`), what is to be collected stays as it is.
+    an attempt is under way (`charging`), what is to be collected stays as it is. One with a `top_up_id` asks for
+    prepaid credit and nothing else.
     """
 
     customer_id: CustomerId
@@ -170,6 +174,7 @@ class Invoice:
     voided_at: datetime | None = None
     void_reason: VoidReason | None = None
     written_off_at: datetime | None = None
+    top_up_id: TopUpId | None = None
 
     @property
     def total(self) -> Money:
@@ -212,11 +217,12 @@ class Identity:
     """What a line charges. Together with a revision it exists once among lines whose invoice is not void.
 
     `period` is the service period. `dimension_key` is the canonical text of the dimensions, or a cap's key, or which
-    side of a proration it is; empty where there is none. Fees and prorations have no segment, caps no price.
+    side of a proration it is; empty where there is none. Fees and prorations have no segment, caps no price,
+    top-ups neither these nor a subscription.
     """
 
     kind: LineKind
-    subscription_id: SubscriptionId
+    subscription_id: SubscriptionId | None
     price_id: PriceId | None
     segment_id: SegmentId | None
     period: Period

@@ -45,6 +45,7 @@ invoice = sa.Table(
     sa.Column("voided_at", db.Instant),
     sa.Column("void_reason", sa.Text),
     sa.Column("written_off_at", db.Instant),
+    sa.Column("top_up_id", db.Id, comment="it asks for prepaid credit and nothing else"),
     sa.CheckConstraint("environment IN ('live', 'test')", name="environment"),
     sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     sa.CheckConstraint("kind IN ('invoice', 'statement')", name="kind"),
@@ -69,11 +70,9 @@ invoice = sa.Table(
     sa.UniqueConstraint("customer_id", "number", name="invoice_number_key"),
     sa.Index(
         "invoice_draft_key",
-        "customer_id",
-        "environment",
-        "currency",
+        *("customer_id", "environment", "currency"),
         unique=True,
-        postgresql_where=sa.text("state = 'draft'"),
+        postgresql_where=sa.text("state = 'draft' AND top_up_id IS NULL"),
     ),
     sa.Index("invoice_id_idx", "id"),
 )
@@ -85,7 +84,7 @@ invoice_line = sa.Table(
     sa.Column("id", db.Id, primary_key=True),
     sa.Column("invoice_id", db.Id, nullable=False),
     sa.Column("origin", sa.Text, nullable=False, comment="derived, or the id of a one-off charge"),
-    sa.Column("subscription_id", db.Id, nullable=False),
+    sa.Column("subscription_id", db.Id, comment="null: not of a subscription"),
     sa.Column("price_id", db.Id, sa.ForeignKey("price.id", ondelete="RESTRICT"), comment="null: a cap"),
     sa.Column("segment_id", db.Id, comment="null: a fee"),
     sa.Column("service_start_at", db.Instant, nullable=False),
@@ -117,22 +116,15 @@ invoice_line = sa.Table(
         name="invoice_line_subscription_fkey",
         ondelete="RESTRICT",
     ),
-    sa.CheckConstraint("kind IN ('fee', 'proration', 'usage', 'cap')", name="kind"),
+    sa.CheckConstraint("kind IN ('fee', 'proration', 'usage', 'cap', 'top_up')", name="kind"),
+    sa.CheckConstraint("(subscription_id IS NULL) = (kind = 'top_up')", name="subscription"),
     sa.CheckConstraint("service_start_at < service_end_at", name="service"),
     sa.CheckConstraint("revision >= 0", name="revision"),
     sa.CheckConstraint("discount_minor BETWEEN least(amount_minor, 0) AND greatest(amount_minor, 0)", name="discount"),
     sa.Index(
         "invoice_line_identity_key",
-        "customer_id",
-        "subscription_id",
-        "segment_id",
-        "kind",
-        "price_id",
-        "service_start_at",
-        "service_end_at",
-        "dimension_key",
-        "origin",
-        "revision",
+        *("customer_id", "subscription_id", "segment_id", "kind", "price_id", "service_start_at", "service_end_at"),
+        *("dimension_key", "origin", "revision"),
         unique=True,
         postgresql_where=sa.text("NOT void"),
         postgresql_nulls_not_distinct=True,
@@ -171,6 +163,7 @@ async def lock_draft(tx: db.Tx, *, customer_id: CustomerId, environment: Environ
         own.environment == environment,
         own.currency == currency,
         own.state == State.DRAFT,
+        own.top_up_id.is_(None),
     )
     row = await tx.row(statement.with_for_update(key_share=True))
     return _invoice(row) if row else None
@@ -314,6 +307,7 @@ def _invoice_row(value: Invoice) -> dict[str, Any]:
         "voided_at": value.voided_at,
         "void_reason": value.void_reason,
         "written_off_at": value.written_off_at,
+        "top_up_id": value.top_up_id,
     }
 
 
@@ -342,6 +336,7 @@ def _invoice(row: sa.Row[Any]) -> Invoice:
         voided_at=row.voided_at,
         void_reason=VoidReason(row.void_reason) if row.void_reason else None,
         written_off_at=row.written_off_at,
+        top_up_id=row.top_up_id,
     )
 
 

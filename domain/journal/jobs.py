@@ -17,6 +17,7 @@ from domain.kernel.ids import (
     InvoiceId,
     StaffAlertId,
     SubscriptionId,
+    WalletId,
 )
 
 
@@ -210,6 +211,34 @@ class SendNotice(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class CarryWallet(Job):
+    """Book what comes due of a wallet at an instant of business time: expiry, rollover, refills, beginnings."""
+
+    kind = "carry_wallet"
+    customer_id: CustomerId
+    wallet_id: WalletId
+    due_at: str
+
+    @property
+    def key(self) -> str:
+        """One for a wallet and an instant: an earlier one may come to be due while a later one waits."""
+        return f"{self.wallet_id}:{self.due_at}"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckWallets(Job):
+    """Look whether a customer's wallets are to be topped up by themselves. Staged by what takes from a wallet."""
+
+    kind = "check_wallets"
+    customer_id: CustomerId
+
+    @property
+    def key(self) -> str:
+        """One waits for a customer, however many draws there were meanwhile."""
+        return str(self.customer_id)
+
+
+@dataclass(frozen=True, slots=True)
 class CheckThresholds(Job):
     """Look whether a customer's usage has reached what is worth an alert. Staged by the recording of usage."""
 
@@ -291,6 +320,8 @@ KINDS: dict[str, type[Job]] = {
         RunDunning,
         LapseChange,
         SendNotice,
+        CarryWallet,
+        CheckWallets,
         CheckThresholds,
         RemindGrace,
         SendDigest,

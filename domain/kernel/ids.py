@@ -27,6 +27,8 @@ PromotionCodeId = NewType("PromotionCodeId", UUID)
 AppliedCouponId = NewType("AppliedCouponId", UUID)
 GrantId = NewType("GrantId", UUID)
 WalletId = NewType("WalletId", UUID)
+WalletGrantId = NewType("WalletGrantId", UUID)
+TopUpId = NewType("TopUpId", UUID)
 MethodId = NewType("MethodId", UUID)
 CreditNoteId = NewType("CreditNoteId", UUID)
 ChargeId = NewType("ChargeId", UUID)
@@ -66,6 +68,8 @@ PREFIXES = {
     "applied_coupon": "apc",
     "grant": "grt",
     "wallet": "wal",
+    "wallet_grant": "wgr",
+    "top_up": "top",
     "credit_note": "cn",
     "charge": "chg",
     "method": "pm",

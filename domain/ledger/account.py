@@ -11,7 +11,11 @@ from domain.kernel.money import Money
 
 
 class Account(StrEnum):
-    """Where money stands. Receivable, cash and bad debt grow by debits, the others by credits."""
+    """Where money stands. Receivable, cash, bad debt and promotion grow by debits, the others by credits.
+
+    Prepaid is what customers have paid for and not used; prepaid pending is ordered and not paid for yet. Promotion is
+    what was given away and paid invoices, breakage what was paid for and never used.
+    """
 
     RECEIVABLE = "receivable"
     REVENUE = "revenue"
@@ -19,6 +23,10 @@ class Account(StrEnum):
     CASH = "cash"
     CUSTOMER_CREDIT = "customer_credit"
     BAD_DEBT = "bad_debt"
+    PREPAID = "prepaid"
+    PREPAID_PENDING = "prepaid_pending"
+    PROMOTION = "promotion"
+    BREAKAGE = "breakage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +106,57 @@ def written_off(amount: Money) -> list[Posting]:
     return [Posting(Account.BAD_DEBT, amount), Posting(Account.RECEIVABLE, -amount)]
 
 
-def given_back(net: Money, tax: Money, *, due: Money, credit: Money, refund: Money, written_off: bool) -> list[Posting]:
-    """Post what is taken back of an invoice: its net and tax, against what was due, customer credit, and a refund.
+def ordered(amount: Money) -> list[Posting]:
+    """Post an opened top-up invoice: no revenue yet, and nothing that could be used yet."""
+    return [Posting(Account.RECEIVABLE, amount), Posting(Account.PREPAID_PENDING, -amount)]
 
-    A refund is owed to the customer until the money has left: it stands as a receivable below zero till then.
+
+def funded(amount: Money) -> list[Posting]:
+    """Post that a top-up was paid: from now on it can be used."""
+    return [Posting(Account.PREPAID_PENDING, amount), Posting(Account.PREPAID, -amount)]
+
+
+def drawn(prepaid: Money, promotion: Money) -> list[Posting]:
+    """Post what wallets paid of an invoice: what had been paid for, and what had been given away."""
+    lines = (
+        Posting(Account.PREPAID, prepaid),
+        Posting(Account.PROMOTION, promotion),
+        Posting(Account.RECEIVABLE, -(prepaid + promotion)),
+    )
+    return [line for line in lines if line.amount.minor]
+
+
+def lapsed(amount: Money) -> list[Posting]:
+    """Post what was paid for and will never be used: it expired, or was voided."""
+    return [Posting(Account.PREPAID, amount), Posting(Account.BREAKAGE, -amount)]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where what was paid of an invoice goes back to; the parts add up to what is given back."""
+
+    due: Money
+    credit: Money
+    refund: Money
+    prepaid: Money
+    promotion: Money
+
+
+def given_back(
+    net: Money, tax: Money, to: Sources, *, written_off: bool, earned: Account = Account.REVENUE
+) -> list[Posting]:
+    """Post what is taken back of an invoice: its net and tax, against what was due and what had been paid.
+
+    `earned` is where its net stands: a top-up earned no revenue. A refund is owed to the customer until the money has
+    left: it stands as a receivable below zero till then.
     """
     lines = (
-        Posting(Account.REVENUE, net),
+        Posting(earned, net),
         Posting(Account.TAX_PAYABLE, tax),
-        Posting(Account.BAD_DEBT if written_off else Account.RECEIVABLE, -due),
-        Posting(Account.CUSTOMER_CREDIT, -credit),
-        Posting(Account.RECEIVABLE, -refund),
+        Posting(Account.BAD_DEBT if written_off else Account.RECEIVABLE, -to.due),
+        Posting(Account.CUSTOMER_CREDIT, -to.credit),
+        Posting(Account.PREPAID, -to.prepaid),
+        Posting(Account.PROMOTION, -to.promotion),
+        Posting(Account.RECEIVABLE, -to.refund),
     )
     return [line for line in lines if line.amount.minor]

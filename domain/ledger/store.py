@@ -48,7 +48,9 @@ ledger_line = sa.Table(
         ondelete="RESTRICT",
     ),
     sa.CheckConstraint(
-        "account IN ('receivable', 'revenue', 'tax_payable', 'cash', 'customer_credit', 'bad_debt')", name="account"
+        "account IN ('receivable', 'revenue', 'tax_payable', 'cash', 'customer_credit', 'bad_debt', 'prepaid',"
+        " 'prepaid_pending', 'promotion', 'breakage')",
+        name="account",
     ),
     sa.CheckConstraint("amount_minor <> 0", name="amount_minor"),
     sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),

@@ -142,7 +142,7 @@ async def invoice_at_once(
 async def held_on(tx: Tx, desk: Desk, invoice_id: InvoiceId, *, also_settled: bool = False) -> list[Subscription]:
     """Return the held subscriptions that have a line on an invoice, as they now are; where asked, all that have one."""
     lines = await invoices.lines_by_invoice_ids(tx, [invoice_id], scope=desk.customer.id)
-    named = frozenset(line.identity.subscription_id for line in lines[invoice_id])
+    named = frozenset(each for line in lines[invoice_id] if (each := line.identity.subscription_id) is not None)
     on_it = named if also_settled else desk.held & named
     found = await subscriptions.subscriptions_by_id(tx, on_it, scope=desk.customer.id)
     return [found[each] for each in sorted(found)]

@@ -125,7 +125,7 @@ class _Group:
     description: str
 
 
-_Key = tuple[LineKind, SubscriptionId, str, str]
+_Key = tuple[LineKind, SubscriptionId | None, str, str]
 
 
 def _groups(lines: Iterable[Line]) -> dict[_Key, _Group]:

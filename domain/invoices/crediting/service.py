@@ -5,6 +5,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from domain.access.roles import Permission
+from domain.credits.top_up import TopUpInvoiceRefused
+from domain.credits.wallets.drawing import service as drawing
+from domain.credits.wallets.drawing.service import GivenBack
 from domain.customers.store import Sight
 from domain.db import Tx
 from domain.invoices import credit_note as rules
@@ -30,6 +33,7 @@ from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, encode
 from domain.kernel.money import Money
 from domain.ledger import account
 from domain.ledger import service as ledger
+from domain.ledger.account import Account, Sources
 
 # A page of 100, and the row that tells whether another follows.
 PAGE_MAX = 101
@@ -47,6 +51,7 @@ async def credit_lines(
     reason: CreditReason,
     kind: CreditKind,
     is_numbered: bool = True,
+    of_top_up: bool = False,
 ) -> CreditNote:
     """Give back parts of an opened invoice's lines, with their tax, by a credit note under a number of its own.
 
@@ -54,15 +59,24 @@ async def credit_lines(
     which nothing is left to collect is paid then; one of which too little is left for the gateway is written off. No
     parts mean all that is left. A note of a preview, which is undone, takes no number. Not repeatable: each call is
     another note. Raises InvoiceNotFound, CreditRefused, CreditMalformed, CreditTooLarge, NothingToOffset,
-    PaymentUnderWay.
+    PaymentUnderWay, and TopUpInvoiceRefused for a top-up, unless its wallet has given up what is credited
+    (`of_top_up`).
     """
     invoice = await opening.lock_invoice(tx, call, customer_id, invoice_id)
+    if invoice.top_up_id is not None and not of_top_up:
+        raise TopUpInvoiceRefused
     lines = await opening.lines_of(tx, invoice)
     before = await store.credited_by_line(tx, customer_id=customer_id, invoice_id=invoice_id)
     wanted = parts or rules.rest_of(lines, before)
     credited = rules.credited_lines(invoice, lines, before, wanted)
     total_minor = sum(line.total_minor for line in credited)
-    shares = rules.shares_of(invoice, total_minor, kind)
+    shares = rules.shares_of(
+        invoice,
+        total_minor,
+        kind,
+        from_wallets_minor=await drawing.drawn_by(tx, customer_id, invoice_id),
+        moved_minor=await store.sum_paid_back(tx, customer_id=customer_id, invoice_id=invoice_id),
+    )
     if shares.offset_minor and invoice.charging:
         raise PaymentUnderWay
     note = _note(call, now, invoice, credited, shares, kind=kind, reason=reason)
@@ -107,12 +121,14 @@ def _note(
         offset_minor=shares.offset_minor,
         credit_minor=shares.credit_minor,
         refund_minor=shares.refund_minor,
+        wallet_minor=shares.wallet_minor,
     )
 
 
 async def _post(tx: Tx, call: Call, now: datetime, invoice: Invoice, note: CreditNote) -> None:
     """Post a note, add its part of customer credit, and say so; before the number series is locked."""
-    credit = Money(note.credit_minor, note.currency)
+    back = await _to_wallets(tx, call, now, invoice, note)
+    credit = Money(note.credit_minor + back.credit_minor, note.currency)
     await ledger.post(
         tx,
         call,
@@ -124,13 +140,18 @@ async def _post(tx: Tx, call: Call, now: datetime, invoice: Invoice, note: Credi
         lines=account.given_back(
             note.net,
             note.tax,
-            due=Money(note.offset_minor, note.currency),
-            credit=credit,
-            refund=Money(note.refund_minor, note.currency),
+            Sources(
+                due=Money(note.offset_minor, note.currency),
+                credit=credit,
+                refund=Money(note.refund_minor, note.currency),
+                prepaid=Money(back.prepaid_minor, note.currency),
+                promotion=Money(back.promotion_minor, note.currency),
+            ),
             written_off=invoice.state is State.UNCOLLECTIBLE,
+            earned=Account.REVENUE if invoice.top_up_id is None else Account.PREPAID,
         ),
     )
-    if note.credit_minor:
+    if credit.minor:
         await balances.move(tx, call, now, invoice, credit, reason="credit_note", about=note.id)
     facts = {"credit_note_id": encode("credit_note", note.id), "kind": note.kind, "reason": note.reason}
     text = f"Credit note over {note.total.major} {note.currency} issued"
@@ -139,6 +160,14 @@ async def _post(tx: Tx, call: Call, now: datetime, invoice: Invoice, note: Credi
     await journal.audit(
         tx, call, "issue_credit_note", facts["credit_note_id"], customer_id=note.customer_id, facts={**amounts, **facts}
     )
+
+
+async def _to_wallets(tx: Tx, call: Call, now: datetime, invoice: Invoice, note: CreditNote) -> GivenBack:
+    """Return to wallets their part of a note; what was paid for and has ended meanwhile becomes customer credit."""
+    if not note.wallet_minor:
+        return GivenBack()
+    about = encode("credit_note", note.id)
+    return await drawing.give_back(tx, call, now, invoice.customer_id, invoice.id, about=about, minor=note.wallet_minor)
 
 
 async def _lower(tx: Tx, call: Call, now: datetime, before: Invoice, offset_minor: int) -> None:

@@ -48,6 +48,7 @@ credit_note = sa.Table(
     sa.Column("offset_minor", sa.BigInteger, nullable=False, comment="taken off what was due"),
     sa.Column("credit_minor", sa.BigInteger, nullable=False, comment="kept as customer credit"),
     sa.Column("refund_minor", sa.BigInteger, nullable=False, comment="to be paid back"),
+    sa.Column("wallet_minor", sa.BigInteger, nullable=False, comment="back to the prepaid wallets that had paid it"),
     sa.ForeignKeyConstraint(
         ["customer_id", "invoice_id"],
         ["invoice.customer_id", "invoice.id"],
@@ -63,8 +64,8 @@ credit_note = sa.Table(
         name="reason",
     ),
     sa.CheckConstraint(
-        "offset_minor >= 0 AND credit_minor >= 0 AND refund_minor >= 0"
-        " AND offset_minor + credit_minor + refund_minor"
+        "offset_minor >= 0 AND credit_minor >= 0 AND refund_minor >= 0 AND wallet_minor >= 0"
+        " AND offset_minor + credit_minor + refund_minor + wallet_minor"
         " = subtotal_minor - discount_minor + tax_minor - tax_included_minor",
         name="parts",
     ),
@@ -129,6 +130,15 @@ async def insert_note(tx: db.Tx, new: CreditNote, lines: Sequence[tuple[UUID, Cr
         for line_id, line in lines
     ]
     await tx.execute(sa.insert(credit_note_line), rows)
+
+
+async def sum_paid_back(tx: db.Tx, *, customer_id: CustomerId, invoice_id: InvoiceId) -> int:
+    """Return what notes have made customer credit of, or have to be paid back, of an invoice, in minor units."""
+    own = credit_note.c
+    statement = sa.select(sa.func.coalesce(sa.func.sum(own.credit_minor + own.refund_minor), 0)).where(
+        own.customer_id == customer_id, own.invoice_id == invoice_id
+    )
+    return int(await tx.value(statement))
 
 
 async def credited_by_line(tx: db.Tx, *, customer_id: CustomerId, invoice_id: InvoiceId) -> dict[LineId, Credited]:
@@ -246,6 +256,7 @@ def _note_row(value: CreditNote) -> dict[str, Any]:
         "offset_minor": value.offset_minor,
         "credit_minor": value.credit_minor,
         "refund_minor": value.refund_minor,
+        "wallet_minor": value.wallet_minor,
     }
 
 
@@ -268,4 +279,5 @@ def note_of_row(row: sa.Row[Any]) -> CreditNote:
         offset_minor=row.offset_minor,
         credit_minor=row.credit_minor,
         refund_minor=row.refund_minor,
+        wallet_minor=row.wallet_minor,
     )

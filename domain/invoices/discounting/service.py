@@ -72,7 +72,7 @@ async def _credited(tx: Tx, draft: Invoice, lines: Sequence[Line]) -> dict[LineI
         tx,
         customer_id=draft.customer_id,
         segment_ids={line.identity.segment_id for line in given_back if line.identity.segment_id is not None},
-        subscription_ids={line.identity.subscription_id for line in given_back},
+        subscription_ids={each for line in given_back if (each := line.identity.subscription_id) is not None},
         fees_since=min(
             (_fee_period_start(line) for line in given_back if line.identity.kind in FEE_KINDS), default=None
         ),

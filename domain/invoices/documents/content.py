@@ -131,6 +131,7 @@ def _credited_totals(credited: Credited, locale: Locale) -> list[dict[str, Any]]
         ("Taken off the invoice", note.offset_minor),
         ("Kept as customer credit", note.credit_minor),
         ("To be refunded", note.refund_minor),
+        ("Back to your prepaid balance", note.wallet_minor),
     ):
         if minor:
             rows.append((label, Money(minor, note.currency), False))

@@ -39,6 +39,7 @@ async def offset_next(tx: Tx, call: Call, now: datetime, customer: Customer, nee
     attempt to collect it begins before or after: what is under way counts as paid.
     """
     for credit in (line for line in needed.add if rules.takes_back(line)):
+        assert credit.identity.subscription_id is not None, "a fee is of a subscription"
         standing = await standing_store.list_standing_lines(
             tx,
             customer_id=customer.id,

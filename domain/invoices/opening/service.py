@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from domain.credits.grants import service as unit_grants
+from domain.credits.top_up import TopUpInvoiceRefused
 from domain.customers.service import load_customer
 from domain.customers.store import Sight
 from domain.db import Tx
@@ -11,6 +12,7 @@ from domain.invoices import invoice as rules
 from domain.invoices import store
 from domain.invoices.balances import service as balances
 from domain.invoices.discounting import service as discounting
+from domain.invoices.funding import service as funding
 from domain.invoices.granted import taking
 from domain.invoices.holding import store as holding
 from domain.invoices.invoice import Invoice, InvoiceNotFound, Line, Opening, State
@@ -44,8 +46,8 @@ async def open_invoice(
     if draft.state is not State.DRAFT:
         return draft
     draft, reduced, is_taxed = await add_up(tx, now, draft)  # coupons and rates may have changed since it was drafted
-    balance = await balances.available(tx, draft)
-    opening = rules.opening_of(draft, reduced.lines, balance_minor=balance, is_last=is_last)
+    spending = await balances.plan(tx, call, now, draft)
+    opening = rules.opening_of(draft, reduced.lines, balance_minor=spending.total_minor, is_last=is_last)
     if opening is Opening.WAIT:
         return draft
     if opening is Opening.STATEMENT:
@@ -58,7 +60,7 @@ async def open_invoice(
         return draft
     await _use(tx, call, now, draft, reduced)
     await _post_opening(tx, call, now, draft)
-    applied = await balances.spend(tx, call, now, draft, balance)
+    applied = await balances.spend(tx, call, now, draft, spending)
     year = rules.series_year(now)
     after = rules.opened(draft, now, applied_minor=applied)
     after = await _close_at_once(tx, call, now, after)
@@ -96,6 +98,11 @@ async def _post_opening(tx: Tx, call: Call, now: datetime, draft: Invoice) -> No
     postings = account.invoiced(draft.net, draft.tax)
     if postings:
         await post(tx, call, now, draft, postings, reason="invoice_opened")
+    await announce(tx, call, now, draft)
+
+
+async def announce(tx: Tx, call: Call, now: datetime, draft: Invoice) -> None:
+    """Tell of an invoice that is being opened, and have its document written."""
     await stage(tx, call, now, draft.customer_id, jobs.SendNotice(draft.customer_id, "invoice_issued", str(draft.id)))
     await stage(tx, call, now, draft.customer_id, jobs.RenderInvoice(draft.customer_id, draft.id))
     text = f"Invoice over {draft.total.major} {draft.currency} issued"
@@ -155,6 +162,8 @@ async def mark_paid(
     await post(tx, call, now, saved, lines, reason="invoice_paid")
     await tell(tx, call, now, saved, "invoice_paid", text=f"Invoice {before.number} paid", amount=amount, paid_by=about)
     await audit(tx, call, "pay_invoice", saved, paid_by=about)
+    if saved.top_up_id is not None:
+        await funding.fund(tx, call, now, saved)
     return saved
 
 
@@ -175,9 +184,11 @@ async def write_off_invoice(
 ) -> Invoice:
     """Give an open invoice up as a bad debt; money that still comes for it is taken.
 
-    Safe to repeat. Raises InvoiceNotFound, InvoiceStateRefused, PaymentUnderWay.
+    Safe to repeat. Raises InvoiceNotFound, InvoiceStateRefused, PaymentUnderWay, TopUpInvoiceRefused.
     """
     before = await lock_invoice(tx, call, customer_id, invoice_id)
+    if before.top_up_id is not None:
+        raise TopUpInvoiceRefused
     if before.state is State.UNCOLLECTIBLE:
         return before
     saved = await store.save_invoice(tx, before, await give_up(tx, call, now, before))

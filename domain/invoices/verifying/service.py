@@ -8,6 +8,7 @@ from fractions import Fraction
 from uuid import UUID
 
 from domain.access.roles import Permission
+from domain.credits.top_up import TopUp
 from domain.customers.store import Sight
 from domain.db import Tx
 from domain.invoices import rating, verification
@@ -17,8 +18,9 @@ from domain.invoices.credit_note import Correction
 from domain.invoices.crediting import store as credit_notes
 from domain.invoices.derivation import WantedLine, digest_text
 from domain.invoices.fees import fee_lines, fee_periods_begun
+from domain.invoices.funding import store as funding
 from domain.invoices.granted import granted_by
-from domain.invoices.invoice import FEE_KINDS, Identity, Invoice, InvoiceNotFound, Line
+from domain.invoices.invoice import FEE_KINDS, Identity, Invoice, InvoiceNotFound, Line, LineKind
 from domain.invoices.rating import SegmentUsage
 from domain.invoices.recount import (
     Charged,
@@ -31,6 +33,7 @@ from domain.invoices.recount import (
 )
 from domain.invoices.standing import store as standing_store
 from domain.invoices.taxing import service as taxing
+from domain.invoices.topping.line import PREPAID, wanted_line
 from domain.invoices.verification import LineCheck, Outcome, TotalCheck, Verification
 from domain.invoices.verifying import store
 from domain.kernel.call import Call
@@ -77,6 +80,7 @@ class _Books:
     catalogue: Catalogue
     rules: Rules
     events_since: datetime | None
+    top_up: TopUp | None
 
 
 async def verify_invoice(tx: Tx, call: Call, invoice_id: InvoiceId) -> Verification:
@@ -102,7 +106,8 @@ async def verify_invoice(tx: Tx, call: Call, invoice_id: InvoiceId) -> Verificat
         events += sum(recount.events for recount in recounted.recounts.values())
     for line in lines:
         if line.id not in checks:
-            checks[line.id] = _check_fee(books, line)
+            own_check = _check_top_up if line.identity.kind is LineKind.TOP_UP else _check_fee
+            checks[line.id] = own_check(books, line)
     in_order = tuple(checks[line.id] for line in lines)
     stated = (await taxing.statements_by_invoice_ids(tx, [invoice.id], scope=invoice.customer_id))[invoice.id]
     return Verification(invoice, in_order, tuple(totals), verification.sums_of(invoice, lines, stated), events)
@@ -140,7 +145,7 @@ async def hours_of_line(tx: Tx, line: Line, catalogue: Catalogue) -> list[LineHo
 
 
 async def _open_books(tx: Tx, invoice: Invoice, lines: Sequence[Line]) -> _Books:
-    ids = {line.identity.subscription_id for line in lines}
+    ids = {each for line in lines if (each := line.identity.subscription_id) is not None}
     fees = [line.period.start for line in lines if line.identity.kind in FEE_KINDS]
     standing = await standing_store.list_standing_lines(
         tx,
@@ -162,6 +167,7 @@ async def _open_books(tx: Tx, invoice: Invoice, lines: Sequence[Line]) -> _Books
         catalogue,
         rules_of(catalogue, await plans.load_price_book(tx), catalogue.fingerprint),
         await recounting.oldest_events_at(tx),
+        await funding.find_of_invoice(tx, invoice.customer_id, invoice.id) if invoice.top_up_id else None,
     )
 
 
@@ -288,9 +294,18 @@ def _check_fee(books: _Books, line: Line) -> LineCheck:
     return LineCheck(line, Outcome.DIFFERENT if found else Outcome.EQUAL, found)
 
 
+def _check_top_up(books: _Books, line: Line) -> LineCheck:
+    """Compare a top-up with what was ordered."""
+    name = line.description.removeprefix(PREPAID)
+    wanted = wanted_line(books.top_up, name) if books.top_up is not None else None
+    found = verification.differences_of([line], wanted)
+    return LineCheck(line, Outcome.DIFFERENT if found else Outcome.EQUAL, found)
+
+
 def _wanted_fee(books: _Books, line: Line) -> WantedLine | None:
     """Derive the fees of the subscription's terms anew, up to the line's, and return the line that should be there."""
-    subscription = books.subscriptions.get(line.identity.subscription_id)
+    own_id = line.identity.subscription_id
+    subscription = books.subscriptions.get(own_id) if own_id is not None else None
     if line.identity.kind not in FEE_KINDS or subscription is None:
         return None
     begun = fee_periods_begun(subscription, books.terms[subscription.id], line.period.start)

@@ -4,6 +4,7 @@ from typing import Any
 
 from domain.kernel.ids import encode
 from domain.subscriptions.subscription import Subscription
+from tests.api.graphql.asking_wallets import WALLET_INPUTS
 
 # What a root field is given about a target. An argument that is not here is left out; a required one must be here.
 _FROM = "2026-01-01T00:00:00Z"
@@ -33,6 +34,11 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "auditEntries": {"customerId": "customer"},
     "appliedCoupons": {"customerId": "customer"},
     "unitGrants": {"customerId": "customer"},
+    "wallets": {"customerId": "customer"},
+    "topUps": {"customerId": "customer"},
+    "automaticTopUps": {"customerId": "customer"},
+    "ongoingBalances": {"customerId": "customer"},
+    "walletMoves": {"customerId": "customer", "walletId": "wallet"},
     "ledgerBalances": {"environment": "environment", "customerId": "customer"},
     "trialBalance": {"environment": "environment"},
     "ledgerEntries": {"environment": "environment", "customerId": "customer"},
@@ -156,6 +162,7 @@ INPUTS: dict[str, Any] = {
         "idempotencyKey": f"k{n}",
     },
     "voidUnitGrant": lambda t, _: {"customerId": t["customer"], "id": t["grant"]},
+    **WALLET_INPUTS,
     "removeCoupon": lambda t, _: {"customerId": t["customer"], "id": t["applied"]},
     "createTestClock": lambda _, n: {"name": f"c{n}", "nowAt": "2026-01-31T00:00:00Z"},
     "pauseDunningCase": lambda t, _: {"id": t["dunning"], "reason": "agreed"},

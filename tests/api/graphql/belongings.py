@@ -6,10 +6,16 @@ from domain.contracts.invoicing import service as invoicing
 from domain.credits.coupon import Duration
 from domain.credits.coupons import service as coupons
 from domain.credits.coupons.service import Offer
+from domain.credits.wallets import service as wallets
+from domain.credits.wallets.reading import service as reading
+from domain.credits.wallets.service import GrantTerms
 from domain.dunning.store import insert_case, insert_step
+from domain.invoices import service as invoices
 from domain.invoices.credit_note import CreditKind, CreditPart, CreditReason
 from domain.invoices.invoice import Invoice
+from domain.invoices.topping import service as topping
 from domain.kernel.ids import CustomerId, InvoiceId, LineId, encode
+from domain.kernel.money import Money
 from tests import make
 from tests.api.graphql.site import Site
 
@@ -51,4 +57,29 @@ async def coupon_of(server: Site, name: str, customer_id: CustomerId) -> dict[st
         "code": encode("promotion_code", code.id),
         "codeText": code.code.lower(),
         "applied": encode("applied_coupon", applied.id),
+    }
+
+
+async def wallet_of(server: Site, customer_id: CustomerId) -> dict[str, str]:
+    """Open a wallet of a customer in a currency that no invoice is in: given to, bought into, and ordered more for."""
+    call = server.world.call
+    async with server.runtime.db.transaction() as tx:
+        made = await wallets.create_wallet(tx, call, customer_id, name="Wallet", currency="EUR")
+        gift = await wallets.grant(tx, call, customer_id, made.id, GrantTerms("Gift", Money(500, "EUR"), 50))
+        bought, ordered = [await topping.order(tx, call, customer_id, made.id, Money(500, "EUR")) for _ in range(2)]
+        await invoices.mark_paid(
+            tx,
+            call,
+            bought.created_at,
+            customer_id=customer_id,
+            invoice_id=bought.invoice_id,
+            amount=bought.amount,
+            about="a transfer",
+        )
+        [standing] = await reading.list_wallets(tx, call, customer_id)
+    return {
+        "wallet": encode("wallet", made.id),
+        "walletGrant": encode("wallet_grant", gift.id),
+        "topUp": encode("top_up", ordered.id),
+        "bought": encode("wallet_grant", standing.shown[0].id),
     }

@@ -46,7 +46,7 @@ from tests.api.graphql.asking import (
     OF_TEST,
     subscribed,
 )
-from tests.api.graphql.belongings import case_of, coupon_of, note_of
+from tests.api.graphql.belongings import case_of, coupon_of, note_of, wallet_of
 from tests.api.graphql.outgoing import outgoing_of, publish
 from tests.api.graphql.site import Site, open_server
 from tests.world import key_of, llm_call
@@ -257,6 +257,10 @@ _TOLD = (
     "applied",
     "dunning",
     "grant",
+    "wallet",
+    "walletGrant",
+    "topUp",
+    "bought",
 )
 
 
@@ -345,9 +349,10 @@ async def _alert(server: Site, subscription: Subscription) -> str:
 
 
 async def _credits(server: Site, name: str, subscription: Subscription) -> dict[str, str]:
-    """Give a customer a coupon and promotional units."""
+    """Give a customer a coupon, a wallet and promotional units."""
     coupon = await coupon_of(server, name, subscription.customer_id)
-    return {**coupon, "grant": await _grant(server, subscription)}
+    wallet = await wallet_of(server, subscription.customer_id)
+    return {**coupon, **wallet, "grant": await _grant(server, subscription)}
 
 
 async def _grant(server: Site, subscription: Subscription) -> str:

@@ -178,6 +178,29 @@ def test_what_is_due_is_lowered_first_and_what_was_paid_goes_where_the_kind_says
     assert found(CreditKind.REFUND) == (4_000, 0, 3_000)
 
 
+def test_what_wallets_paid_goes_back_to_them_after_the_money() -> None:
+    # 100.00, of which wallets paid 60.00 and a card 40.00.
+    invoice = _invoice(_line(10_000), applied=6_000, state=State.PAID)
+
+    def found(kind: CreditKind, total: int, moved: int = 0, left: int = 6_000) -> tuple[int, int, int, int]:
+        shares = shares_of(invoice, total, kind, from_wallets_minor=left, moved_minor=moved)
+        return shares.offset_minor, shares.credit_minor, shares.refund_minor, shares.wallet_minor
+
+    assert found(CreditKind.REFUND, 3_000) == (0, 0, 3_000, 0)
+    assert found(CreditKind.REFUND, 7_000) == (0, 0, 4_000, 3_000)
+    assert found(CreditKind.CUSTOMER_CREDIT, 7_000) == (0, 4_000, 0, 3_000)
+    # A second note: 30.00 of the money went back before, so 10.00 of it is left.
+    assert found(CreditKind.REFUND, 2_000, moved=3_000) == (0, 0, 1_000, 1_000)
+    # Wallets have got 50.00 back before; what is more than both is what customer credit had paid.
+    assert found(CreditKind.CUSTOMER_CREDIT, 2_000, moved=4_000, left=1_000) == (0, 1_000, 0, 1_000)
+
+
+def test_what_wallets_paid_of_an_open_invoice_goes_back_once_nothing_is_due() -> None:
+    invoice = _invoice(_line(10_000), applied=6_000)
+    shares = shares_of(invoice, 7_000, CreditKind.CUSTOMER_CREDIT, from_wallets_minor=6_000)
+    assert (shares.offset_minor, shares.credit_minor, shares.wallet_minor) == (4_000, 0, 3_000)
+
+
 def test_a_paid_invoice_has_nothing_to_offset() -> None:
     invoice = _invoice(_line(10_000), state=State.PAID)
     with pytest.raises(NothingToOffset):

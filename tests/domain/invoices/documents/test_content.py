@@ -195,4 +195,5 @@ def _note(
         offset_minor=offset,
         credit_minor=credit,
         refund_minor=refund,
+        wallet_minor=0,
     )

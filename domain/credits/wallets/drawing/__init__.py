@@ -1,0 +1,1 @@
+"""What invoices take of wallets, and what comes back."""

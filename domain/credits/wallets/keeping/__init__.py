@@ -1,0 +1,1 @@
+"""Wallets held and carried over time, and the rows of every move."""
