@@ -11,6 +11,7 @@ class Notice(StrEnum):
     INVOICE_ISSUED = "invoice_issued"
     PAYMENT_RECEIVED = "payment_received"
     PAYMENT_FAILED = "payment_failed"
+    TOP_UP_FAILED = "top_up_failed"
     RETRY_FAILED = "retry_failed"
     PAYMENT_ACTION_REQUIRED = "payment_action_required"
     PAYMENT_METHOD_WANTED = "payment_method_wanted"
@@ -30,6 +31,7 @@ class Notice(StrEnum):
 OWED = frozenset(
     (
         Notice.PAYMENT_FAILED,
+        Notice.TOP_UP_FAILED,
         Notice.RETRY_FAILED,
         Notice.PAYMENT_ACTION_REQUIRED,
         Notice.PAYMENT_METHOD_WANTED,

@@ -37,6 +37,7 @@ _EN: Mapping[str, str] = {
     "greeting": "Hello",
     "pay": "Pay the invoice",
     "payment_failed": "Payment failed for invoice {number}",
+    "top_up_failed": "Your top-up of {total} failed, invoice {number}",
     "retry_failed": "Payment failed again for invoice {number}",
     "payment_action_required": "Please confirm the payment of invoice {number}",
     "access_restricted": "Your access is restricted: invoice {number} is not paid",
@@ -47,6 +48,8 @@ _EN: Mapping[str, str] = {
     "payment_method_wanted": "Please give another payment method for invoice {number}",
     "failed": "the payment of {total} for invoice {number} failed on {failed}.",
     "failed_on": "the payment of {total} for invoice {number} failed on {failed} ({method}).",
+    "not_bought": "Nothing was bought, and nothing is owed for it. A top-up that is made automatically is paused until "
+    "it is saved again.",
     "confirm": "the payment of {total} for invoice {number} waits for you to confirm it with your bank.",
     "owed": "invoice {number} over {total} is not paid.",
     "want_method": "we could not collect {total} for invoice {number}. Please give another payment method.",
@@ -68,6 +71,7 @@ _DE: Mapping[str, str] = {
     "greeting": "Guten Tag",
     "pay": "Rechnung bezahlen",
     "payment_failed": "Zahlung der Rechnung {number} fehlgeschlagen",
+    "top_up_failed": "Ihre Aufladung über {total} ist fehlgeschlagen, Rechnung {number}",
     "retry_failed": "Zahlung der Rechnung {number} erneut fehlgeschlagen",
     "payment_action_required": "Bitte bestätigen Sie die Zahlung der Rechnung {number}",
     "access_restricted": "Ihr Zugang ist eingeschränkt: Rechnung {number} ist nicht bezahlt",
@@ -78,6 +82,8 @@ _DE: Mapping[str, str] = {
     "payment_method_wanted": "Bitte hinterlegen Sie eine andere Zahlungsart für Rechnung {number}",
     "failed": "die Zahlung von {total} für Rechnung {number} ist am {failed} fehlgeschlagen.",
     "failed_on": "die Zahlung von {total} für Rechnung {number} ist am {failed} fehlgeschlagen ({method}).",
+    "not_bought": "Es wurde nichts gekauft, und es ist nichts dafür zu bezahlen. Eine automatische Aufladung ruht, bis "
+    "sie erneut gespeichert wird.",
     "confirm": "die Zahlung von {total} für Rechnung {number} wartet auf Ihre Bestätigung bei Ihrer Bank.",
     "owed": "die Rechnung {number} über {total} ist nicht bezahlt.",
     "want_method": "wir konnten {total} für Rechnung {number} nicht einziehen. Bitte hinterlegen Sie eine andere "
@@ -101,6 +107,7 @@ LANGUAGES: Mapping[str, Mapping[str, str]] = {ENGLISH: _EN, "de": _DE}
 # What each mail says, in order; what has no fact is left out.
 _SAID: Mapping[Notice, tuple[str, ...]] = {
     Notice.PAYMENT_FAILED: ("failed", "advice", "next", "waits", "grace", "change"),
+    Notice.TOP_UP_FAILED: ("failed", "advice", "not_bought"),
     Notice.RETRY_FAILED: ("failed", "advice", "next", "waits", "grace", "restricted", "change"),
     Notice.PAYMENT_ACTION_REQUIRED: ("confirm", "waits", "grace", "change"),
     Notice.ACCESS_RESTRICTED: ("owed", "restricted", "waits", "change"),

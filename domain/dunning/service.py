@@ -54,6 +54,7 @@ async def note_settled(tx: Tx, call: Call, *, customer_id: CustomerId, attempt_i
         return
     failed = attempt.state is AttemptState.FAILED
     if await topping.follow_attempt(tx, call, desk.now, customer_id, attempt.invoice_id, failed=failed):
+        await _tell_top_up(tx, call, attempt)
         return
     standing, filed = await filing.take(tx, call, desk, attempt.invoice_id)
     if attempt.state is AttemptState.SUCCEEDED and filed is not None:
@@ -61,6 +62,14 @@ async def note_settled(tx: Tx, call: Call, *, customer_id: CustomerId, attempt_i
     elif attempt.state in _FAILED and standing.invoice.state is InvoiceState.OPEN:
         await _note_failure(tx, call, desk, standing, filed=filed, attempt=attempt)
     await filing.refresh_access(tx, call, desk)
+
+
+async def _tell_top_up(tx: Tx, call: Call, attempt: Attempt) -> None:
+    """Mail the customer what became of a top-up's payment: nobody is dunned for it."""
+    notices = {AttemptState.FAILED: "top_up_failed", AttemptState.ACTION_REQUIRED: "payment_action_required"}
+    if attempt.state in notices:
+        job = jobs.SendNotice(attempt.customer_id, notices[attempt.state], str(attempt.id))
+        await orders.stage(tx, call, job, attempt.customer_id)
 
 
 async def run_case(tx: Tx, call: Call, *, customer_id: CustomerId, case_id: CaseId) -> None:

@@ -18,6 +18,8 @@ _INVOICE = ("invoice_id",)
 _PAYMENT = ("invoice_id", "attempt_id", "decline_class")
 _SUBSCRIPTION = ("subscription_id", "plan", "status", "end")
 _COUPON = ("applied_coupon_id", "coupon_id")
+_WALLET = ("wallet_id", "wallet_grant_id")
+_TOP_UP = ("top_up_id", "wallet_id", "invoice_id", "trigger")
 _GRANT = ("grant_id", "subscription_id")
 
 
@@ -98,6 +100,20 @@ KINDS = (
     EventKind("coupon.used_up", "coupon_used_up", _COUPON, "A coupon has nothing left to give."),
     EventKind("credit.units_granted", "units_granted", _GRANT, "A customer got promotional units."),
     EventKind("credit.grant_voided", "grant_voided", _GRANT, "What was left of promotional units is gone."),
+    EventKind("wallet.created", "wallet_created", _WALLET, "A prepaid wallet was opened."),
+    EventKind("wallet.credit_granted", "wallet_credit_granted", _WALLET, "Credit was given into a wallet."),
+    EventKind("wallet.topped_up", "wallet_topped_up", _WALLET, "A top-up was paid; it can be used."),
+    EventKind("wallet.credit_voided", "wallet_credit_voided", _WALLET, "What was left of a grant was taken."),
+    EventKind("wallet.credit_refunded", "wallet_credit_refunded", _WALLET, "What was left of a grant is paid back."),
+    EventKind("wallet.credit_expired", "wallet_credit_expired", _WALLET, "What was left of a grant expired."),
+    EventKind("top_up.ordered", "top_up_ordered", _TOP_UP, "A top-up was ordered; its payment is waited for."),
+    EventKind("top_up.failed", "top_up_failed", _TOP_UP, "The payment of a top-up failed; nothing was bought."),
+    EventKind(
+        "top_up.automatic_paused",
+        "automatic_top_up_paused",
+        ("wallet_id", "reason"),
+        "A wallet is not topped up by itself any more.",
+    ),
     EventKind(
         "limit.alert_raised",
         "limit_alert_raised",
@@ -111,7 +127,7 @@ _GROUPS = frozenset(name.partition(".")[0] for name in _NAMES)
 
 
 def kind_of(told: str, metadata: Mapping[str, Any]) -> EventKind:
-    """Return the kind of a billing event by its own type; without a line, `wallet_funded` is `wallet.funded`."""
+    """Return the kind of a billing event by its own type; without a line, `refund_sent` is `refund.sent`."""
     known = _BY_TOLD.get(told)
     if known is not None:
         return known

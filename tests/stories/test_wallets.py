@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from domain.adapters.memory import MemoryMailer
 from domain.contracts.prepaying import service as prepaying
 from domain.credits.top_up import (
     NothingToPayBack,
@@ -152,6 +153,12 @@ async def test_a_declined_top_up_ends_with_a_void_invoice_and_nobody_is_dunned(w
     await world.advance(to="2026-03-31")
     assert [each.state for each in await world.invoices(ada)] == [State.VOID]
     assert "top_up_failed" in await _told(world, ada)
+    # Nobody is dunned: one mail over the invoice, one over the failure.
+    assert isinstance(world.runtime.mailer, MemoryMailer)
+    assert [each.subject for each in world.runtime.mailer.sent] == [
+        "Invoice TEST-2026-000001 from Example: 100.00 USD",
+        "Your top-up of 100.00 USD failed, invoice TEST-2026-000001",
+    ]
     with pytest.raises(TopUpEnded):
         async with world.runtime.db.transaction() as tx:
             await topping.cancel(tx, world.call, ada.id, made.id)

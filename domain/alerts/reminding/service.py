@@ -14,7 +14,7 @@ from domain.dunning import store as cases
 from domain.dunning.reading import service as dunning
 from domain.dunning.store import StoredCase
 from domain.invoices import service as invoices
-from domain.invoices.invoice import InvoiceNotFound
+from domain.invoices.invoice import InvoiceNotFound, State
 from domain.kernel.call import Call
 from domain.kernel.ids import AttemptId, CaseId, CustomerId, InvoiceId
 from domain.payments import store as payments
@@ -26,6 +26,7 @@ from domain.payments.method import label
 _ABOUT_ATTEMPT = frozenset(
     (
         Notice.PAYMENT_FAILED,
+        Notice.TOP_UP_FAILED,
         Notice.RETRY_FAILED,
         Notice.PAYMENT_ACTION_REQUIRED,
         Notice.PAYMENT_METHOD_WANTED,
@@ -78,7 +79,7 @@ async def _owed(
         waits_until=stored.case.waits_until if stored else None,
         grace_ends_at=plan.grace_ends_at if plan else None,
         last_at=plan.last_at if plan else None,
-        link=(push.hosted_url if push else None) or "",
+        link=(push.hosted_url if push and invoice.state is not State.VOID else None) or "",
     )
 
 

@@ -38,6 +38,16 @@ def test_a_failure_says_why_what_follows_and_until_when_all_can_be_used() -> Non
     )
 
 
+def test_a_failed_top_up_says_that_nothing_is_owed_for_it() -> None:
+    assert _said(Notice.TOP_UP_FAILED)[1:] == (
+        "The account did not have enough funds.",
+        (
+            "Nothing was bought, and nothing is owed for it. A top-up that is made automatically is paused until it is "
+            "saved again."
+        ),
+    )
+
+
 def test_what_does_not_apply_is_left_out() -> None:
     waiting = dataclasses.replace(
         _SOFT, method="", decline="", next_at=None, waits_until=make.at("2026-03-15T10:00"), grace_ends_at=None

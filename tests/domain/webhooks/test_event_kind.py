@@ -22,8 +22,8 @@ def test_a_known_type_has_its_line() -> None:
 
 
 def test_an_unknown_type_is_told_with_ids_alone() -> None:
-    kind = kind_of("wallet_topped_up", {"wallet_id": "wal_1", "note": "private", "attempt_id": "att_1"})
-    assert (kind.name, kind.facts) == ("wallet.topped_up", ("attempt_id", "wallet_id"))
+    kind = kind_of("refund_sent", {"refund_id": "re_1", "note": "private", "attempt_id": "att_1"})
+    assert (kind.name, kind.facts) == ("refund.sent", ("attempt_id", "refund_id"))
 
 
 @pytest.mark.parametrize(
