@@ -14,6 +14,8 @@ GET  /v1/credit-notes/{id}/pdf  a credit note as a file   api/rest/files.py
 GET  /documents/{id}        the same, by a signed link     api/rest/files.py
 POST /gateway/{provider}/…  calls to LLM providers         api/gateway
 POST /api/webhooks/stripe   what Stripe tells              api/stripe_webhook.py
+POST /hooks/mail            what the mail provider tells   api/mail_hook.py
+GET, POST /unsubscribe/{id} the link in mails              api/unsubscribing.py
 GET  /healthz               the process answers
 GET  /readyz                so does Postgres
 """
@@ -34,6 +36,7 @@ from api.gateway.door import GatewayDoor
 from api.graphql.schema import schema
 from api.graphql.view import HttpEndpoint, SocketView
 from api.hosts import HostCheck
+from api.mail_hook import post_mail_reports
 from api.problems import PASSING_FAULTS, on_crash, on_passing_fault, on_refusal
 from api.rest.billing import BILLING
 from api.rest.events import post_events
@@ -43,6 +46,7 @@ from api.rest.limits import post_check, post_extend, post_release, post_reservat
 from api.rest.openapi import get_openapi
 from api.rest.subscription import READS
 from api.stripe_webhook import post_stripe_event
+from api.unsubscribing import UNSUBSCRIBE
 from domain.access.roles import system_principal
 from domain.config import Settings
 from domain.db import DATABASE_ERRORS
@@ -52,6 +56,12 @@ from domain.runtime import Runtime, open_runtime
 from domain.usage.recording.service import Recorder
 
 READY_WITHIN_S = 5.0
+# What Stripe, the mail provider and mail programs call: a signature stands in for a credential.
+SIGNED = (
+    Route("/api/webhooks/stripe", post_stripe_event, methods=["POST"]),
+    Route("/hooks/mail", post_mail_reports, methods=["POST"]),
+    *UNSUBSCRIBE,
+)
 
 
 async def healthz(_: Request) -> Response:
@@ -115,7 +125,7 @@ def create_app(settings: Settings, opened: Callable[[Settings], Awaitable[Runtim
             Route("/api/openapi.json", get_openapi, methods=["GET"]),
             *FILES,
             Route("/gateway/{provider}/{path:path}", gateway, methods=["GET", "POST"]),
-            Route("/api/webhooks/stripe", post_stripe_event, methods=["POST"]),
+            *SIGNED,
             Route("/healthz", healthz),
             Route("/readyz", readyz),
         ],

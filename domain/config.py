@@ -8,6 +8,7 @@ credentials, seeds for tests, the sandbox) are refused unless TOLLGATE_DEV=1, wh
 import base64
 import binascii
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -18,6 +19,8 @@ from domain.alerts.preference import ThresholdsMalformed, check_thresholds
 from domain.kernel.errors import DomainError, Kind
 
 _KEY_BYTES = 32
+# 32 letters of base64 are 24 bytes.
+_HOOK_SECRET = re.compile(r"whsec_(?:[A-Za-z0-9+/]{4}){8,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _SECRET_BYTES_MIN = 32
 _REDIS_SCHEMES = frozenset(("redis", "rediss", "unix"))
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
@@ -226,8 +229,16 @@ def check_serving(settings: Settings) -> None:
     if not settings.hs256_secret and not settings.jwks_url:
         raise SettingMissing("TOLLGATE_JWKS_URL", "Give the address of your identity provider's key set")
     _check_gateway(settings.gateway_keys)
+    _check_mail_hook(settings.mail_hook_secret)
     _check_addresses(settings)
     thresholds_of(settings)
+
+
+def _check_mail_hook(secrets: tuple[str, ...]) -> None:
+    """Refuse secrets that nobody could sign with."""
+    for secret in secrets:
+        if not _HOOK_SECRET.fullmatch(secret):
+            raise SettingRefused("TOLLGATE_MAIL_HOOK_SECRET", "Each is whsec_ and at least 24 random bytes in base64")
 
 
 def _check_gateway(keys: tuple[str, ...]) -> None:

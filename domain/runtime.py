@@ -14,6 +14,7 @@ from domain.adapters.stripe import StripeGateway
 from domain.adapters.stripe_tax import StripeTax
 from domain.adapters.typst_pdf import TypstRenderer
 from domain.adapters.webhook_sender import HttpWebhookSender
+from domain.alerts import unsubscribing
 from domain.alerts.port import Mailer, MailPolicy
 from domain.config import Settings, check_serving
 from domain.db import Database, Vault
@@ -68,6 +69,11 @@ class Runtime:
     def link_key(self) -> bytes:
         """The key that links to documents are signed with."""
         return links.signing_key(self.settings.master_key_bytes())
+
+    @property
+    def unsubscribe_key(self) -> bytes:
+        """The key that links which stop mails are signed with."""
+        return unsubscribing.signing_key(self.settings.master_key_bytes())
 
     async def catalogue(self) -> Catalogue:
         """Return what is sold, at most CATALOGUE_CHECKED_EVERY old."""
@@ -135,5 +141,8 @@ def _mail_policy(settings: Settings) -> MailPolicy:
         sender=settings.mail_from,
         merchant=settings.merchant_name,
         is_catcher=settings.dev and urlsplit(settings.smtp_url).hostname in _LOOPBACK,
+        unsubscribing=unsubscribing.Unsubscribing(
+            settings.public_url, unsubscribing.signing_key(settings.master_key_bytes())
+        ),
         test_allowed=frozenset(part.strip().casefold() for part in settings.mail_test_allow.split(",")),
     )

@@ -1,6 +1,8 @@
 """Jobs that send mail."""
 
 from domain.alerts import service as alerts
+from domain.alerts.mailing import service as mailing
+from domain.alerts.port import MailUnavailable
 from domain.alerts.staffing import service as staffing
 from domain.journal import jobs
 from domain.journal import service as journal
@@ -10,10 +12,25 @@ from domain.runtime import Runtime
 
 
 async def send_notice(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.SendNotice) -> None:
-    """Send one notice, once."""
-    await alerts.send_notice(
-        runtime.db, runtime.mailer, call, customer_id=job.customer_id, notice=job.notice, about=job.about
-    )
+    """Send one notice, once. When the last try of the job fails too, the mail has failed and the job is done."""
+    try:
+        await alerts.send_notice(
+            runtime.db, runtime.mailer, call, customer_id=job.customer_id, notice=job.notice, about=job.about
+        )
+    except MailUnavailable as error:
+        is_last = stored.attempts + 1 >= journal.ATTEMPTS_MAX
+        async with runtime.db.transaction() as tx:
+            await mailing.note_failure(
+                tx,
+                call,
+                customer_id=job.customer_id,
+                notice=job.notice,
+                about=job.about,
+                reason=error.reason,
+                is_last=is_last,
+            )
+        if not is_last:
+            raise
     async with runtime.db.transaction() as tx:
         await journal.finish(tx, call, stored)
 

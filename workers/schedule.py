@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from domain.access.roles import system_principal
+from domain.alerts.mailing import service as mailing
 from domain.contracts.closing import service as closing
 from domain.db import DATABASE_ERRORS
 from domain.dunning import service as dunning
@@ -98,9 +99,10 @@ async def sweep_limits(runtime: Runtime, call: Call) -> None:
 
 
 async def forget_deliveries(runtime: Runtime, call: Call) -> None:
-    """Delete what the log of deliveries has kept for its time."""
+    """Delete what the log of deliveries, and that of reports about mail, have kept for their time."""
     async with runtime.db.transaction() as tx:
         await delivering.forget(tx, call)
+        await mailing.forget(tx, call)
 
 
 TASKS: Mapping[str, Task] = {

@@ -73,6 +73,11 @@ def job_id(text: str) -> JobId:
     return JobId(ids.decode("job", text))
 
 
+def mail_id(text: str) -> UUID:
+    """Read a mail's id. Raises IdMalformed."""
+    return ids.decode("mail", text)
+
+
 def alert_id(text: str) -> AlertId:
     """Read an alert's id. Raises IdMalformed."""
     return AlertId(ids.decode("alert", text))

@@ -26,6 +26,7 @@ from api.graphql.keys import KeyMutation, KeyQuery
 from api.graphql.ledger import LedgerQuery
 from api.graphql.limits import LimitMutation, LimitQuery
 from api.graphql.live import Live
+from api.graphql.mails import MailMutation, MailQuery
 from api.graphql.moving import AnchorMutation, AnchorQuery
 from api.graphql.pausing import PauseMutation
 from api.graphql.payments import PaymentMutation
@@ -66,6 +67,7 @@ Query = _root(
     AnchorQuery,
     UsageQuery,
     ConsumptionQuery,
+    MailQuery,
     LimitQuery,
     EventQuery,
     InvoiceQuery,
@@ -109,6 +111,7 @@ Mutation = _root(
     UsageBatchMutation,
     LimitMutation,
     RedriveMutation,
+    MailMutation,
     PriceMutation,
     JournalMutation,
     InboxMutation,

@@ -1,7 +1,8 @@
-"""The route of the feed, described; docs/webhooks.md says what is in it."""
+"""The routes by which others hear and tell of what happened: the feed, described here, and those about mail."""
 
 from api.rest.describing import Operation, Parameter, whole
 from api.rest.feed import AFTER_MAX, LIMIT_DEFAULT, LIMIT_MAX
+from api.rest.operations_of_mail import MAIL
 from domain.access.roles import Permission
 from domain.webhooks.payload import NEWEST, VERSIONS
 
@@ -22,6 +23,7 @@ _EVENT = {
 }
 
 FEED = (
+    *MAIL,
     Operation(
         "GET",
         "/v1/events",

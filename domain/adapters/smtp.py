@@ -89,6 +89,9 @@ def _message(mail: OutgoingMail) -> EmailMessage:
         message["Date"] = mail.written_at
         message["Message-ID"] = mail.message_id
         message["Auto-Submitted"] = "auto-generated"
+        if mail.unsubscribe is not None:
+            message["List-Unsubscribe"] = f"<{mail.unsubscribe}>"
+            message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     except (ValueError, IndexError) as error:
         raise MailRefused("header") from error
     message.set_content(mail.text)

@@ -50,8 +50,12 @@ class Delivery(StrEnum):
 
     PENDING = "pending"
     SENT = "sent"
+    DELIVERED = "delivered"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
     FAILED = "failed"
     WITHHELD = "withheld"
+    SUPPRESSED = "suppressed"
     SUPERSEDED = "superseded"
     UNWANTED = "unwanted"
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from domain.alerts.unsubscribing import Unsubscribing
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 
@@ -31,13 +32,15 @@ class MailPolicy:
     """Who mail is from, and which test customers may be mailed.
 
     `is_catcher` says that the server delivers to nobody: then every test customer may be. Otherwise `test_allowed`
-    holds the addresses, and the domains written as "@example.com", that test customers may have.
+    holds the addresses, and the domains written as "@example.com", that test customers may have. `unsubscribing` makes
+    the links of mails that a customer may do without.
     """
 
     sender: str
     merchant: str
     is_catcher: bool = False
     test_allowed: frozenset[str] = frozenset()
+    unsubscribing: Unsubscribing = Unsubscribing()  # noqa: RUF009 -- it is frozen
 
     def allows(self, environment: Environment, recipient: str) -> bool:
         """Whether a customer of this environment may be mailed at this address."""
@@ -49,7 +52,10 @@ class MailPolicy:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMail:
-    """One mail, rendered. The same `message_id` marks the same mail, should it arrive twice."""
+    """One mail, rendered. The same `message_id` marks the same mail, should it arrive twice.
+
+    `unsubscribe` is a link that stops mails of its kind.
+    """
 
     message_id: str
     written_at: datetime
@@ -59,6 +65,7 @@ class OutgoingMail:
     subject: str = field(repr=False)
     text: str = field(repr=False)
     html: str = field(repr=False)
+    unsubscribe: str | None = field(default=None, repr=False)
 
 
 class Mailer(Protocol):

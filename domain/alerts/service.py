@@ -15,11 +15,13 @@ from domain.alerts.email import (
     message_id,
     render,
 )
+from domain.alerts.mail_state import MailState
+from domain.alerts.mailing import service as mailing
 from domain.alerts.notice import LEGAL, OWED, Notice
 from domain.alerts.port import Mailer, MailPolicy, MailRefused, OutgoingMail
 from domain.alerts.raising import store as raising
 from domain.alerts.reminding import service as reminding
-from domain.alerts.store import Mail, MailState
+from domain.alerts.store import Mail
 from domain.alerts.wording import alert_facts, compared_text, digest_facts, trial_facts
 from domain.contracts.trialing import service as trialing
 from domain.customers import service as customers
@@ -65,16 +67,18 @@ async def send_notice(
         subject=mail.content.subject,
         text=mail.content.text,
         html=mail.content.html,
+        unsubscribe=mailer.policy.unsubscribing.link(customer_id, notice),
     )
-    state = MailState.SENT
     try:
         await mailer.send(outgoing)
-    except MailRefused:
-        state = MailState.FAILED
+    except MailRefused as refused:
+        async with db.transaction() as tx:
+            await store.save_mail_end(tx, mail, state=MailState.FAILED, sent_at=None, error=refused.reason)
+            await mailing.tell_failed(tx, call, customer_id=customer_id, mail_id=mail.id, notice=notice)
+        return MailState.FAILED
     async with db.transaction() as tx:
-        sent_at = call.at if state is MailState.SENT else None
-        await store.save_mail_end(tx, mail, state=state, sent_at=sent_at)
-    return state
+        await store.save_mail_end(tx, mail, state=MailState.SENT, sent_at=call.at)
+    return MailState.SENT
 
 
 async def _written(tx: Tx, call: Call, policy: MailPolicy, *, customer_id: CustomerId, notice: str, about: str) -> Mail:
@@ -85,13 +89,15 @@ async def _written(tx: Tx, call: Call, policy: MailPolicy, *, customer_id: Custo
         return found
     customer = await customers.load_customer(tx, call, customer_id)
     facts = await _facts(tx, call, policy, customer=customer, notice=Notice(notice), about=about)
-    is_allowed = policy.allows(customer.environment, customer.email)
+    state = MailState.QUEUED if policy.allows(customer.environment, customer.email) else MailState.WITHHELD
+    if await mailing.is_stopped(tx, customer_id, customer.email, notice):
+        state = MailState.SUPPRESSED
     new = Mail(
         customer_id=customer_id,
         id=call.new_id(),
         notice=notice,
         about=about,
-        state=MailState.QUEUED if is_allowed else MailState.WITHHELD,
+        state=state,
         content=render(Notice(notice), facts, customer.email),
         message_id=message_id(customer_id, notice, about, policy.sender),
         created_at=call.at,

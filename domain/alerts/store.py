@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
+from domain.alerts.mail_state import MailState
 from domain.alerts.notice import Content
 from domain.kernel.ids import CustomerId
 
@@ -25,18 +25,19 @@ mail = sa.Table(
     sa.Column("created_at", db.Instant, nullable=False, comment="real time"),
     sa.Column("sent_at", db.Instant, comment="real time; the mail server took it"),
     sa.UniqueConstraint("customer_id", "notice", "about"),
-    sa.CheckConstraint("state IN ('queued', 'sent', 'failed', 'withheld')", name="state"),
-    sa.CheckConstraint("(state = 'sent') = (sent_at IS NOT NULL)", name="sent"),
+    sa.Column("attempts", sa.Integer, nullable=False, comment="how often the mail server was asked"),
+    sa.Column("last_error", sa.Text, comment="why the last try failed, without the address"),
+    sa.Column("settled_at", db.Instant, comment="real time; when the newest report about it was made"),
+    sa.CheckConstraint(
+        "state IN ('queued', 'sent', 'delivered', 'bounced', 'complained', 'failed', 'withheld', 'suppressed')",
+        name="state",
+    ),
+    sa.CheckConstraint(
+        "(state IN ('sent', 'delivered', 'bounced', 'complained')) = (sent_at IS NOT NULL)", name="sent"
+    ),
+    sa.CheckConstraint("attempts >= 0", name="attempts"),
+    sa.Index("mail_message_id_key", "message_id", unique=True),
 )
-
-
-class MailState(StrEnum):
-    """Where a mail stands."""
-
-    QUEUED = "queued"
-    SENT = "sent"
-    FAILED = "failed"
-    WITHHELD = "withheld"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,11 @@ async def insert_mail(tx: db.Tx, new: Mail, key: db.DataKey) -> bool:
         "notice": new.notice,
         "about": new.about,
         "state": new.state,
-        "content": tx.vault.seal(key, _where(new.id), new.content.to_bytes()),
+        "content": tx.vault.seal(key, sealed_at(new.id), new.content.to_bytes()),
         "message_id": new.message_id,
         "created_at": new.created_at,
         "sent_at": new.sent_at,
+        "attempts": 0,
     }
     statement = (
         pg.insert(mail)
@@ -88,21 +90,24 @@ async def find_mail(tx: db.Tx, customer_id: CustomerId, notice: str, about: str,
         notice=row.notice,
         about=row.about,
         state=MailState(row.state),
-        content=Content.from_bytes(tx.vault.open(key, _where(row.id), row.content)),
+        content=Content.from_bytes(tx.vault.open(key, sealed_at(row.id), row.content)),
         message_id=row.message_id,
         created_at=row.created_at,
         sent_at=row.sent_at,
     )
 
 
-async def save_mail_end(tx: db.Tx, sent: Mail, *, state: MailState, sent_at: datetime | None) -> None:
+async def save_mail_end(
+    tx: db.Tx, sent: Mail, *, state: MailState, sent_at: datetime | None, error: str | None = None
+) -> None:
     """End a queued mail; one that has ended stays as it is."""
     await tx.execute(
         sa.update(mail)
         .where(mail.c.customer_id == sent.customer_id, mail.c.id == sent.id, mail.c.state == MailState.QUEUED)
-        .values(state=state, sent_at=sent_at)
+        .values(state=state, sent_at=sent_at, attempts=mail.c.attempts + 1, last_error=error)
     )
 
 
-def _where(mail_id: UUID) -> str:
+def sealed_at(mail_id: UUID) -> str:
+    """Name the place for which a mail's content is sealed."""
     return f"mail:content:{mail_id}"

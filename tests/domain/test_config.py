@@ -64,6 +64,9 @@ def test_development_is_refused_beside_a_live_stripe_key() -> None:
         ("TOLLGATE_JWKS_URL", "ftp://127.0.0.1/keys"),
         ("TOLLGATE_GATEWAY_KEYS", "tg_test_1,tg_test_2"),
         ("TOLLGATE_GATEWAY_KEYS", "sk-1"),
+        ("TOLLGATE_MAIL_HOOK_SECRET", "secret"),
+        # 16 bytes.
+        ("TOLLGATE_MAIL_HOOK_SECRET", "whsec_AAAAAAAAAAAAAAAAAAAAAA=="),
         ("REDIS_URL", "cache:6379"),
         ("REDIS_URL", "http://cache"),
         ("REDIS_URL", "redis://cache:port"),

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from domain.access.roles import Permission
 from domain.alerts.notice import Notice
-from domain.alerts.preference import Preference, next_digest_at
+from domain.alerts.preference import Preference, next_digest_at, preference_of
 from domain.alerts.preferring import store
 from domain.customers import service as customers
 from domain.customers.customer import Customer
@@ -46,6 +46,21 @@ async def change_preference(tx: Tx, call: Call, wanted: Preference) -> Preferenc
     if wanted.weekly_digest and not before.weekly_digest:
         await _stage_digest(tx, call, customer, await customers.business_now(tx, call, customer.id))
     return wanted
+
+
+async def unsubscribe(tx: Tx, call: Call, customer_id: CustomerId, notice: Notice) -> None:
+    """Stop mails of a kind to a customer; the rest of what it wants stays. Safe to repeat.
+
+    Raises CustomerNotFound, NoticeIsLegal, Forbidden.
+    """
+    found = (await preferences_by_id(tx, [customer_id], scope=call.scope)).get(customer_id, Preference(customer_id))
+    wanted = preference_of(
+        customer_id,
+        thresholds=found.thresholds,
+        unsubscribed=found.unsubscribed | {notice},
+        weekly_digest=found.weekly_digest,
+    )
+    await change_preference(tx, call, wanted)
 
 
 async def send_digest(tx: Tx, call: Call, customer_id: CustomerId) -> None:

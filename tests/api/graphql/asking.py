@@ -15,6 +15,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "usage": {"customerId": "customer"},
     "dashboard": {"customerId": "customer"},
     "usageHints": {"customerId": "customer"},
+    "mails": {"customerId": "customer"},
     "usageTrends": {"customerId": "customer"},
     "providerPerformance": {"customerId": "customer"},
     "checkLimit": {"customerId": "customer", "type": "=llm.call", "properties": "properties"},
@@ -174,6 +175,8 @@ INPUTS: dict[str, Any] = {
     "draftDunningPolicy": lambda _, n: {"name": f"policy {n}", "rules": {"graceDays": 3}},
     "activateDunningPolicy": lambda t, _: {"id": t["policy"]},
     "assignDunningPolicy": lambda t, _: {"name": "default", "customerId": t["customer"]},
+    "sendMailAgain": lambda t, _: {"id": t["mail"]},
+    "resumeMail": lambda t, _: {"customerId": t["customer"]},
     "markAlertRead": lambda t, _: {"id": t["alert"]},
     "changeAlertPreference": lambda t, n: {"customerId": t["customer"], "thresholds": [n % 1_000 + 1]},
     "createWebhookEndpoint": lambda t, n: {

@@ -5,7 +5,7 @@ from domain.adapters.memory_webhooks import MemoryWebhooks
 from domain.alerts.port import MailRefused, MailUnavailable
 from domain.alerts.staffing import service as staffing
 from domain.kernel.call import Environment
-from domain.kernel.ids import StaffAlertId
+from domain.kernel.ids import CustomerId, StaffAlertId
 from domain.webhooks.port import Outcome, Reply
 from tests import make
 from tests.api.graphql.outgoing import outgoing_of, publish
@@ -24,6 +24,10 @@ async def _deliver(site: Site) -> None:
         for tasks in under.values():
             for task in list(tasks):  # type: ignore[call-overload]
                 await task
+
+
+async def _customer(site: Site) -> CustomerId:
+    return (await site.world.customer(on="2026-01-31", card=None)).id
 
 
 async def _made(site: Site) -> tuple[str, str]:
@@ -117,7 +121,7 @@ async def test_the_catalogue_of_events_and_versions_is_shown_to_anyone_signed_in
 
 
 async def test_staff_see_alerts_and_the_same_trouble_is_told_once_until_it_is_read(site: Site) -> None:
-    ids = await outgoing_of(site, Environment.TEST, make.new_id())
+    ids = await outgoing_of(site, Environment.TEST, await _customer(site))
     asked = "{ staffAlerts(unreadOnly: true) { nodes { id subject severity text about } } }"
     [alert] = (await site.read(asked, site.staff()))["staffAlerts"]["nodes"]
     assert (alert["subject"], alert["severity"]) == ("Webhook endpoint disabled: CRM", "CRITICAL")
@@ -131,7 +135,7 @@ async def test_staff_see_alerts_and_the_same_trouble_is_told_once_until_it_is_re
 
 
 async def test_an_alert_is_mailed_to_each_of_the_merchants_addresses_once(site: Site) -> None:
-    await outgoing_of(site, Environment.TEST, make.new_id())
+    await outgoing_of(site, Environment.TEST, await _customer(site))
     mailer, db = site.runtime.mailer, site.runtime.db
     assert isinstance(mailer, MemoryMailer)
     async with db.transaction() as tx:

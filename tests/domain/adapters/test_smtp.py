@@ -81,6 +81,17 @@ async def test_a_mail_arrives_with_text_and_html(box: Box) -> None:
     assert parts == {"text/plain": "Hello Ada", "text/html": "<p>Hello Ada</p>"}
 
 
+async def test_a_mail_that_may_be_done_without_says_how_at_one_click(box: Box) -> None:
+    link = "https://billing.example.com/unsubscribe/cus_1?notice=weekly_digest&signature=" + "0" * 64
+    mailer = SmtpMailer(f"smtp://127.0.0.1:{box.port}", _POLICY)
+    await mailer.send(_mail(unsubscribe=link))
+    await mailer.send(_mail())
+    [(_, with_link), (_, without)] = box.got
+    assert with_link["List-Unsubscribe"] == f"<{link}>"
+    assert with_link["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert without["List-Unsubscribe"] is None
+
+
 @pytest.mark.parametrize(
     "changed",
     [
