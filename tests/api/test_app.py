@@ -34,7 +34,7 @@ async def test_a_healthy_process_says_so(shared: Site) -> None:
         ("GET", "/", 404),
         ("GET", "/graphql", 405),
         ("PUT", "/graphql", 405),
-        ("GET", "/v1/events", 405),
+        ("PUT", "/v1/events", 405),
         ("GET", "/api/webhooks/stripe", 405),
         ("POST", "/healthz", 405),
     ],
