@@ -43,14 +43,15 @@ from domain.usage.verdict import (
 
 # Rows accepted and not yet committed; above it callers are sent away before memory grows.
 WAITING_MAX = 20_000
-# Statements of 500 to 2,000 rows are the fastest; a request is never split.
-FLUSH_MAX = 2_000
+# Statements of 500 to 2,000 rows are the fastest; a request is never split. What comes in at once should be more than
+# one flush, or the database waits while the next is made ready.
+FLUSH_MAX = 1_000
 FLUSH_TIMEOUT_S = 30
 # Events that are read in one go: then others have their turn, and the database its next flush.
-SLICE = 100
+SLICE = 25
 # While one flush is written, the next is arranged as soon as so many rows wait for it; fewer are waited for, since a
 # larger flush costs less an event.
-AHEAD_MIN = 500
+AHEAD_MIN = 250
 _LANES = 2
 # A flush starts anew when a border moved or a meter became full under it.
 STARTS_MAX = 5
