@@ -6,6 +6,7 @@ POST /v1/events             usage, in bulk                 api/rest/events.py
 GET  /v1/events             what happened, in order        api/rest/feed.py
 GET  /api/subscription/...  reads of the LLM product       api/rest/subscription.py
 GET  /api/billing/...       subscribe, cancel, usage …   api/rest/billing.py
+     /api/billing/payment-methods…  payment methods      api/rest/methods.py
 GET  /api/openapi.json      what REST offers               api/rest/openapi.py
 POST /v1/check              may this be used?              api/rest/limits.py
 POST /v1/reservations…      hold, extend, settle, release  api/rest/limits.py

@@ -1,8 +1,9 @@
 """Setup intents: saving a payment method for later, with the customer's authentication and mandate where needed."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from sandbox import ids
+from sandbox import ids, microdeposits
 from sandbox.behaviours import DECLINES, Decline
 from sandbox.call import Call, operation
 from sandbox.errors import DOCUMENTATION, StripeError, invalid
@@ -16,9 +17,11 @@ from sandbox.store import Document
 
 WAITING = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
 CREATE = "customer payment_method confirm usage description metadata mandate_data"
+CHOICE = "automatic_payment_methods excluded_payment_method_types payment_method_options return_url use_stripe_sdk"
+KINDS = ("card", "us_bank_account")
 
 
-@operation("post", "/v1/setup_intents", takes=f"{CREATE} automatic_payment_methods return_url use_stripe_sdk")
+@operation("post", "/v1/setup_intents", takes=f"{CREATE} {CHOICE}")
 def create(call: Call) -> Document:
     """Create a setup intent; with `confirm` it is carried out at once."""
     given = call.params
@@ -45,8 +48,8 @@ def create(call: Call) -> Document:
         "on_behalf_of": None,
         "payment_method": None,
         "payment_method_configuration_details": None,
-        "payment_method_options": {},
-        "payment_method_types": ["card", "us_bank_account"],
+        "payment_method_options": _options(given),
+        "payment_method_types": [kind for kind in KINDS if kind not in given.get("excluded_payment_method_types", ())],
         "single_use_mandate": None,
         "status": "requires_payment_method",
         "usage": given.get("usage", "off_session"),
@@ -57,6 +60,12 @@ def create(call: Call) -> Document:
     call.store.put(setup)
     emit(call, "setup_intent.created", setup)
     return _confirmed(call, setup) if given.get("confirm") else setup
+
+
+def _options(given: Mapping[str, Any]) -> Document:
+    """Show how bank accounts are verified, where it was said."""
+    bank = given.get("payment_method_options", {}).get("us_bank_account", {})
+    return {"us_bank_account": {"verification_method": bank["verification_method"]}} if bank else {}
 
 
 @operation(
@@ -88,7 +97,14 @@ def _confirmed(call: Call, setup: Document) -> Document:
             param="payment_method",
         )
     method = usable_or_free(call, chosen, setup["customer"])
+    if method["type"] not in setup["payment_method_types"]:
+        raise invalid(
+            f"This SetupIntent does not take payment methods of type {method['type']}.",
+            param="payment_method",
+        )
     setup = setup | {"payment_method": method["id"], "mandate": _mandate(call, method)}
+    if method["type"] == "us_bank_account" and microdeposits.wanted(setup):
+        return microdeposits.sent(call, setup)
     if method["_setup"] == "authenticates":
         after = call.store.put(setup | {"status": "requires_action", "next_action": next_action(setup["id"])})
         emit(call, "setup_intent.requires_action", after)
@@ -168,12 +184,22 @@ def _refused(call: Call, setup: Document, error: Document) -> StripeError:
 
 def authenticate(call: Call, setup: Document, *, succeeds: bool) -> Document:
     """End the authentication that a setup intent waits for, as the customer would in the browser."""
-    if setup["status"] != "requires_action":
+    if setup["status"] != "requires_action" or microdeposits.wanted(setup):
         raise _unexpected(setup)
     method = call.document("payment_method", setup["payment_method"])
     if succeeds:
         return _succeeded(call, setup, method)
     return _failed(call, setup, method, DECLINES["authentication_required"])[0]
+
+
+@operation("post", "/v1/setup_intents/{intent}/verify_microdeposits", takes="amounts descriptor_code")
+def verify_microdeposits(call: Call) -> Document:
+    """Verify the bank account of a setup intent by the deposits that came; right ones attach it."""
+    setup = call.target("setup_intent")
+    if setup["status"] != "requires_action" or not microdeposits.wanted(setup):
+        raise _unexpected(setup)
+    microdeposits.check(call, setup)
+    return _succeeded(call, setup, call.document("payment_method", setup["payment_method"]))
 
 
 @operation("post", "/v1/setup_intents/{intent}/cancel", takes="cancellation_reason")

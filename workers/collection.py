@@ -7,6 +7,7 @@ from domain.journal import service as journal
 from domain.journal.store import StoredJob
 from domain.kernel.call import Call
 from domain.payments import service as payments
+from domain.payments.keeping import service as keeping
 from domain.runtime import Runtime
 
 
@@ -36,3 +37,12 @@ async def run_dunning(runtime: Runtime, call: Call, stored: StoredJob, job: jobs
         await dunning.run_case(tx, call, customer_id=job.customer_id, case_id=job.case_id)
         await journal.finish(tx, call, stored)
     await runtime.wakeups.publish([job.customer_id])
+
+
+async def detach_method(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.DetachMethod) -> None:
+    """Remove a method at the gateway too; again until it answers."""
+    await keeping.carry_out_detach(
+        runtime.db, runtime.gateway, call, customer_id=job.customer_id, method_id=job.method_id
+    )
+    async with runtime.db.transaction() as tx:
+        await journal.finish(tx, call, stored)

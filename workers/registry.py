@@ -34,4 +34,5 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.SendDigest: alerts.send_digest,
     jobs.RemindTrial: trials.remind_trial,
     jobs.MailStaff: messages.mail_staff,
+    jobs.DetachMethod: collection.detach_method,
 }

@@ -17,6 +17,7 @@ from domain.kernel.ids import (
     JobId,
     KeyId,
     LineId,
+    MethodId,
     PolicyId,
     StaffAlertId,
     SubscriptionId,
@@ -96,6 +97,11 @@ def dunning_policy_id(text: str) -> PolicyId:
 def credit_note_id(text: str) -> CreditNoteId:
     """Read a credit note's id. Raises IdMalformed."""
     return CreditNoteId(ids.decode("credit_note", text))
+
+
+def method_id(text: str) -> MethodId:
+    """Read a payment method's id. Raises IdMalformed."""
+    return MethodId(ids.decode("method", text))
 
 
 def line_id(text: str) -> LineId:

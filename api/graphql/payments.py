@@ -31,6 +31,9 @@ class PaymentMethod:
     exp_month: int | None = strawberry.field(description="Month in which a card expires, 1 to 12.")
     exp_year: int | None = strawberry.field(description="Year in which a card expires, four digits.")
     is_default: bool = strawberry.field(description="Whether invoices are charged to it.")
+    is_blocked: bool = strawberry.field(
+        description="Whether the bank, or an ended mandate, does not let it be charged any more."
+    )
     created_at: datetime = strawberry.field(description="When it was attached, in real time.")
 
 
@@ -44,6 +47,7 @@ def method_of(value: methods.PaymentMethod) -> PaymentMethod:
         exp_month=value.exp_month,
         exp_year=value.exp_year,
         is_default=value.is_default,
+        is_blocked=value.blocked is not None,
         created_at=value.created_at,
     )
 

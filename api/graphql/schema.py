@@ -27,6 +27,7 @@ from api.graphql.ledger import LedgerQuery
 from api.graphql.limits import LimitMutation, LimitQuery
 from api.graphql.live import Live
 from api.graphql.mails import MailMutation, MailQuery
+from api.graphql.method_desk import MethodDeskMutation, MethodDeskQuery
 from api.graphql.moving import AnchorMutation, AnchorQuery
 from api.graphql.pausing import PauseMutation
 from api.graphql.payments import PaymentMutation
@@ -83,6 +84,7 @@ Query = _root(
     ConservationQuery,
     WhatIfQuery,
     LedgerQuery,
+    MethodDeskQuery,
     DunningQuery,
     DunningPolicyQuery,
     ClockQuery,
@@ -101,6 +103,7 @@ Mutation = _root(
     PauseMutation,
     AnchorMutation,
     PaymentMutation,
+    MethodDeskMutation,
     CouponMutation,
     DunningDeskMutation,
     DunningPolicyMutation,

@@ -86,7 +86,7 @@ async def plans(asked: Asked) -> object:
 
 async def subscription(asked: Asked) -> object:
     """Return the subscription of a product."""
-    customer_id, product_id = _customer(asked), await _product_id(asked)
+    customer_id, product_id = customer_of(asked), await _product_id(asked)
     catalogue = await asked.serving.runtime.catalogue()
     async with asked.serving.runtime.db.transaction() as tx:
         await customers.load_customer(tx, asked.call, customer_id)
@@ -96,7 +96,7 @@ async def subscription(asked: Asked) -> object:
 
 async def used(asked: Asked) -> object:
     """Return what was used of each limit."""
-    customer_id, product_id = _customer(asked), await _product_id(asked)
+    customer_id, product_id = customer_of(asked), await _product_id(asked)
     catalogue = await asked.serving.runtime.catalogue()
     async with asked.serving.runtime.db.transaction() as tx:
         await customers.load_customer(tx, asked.call, customer_id)
@@ -109,7 +109,7 @@ async def used(asked: Asked) -> object:
 
 async def issued(asked: Asked) -> object:
     """Return a page of invoices."""
-    customer_id, limit = _customer(asked), asked.whole("limit", PAGE_DEFAULT, least=1, most=PAGE_MAX)
+    customer_id, limit = customer_of(asked), asked.whole("limit", PAGE_DEFAULT, least=1, most=PAGE_MAX)
     before = asked.text("before")
     async with asked.serving.runtime.db.transaction() as tx:
         await customers.load_customer(tx, asked.call, customer_id)
@@ -126,7 +126,7 @@ async def issued(asked: Asked) -> object:
 
 async def subscribe(asked: Asked, body: SubscribeBody) -> object:
     """Subscribe."""
-    customer_id = _customer(asked)
+    customer_id = customer_of(asked)
 
     async def act(tx: Tx) -> Mapping[str, str]:
         started = await contracts.subscribe(
@@ -146,7 +146,7 @@ async def subscribe(asked: Asked, body: SubscribeBody) -> object:
 
 async def change(asked: Asked, body: ChangeBody) -> object:
     """Change the subscription of a product, in one transaction with its invoice."""
-    customer_id, product_id = _customer(asked), await _product_id(asked)
+    customer_id, product_id = customer_of(asked), await _product_id(asked)
     _check_instant("proration_date", body.proration_date)
 
     async def act(tx: Tx) -> Mapping[str, str]:
@@ -167,7 +167,7 @@ async def change(asked: Asked, body: ChangeBody) -> object:
 
 async def cancel(asked: Asked, body: CancelBody) -> object:
     """End the subscription of a product."""
-    customer_id, product_id = _customer(asked), await _product_id(asked)
+    customer_id, product_id = customer_of(asked), await _product_id(asked)
     _check_instant("cancel_at", body.cancel_at)
 
     async def act(tx: Tx) -> Mapping[str, str]:
@@ -235,7 +235,7 @@ async def _product_id(asked: Asked) -> ProductId:
     return (await asked.serving.runtime.catalogue()).product(_product(asked)).id
 
 
-def _customer(asked: Asked) -> CustomerId:
+def customer_of(asked: Asked) -> CustomerId:
     """Return the customer that the request is about. Raises CustomerNotFound, ParameterRefused, IdMalformed."""
     own, named = asked.call.scope, asked.text("customer")
     if named is None:

@@ -10,6 +10,8 @@ from domain.invoices.invoice import Invoice
 from domain.kernel.ids import encode
 from domain.kernel.money import Money
 from domain.limits.status import LimitStatus
+from domain.payments.keeping.port import GatewaySetup
+from domain.payments.method import PaymentMethod
 from domain.plans.plan import Catalogue
 from domain.subscriptions.change import Change
 from domain.subscriptions.subscription import Subscription
@@ -107,3 +109,30 @@ def _invoice(value: Invoice) -> dict[str, Any]:
 
 def _amount(value: Money) -> msgspec.Raw:
     return msgspec.Raw(value.major.encode())
+
+
+def methods_document(found: Iterable[PaymentMethod]) -> dict[str, Any]:
+    """Write the attached payment methods, the default one first."""
+    return {"payment_methods": [method_document(each) for each in found]}
+
+
+def method_document(value: PaymentMethod) -> dict[str, Any]:
+    """Write a payment method (REQUIREMENTS B7): what names it to its owner, and nothing that could be charged."""
+    return {
+        "id": encode("method", value.id),
+        "stripe_payment_method_id": value.gateway_method_id,
+        "type": value.kind,
+        "brand": value.brand,
+        "last4": value.last4,
+        "exp_month": value.exp_month,
+        "exp_year": value.exp_year,
+        "is_default": value.is_default,
+        "is_blocked": value.blocked is not None,
+        "created_at": instant(value.created_at),
+        "detached_at": instant(value.detached_at),
+    }
+
+
+def setup_document(value: GatewaySetup) -> dict[str, Any]:
+    """Write a method that is being given; `client_secret` opens Stripe's form."""
+    return {"id": value.id, "state": value.state, "client_secret": value.client_secret}

@@ -30,6 +30,7 @@ _PROBLEM = {
 _REFUSALS = {
     400: "The body or its signature cannot be read.",
     401: "No credential, or one that does not hold.",
+    402: "Stripe refused it, or the payment method.",
     403: "The credential lacks the permission.",
     404: "There is no such customer, or none that the caller may see, or it has no subscription.",
     408: "The body came too slowly.",

@@ -10,6 +10,7 @@ from api.rest.operations_of_billing import BILLING
 from api.rest.operations_of_feed import FEED
 from api.rest.operations_of_files import FILES
 from api.rest.operations_of_limits import LIMITS
+from api.rest.operations_of_methods import METHODS
 from api.rest.subscription import PAGE_DEFAULT, PAGE_MAX
 from domain.access.roles import Permission
 from domain.analytics.consumption.performance import HOURS_DEFAULT, HOURS_MAX, LATENCY_MS_MAX, Target
@@ -222,4 +223,4 @@ _OTHERS = (
     ),
 )
 
-OPERATIONS = (*_SUBSCRIPTION, *BILLING, *LIMITS, *FILES, *FEED, *_OTHERS)
+OPERATIONS = (*_SUBSCRIPTION, *BILLING, *METHODS, *LIMITS, *FILES, *FEED, *_OTHERS)

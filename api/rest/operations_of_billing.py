@@ -12,22 +12,22 @@ from domain.access.roles import Permission
 _PRODUCT = Parameter(
     "product", "query", "The product's key.", {"type": "string", "default": PRODUCT_DEFAULT}, PRODUCT_DEFAULT
 )
-_CUSTOMER = Parameter(
+CUSTOMER = Parameter(
     "customer",
     "query",
     "Whose; for callers that are bound to no customer, such as staff.",
     {"type": "string", "pattern": "^cus_[0-9a-hjkmnp-tv-z]{26}$"},
     "cus_01m8gtnvtvf3ev7mfxw2tgpb3z",
 )
-_KEY = Parameter(
+KEY = Parameter(
     KEY_HEADER,
     "header",
     "New for each wish: sent again with the same body it gives the same outcome, and nothing happens twice.",
     {"type": "string", "minLength": 1, "maxLength": 255},
     "5a0c7a7e-subscribe",
 )
-_READ = (401, 403, 404, 422, 503)
-_WRITE = (401, 403, 404, 409, 413, 422, 429, 503)
+READ = (401, 403, 404, 422, 503)
+WRITE = (401, 403, 404, 409, 413, 422, 429, 503)
 _SUBSCRIPTION: dict[str, Any] = {
     "id": "sub_01m8gtnvtvf3ev7mfxw2tgpb3z",
     "customer": "cus_01m8gtnvtvf3ev7mfxw2tgpb3z",
@@ -87,8 +87,8 @@ BILLING = (
         "The current period is what the last fee pays for; limits count in the usage period, a month.",
         _SUBSCRIPTION,
         Permission.SUBSCRIPTION_READ,
-        parameters=(_PRODUCT, _CUSTOMER),
-        refusals=_READ,
+        parameters=(_PRODUCT, CUSTOMER),
+        refusals=READ,
     ),
     Operation(
         "GET",
@@ -117,8 +117,8 @@ BILLING = (
             ],
         },
         Permission.USAGE_READ,
-        parameters=(_PRODUCT, _CUSTOMER),
-        refusals=_READ,
+        parameters=(_PRODUCT, CUSTOMER),
+        refusals=READ,
     ),
     Operation(
         "GET",
@@ -146,7 +146,7 @@ BILLING = (
         },
         Permission.INVOICE_READ,
         parameters=(
-            _CUSTOMER,
+            CUSTOMER,
             Parameter("limit", "query", "Invoices on a page.", whole(1, PAGE_MAX, PAGE_DEFAULT), PAGE_DEFAULT),
             Parameter(
                 "before",
@@ -156,7 +156,7 @@ BILLING = (
                 "inv_01m8gtnvtvf3ev7mfxw2tgpb3z",
             ),
         ),
-        refusals=_READ,
+        refusals=READ,
     ),
     Operation(
         "POST",
@@ -167,9 +167,9 @@ BILLING = (
         _SUBSCRIPTION,
         Permission.SUBSCRIPTION_WRITE,
         "At most one live subscription of a product: a second one is refused with 409 already_subscribed.",
-        (_PRODUCT, _CUSTOMER, _KEY),
+        (_PRODUCT, CUSTOMER, KEY),
         {"application/json": {"plan": "starter", "interval": "month", "currency": "USD"}},
-        _WRITE,
+        WRITE,
     ),
     Operation(
         "PUT",
@@ -199,9 +199,9 @@ BILLING = (
         "time, and the net is invoiced at once. A plan that does not hold what there is already is refused now, with "
         "409 plan_too_small and each limit that it violates. `proration_date` is that of a preview, at most 15 "
         "minutes old.",
-        (_PRODUCT, _CUSTOMER, _KEY),
+        (_PRODUCT, CUSTOMER, KEY),
         {"application/json": {"plan": "professional", "interval": "month", "quantity": 1, "at": "now"}},
-        _WRITE,
+        WRITE,
     ),
     Operation(
         "POST",
@@ -212,8 +212,8 @@ BILLING = (
         {**_SUBSCRIPTION, "cancel_at": "2026-05-01T00:00:00Z", "cancel_reason": "unused"},
         Permission.SUBSCRIPTION_WRITE,
         "Safe to repeat. Feedback is free text of at most 2,000 characters, and stored encrypted.",
-        (_PRODUCT, _CUSTOMER, _KEY),
+        (_PRODUCT, CUSTOMER, KEY),
         {"application/json": {"at_period_end": True, "reason": "unused"}},
-        _WRITE,
+        WRITE,
     ),
 )

@@ -50,7 +50,7 @@ class Write:
     permission: Permission
     shape: type[msgspec.Struct]
     act: Callable[[Asked, Any], Awaitable[object]]
-    method: Literal["POST", "PUT"] = "POST"
+    method: Literal["POST", "PUT", "DELETE"] = "POST"
 
     @property
     def route(self) -> Route:
@@ -64,7 +64,9 @@ class Write:
         call = serving.runtime.call(await serving.authenticator.authenticate(credential, serving.runtime.now()))
         call.need(self.permission)
         try:
-            body = msgspec.json.decode(await read_body(request, BODY_BYTES_MAX), type=self.shape)
+            # What is named by the path alone may come without a body.
+            sent = await read_body(request, BODY_BYTES_MAX) or (b"" if self.shape.__struct_fields__ else b"{}")
+            body = msgspec.json.decode(sent, type=self.shape)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise RequestMalformed from error
         try:

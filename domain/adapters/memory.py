@@ -7,9 +7,10 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from domain.adapters.memory_copies import DECLINES, Copy
+from domain.adapters.memory_desk import MemoryDesk
 from domain.adapters.memory_listing import MemoryListing
 from domain.alerts.port import MailPolicy, OutgoingMail
 from domain.kernel.call import Environment
@@ -35,28 +36,7 @@ from domain.payments.port import (
 Result = TypeVar("Result")
 When = Literal["before", "after"]
 
-_DECLINES = {
-    "pm_card_chargeDeclined": ("card_declined", "generic_decline"),
-    "pm_card_chargeDeclinedInsufficientFunds": ("card_declined", "insufficient_funds"),
-    "pm_card_chargeDeclinedLostCard": ("card_declined", "lost_card"),
-    "pm_usBankAccount_insufficientFunds": ("insufficient_funds", None),
-    "pm_usBankAccount_accountClosed": ("account_closed", None),
-}
 _CONFIRMED_BY_CUSTOMER = "pm_card_authenticationRequired"
-
-
-@dataclass(slots=True)
-class _Copy:
-    """An invoice at the gateway."""
-
-    id: str
-    pushed: PushedInvoice
-    lines: list[PushedLine] = field(default_factory=list)
-    state: GatewayInvoiceState = GatewayInvoiceState.DRAFT
-    outcome: PayOutcome | None = None
-    token: str = ""
-    paid_minor: int = 0
-    credits: dict[CreditNoteId, int] = field(default_factory=dict)
 
 
 class MemoryGateway:
@@ -72,10 +52,10 @@ class MemoryGateway:
         self._lock = asyncio.Lock()
         self._replies: dict[str, tuple[Any, Any]] = {}
         self._faults: list[tuple[str, When]] = []
-        self._tokens: dict[str, str] = {}
+        self.tokens: dict[str, str] = {}
         self._made = 0
         self.methods: dict[str, GatewayMethod] = {}
-        self.copies: dict[str, _Copy] = {}
+        self.copies: dict[str, Copy] = {}
         self.customers: dict[str, CustomerId] = {}
         self.subscriptions: dict[str, GatewaySubscription] = {}
         self.events: list[GatewayEvent] = []
@@ -84,6 +64,7 @@ class MemoryGateway:
         self.refusals: dict[str, GatewayRefused] = {}
         self.before_pay: Callable[[str], None] | None = None
         self.listing = MemoryListing(self)
+        self.desk = MemoryDesk(self)
 
     @property
     def environment(self) -> Environment:
@@ -99,11 +80,11 @@ class MemoryGateway:
         self._check(environment)
 
         def act() -> str:
-            made = self._new_id("cus")
+            made = self.new_id("cus")
             self.customers[made] = customer_id
             return made
 
-        return await self._write("ensure_customer", key, customer_id, act)
+        return await self.write("ensure_customer", key, customer_id, act)
 
     async def attach_method(self, gateway_customer_id: str, gateway_method_id: str, *, key: str) -> GatewayMethod:
         """Attach a method; a test token becomes a new one first."""
@@ -117,7 +98,7 @@ class MemoryGateway:
             kind = "us_bank_account" if gateway_method_id.startswith("pm_usBank") else "card"
             is_card = kind == "card"
             method = GatewayMethod(
-                id=self._new_id("pm"),
+                id=self.new_id("pm"),
                 kind=kind,
                 brand="visa" if is_card else "STRIPE TEST BANK",
                 last4="4242" if is_card else "6789",
@@ -126,10 +107,10 @@ class MemoryGateway:
                 fingerprint=gateway_method_id,
                 gateway_customer_id=gateway_customer_id,
             )
-            self.methods[method.id], self._tokens[method.id] = method, gateway_method_id
+            self.methods[method.id], self.tokens[method.id] = method, gateway_method_id
             return method
 
-        return await self._write("attach_method", key, (gateway_customer_id, gateway_method_id), act)
+        return await self.write("attach_method", key, (gateway_customer_id, gateway_method_id), act)
 
     def detach(self, gateway_method_id: str) -> None:
         """Detach a method, as its owner does in the gateway's own pages."""
@@ -142,11 +123,11 @@ class MemoryGateway:
         def act() -> str:
             if any(copy.pushed.number == pushed.number for copy in self.copies.values()):
                 raise GatewayRefused("number_taken")
-            copy = _Copy(self._new_id("in"), pushed)
+            copy = Copy(self.new_id("in"), pushed)
             self.copies[copy.id] = copy
             return copy.id
 
-        return await self._write("create_invoice", key, pushed.invoice_id, act)
+        return await self.write("create_invoice", key, pushed.invoice_id, act)
 
     async def add_lines(self, gateway_invoice_id: str, lines: Sequence[PushedLine], *, key: str) -> None:
         """Add lines to a draft."""
@@ -154,7 +135,7 @@ class MemoryGateway:
         def act() -> None:
             self._draft(gateway_invoice_id).lines.extend(lines)
 
-        await self._write("add_lines", key, (gateway_invoice_id, tuple(lines)), act)
+        await self.write("add_lines", key, (gateway_invoice_id, tuple(lines)), act)
 
     async def finalise_invoice(self, gateway_invoice_id: str, *, key: str) -> GatewayInvoice:
         """Open a draft."""
@@ -164,7 +145,7 @@ class MemoryGateway:
             copy.state = GatewayInvoiceState.OPEN
             return self._seen(copy)
 
-        return await self._write("finalise_invoice", key, gateway_invoice_id, act)
+        return await self.write("finalise_invoice", key, gateway_invoice_id, act)
 
     async def delete_draft(self, gateway_invoice_id: str) -> None:
         """Delete a draft."""
@@ -185,11 +166,11 @@ class MemoryGateway:
             if credit.amount_minor == left:
                 copy.state = GatewayInvoiceState.PAID
 
-        await self._write("credit_invoice", key, (gateway_invoice_id, credit), act)
+        await self.write("credit_invoice", key, (gateway_invoice_id, credit), act)
 
     async def list_credits(self, gateway_invoice_id: str) -> frozenset[CreditNoteId]:
         """Return which notes were taken off."""
-        await self._read("list_credits")
+        await self.read("list_credits")
         return frozenset(self.copies[gateway_invoice_id].credits)
 
     async def void_invoice(self, gateway_invoice_id: str, *, key: str) -> None:
@@ -207,7 +188,7 @@ class MemoryGateway:
                 raise GatewayRefused("invoice_not_open")
             copy.state = state
 
-        await self._write(operation, key, gateway_invoice_id, act)
+        await self.write(operation, key, gateway_invoice_id, act)
 
     async def pay(self, gateway_invoice_id: str, gateway_method_id: str, *, key: str) -> PayOutcome:
         """Charge an open invoice; a bank debit stays processing until `settle`."""
@@ -220,16 +201,16 @@ class MemoryGateway:
             is_processing = copy.outcome is not None and copy.outcome.state is PayState.PROCESSING
             if copy.state is not GatewayInvoiceState.OPEN or is_processing:
                 raise GatewayRefused("invoice_not_payable")
-            copy.token = self._tokens[gateway_method_id]
+            copy.token = self.tokens[gateway_method_id]
             copy.outcome = self._attempt(copy)
             return copy.outcome
 
-        return await self._write("pay", key, (gateway_invoice_id, gateway_method_id), act)
+        return await self.write("pay", key, (gateway_invoice_id, gateway_method_id), act)
 
     def settle(self, gateway_invoice_id: str, *, succeeds: bool) -> None:
         """End a payment that is processing or waits for its customer."""
         copy = self.copies[gateway_invoice_id]
-        reason = _DECLINES.get(copy.token, ("insufficient_funds", None))
+        reason = DECLINES.get(copy.token, ("insufficient_funds", None))
         copy.outcome = self._charged(copy) if succeeds else self._declined(*reason)
 
     def pay_outside(self, gateway_invoice_id: str) -> None:
@@ -238,13 +219,13 @@ class MemoryGateway:
 
     async def fetch_invoice(self, gateway_invoice_id: str) -> GatewayInvoice | None:
         """Return an invoice as it is."""
-        await self._read("fetch_invoice")
+        await self.read("fetch_invoice")
         copy = self.copies.get(gateway_invoice_id)
         return self._seen(copy) if copy else None
 
     async def find_draft(self, gateway_customer_id: str, invoice_id: InvoiceId) -> GatewayInvoice | None:
         """Return a draft by our invoice's id."""
-        await self._read("find_draft")
+        await self.read("find_draft")
         drafts = [
             self._seen(copy)
             for copy in self.copies.values()
@@ -254,12 +235,12 @@ class MemoryGateway:
 
     async def fetch_method(self, gateway_method_id: str) -> GatewayMethod | None:
         """Return a method as it is."""
-        await self._read("fetch_method")
+        await self.read("fetch_method")
         return self.methods.get(gateway_method_id)
 
     async def fetch_subscription(self, gateway_subscription_id: str) -> GatewaySubscription | None:
         """Return a subscription that a test has put there."""
-        await self._read("fetch_subscription")
+        await self.read("fetch_subscription")
         return self.subscriptions.get(gateway_subscription_id)
 
     async def pending_deliveries(self) -> int | None:
@@ -269,7 +250,7 @@ class MemoryGateway:
     async def close(self) -> None:
         """Forget nothing: tests look at it afterwards."""
 
-    async def _write(self, operation: str, key: str, given: object, act: Callable[[], Result]) -> Result:
+    async def write(self, operation: str, key: str, given: object, act: Callable[[], Result]) -> Result:
         """Act once for a key; the same key with other input is refused. A refusal is not kept, a decline is."""
         async with self._lock:
             await asyncio.sleep(0)
@@ -284,7 +265,8 @@ class MemoryGateway:
             result: Result = self._replies[key][1]
             return result
 
-    async def _read(self, operation: str) -> None:
+    async def read(self, operation: str) -> None:
+        """Look, unless the look is to be lost."""
         await asyncio.sleep(0)
         self._fail(operation, "before")
 
@@ -293,27 +275,27 @@ class MemoryGateway:
             self._faults.remove((operation, when))
             raise GatewayUnavailable(f"lost {when} {operation}")
 
-    def _attempt(self, copy: _Copy) -> PayOutcome:
-        if copy.token in _DECLINES and not copy.token.startswith("pm_usBank"):
-            return self._declined(*_DECLINES[copy.token])
+    def _attempt(self, copy: Copy) -> PayOutcome:
+        if copy.token in DECLINES and not copy.token.startswith("pm_usBank"):
+            return self._declined(*DECLINES[copy.token])
         if copy.token == _CONFIRMED_BY_CUSTOMER:
             decline = classify("authentication_required", decline_code="authentication_required")
-            return PayOutcome(PayState.ACTION_REQUIRED, decline, self._new_id("pi"))
+            return PayOutcome(PayState.ACTION_REQUIRED, decline, self.new_id("pi"))
         if copy.token.startswith("pm_usBank"):
-            return PayOutcome(PayState.PROCESSING, gateway_payment_id=self._new_id("pi"))
+            return PayOutcome(PayState.PROCESSING, gateway_payment_id=self.new_id("pi"))
         return self._charged(copy)
 
-    def _charged(self, copy: _Copy) -> PayOutcome:
+    def _charged(self, copy: Copy) -> PayOutcome:
         copy.state = GatewayInvoiceState.PAID
         copy.paid_minor = self._total(copy) - sum(copy.credits.values())
         self.charges.append((copy.id, copy.paid_minor))
-        copy.outcome = PayOutcome(PayState.PAID, gateway_payment_id=self._new_id("pi"))
+        copy.outcome = PayOutcome(PayState.PAID, gateway_payment_id=self.new_id("pi"))
         return copy.outcome
 
     def _declined(self, code: str, decline_code: str | None) -> PayOutcome:
-        return PayOutcome(PayState.DECLINED, classify(code, decline_code=decline_code), self._new_id("pi"))
+        return PayOutcome(PayState.DECLINED, classify(code, decline_code=decline_code), self.new_id("pi"))
 
-    def _seen(self, copy: _Copy) -> GatewayInvoice:
+    def _seen(self, copy: Copy) -> GatewayInvoice:
         total = self._total(copy)
         return GatewayInvoice(
             id=copy.id,
@@ -330,10 +312,10 @@ class MemoryGateway:
             paid_minor=copy.paid_minor,
         )
 
-    def _total(self, copy: _Copy) -> int:
+    def _total(self, copy: Copy) -> int:
         return sum(line.amount_minor + line.tax_minor for line in copy.lines) + self.skew_minor
 
-    def _draft(self, gateway_invoice_id: str) -> _Copy:
+    def _draft(self, gateway_invoice_id: str) -> Copy:
         copy = self.copies.get(gateway_invoice_id)
         if copy is None or copy.state is not GatewayInvoiceState.DRAFT:
             raise GatewayRefused("invoice_not_editable")
@@ -343,7 +325,8 @@ class MemoryGateway:
         if environment is not self._environment:
             raise GatewayEnvironmentDiffers(environment)
 
-    def _new_id(self, prefix: str) -> str:
+    def new_id(self, prefix: str) -> str:
+        """Make an id."""
         self._made += 1
         return f"{prefix}_memory{self._made}"
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from domain.adapters import stripe_objects
+from domain.adapters.stripe_desk import StripeDesk
 from domain.adapters.stripe_errors import errors, or_none
 from domain.adapters.stripe_listing import StripeListing
 from domain.kernel.call import Environment
@@ -86,6 +87,11 @@ class StripeGateway:
                 base_addresses=bases if self._api_base else None,
             )
         return self._made
+
+    @property
+    def desk(self) -> StripeDesk:
+        """What Stripe does about payment methods."""
+        return StripeDesk(lambda: self.api)
 
     async def ensure_customer(self, customer_id: CustomerId, environment: Environment, *, key: str) -> str:
         """Make the customer with our id in its metadata and nothing personal."""

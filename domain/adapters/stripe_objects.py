@@ -42,7 +42,7 @@ def invoice(found: Document) -> GatewayInvoice:
         tax_minor=sum(tax["amount"] for tax in found.get("total_taxes") or ()),
         remaining_minor=found["amount_remaining"],
         outcome=outcome_of(found),
-        gateway_customer_id=_id(found.get("customer")),
+        gateway_customer_id=id_of(found.get("customer")),
         customer_id=_customer_id(metadata),
         invoice_id=_invoice_id(metadata),
         gateway_subscription_id=_subscription_of(found),
@@ -54,7 +54,7 @@ def invoice(found: Document) -> GatewayInvoice:
 def outcome_of(found: Document) -> PayOutcome | None:
     """Say what an invoice shows of its payment; None where none was tried."""
     intent = _intent_of(found)
-    payment_id = _id(intent)
+    payment_id = id_of(intent)
     if found["status"] == "paid":
         return PayOutcome(PayState.PAID, gateway_payment_id=payment_id)
     if not isinstance(intent, Mapping):
@@ -94,8 +94,15 @@ def method(found: Document) -> GatewayMethod:
         exp_month=details.get("exp_month"),
         exp_year=details.get("exp_year"),
         fingerprint=details.get("fingerprint"),
-        gateway_customer_id=_id(found.get("customer")),
+        gateway_customer_id=id_of(found.get("customer")),
+        blocked=_blocked(details),
     )
+
+
+def _blocked(details: Document) -> str | None:
+    """Return why a bank account is blocked, or None."""
+    blocked = (details.get("status_details") or {}).get("blocked")
+    return (blocked.get("reason") or "blocked") if blocked else None
 
 
 def subscription(found: Document) -> GatewaySubscription:
@@ -107,7 +114,7 @@ def subscription(found: Document) -> GatewaySubscription:
     return GatewaySubscription(
         id=found["id"],
         status=found["status"],
-        gateway_customer_id=_id(found["customer"]) or "",
+        gateway_customer_id=id_of(found["customer"]) or "",
         customer_id=_customer_id(metadata),
         plan=metadata.get("plan") or _lookup_key(items),
         currency=str(found["currency"]).upper(),
@@ -139,7 +146,7 @@ def payment(found: Document) -> GatewayPayment:
         currency=str(found["currency"]).upper(),
         amount_minor=found["amount"],
         received_minor=found.get("amount_received") or 0,
-        gateway_customer_id=_id(found.get("customer")),
+        gateway_customer_id=id_of(found.get("customer")),
     )
 
 
@@ -150,7 +157,7 @@ def refund(found: Document) -> GatewayRefund:
         status=found.get("status") or "",
         currency=str(found["currency"]).upper(),
         amount_minor=found["amount"],
-        gateway_payment_id=_id(found.get("payment_intent")),
+        gateway_payment_id=id_of(found.get("payment_intent")),
         created_at=instant(found["created"]),
     )
 
@@ -180,7 +187,7 @@ def _instant_of(seconds: int | None) -> datetime | None:
     return None if seconds is None else instant(seconds)
 
 
-def _id(value: Any) -> str | None:
+def id_of(value: Any) -> str | None:
     """Return the id of a reference, expanded or not."""
     found = value.get("id") if isinstance(value, Mapping) else value
     return found or None
@@ -195,7 +202,7 @@ def _intent_of(found: Document) -> Any:
 
 def _subscription_of(found: Document) -> str | None:
     details = (found.get("parent") or {}).get("subscription_details") or {}
-    return _id(details.get("subscription"))
+    return id_of(details.get("subscription"))
 
 
 def _lookup_key(items: list[Document]) -> str | None:

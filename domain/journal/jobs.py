@@ -15,6 +15,7 @@ from domain.kernel.ids import (
     CreditNoteId,
     CustomerId,
     InvoiceId,
+    MethodId,
     StaffAlertId,
     SubscriptionId,
     WalletId,
@@ -305,6 +306,20 @@ class MailStaff(Job):
         return str(self.alert_id)
 
 
+@dataclass(frozen=True, slots=True)
+class DetachMethod(Job):
+    """Remove at the gateway a payment method that was removed here."""
+
+    kind = "detach_method"
+    customer_id: CustomerId
+    method_id: MethodId
+
+    @property
+    def key(self) -> str:
+        """One at a time for a method."""
+        return str(self.method_id)
+
+
 KINDS: dict[str, type[Job]] = {
     job.kind: job
     for job in (
@@ -314,6 +329,7 @@ KINDS: dict[str, type[Job]] = {
         RenderInvoice,
         RenderCreditNote,
         CollectInvoice,
+        DetachMethod,
         InvoiceSettled,
         ProcessInboxEvent,
         PaymentSettled,

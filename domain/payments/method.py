@@ -12,7 +12,11 @@ from domain.payments.port import GatewayMethod
 
 @dataclass(frozen=True, slots=True)
 class PaymentMethod:
-    """What a customer pays with. `kind` is the gateway's word: card, us_bank_account, customer_balance."""
+    """What a customer pays with. `kind` is the gateway's word: card, us_bank_account, customer_balance.
+
+    `blocked` says why its bank or its owner does not let it be charged any more; such a one is passed over.
+    `warned_month` is the expiry of which its owner was warned, as twelve times the year plus the month.
+    """
 
     customer_id: CustomerId
     id: MethodId
@@ -27,6 +31,8 @@ class PaymentMethod:
     created_at: datetime
     detached_at: datetime | None
     version: int = 1
+    blocked: str | None = None
+    warned_month: int | None = None
 
 
 def attached(
@@ -46,6 +52,7 @@ def attached(
         is_default=is_default,
         created_at=at,
         detached_at=None,
+        blocked=seen.blocked,
     )
 
 
@@ -56,6 +63,7 @@ def method_to_charge(methods: Sequence[PaymentMethod], last: Attempt | None) -> 
     itself, and no older one without the customer's wish. An attempt that left no trace counts for none. `methods` are
     the attached ones.
     """
+    methods = [method for method in methods if method.blocked is None]
     default = next((method for method in methods if method.is_default), None)
     untried = last is None or last.method_id is None or is_lost(last)
     if last is None or untried or default is None:
@@ -76,7 +84,7 @@ def method_to_retry(methods: Sequence[PaymentMethod], attempts: Sequence[Attempt
     for each in attempts:
         if each.method_id is not None and not is_lost(each):
             newest.setdefault(each.method_id, each)
-    usable = {method.id: method for method in methods if _may_repeat(newest.get(method.id))}
+    usable = {method.id: method for method in methods if method.blocked is None and _may_repeat(newest.get(method.id))}
     tried = next((usable[method_id] for method_id in newest if method_id in usable), None)
     default = next((method for method in usable.values() if method.is_default), None)
     return tried or default or next(iter(usable.values()), None)

@@ -15,6 +15,7 @@ from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId
 from domain.kernel.period import Period
 from domain.payments.declines import Decline
+from domain.payments.keeping.port import MethodDesk
 from domain.payments.listed import GatewayHolder, GatewayPayment, GatewayRefund, Page
 
 # The gateway may forget a key after 24 hours, and would then act again.
@@ -148,7 +149,10 @@ class PushedCredit:
 
 @dataclass(frozen=True, slots=True)
 class GatewayMethod:
-    """A payment method as the gateway has it now. Without a gateway customer it is not attached."""
+    """A payment method as the gateway has it now. Without a gateway customer it is not attached.
+
+    `blocked` is the gateway's word for why a bank account cannot be debited any more.
+    """
 
     id: str
     kind: str
@@ -158,6 +162,7 @@ class GatewayMethod:
     exp_year: int | None
     fingerprint: str | None
     gateway_customer_id: str | None
+    blocked: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +206,11 @@ class PaymentGateway(Protocol):
     @property
     def environment(self) -> Environment:
         """Whether its key moves real money (live) or not (test). It refuses customers of the other kind."""
+        ...
+
+    @property
+    def desk(self) -> MethodDesk:
+        """What it does about payment methods."""
         ...
 
     async def ensure_customer(self, customer_id: CustomerId, environment: Environment, *, key: str) -> str:

@@ -49,6 +49,8 @@ payment_method = sa.Table(
     sa.Column("created_at", db.Instant, nullable=False, comment="real time"),
     sa.Column("detached_at", db.Instant, comment="real time"),
     sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("blocked", sa.Text, comment="why it cannot be charged any more"),
+    sa.Column("warned_month", sa.Integer, comment="expiry that its owner was warned of: 12 * year + month"),
     sa.UniqueConstraint("customer_id", "gateway_method_id"),
     sa.CheckConstraint("NOT is_default OR detached_at IS NULL", name="default"),
     sa.CheckConstraint("last4 ~ '^[0-9]{1,4}$'", name="last4"),

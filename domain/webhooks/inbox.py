@@ -26,6 +26,8 @@ class Topic(StrEnum):
     INVOICE = "invoice"
     SUBSCRIPTION = "subscription"
     METHOD = "method"
+    SETUP = "setup"
+    MANDATE = "mandate"
 
 
 # The version of the gateway's objects that the adapter reads; an event of another one is an alarm.
@@ -48,6 +50,8 @@ TOPICS = {
     "payment_method.detached": Topic.METHOD,
     "payment_method.updated": Topic.METHOD,
     "payment_method.automatically_updated": Topic.METHOD,
+    "setup_intent.succeeded": Topic.SETUP,
+    "mandate.updated": Topic.MANDATE,
 }
 
 # The types that are kept without an effect, each with the reason. They are asked for all the same, so that a replay can

@@ -16,6 +16,7 @@ from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId
 from domain.payments import service as payments
 from domain.payments import store as payments_store
+from domain.payments.keeping import service as keeping
 from domain.payments.port import GatewayEvent, GatewaySubscription, PaymentGateway
 from domain.subscriptions.subscription import Status
 from domain.webhooks import store
@@ -101,6 +102,16 @@ async def _follow_method(db: Database, gateway: PaymentGateway, call: Call, obje
     return _processed(customer_id, "not a payment method of a customer of ours")
 
 
+async def _follow_setup(db: Database, gateway: PaymentGateway, call: Call, object_id: str) -> _Verdict:
+    customer_id = await keeping.settle_setup(db, gateway, call, object_id)
+    return _processed(customer_id, "not a payment method of a customer of ours")
+
+
+async def _follow_mandate(db: Database, gateway: PaymentGateway, call: Call, object_id: str) -> _Verdict:
+    customer_id = await keeping.note_mandate(db, gateway, call, object_id)
+    return _processed(customer_id, "not a payment method of a customer of ours")
+
+
 async def _follow_subscription(db: Database, gateway: PaymentGateway, call: Call, object_id: str) -> _Verdict:
     seen = await gateway.fetch_subscription(object_id)
     if seen is None:
@@ -157,5 +168,7 @@ _Follow = Callable[[Database, PaymentGateway, Call, str], Awaitable[_Verdict]]
 _FOLLOW: dict[Topic, _Follow] = {
     Topic.INVOICE: _follow_invoice,
     Topic.METHOD: _follow_method,
+    Topic.SETUP: _follow_setup,
+    Topic.MANDATE: _follow_mandate,
     Topic.SUBSCRIPTION: _follow_subscription,
 }

@@ -159,3 +159,34 @@ async def test_metadata_has_bounds(world: World) -> None:
         with pytest.raises(stripe.InvalidRequestError):
             await world.customer(metadata=metadata)
     assert (await world.api.v1.customers.list_async()).data == []
+
+
+async def test_a_bank_account_is_attached_once_its_micro_deposits_are_told(world: World) -> None:
+    ada = await world.customer()
+    options: Any = {"us_bank_account": {"verification_method": "microdeposits"}}
+    setup = await world.api.v1.setup_intents.create_async(
+        {
+            "customer": ada,
+            "automatic_payment_methods": {"enabled": True},
+            "excluded_payment_method_types": ["card"],
+            "payment_method_options": options,
+        }
+    )
+    assert setup.payment_method_types == ["us_bank_account"]
+    with pytest.raises(stripe.InvalidRequestError):
+        await world.api.v1.setup_intents.confirm_async(setup.id, {"payment_method": "pm_card_visa"})
+    waits = await world.api.v1.setup_intents.confirm_async(
+        setup.id, {"payment_method": "pm_usBankAccount_success", "mandate_data": MANDATE}
+    )
+    assert waits.next_action is not None
+    assert (waits.status, waits.next_action.type) == ("requires_action", "verify_with_microdeposits")
+    assert (await world.event_types()).count("payment_method.attached") == 0
+    for wrong, code in (([10, 11], "amounts_mismatch"), ([32], "amounts_invalid")):
+        with pytest.raises(stripe.InvalidRequestError) as refused:
+            await world.api.v1.setup_intents.verify_microdeposits_async(setup.id, {"amounts": wrong})
+        assert refused.value.code == f"payment_method_microdeposit_verification_{code}"
+    done = await world.api.v1.setup_intents.verify_microdeposits_async(setup.id, {"descriptor_code": "SM11AA"})
+    assert done.status == "succeeded"
+    assert (await world.event_types()).count("payment_method.attached") == 1
+    with pytest.raises(stripe.InvalidRequestError):
+        await world.api.v1.setup_intents.verify_microdeposits_async(setup.id, {"amounts": [32, 45]})

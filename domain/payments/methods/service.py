@@ -13,6 +13,7 @@ from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, MethodId, encode
 from domain.payments import store
+from domain.payments.keeping.rules import MANDATE_ENDED, successor
 from domain.payments.method import PaymentMethod, attached
 from domain.payments.port import GatewayEnvironmentDiffers, GatewayIdMalformed, GatewayMethod, PaymentGateway
 from domain.payments.store import GatewayCustomer
@@ -74,7 +75,7 @@ async def record_method(tx: Tx, call: Call, *, customer_id: CustomerId, seen: Ga
     await customers.note_method(tx, customer_id, has_method=True)
     facts = {"kind": new.kind, "is_default": is_default}
     await journal.audit(tx, call, "attach_method", encode("method", new.id), customer_id=customer_id, facts=facts)
-    await _tell(tx, call, new, "payment_method_attached", "Payment method added")
+    await tell(tx, call, new, "payment_method_attached", "Payment method added")
     await _collect_open_invoices(tx, call, customer_id)
     return new
 
@@ -141,20 +142,59 @@ async def _follow(tx: Tx, call: Call, before: PaymentMethod, seen: GatewayMethod
     if before.detached_at is not None:
         return before
     if seen.gateway_customer_id is None:
-        after = dataclasses.replace(before, is_default=False, detached_at=call.at)
-        about = encode("method", before.id)
-        await journal.audit(tx, call, "detach_method", about, customer_id=before.customer_id)
-        await _tell(tx, call, before, "payment_method_detached", "Payment method removed")
-    else:
-        after = dataclasses.replace(before, last4=seen.last4, exp_month=seen.exp_month, exp_year=seen.exp_year)
+        return await remove_method(
+            tx, call, await store.list_methods(tx, before.customer_id, limit=METHODS_MAX), before
+        )
+    after = dataclasses.replace(
+        before,
+        last4=seen.last4,
+        exp_month=seen.exp_month,
+        exp_year=seen.exp_year,
+        fingerprint=seen.fingerprint or before.fingerprint,
+    )
     if after != before:
         await store.save_method(tx, before, after)
-        left = await store.list_methods(tx, before.customer_id, limit=1)
-        await customers.note_method(tx, before.customer_id, has_method=bool(left))
-    return after
+        about = encode("method", before.id)
+        await journal.audit(tx, call, "update_method", about, customer_id=before.customer_id)
+        await tell(tx, call, before, "payment_method_updated", "Payment method renewed")
+        after = dataclasses.replace(after, version=before.version + 1)
+    reason = seen.blocked or (before.blocked if before.blocked == MANDATE_ENDED else None)
+    return await block_method(tx, call, after, reason)
 
 
-async def _tell(tx: Tx, call: Call, method: PaymentMethod, event_type: str, description: str) -> None:
+async def remove_method(tx: Tx, call: Call, methods: Sequence[PaymentMethod], gone: PaymentMethod) -> PaymentMethod:
+    """Write that one of a customer's attached methods is removed; another one may take over as the default.
+
+    The caller holds the methods.
+    """
+    after = dataclasses.replace(gone, is_default=False, detached_at=call.at)
+    await store.save_method(tx, gone, after)
+    heir = successor(methods, gone)
+    if heir is not None:
+        await store.save_method(tx, heir, dataclasses.replace(heir, is_default=True))
+    await customers.note_method(tx, gone.customer_id, has_method=any(each.id != gone.id for each in methods))
+    facts = {"default": encode("method", heir.id)} if heir else {}
+    await journal.audit(tx, call, "detach_method", encode("method", gone.id), customer_id=gone.customer_id, facts=facts)
+    await tell(tx, call, gone, "payment_method_detached", "Payment method removed")
+    return dataclasses.replace(after, version=gone.version + 1)
+
+
+async def block_method(tx: Tx, call: Call, before: PaymentMethod, reason: str | None) -> PaymentMethod:
+    """Write why a method cannot be charged any more, or None that it can. Safe to repeat. The caller holds it."""
+    if before.blocked == reason:
+        return before
+    after = dataclasses.replace(before, blocked=reason)
+    await store.save_method(tx, before, after)
+    action = "block_method" if reason else "unblock_method"
+    about = encode("method", before.id)
+    await journal.audit(tx, call, action, about, customer_id=before.customer_id, facts={"reason": reason or ""})
+    if reason is not None:
+        await tell(tx, call, before, "payment_method_blocked", "Payment method cannot be charged any more")
+    return dataclasses.replace(after, version=before.version + 1)
+
+
+async def tell(tx: Tx, call: Call, method: PaymentMethod, event_type: str, description: str) -> None:
+    """Append a billing event about a method."""
     now = await customers.business_now(tx, call, method.customer_id)
     facts = {"method_id": encode("method", method.id), "kind": method.kind}
     await journal.tell(tx, call, now, method.customer_id, event_type, description=description, metadata=facts)

@@ -48,6 +48,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "usageChanged": {"customerId": "customer"},
     "invoiceChanged": {"customerId": "customer"},
     "alertRaised": {"customerId": "customer"},
+    "paymentMethodSetup": {"customerId": "customer", "id": "=seti_1"},
     "dunningCase": {"id": "dunning"},
     "dunningCases": {"customerId": "customer"},
     "dunningRecovery": {
@@ -99,6 +100,26 @@ INPUTS: dict[str, Any] = {
     "attachPaymentMethod": lambda t, n: {
         "customerId": t["customer"],
         "gatewayMethodId": f"pm_card_visa{n}",
+        "idempotencyKey": f"k{n}",
+    },
+    "startPaymentMethodSetup": lambda t, n: {
+        "customerId": t["customer"],
+        "way": "CARD",
+        "idempotencyKey": f"k{n}",
+    },
+    "verifyBankAccount": lambda t, n: {
+        "customerId": t["customer"],
+        "setupId": f"seti_{n}",
+        "amounts": [32, 45],
+    },
+    "setDefaultPaymentMethod": lambda t, n: {
+        "customerId": t["customer"],
+        "methodId": t["method"],
+        "idempotencyKey": f"k{n}",
+    },
+    "detachPaymentMethod": lambda t, n: {
+        "customerId": t["customer"],
+        "methodId": t["method"],
         "idempotencyKey": f"k{n}",
     },
     "recordUsage": lambda t, n: {"events": [_event(f"r{n}", t["customer"], "customerId")]},

@@ -16,8 +16,10 @@ from domain.invoices.invoice import Invoice
 from domain.invoices.topping import service as topping
 from domain.kernel.ids import CustomerId, InvoiceId, LineId, encode
 from domain.kernel.money import Money
+from domain.payments import store as payments
 from tests import make
 from tests.api.graphql.site import Site
+from tests.domain.payments import examples
 
 
 async def note_of(server: Site, invoice_id: InvoiceId, line_id: LineId) -> str:
@@ -83,3 +85,13 @@ async def wallet_of(server: Site, customer_id: CustomerId) -> dict[str, str]:
         "topUp": encode("top_up", ordered.id),
         "bought": encode("wallet_grant", standing.shown[0].id),
     }
+
+
+async def method_of(server: Site, customer_id: CustomerId) -> str:
+    """Return the id of the customer's payment method; one is written for whom the gateway of the tests refuses."""
+    async with server.runtime.db.transaction() as tx:
+        found = await payments.list_methods(tx, customer_id, limit=1)
+        if not found:
+            found = [examples.method(customer_id=customer_id, is_default=True)]
+            await payments.insert_method(tx, found[0])
+    return encode("method", found[0].id)

@@ -46,7 +46,7 @@ from tests.api.graphql.asking import (
     OF_TEST,
     subscribed,
 )
-from tests.api.graphql.belongings import case_of, coupon_of, note_of, wallet_of
+from tests.api.graphql.belongings import case_of, coupon_of, method_of, note_of, wallet_of
 from tests.api.graphql.outgoing import outgoing_of, publish
 from tests.api.graphql.site import Site, open_server
 from tests.world import key_of, llm_call
@@ -261,6 +261,7 @@ _TOLD = (
     "walletGrant",
     "topUp",
     "bought",
+    "method",
 )
 
 
@@ -308,6 +309,7 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "alert": await _alert(server, started),
         **await _credits(server, name, started),
         "dunning": await case_of(server, invoice),
+        "method": await method_of(server, made.id),
         **await outgoing_of(server, environment, made.id),
         **_OF_EVERYONE,
     }

@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from api.app import create_app
 from api.rest.billing import BILLING
+from api.rest.methods import METHODS
 from api.rest.operations import OPERATIONS
 from api.rest.subscription import READS
 from domain.access.roles import Permission
@@ -67,11 +68,11 @@ def test_the_permission_that_is_described_is_the_one_that_is_asked_for() -> None
     }
     asked_for = {
         (method, each.path): each.permission
-        for each in (*READS, *BILLING)
+        for each in (*READS, *BILLING, *METHODS)
         for method in (each.route.methods or set()) - {"HEAD"}
     }
     assert {which: described_ones[which] for which in asked_for} == asked_for
-    assert (len(READS), len(BILLING), len(asked_for)) == (6, 7, 13)
+    assert (len(READS), len(BILLING), len(METHODS), len(asked_for)) == (6, 7, 5, 18)
 
 
 async def test_every_route_names_its_permission_but_for_those_that_anyone_may_ask(shared: Site) -> None:

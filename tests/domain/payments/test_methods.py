@@ -115,4 +115,4 @@ async def test_a_renewed_card_is_followed(db: Database, memory_gateway: MemoryGa
         renewed: PaymentMethod | None = await service.record_method(
             tx, system(), customer_id=till.customer.id, seen=seen
         )
-    assert renewed == dataclasses.replace(method, exp_year=2035)
+    assert renewed == dataclasses.replace(method, exp_year=2035, version=2)

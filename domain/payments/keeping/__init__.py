@@ -1,0 +1,1 @@
+"""Begin, choose and remove payment methods, and follow what banks and networks say about them."""

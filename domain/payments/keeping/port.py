@@ -1,0 +1,85 @@
+"""What the gateway does about payment methods: values of our own, and one Protocol."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+
+class SetupWay(StrEnum):
+    """How a customer gives a method. A bank account is verified at once through the bank, or by small deposits."""
+
+    CARD = "card"
+    ACH_INSTANT = "ach_instant"
+    ACH_DEPOSITS = "ach_deposits"
+
+
+class SetupState(StrEnum):
+    """Where giving a method stands."""
+
+    WAITING = "waiting"  # for what the customer enters on the gateway's form
+    ACTION_REQUIRED = "action_required"  # the customer has to confirm it at the bank
+    DEPOSITS_SENT = "deposits_sent"  # the customer has to tell which small deposits came
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    CANCELED = "canceled"
+
+
+class DepositKind(StrEnum):
+    """What the customer reads on the bank statement: two amounts, or a code that begins with SM."""
+
+    AMOUNTS = "amounts"
+    CODE = "code"
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySetup:
+    """A method that a customer is about to give, as the gateway has it now.
+
+    `client_secret` opens the gateway's form in the customer's browser, and nothing else: it is never stored.
+    `deposits_at` is about when small deposits arrive, `verification_url` the gateway's own page to tell them on.
+    """
+
+    id: str
+    state: SetupState
+    gateway_customer_id: str | None
+    gateway_method_id: str | None
+    client_secret: str | None = field(default=None, repr=False)
+    deposit_kind: DepositKind | None = None
+    deposits_at: datetime | None = None
+    verification_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayMandate:
+    """A customer's permission to debit a bank account, as it stands now."""
+
+    id: str
+    gateway_method_id: str
+    is_active: bool
+
+
+class MethodDesk(Protocol):
+    """Every call may raise GatewayUnavailable (it may have acted) or GatewayRefused (it has not)."""
+
+    async def start_setup(self, gateway_customer_id: str, way: SetupWay, *, key: str) -> GatewaySetup:
+        """Begin to save a method that can be charged while the customer is away."""
+        ...
+
+    async def fetch_setup(self, gateway_setup_id: str) -> GatewaySetup | None:
+        """Return it as it is now, or None."""
+        ...
+
+    async def verify_deposits(
+        self, gateway_setup_id: str, *, amounts: tuple[int, int] | None, code: str | None, key: str
+    ) -> GatewaySetup:
+        """Tell which deposits came, in minor units, or the code on them. A wrong answer is refused."""
+        ...
+
+    async def detach_method(self, gateway_method_id: str, *, key: str) -> None:
+        """Detach a method for good; nothing happens where it is detached."""
+        ...
+
+    async def fetch_mandate(self, gateway_mandate_id: str) -> GatewayMandate | None:
+        """Return a mandate as it is now, or None."""
+        ...
