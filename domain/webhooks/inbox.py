@@ -57,7 +57,6 @@ TOPICS = {
 # The types that are kept without an effect, each with the reason. They are asked for all the same, so that a replay can
 # still act on them once they have one.
 KEPT = {
-    "setup_intent.succeeded": "payment_method.attached tells of the method that it has made",
     "setup_intent.setup_failed": "its customer has seen the failure, and no method has come of it",
     "refund.created": "whoever has ordered the refund knows of it",
     "refund.updated": "the comparison of refunds finds what differs",
@@ -67,7 +66,6 @@ KEPT = {
     "charge.dispute.closed": "the comparison of disputes finds it",
     "charge.dispute.funds_withdrawn": "the comparison of disputes finds it",
     "charge.dispute.funds_reinstated": "the comparison of disputes finds it",
-    "mandate.updated": "a debit without a mandate fails, and is followed up then",
     "customer_cash_balance_transaction.created": "invoice.paid tells of the invoice that the money has paid",
 }
 KINDS = (*TOPICS, *KEPT)
