@@ -19,9 +19,10 @@ from domain.access.roles import Permission
 from domain.db import Tx
 from domain.kernel.ids import MethodId
 from domain.payments import method as methods
+from domain.payments import setup as port
 from domain.payments import store
-from domain.payments.keeping import port, service
-from domain.payments.keeping.rules import PaymentSetupNotFound
+from domain.payments.keeping import service
+from domain.payments.method_rules import PaymentSetupNotFound
 
 _CUSTOMER = "`cus_…`"
 _SETUP = "`seti_…` of Stripe, from startPaymentMethodSetup."

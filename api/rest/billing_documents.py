@@ -10,8 +10,8 @@ from domain.invoices.invoice import Invoice
 from domain.kernel.ids import encode
 from domain.kernel.money import Money
 from domain.limits.status import LimitStatus
-from domain.payments.keeping.port import GatewaySetup
 from domain.payments.method import PaymentMethod
+from domain.payments.setup import GatewaySetup
 from domain.plans.plan import Catalogue
 from domain.subscriptions.change import Change
 from domain.subscriptions.subscription import Subscription

@@ -19,8 +19,8 @@ from api.rest.writes import KEY_HEADER, Write
 from domain.access.roles import Permission
 from domain.kernel.ids import MethodId, decode
 from domain.payments.keeping import service as keeping
-from domain.payments.keeping.port import SetupWay
 from domain.payments.methods import service as methods
+from domain.payments.setup import SetupWay
 
 
 class AttachBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

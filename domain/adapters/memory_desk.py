@@ -5,8 +5,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
-from domain.payments.keeping.port import DepositKind, GatewayMandate, GatewaySetup, SetupState, SetupWay
 from domain.payments.port import GatewayMethod, GatewayRefused
+from domain.payments.setup import DepositKind, GatewayMandate, GatewaySetup, SetupState, SetupWay
 
 Result = TypeVar("Result")
 # As in Stripe's test mode.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from domain.adapters import stripe_objects
 from domain.adapters.stripe_errors import errors, or_none
-from domain.payments.keeping.port import DepositKind, GatewayMandate, GatewaySetup, SetupState, SetupWay
+from domain.payments.setup import DepositKind, GatewayMandate, GatewaySetup, SetupState, SetupWay
 
 if TYPE_CHECKING:
     import stripe

@@ -15,8 +15,8 @@ from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId
 from domain.kernel.period import Period
 from domain.payments.declines import Decline
-from domain.payments.keeping.port import MethodDesk
 from domain.payments.listed import GatewayHolder, GatewayPayment, GatewayRefund, Page
+from domain.payments.setup import GatewayMandate, GatewaySetup, SetupWay
 
 # The gateway may forget a key after 24 hours, and would then act again.
 KEY_HOURS_MAX = 23
@@ -198,6 +198,32 @@ class GatewayEvent:
     object_kind: str
     object_id: str
     payload: bytes = field(repr=False)
+
+
+class MethodDesk(Protocol):
+    """Every call may raise GatewayUnavailable (it may have acted) or GatewayRefused (it has not)."""
+
+    async def start_setup(self, gateway_customer_id: str, way: SetupWay, *, key: str) -> GatewaySetup:
+        """Begin to save a method that can be charged while the customer is away."""
+        ...
+
+    async def fetch_setup(self, gateway_setup_id: str) -> GatewaySetup | None:
+        """Return it as it is now, or None."""
+        ...
+
+    async def verify_deposits(
+        self, gateway_setup_id: str, *, amounts: tuple[int, int] | None, code: str | None, key: str
+    ) -> GatewaySetup:
+        """Tell which deposits came, in minor units, or the code on them. A wrong answer is refused."""
+        ...
+
+    async def detach_method(self, gateway_method_id: str, *, key: str) -> None:
+        """Detach a method for good; nothing happens where it is detached."""
+        ...
+
+    async def fetch_mandate(self, gateway_mandate_id: str) -> GatewayMandate | None:
+        """Return a mandate as it is now, or None."""
+        ...
 
 
 class PaymentGateway(Protocol):

@@ -10,9 +10,8 @@ from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, MethodId, encode
 from domain.limits.account import is_paid
+from domain.payments import method_rules as rules
 from domain.payments import store
-from domain.payments.keeping import rules
-from domain.payments.keeping.port import GatewaySetup, SetupState, SetupWay
 from domain.payments.method import PaymentMethod
 from domain.payments.methods.service import (
     METHODS_MAX,
@@ -25,6 +24,7 @@ from domain.payments.methods.service import (
 )
 from domain.payments.ordering.service import stage
 from domain.payments.port import PaymentGateway
+from domain.payments.setup import GatewaySetup, SetupState, SetupWay
 from domain.plans import service as plans
 from domain.subscriptions import service as subscriptions
 

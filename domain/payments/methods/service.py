@@ -13,8 +13,8 @@ from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, MethodId, encode
 from domain.payments import store
-from domain.payments.keeping.rules import MANDATE_ENDED, successor
 from domain.payments.method import PaymentMethod, attached
+from domain.payments.method_rules import MANDATE_ENDED, successor
 from domain.payments.port import GatewayEnvironmentDiffers, GatewayIdMalformed, GatewayMethod, PaymentGateway
 from domain.payments.store import GatewayCustomer
 

@@ -15,10 +15,10 @@ from domain.kernel.call import Environment, PrincipalKind
 from domain.kernel.ids import CustomerId
 from domain.payments import service, store
 from domain.payments.keeping import service as keeping
-from domain.payments.keeping.port import GatewayMandate, SetupState, SetupWay
-from domain.payments.keeping.rules import LastPaymentMethod, PaymentMethodNotFound, PaymentSetupNotFound
 from domain.payments.method import PaymentMethod
+from domain.payments.method_rules import LastPaymentMethod, PaymentMethodNotFound, PaymentSetupNotFound
 from domain.payments.port import GatewayRefused, GatewayUnavailable
+from domain.payments.setup import GatewayMandate, SetupState, SetupWay
 from domain.subscriptions import service as subscriptions
 from tests import make
 from tests.domain.payments.gateways import SandboxProbe

@@ -1,9 +1,8 @@
-"""What the gateway does about payment methods: values of our own, and one Protocol."""
+"""A payment method that a customer is about to give, and the mandate to debit an account."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
 
 
 class SetupWay(StrEnum):
@@ -57,29 +56,3 @@ class GatewayMandate:
     id: str
     gateway_method_id: str
     is_active: bool
-
-
-class MethodDesk(Protocol):
-    """Every call may raise GatewayUnavailable (it may have acted) or GatewayRefused (it has not)."""
-
-    async def start_setup(self, gateway_customer_id: str, way: SetupWay, *, key: str) -> GatewaySetup:
-        """Begin to save a method that can be charged while the customer is away."""
-        ...
-
-    async def fetch_setup(self, gateway_setup_id: str) -> GatewaySetup | None:
-        """Return it as it is now, or None."""
-        ...
-
-    async def verify_deposits(
-        self, gateway_setup_id: str, *, amounts: tuple[int, int] | None, code: str | None, key: str
-    ) -> GatewaySetup:
-        """Tell which deposits came, in minor units, or the code on them. A wrong answer is refused."""
-        ...
-
-    async def detach_method(self, gateway_method_id: str, *, key: str) -> None:
-        """Detach a method for good; nothing happens where it is detached."""
-        ...
-
-    async def fetch_mandate(self, gateway_mandate_id: str) -> GatewayMandate | None:
-        """Return a mandate as it is now, or None."""
-        ...

@@ -3,7 +3,8 @@
 import pytest
 
 from domain.kernel.ids import MethodId
-from domain.payments.keeping.rules import (
+from domain.payments.method import method_to_charge, method_to_retry
+from domain.payments.method_rules import (
     DepositsMalformed,
     LastPaymentMethod,
     PaymentMethodBlocked,
@@ -16,7 +17,6 @@ from domain.payments.keeping.rules import (
     find,
     successor,
 )
-from domain.payments.method import method_to_charge, method_to_retry
 from tests import make
 from tests.domain.payments.examples import method
 
