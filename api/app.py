@@ -44,6 +44,7 @@ from api.rest.events import post_events
 from api.rest.feed import FEED
 from api.rest.files import FILES
 from api.rest.limits import post_check, post_extend, post_release, post_reservation, post_settle
+from api.rest.methods import METHODS
 from api.rest.openapi import get_openapi
 from api.rest.subscription import READS
 from api.stripe_webhook import post_stripe_event
@@ -122,7 +123,7 @@ def create_app(settings: Settings, opened: Callable[[Settings], Awaitable[Runtim
             Route("/graphql", endpoint.post, methods=["POST"]),
             WebSocketRoute("/graphql", sockets),
             Route("/v1/events", post_events, methods=["POST"]),
-            *(each.route for each in (FEED, *READS, *BILLING)),
+            *(each.route for each in (FEED, *READS, *BILLING, *METHODS)),
             Route("/api/openapi.json", get_openapi, methods=["GET"]),
             *FILES,
             Route("/gateway/{provider}/{path:path}", gateway, methods=["GET", "POST"]),

@@ -18,9 +18,10 @@ from domain.dunning import service as dunning
 from domain.journal import jobs, store
 from domain.kernel.call import Call
 from domain.kernel.ids import ClockId
+from domain.payments.expiring import service as expiring
 from domain.payments.port import GatewayUnavailable
 from domain.runtime import Runtime
-from workers.schedule import stage_due_cases, stage_due_periods
+from workers.schedule import stage_due_cases, stage_due_periods, stage_due_warnings
 
 STEP_S = 0.05
 IDLE_S = 0.3
@@ -55,6 +56,7 @@ async def drive_once(runtime: Runtime, waiting: dict[ClockId, datetime]) -> bool
 async def _step(runtime: Runtime, call: Call, clock: Clock, waiting: dict[ClockId, datetime]) -> None:
     await stage_due_periods(runtime, call, clock_id=clock.id)
     await stage_due_cases(runtime, call, clock_id=clock.id)
+    await stage_due_warnings(runtime, call, clock_id=clock.id)
     if not await _drained(runtime, clock):
         since = waiting.setdefault(clock.id, call.at)
         if call.at - since > timedelta(seconds=DRAIN_MAX_S):
@@ -65,7 +67,7 @@ async def _step(runtime: Runtime, call: Call, clock: Clock, waiting: dict[ClockI
         if clock.now_at == clock.target_at:
             await customers.end_advance(tx, call, clock.id)
         else:
-            await customers.move_clock(tx, call, clock.id, await _next_instant(tx, clock))
+            await customers.move_clock(tx, call, clock.id, await _next_instant(tx, call, clock))
 
 
 async def _drained(runtime: Runtime, clock: Clock) -> bool:
@@ -88,10 +90,14 @@ async def _jobs_left(runtime: Runtime, clock: Clock) -> int:
         return inbound + await store.count_pending_jobs(tx, clock_id=clock.id, now=clock.now_at)
 
 
-async def _next_instant(tx: Tx, clock: Clock) -> datetime:
+async def _next_instant(tx: Tx, call: Call, clock: Clock) -> datetime:
     """Return the next instant at which something falls due on the clock, or its target."""
     assert clock.target_at is not None, "an advancing clock has a target"
-    found = (await contracts.next_due_at(tx, clock.id), await dunning.next_due_at(tx, clock.id))
+    found = (
+        await contracts.next_due_at(tx, clock.id),
+        await dunning.next_due_at(tx, clock.id),
+        await expiring.next_due_at(tx, call, clock.id),
+    )
     due_at = min((each for each in found if each is not None), default=None)
     return clock.target_at if due_at is None or due_at <= clock.now_at else min(due_at, clock.target_at)
 

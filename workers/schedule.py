@@ -16,6 +16,7 @@ from domain.kernel.call import Call
 from domain.kernel.ids import ClockId
 from domain.limits import service as limits
 from domain.payments import service as payments
+from domain.payments.expiring import service as expiring
 from domain.runtime import Runtime
 from domain.usage import service as usage
 from domain.webhooks.delivering import service as delivering
@@ -56,6 +57,17 @@ async def stage_due_cases(runtime: Runtime, call: Call, *, clock_id: ClockId | N
     """Stage what is due about dunning cases on one clock. Safe to repeat: one job is pending for a case."""
     async with runtime.db.transaction() as tx:
         await dunning.stage_due(tx, call, clock_id=clock_id)
+
+
+async def warn_of_expiry(runtime: Runtime, call: Call) -> None:
+    """Mail the owners of cards that expire this month in real time."""
+    await stage_due_warnings(runtime, call, clock_id=None)
+
+
+async def stage_due_warnings(runtime: Runtime, call: Call, *, clock_id: ClockId | None) -> None:
+    """Stage the mails about cards that expire, on one clock. Safe to repeat: a card is warned of once."""
+    async with runtime.db.transaction() as tx:
+        await expiring.warn_due(tx, call, clock_id=clock_id)
 
 
 async def seal_audit(runtime: Runtime, _: Call) -> None:
@@ -108,6 +120,7 @@ async def forget_deliveries(runtime: Runtime, call: Call) -> None:
 TASKS: Mapping[str, Task] = {
     "close_due_periods": Task(2, close_due_periods),
     "run_due_cases": Task(2, run_due_cases),
+    "warn_of_expiry": Task(3600, warn_of_expiry),
     "seal_audit": Task(5, seal_audit),
     "reconcile_attempts": Task(30, reconcile_attempts),
     "sweep_events": Task(15 * 60, sweep_events),

@@ -198,14 +198,26 @@ class Invoice:
         """Load them with those of the other invoices of the request."""
         return [note_of(each) for each in await info.context.loaders.credit_notes_of_invoices.load(self.key) or ()]
 
+    @reading(
+        Permission.PAYMENT_READ,
+        "Stripe's own page on which it can be paid, also where the bank asks to confirm a payment; null unless it is "
+        "open and has reached Stripe.",
+    )
+    async def payment_page(self, info: Info[Context, None]) -> str | None:
+        """Load it with those of the other invoices of the request."""
+        if self.state is not invoices.State.OPEN:
+            return None
+        return await info.context.loaders.payment_pages.load((self.customer_key, self.key))
+
     @reading(Permission.PAYMENT_READ, "The tries to collect it, newest first.")
     async def attempts(self, info: Info[Context, None]) -> list[PaymentAttempt]:
         """Load them with those of the other invoices of the request."""
         found = await info.context.loaders.attempts.load((self.customer_key, self.key)) or []
-        return [_attempt_of(attempt) for attempt in found]
+        return [attempt_of(attempt) for attempt in found]
 
 
-def _attempt_of(value: attempts.Attempt) -> PaymentAttempt:
+def attempt_of(value: attempts.Attempt) -> PaymentAttempt:
+    """Wrap an attempt."""
     return PaymentAttempt(
         id=ids.id_of("attempt", value.id),
         number=value.number,

@@ -38,6 +38,7 @@ from domain.payments import store as payments
 from domain.payments.attempt import Attempt
 from domain.payments.method import PaymentMethod
 from domain.payments.methods import service as methods
+from domain.payments.ordering import store as orders
 from domain.plans.plan import Catalogue
 from domain.runtime import Runtime
 from domain.subscriptions import service as subscriptions
@@ -95,6 +96,7 @@ class Loaders:
         self._of_credit(call)
         self.profiles: DataLoader[CustomerId, Profile | None] = self._by_id(profiles.profiles_by_id)
         self.attempts: DataLoader[tuple[CustomerId, InvoiceId], list[Attempt] | None] = self._by_id(_attempts)
+        self.payment_pages: DataLoader[tuple[CustomerId, InvoiceId], str | None] = self._by_id(orders.list_hosted_pages)
         self.dunning_steps: DataLoader[tuple[CustomerId, CaseId], list[CaseStep] | None] = self._by_id(
             lambda tx, keys: _steps(tx, keys, scope)
         )

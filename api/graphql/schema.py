@@ -30,6 +30,7 @@ from api.graphql.mails import MailMutation, MailQuery
 from api.graphql.method_desk import MethodDeskMutation, MethodDeskQuery
 from api.graphql.moving import AnchorMutation, AnchorQuery
 from api.graphql.pausing import PauseMutation
+from api.graphql.paying import PayingMutation
 from api.graphql.payments import PaymentMutation
 from api.graphql.previews import PreviewQuery
 from api.graphql.prices import PriceMutation
@@ -103,6 +104,7 @@ Mutation = _root(
     PauseMutation,
     AnchorMutation,
     PaymentMutation,
+    PayingMutation,
     MethodDeskMutation,
     CouponMutation,
     DunningDeskMutation,

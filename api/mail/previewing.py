@@ -13,6 +13,7 @@ from domain.alerts.email import (
     ShownLine,
     render,
 )
+from domain.alerts.expiry import expiry_facts
 from domain.alerts.notice import OWED, Content, Notice
 from domain.alerts.reminder import ENGLISH, LANGUAGES, Owed, reminder_facts
 from domain.alerts.wording import trial_facts
@@ -25,6 +26,7 @@ _LINES = (
     ShownLine("Pro, 31 Jan to 28 Feb 2026", "79.00 USD"),
     ShownLine("Tokens, 18,059,974 at list price", "25.03 USD"),
 )
+_IN_ALL_LANGUAGES = OWED | {Notice.PAYMENT_METHOD_EXPIRING}
 _OWED = Owed(
     number="2026-000042",
     total="104.03 USD",
@@ -42,6 +44,8 @@ def _facts(notice: Notice, language: str) -> AnyFacts:
     """Return the example that a mail is rendered with."""
     if notice in OWED:
         return reminder_facts(notice, _OWED, merchant=_MERCHANT, name=_NAME, zone=_ZONE, locale=language)
+    if notice is Notice.PAYMENT_METHOD_EXPIRING:
+        return expiry_facts(_OWED.method, 2026, 3, is_default=True, merchant=_MERCHANT, name=_NAME, locale=language)
     if notice is Notice.TRIAL_ENDING:
         return trial_facts(TrialEnd.BILL, merchant=_MERCHANT, name=_NAME, plan="Pro", day="28 Feb 2026")
     if notice is Notice.WEEKLY_DIGEST:
@@ -69,7 +73,7 @@ def previews(names: Iterable[str]) -> Iterator[tuple[str, str, Content]]:
     """Give each mail by name and language, rendered."""
     for name in names:
         notice = Notice(name)
-        for language in LANGUAGES if notice in OWED else (ENGLISH,):
+        for language in LANGUAGES if notice in _IN_ALL_LANGUAGES else (ENGLISH,):
             yield name, language, render(notice, _facts(notice, language), _RECIPIENT)
 
 

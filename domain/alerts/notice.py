@@ -25,6 +25,7 @@ class Notice(StrEnum):
     GRACE_COUNTDOWN = "grace_countdown"
     WEEKLY_DIGEST = "weekly_digest"
     TRIAL_ENDING = "trial_ending"
+    PAYMENT_METHOD_EXPIRING = "payment_method_expiring"
 
 
 # About an unpaid invoice, and what follows from that.
@@ -43,7 +44,7 @@ OWED = frozenset(
     )
 )
 # What is owed and paid, or soon will be, must be told; a customer can unsubscribe from all other kinds.
-LEGAL = OWED | {Notice.INVOICE_ISSUED, Notice.PAYMENT_RECEIVED, Notice.TRIAL_ENDING}
+LEGAL = OWED | {Notice.INVOICE_ISSUED, Notice.PAYMENT_RECEIVED, Notice.TRIAL_ENDING, Notice.PAYMENT_METHOD_EXPIRING}
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,8 @@ async def send_notice(
     """Send one notice about one row.
 
     `about` is an invoice's id for `invoice_issued`, a subscription's for `trial_ending`, an attempt's for the payment
-    notices, a dunning case's for what follows from an unpaid invoice, an alert's for those about limits, and the day
+    notices, a dunning case's for what follows from an unpaid invoice, a
+    method's with a month for `payment_method_expiring`, an alert's for those about limits, and the day
     for the digest. Safe to repeat: what was sent is not sent again, and a mail that may have been sent keeps its
     Message-ID. Raises MailUnavailable (try again later), CustomerNotFound, InvoiceNotFound, SubscriptionNotFound,
     AlertNotFound.
@@ -114,7 +115,7 @@ async def _facts(
         return await _digest_facts(tx, call, policy, customer)
     if notice is Notice.TRIAL_ENDING:
         return await _trial_facts(tx, policy, customer, SubscriptionId(UUID(about)))
-    if notice in OWED:
+    if notice in OWED or notice is Notice.PAYMENT_METHOD_EXPIRING:
         return await reminding.facts_of(tx, call, policy, customer, notice=notice, about=about)
     if notice not in LEGAL:
         return await _alert_facts(tx, policy, customer, AlertId(UUID(about)))

@@ -202,7 +202,7 @@ async def find_method(tx: db.Tx, customer_id: CustomerId, gateway_method_id: str
     table = payment_method.c
     own = (table.customer_id == customer_id, table.gateway_method_id == gateway_method_id)
     row = await tx.row(sa.select(payment_method).where(*own))
-    return _method(row) if row else None
+    return method_of(row) if row else None
 
 
 async def find_method_owner(tx: db.Tx, gateway_method_id: str) -> CustomerId | None:
@@ -221,7 +221,7 @@ async def methods_by_id(
     statement = sa.select(payment_method).where(payment_method.c.id.in_(ids))
     if scope is not None:
         statement = statement.where(payment_method.c.customer_id == scope)
-    return {row.id: _method(row) for row in await tx.rows(statement)}
+    return {row.id: method_of(row) for row in await tx.rows(statement)}
 
 
 async def list_methods(tx: db.Tx, customer_id: CustomerId, *, limit: int) -> Sequence[PaymentMethod]:
@@ -233,7 +233,7 @@ async def list_methods(tx: db.Tx, customer_id: CustomerId, *, limit: int) -> Seq
         .order_by(table.is_default.desc(), table.created_at.desc(), table.id.desc())
         .limit(limit)
     )
-    return [_method(row) for row in await tx.rows(statement)]
+    return [method_of(row) for row in await tx.rows(statement)]
 
 
 async def methods_of_customers(
@@ -253,7 +253,7 @@ async def methods_of_customers(
     found: dict[CustomerId, list[PaymentMethod]] = {each: [] for each in ids}
     columns = [placed.c[column.name] for column in table]
     for row in await tx.rows(sa.select(*columns).where(placed.c.place <= limit).order_by(placed.c.place)):
-        found[row.customer_id].append(_method(row))
+        found[row.customer_id].append(method_of(row))
     return found
 
 
@@ -348,7 +348,8 @@ def _values(value: PaymentMethod | Push) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 
-def _method(row: sa.Row[Any]) -> PaymentMethod:
+def method_of(row: sa.Row[Any]) -> PaymentMethod:
+    """Read the row of a payment method."""
     return PaymentMethod(**row._mapping)  # noqa: SLF001 -- SQLAlchemy's public name for a row as a mapping
 
 

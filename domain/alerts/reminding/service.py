@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from domain.alerts.email import ReminderFacts
+from domain.alerts.expiry import expiry_facts
 from domain.alerts.notice import Notice
 from domain.alerts.port import MailPolicy
 from domain.alerts.reminder import Owed, reminder_facts
@@ -16,10 +17,11 @@ from domain.dunning.store import StoredCase
 from domain.invoices import service as invoices
 from domain.invoices.invoice import InvoiceNotFound, State
 from domain.kernel.call import Call
-from domain.kernel.ids import AttemptId, CaseId, CustomerId, InvoiceId
+from domain.kernel.ids import AttemptId, CaseId, CustomerId, InvoiceId, MethodId
 from domain.payments import store as payments
 from domain.payments.attempt import Attempt
 from domain.payments.declines import Decline, DeclineClass
+from domain.payments.expiring.month import year_and_month
 from domain.payments.method import label
 
 # Mails about an attempt; the others are about a case.
@@ -37,7 +39,12 @@ _ABOUT_ATTEMPT = frozenset(
 async def facts_of(
     tx: Tx, call: Call, policy: MailPolicy, customer: Customer, *, notice: Notice, about: str
 ) -> ReminderFacts:
-    """Return what a mail says, about an attempt or about a case as they now stand. Raises InvoiceNotFound."""
+    """Return what a mail says, about an attempt, a case or an expiring method as it now stands.
+
+    Raises InvoiceNotFound.
+    """
+    if notice is Notice.PAYMENT_METHOD_EXPIRING:
+        return await _expiring(tx, policy, customer, about)
     if notice in _ABOUT_ATTEMPT:
         attempt = await payments.find_attempt(tx, customer.id, AttemptId(UUID(about)))
         assert attempt is not None, "the mail names an attempt"
@@ -50,6 +57,23 @@ async def facts_of(
     owed = await _owed(tx, call, customer.id, invoice_id, attempt=attempt, stored=case)
     return reminder_facts(
         notice, owed, merchant=policy.merchant, name=customer.name, zone=customer.zone, locale=customer.locale
+    )
+
+
+async def _expiring(tx: Tx, policy: MailPolicy, customer: Customer, about: str) -> ReminderFacts:
+    """Say which card expires when; `about` is its id and the month."""
+    method_id, _, month = about.partition(":")
+    wanted = MethodId(UUID(method_id))
+    found = await payments.methods_by_id(tx, [wanted], scope=customer.id)
+    year, of_year = year_and_month(int(month))
+    return expiry_facts(
+        label(found[wanted]),
+        year,
+        of_year,
+        is_default=found[wanted].is_default,
+        merchant=policy.merchant,
+        name=customer.name,
+        locale=customer.locale,
     )
 
 

@@ -1,14 +1,15 @@
 """Statements that look at the attempts of many invoices."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from domain import db
+from domain.kernel.ids import CustomerId, InvoiceId
 from domain.payments.attempt import UNRESOLVED, Attempt
 from domain.payments.method import PaymentMethod
-from domain.payments.store import attempt_of, payment_attempt, payment_method
+from domain.payments.store import attempt_of, gateway_invoice, payment_attempt, payment_method
 
 
 async def list_stale_attempts(tx: db.Tx, *, sent_before: datetime, limit: int) -> Sequence[Attempt]:
@@ -21,6 +22,17 @@ async def list_stale_attempts(tx: db.Tx, *, sent_before: datetime, limit: int) -
         .limit(limit)
     )
     return [attempt_of(row) for row in await tx.rows(statement)]
+
+
+async def list_hosted_pages(
+    tx: db.Tx, invoices: Collection[tuple[CustomerId, InvoiceId]]
+) -> dict[tuple[CustomerId, InvoiceId], str]:
+    """Return the gateway's pages on which customers' invoices can be paid, where there are: for loaders."""
+    table = gateway_invoice.c
+    statement = sa.select(table.customer_id, table.invoice_id, table.hosted_url).where(
+        sa.tuple_(table.customer_id, table.invoice_id).in_(invoices), table.hosted_url.is_not(None)
+    )
+    return {(row.customer_id, row.invoice_id): row.hosted_url for row in await tx.rows(statement)}
 
 
 async def list_tries(tx: db.Tx, method: PaymentMethod, *, since: datetime, limit: int) -> Sequence[datetime]:

@@ -102,6 +102,7 @@ INPUTS: dict[str, Any] = {
         "gatewayMethodId": f"pm_card_visa{n}",
         "idempotencyKey": f"k{n}",
     },
+    "payInvoice": lambda t, n: {"invoiceId": t["invoice"], "idempotencyKey": f"k{n}"},
     "startPaymentMethodSetup": lambda t, n: {
         "customerId": t["customer"],
         "way": "CARD",

@@ -309,7 +309,6 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "alert": await _alert(server, started),
         **await _credits(server, name, started),
         "dunning": await case_of(server, invoice),
-        "method": await method_of(server, made.id),
         **await outgoing_of(server, environment, made.id),
         **_OF_EVERYONE,
     }
@@ -351,10 +350,11 @@ async def _alert(server: Site, subscription: Subscription) -> str:
 
 
 async def _credits(server: Site, name: str, subscription: Subscription) -> dict[str, str]:
-    """Give a customer a coupon, a wallet and promotional units."""
+    """Give a customer a coupon, a wallet and promotional units; return their ids and that of the payment method."""
     coupon = await coupon_of(server, name, subscription.customer_id)
     wallet = await wallet_of(server, subscription.customer_id)
-    return {**coupon, **wallet, "grant": await _grant(server, subscription)}
+    method = await method_of(server, subscription.customer_id)
+    return {**coupon, **wallet, "grant": await _grant(server, subscription), "method": method}
 
 
 async def _grant(server: Site, subscription: Subscription) -> str:

@@ -11,8 +11,9 @@ from domain.alerts.notice import OWED, Notice
 def test_every_mail_is_written_as_text_and_html_in_each_language(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["mail", "preview", "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output
-    # Mails about an unpaid invoice are written in English and German, the others in English.
-    languages = {notice.value: ["de", "en"] if notice in OWED else ["en"] for notice in Notice}
+    # Mails about an unpaid invoice or a card that expires are written in English and German, the others in English.
+    both = OWED | {Notice.PAYMENT_METHOD_EXPIRING}
+    languages = {notice.value: ["de", "en"] if notice in both else ["en"] for notice in Notice}
     expected = {f"{name}.{each}.{kind}" for name, of in languages.items() for each in of for kind in ("txt", "html")}
     assert {file.name for file in tmp_path.iterdir()} == expected | {"index.html"}
     assert "Zahlung der Rechnung 2026-000042 fehlgeschlagen" in (tmp_path / "payment_failed.de.txt").read_text("utf-8")

@@ -1,0 +1,45 @@
+"""What the mail about a card that expires says, in the languages there are."""
+
+from collections.abc import Mapping
+
+from domain.alerts.email import ReminderFacts
+from domain.alerts.reminder import LANGUAGES, language_of
+
+_EN: Mapping[str, str] = {
+    "subject": "Your payment method expires: {method}",
+    "expires": "your payment method {method} expires at the end of {month}.",
+    "default": "Your invoices are charged to it. Please add another one in your billing pages before then, so that "
+    "nothing is interrupted.",
+    "other": "Your invoices are charged to another one; you can remove it in your billing pages.",
+    "renewed": "Where your bank sends you a new card, its details often come to us by themselves.",
+}
+_DE: Mapping[str, str] = {
+    "subject": "Ihre Zahlungsart läuft ab: {method}",
+    "expires": "Ihre Zahlungsart {method} läuft Ende {month} ab.",
+    "default": "Ihre Rechnungen werden von ihr eingezogen. Bitte hinterlegen Sie vorher eine andere, damit nichts "
+    "unterbrochen wird.",
+    "other": "Ihre Rechnungen werden von einer anderen eingezogen; Sie können diese "
+    "in Ihren Abrechnungsseiten entfernen.",
+    "renewed": "Wenn Ihre Bank Ihnen eine neue Karte schickt, kommen deren Daten oft von selbst zu uns.",
+}
+_WORDS: Mapping[str, Mapping[str, str]] = {"en": _EN, "de": _DE}
+
+
+def expiry_facts(
+    method: str, year: int, month: int, *, is_default: bool, merchant: str, name: str, locale: str
+) -> ReminderFacts:
+    """Say that a card expires at the end of a month, to its owner."""
+    language = language_of(locale)
+    words = _WORDS[language]
+    texts = {"method": method, "month": f"{month:02}/{year}"}
+    paragraphs = ("expires", "default" if is_default else "other", "renewed")
+    return ReminderFacts(
+        merchant=merchant,
+        name=name,
+        language=language,
+        greeting=LANGUAGES[language]["greeting"],
+        subject=words["subject"].format(**texts),
+        paragraphs=tuple(words[each].format(**texts) for each in paragraphs),
+        pay="",
+        link="",
+    )

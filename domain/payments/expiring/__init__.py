@@ -1,0 +1,1 @@
+"""Warn of cards that expire, once for each card and expiry."""
