@@ -174,9 +174,9 @@ async def _own_setup(
     async with db.transaction() as tx:
         customer = await customers.load_customer(tx, call, customer_id)
         owner = await store.find_gateway_customer(tx, customer_id)
-    check_environment(gateway, customer)
     if owner is None or owner.gateway_customer_id is None:
         raise rules.PaymentSetupNotFound
+    check_environment(gateway, customer)
     seen = await gateway.desk.fetch_setup(setup_id)
     if seen is None or seen.gateway_customer_id != owner.gateway_customer_id:
         raise rules.PaymentSetupNotFound
