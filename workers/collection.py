@@ -11,7 +11,9 @@ from domain.payments.keeping import service as keeping
 from domain.runtime import Runtime
 
 
-async def collect_invoice(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.CollectInvoice) -> None:
+async def collect_invoice(
+    runtime: Runtime, call: Call, stored: StoredJob, job: jobs.CollectInvoice | jobs.CollectWhenDue
+) -> None:
     """Push and charge one invoice; what was begun before a crash is found out first."""
 
     async def end(tx: Tx) -> None:

@@ -20,6 +20,7 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.RenderInvoice: documents.render_invoice,
     jobs.RenderCreditNote: documents.render_credit_note,
     jobs.CollectInvoice: collection.collect_invoice,
+    jobs.CollectWhenDue: collection.collect_invoice,
     jobs.InvoiceSettled: billing.invoice_settled,
     jobs.PaymentSettled: collection.payment_settled,
     jobs.RunDunning: collection.run_dunning,

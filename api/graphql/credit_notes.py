@@ -10,6 +10,7 @@ from strawberry.types import Info
 
 from api.graphql import ids
 from api.graphql.context import Context
+from api.graphql.download import CreditNoteDocument, note_document_of
 from api.graphql.enums import name_enum
 from api.graphql.fields import reading
 from api.graphql.loaders import PageOf
@@ -83,6 +84,12 @@ class CreditNote:
         found = await info.context.loaders.credit_note_lines.load(self.key) or []
         info.context.spend(len(found))
         return [note_line_of(line) for line in found]
+
+    @reading(Permission.INVOICE_READ, "It as a file; null in the moments until it is written.")
+    async def document(self, info: Info[Context, None]) -> CreditNoteDocument | None:
+        """Load what is known of it with the other notes of the request, and sign a link."""
+        found = await info.context.loaders.credit_note_documents.load(self.key)
+        return note_document_of(info.context, found) if found else None
 
 
 def note_line_of(value: notes.CreditNoteLine) -> CreditNoteLine:

@@ -14,6 +14,7 @@ from api.graphql.clocks import TestClock, clock_of
 from api.graphql.context import Context
 from api.graphql.credit_notes import CreditNote, credit_notes_of
 from api.graphql.fields import changing, reading
+from api.graphql.headings import InvoiceHeading, heading_about
 from api.graphql.invoices import Invoice, invoices_of
 from api.graphql.journal import BillingEvent, billing_events_of
 from api.graphql.paging import PAGE_DEFAULT, After, Connection, First, page
@@ -95,6 +96,11 @@ class Customer:
     async def billing_profile(self, info: Info[Context, None]) -> BillingProfile:
         """Load it with those of other customers of the request."""
         return profile_of(await info.context.loaders.profiles.load(self.key) or Profile(self.key))
+
+    @reading(Permission.INVOICE_READ, "What its invoices carry besides their lines.")
+    async def invoice_heading(self, info: Info[Context, None]) -> InvoiceHeading:
+        """Load it with those of other customers of the request."""
+        return await heading_about(info.context, self.key)
 
     @reading(Permission.ALERT_READ, "Alerts about its limits, newest first.")
     async def alerts(

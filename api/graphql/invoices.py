@@ -160,6 +160,12 @@ class Invoice:
     voided_at: datetime | None = strawberry.field(description="When it was taken back, in business time.")
     void_reason: invoices.VoidReason | None = strawberry.field(description="Why it was taken back.")
     written_off_at: datetime | None = strawberry.field(description="When it was given up, in business time.")
+    memo: str | None = strawberry.field(
+        description="Text on the document; null for a draft, which gets it when opened."
+    )
+    purchase_order: str | None = strawberry.field(
+        description="The customer's numbers of its orders; null for a draft, which gets them when opened."
+    )
 
     @reading(Permission.INVOICE_READ, "Its lines, in the order in which they are printed.")
     async def lines(self, info: Info[Context, None]) -> list[InvoiceLine]:
@@ -278,6 +284,8 @@ def invoice_of(value: invoices.Invoice) -> Invoice:
         voided_at=value.voided_at,
         void_reason=value.void_reason,
         written_off_at=value.written_off_at,
+        memo=value.memo,
+        purchase_order=value.purchase_order,
     )
 
 

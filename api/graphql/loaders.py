@@ -26,6 +26,8 @@ from domain.invoices.credit_note import CreditNote, CreditNoteLine
 from domain.invoices.crediting import service as crediting
 from domain.invoices.documents import service as documents
 from domain.invoices.documents.store import Document
+from domain.invoices.heading import Heading
+from domain.invoices.headings import service as headings
 from domain.invoices.invoice import Invoice, Line
 from domain.invoices.taxing import service as taxing
 from domain.invoices.taxing.statement import TaxStatement
@@ -152,6 +154,10 @@ class Loaders:
         self.credit_note_lines: DataLoader[CreditNoteId, list[CreditNoteLine] | None] = self._by_id(
             lambda tx, ids: crediting.lines_by_note_ids(tx, ids, scope=scope)
         )
+        self.credit_note_documents: DataLoader[CreditNoteId, Document | None] = self._by_id(
+            lambda tx, ids: documents.documents_of_credit_notes(tx, ids, scope=scope)
+        )
+        self.headings: DataLoader[UUID, Heading | None] = self._by_id(headings.headings_by_id)
         self.credit: DataLoader[CustomerId, list[Money] | None] = self._by_id(balances.credit_by_customer_ids)
 
     async def catalogue(self) -> Catalogue:

@@ -18,6 +18,7 @@ from api.graphql.dunning_desk import DunningDeskMutation
 from api.graphql.dunning_policies import DunningPolicyMutation, DunningPolicyQuery
 from api.graphql.events import EventMutation, EventQuery
 from api.graphql.grants import GrantMutation, GrantQuery
+from api.graphql.headings import HeadingMutation
 from api.graphql.inbox import InboxMutation, InboxQuery
 from api.graphql.invoices import InvoiceQuery
 from api.graphql.invoicing import InvoicingMutation
@@ -125,6 +126,7 @@ Mutation = _root(
     InvoicingMutation,
     WebhookDeskMutation,
     StaffAlertMutation,
+    HeadingMutation,
 )
 
 schema = QuietSchema(

@@ -12,6 +12,7 @@ from api.graphql.catalogue import Plan, plan_of
 from api.graphql.context import Context
 from api.graphql.enums import name_enum
 from api.graphql.fields import changing, reading
+from api.graphql.headings import InvoiceHeading, heading_about
 from api.graphql.once import KEY_DESCRIPTION, Wish, once
 from api.graphql.permissions import guarded_type, public_type
 from api.graphql.problems import AnyProblem
@@ -114,6 +115,11 @@ class Subscription:
         customer = await info.context.loaders.customers.load(self.whole.customer_id)
         at = grid.zone_changes_at(self.whole, customer.zone) if customer else None
         return ZoneChange(zone=customer.zone, at=at) if customer and at else None
+
+    @reading(Permission.INVOICE_READ, "What invoices with its lines carry, before what is set for its customer.")
+    async def invoice_heading(self, info: Info[Context, None]) -> InvoiceHeading:
+        """Load it with those of the other subscriptions of the request."""
+        return await heading_about(info.context, self.key)
 
     @reading(Permission.CATALOGUE_READ, "The product it is for.")
     async def product(self, info: Info[Context, None]) -> SubscribedProduct:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from domain.credits.discount import Discount, total_of
+from domain.invoices.heading import AT_ONCE, Headed
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, InvoiceId, LineId, PriceId, SegmentId, SubscriptionId, TopUpId
@@ -147,8 +148,8 @@ class Invoice:
     `subtotal` is the sum of the lines, `discount` what coupons take off them; `total` has the tax on top, of which the
     lines contain `tax_included_minor` already. `grace_ends_at` is when a draft may be opened. `applied_minor` was paid
     by the customer's balances when it was opened, `offset_minor` taken off by credit notes before it was paid. While
-    an attempt is under way (`charging`), what is to be collected stays as it is. One with a `top_up_id` asks for
-    prepaid credit and nothing else.
+    an attempt is under way (`charging`), what is to be collected stays as it is. `memo` and `purchase_order` are
+    printed on it. One with a `top_up_id` asks for prepaid credit and nothing else.
     """
 
     customer_id: CustomerId
@@ -175,6 +176,8 @@ class Invoice:
     void_reason: VoidReason | None = None
     written_off_at: datetime | None = None
     top_up_id: TopUpId | None = None
+    memo: str | None = None
+    purchase_order: str | None = None
 
     @property
     def total(self) -> Money:
@@ -300,12 +303,19 @@ def _become(before: Invoice, state: State) -> Invoice:
     return replace(before, state=state)
 
 
-def opened(draft: Invoice, now: datetime, *, applied_minor: int = 0) -> Invoice:
-    """Issue a draft, of which balances pay a part; it is due at once, and gets its number last.
+def opened(draft: Invoice, now: datetime, *, headed: Headed = AT_ONCE, applied_minor: int = 0) -> Invoice:
+    """Issue a draft with what it carries, of which balances pay a part; it gets its number last.
 
     Raises InvoiceStateRefused.
     """
-    return replace(_become(draft, State.OPEN), issued_at=now, due_at=now, applied_minor=applied_minor)
+    return replace(
+        _become(draft, State.OPEN),
+        issued_at=now,
+        due_at=headed.due_at(now),
+        memo=headed.memo,
+        purchase_order=headed.purchase_order,
+        applied_minor=applied_minor,
+    )
 
 
 def numbered(issued: Invoice, year: int, number: int) -> Invoice:

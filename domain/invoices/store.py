@@ -46,6 +46,8 @@ invoice = sa.Table(
     sa.Column("void_reason", sa.Text),
     sa.Column("written_off_at", db.Instant),
     sa.Column("top_up_id", db.Id, comment="it asks for prepaid credit and nothing else"),
+    sa.Column("memo", sa.Text, comment="text on the document; set when it is opened"),
+    sa.Column("purchase_order", sa.Text, comment="the customer's own numbers of its orders"),
     sa.CheckConstraint("environment IN ('live', 'test')", name="environment"),
     sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     sa.CheckConstraint("kind IN ('invoice', 'statement')", name="kind"),
@@ -308,6 +310,8 @@ def _invoice_row(value: Invoice) -> dict[str, Any]:
         "void_reason": value.void_reason,
         "written_off_at": value.written_off_at,
         "top_up_id": value.top_up_id,
+        "memo": value.memo,
+        "purchase_order": value.purchase_order,
     }
 
 
@@ -337,6 +341,8 @@ def _invoice(row: sa.Row[Any]) -> Invoice:
         void_reason=VoidReason(row.void_reason) if row.void_reason else None,
         written_off_at=row.written_off_at,
         top_up_id=row.top_up_id,
+        memo=row.memo,
+        purchase_order=row.purchase_order,
     )
 
 

@@ -119,6 +119,20 @@ class CollectInvoice(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class CollectWhenDue(Job):
+    """Collect an invoice that was not due when it was opened; orders until then have jobs of their own."""
+
+    kind = "collect_when_due"
+    customer_id: CustomerId
+    invoice_id: InvoiceId
+
+    @property
+    def key(self) -> str:
+        """One at a time for an invoice."""
+        return str(self.invoice_id)
+
+
+@dataclass(frozen=True, slots=True)
 class InvoiceSettled(Job):
     """No payment is needed for an invoice any more, and no attempt brought one: move the subscriptions on it."""
 
@@ -330,6 +344,7 @@ KINDS: dict[str, type[Job]] = {
         RenderCreditNote,
         CollectInvoice,
         DetachMethod,
+        CollectWhenDue,
         InvoiceSettled,
         ProcessInboxEvent,
         PaymentSettled,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from enum import StrEnum
 
 from domain.invoices.invoice import Invoice, State
@@ -35,12 +36,13 @@ def next_step(
     methods: Sequence[PaymentMethod],
     offset_minor: int = 0,
     is_given_up: bool = False,
+    is_due: bool = True,
 ) -> tuple[Step, PaymentMethod | None]:
     """Decide, and name the method that the step is about.
 
     `last` is the newest attempt, `methods` the attached ones; `offset_minor` is what credit notes took off the invoice,
     `is_given_up` says that it is void or written off. A live attempt always comes first: a second one is never begun
-    beside it.
+    beside it. Before an invoice is due (`is_due`) nobody is charged who has not ordered it.
     """
     if last is not None and last.state in UNRESOLVED:
         return Step.RECOVER, None
@@ -50,16 +52,18 @@ def next_step(
         return _ordered(last, push, methods, is_open=is_open)
     if not is_open:
         return (Step.CLOSE if _is_left_open(push, is_given_up=is_given_up) else Step.NOTHING), None
-    return _collect(push, last, methods)
+    return _collect(push, last, methods, is_due=is_due)
 
 
 def _collect(
-    push: Push | None, last: Attempt | None, methods: Sequence[PaymentMethod]
+    push: Push | None, last: Attempt | None, methods: Sequence[PaymentMethod], *, is_due: bool
 ) -> tuple[Step, PaymentMethod | None]:
     method = method_to_charge(methods, last)
     if last is not None and last.state in LIVE:
         takes_over = last.state is AttemptState.ACTION_REQUIRED and method is not None
         return (Step.SUPERSEDE, method) if takes_over else (Step.WAIT, None)
+    if not is_due:
+        return Step.NOTHING, None
     if method is None:
         return (Step.NO_METHOD if last is None else Step.NOTHING), None
     return _charge(push), method
@@ -87,9 +91,9 @@ def _is_left_open(push: Push | None, *, is_given_up: bool) -> bool:
 
 
 def step_of(
-    invoice: Invoice, push: Push | None, last: Attempt | None, methods: Sequence[PaymentMethod]
+    invoice: Invoice, push: Push | None, last: Attempt | None, methods: Sequence[PaymentMethod], now: datetime
 ) -> tuple[Step, PaymentMethod | None]:
-    """Decide the next step for an invoice as it now is."""
+    """Decide the next step for an invoice as it is at business time `now`."""
     return next_step(
         is_open=invoice.state is State.OPEN,
         push=push,
@@ -97,6 +101,7 @@ def step_of(
         methods=methods,
         offset_minor=invoice.offset_minor,
         is_given_up=invoice.state in {State.VOID, State.UNCOLLECTIBLE},
+        is_due=invoice.due_at is None or invoice.due_at <= now,
     )
 
 

@@ -171,7 +171,8 @@ async def _look(
         push = await store.find_push(tx, customer_id, invoice_id)
         last = await _last_attempt(tx, invoice)
         methods = await store.list_methods(tx, customer_id, limit=METHODS_MAX)
-        step, _ = step_of(invoice, push, last, methods)
+        now = await customers.business_now(tx, call, customer_id)
+        step, _ = step_of(invoice, push, last, methods, now)
         if step is Step.NO_METHOD:
             await copies.wait(tx, call, invoice)
         if step is Step.PUSH:
@@ -219,7 +220,8 @@ async def _begin_attempt(tx: Tx, call: Call, work: _Work) -> Attempt | None:
     invoice = await store.lock_invoice(tx, work.invoice.customer_id, work.invoice.id)
     last = await _last_attempt(tx, invoice)
     methods = await store.list_methods(tx, invoice.customer_id, limit=METHODS_MAX)
-    step, method = step_of(invoice, work.push, last, methods)
+    now = await customers.business_now(tx, call, invoice.customer_id)
+    step, method = step_of(invoice, work.push, last, methods, now)
     if step is not Step.PAY or method is None:
         return None
     invoice = await invoices.hold_for_payment(tx, invoice)
@@ -227,7 +229,6 @@ async def _begin_attempt(tx: Tx, call: Call, work: _Work) -> Attempt | None:
         attempt = send(replace(last, amount=invoice.collectable), call.at)
         await store.save_attempt(tx, last, attempt)
         return attempt
-    now = await customers.business_now(tx, call, invoice.customer_id)
     attempt = send(planned(call, now, invoice, last, method_id=method.id, trigger=_trigger(last)), call.at)
     await store.insert_attempt(tx, attempt)
     return attempt

@@ -8,6 +8,7 @@ from domain.contracts.changing.wish import Decision, Wish, target_of
 from domain.contracts.desk.service import Desk, invoice_at_once, note
 from domain.db import Tx
 from domain.invoices.credit_note import CreditNote
+from domain.invoices.headings import service as headings
 from domain.invoices.invoice import Invoice, State, minimum
 from domain.invoices.offsetting import service as offsetting
 from domain.journal import jobs
@@ -83,9 +84,9 @@ async def carry_out(
 ) -> Changed:
     """Make a change now and invoice its net at once, or keep it for the period's end.
 
-    An upgrade of what is paid for waits for its payment where that can be made at once: it is charged already, and in
-    effect once paid. What was scheduled before is replaced. What it takes back of an unpaid invoice lowers that one by
-    a credit note; a net below zero becomes customer credit.
+    An upgrade of what is paid for waits for its payment where that is due and can be made at once: it is charged
+    already, and in effect once paid. What was scheduled before is replaced. What it takes back of an unpaid invoice
+    lowers that one by a credit note; a net below zero becomes customer credit.
     """
     await _end_scheduled(tx, before, ChangeState.REPLACED)
     change = Change(
@@ -103,7 +104,7 @@ async def carry_out(
         await _tell(tx, call, desk, before, change=change, event="change_scheduled")
         return Changed(before, change, decision, None)
     waits = pays_at_once and decision.direction is Direction.UPGRADE and before.status is not Status.TRIALING
-    if not waits:
+    if not waits or await headings.has_net_terms(tx, before.customer_id, before.id):
         after = await _take_effect(tx, call, desk, before, change)
         invoice = await invoice_at_once(tx, call, desk, [after], desk.now, keep_credit=True)
         await changes.keep(tx, change)

@@ -63,12 +63,13 @@ def invoice_content(sold: Sold) -> dict[str, Any]:
             ["Invoice number", invoice.number],
             ["Date of issue", formats.day(invoice.issued_at, zone, locale)],
             ["Due", formats.day(invoice.due_at, zone, locale)],
+            *([["Purchase order", invoice.purchase_order]] if invoice.purchase_order else []),
         ],
         **parties(sold.seller, sold.customer, sold.profile),
         "head": ["Description", "Quantity", "Tax", "Amount"],
         "lines": [_row(line, sold, locale) for line in sold.lines if line.amount.minor],
         "totals": _totals(sold, locale),
-        "notes": _notes(sold),
+        "notes": [*([invoice.memo] if invoice.memo else []), *_notes(sold)],
     }
 
 
@@ -92,6 +93,7 @@ def credit_note_content(credited: Credited) -> dict[str, Any]:
             ["Credit note number", note.number],
             ["Date of issue", formats.day(note.issued_at, sold.customer.zone, locale)],
             ["Invoice number", sold.invoice.number or ""],
+            *([["Purchase order", sold.invoice.purchase_order]] if sold.invoice.purchase_order else []),
         ],
         **parties(sold.seller, sold.customer, sold.profile),
         "head": ["Description", "Quantity", "Tax", "Amount"],

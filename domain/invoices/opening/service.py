@@ -14,6 +14,7 @@ from domain.invoices.balances import service as balances
 from domain.invoices.discounting import service as discounting
 from domain.invoices.funding import service as funding
 from domain.invoices.granted import taking
+from domain.invoices.headings import service as headings
 from domain.invoices.holding import store as holding
 from domain.invoices.invoice import Invoice, InvoiceNotFound, Line, Opening, State
 from domain.invoices.numbering import store as numbering
@@ -62,7 +63,8 @@ async def open_invoice(
     await _post_opening(tx, call, now, draft)
     applied = await balances.spend(tx, call, now, draft, spending)
     year = rules.series_year(now)
-    after = rules.opened(draft, now, applied_minor=applied)
+    headed = await headings.heading_of_draft(tx, draft, reduced.lines)
+    after = rules.opened(draft, now, headed=headed, applied_minor=applied)
     after = await _close_at_once(tx, call, now, after)
     number = await numbering.take_number(tx, environment=draft.environment, kind=draft.kind, year=year)
     return await store.save_invoice(tx, draft, rules.numbered(after, year, number))
@@ -120,8 +122,10 @@ async def _close_at_once(tx: Tx, call: Call, now: datetime, opened: Invoice) -> 
         return await cover(tx, call, now, opened)
     if rules.too_little(opened):
         return await give_up(tx, call, now, opened)
-    job = jobs.CollectInvoice(opened.customer_id, opened.id)
-    await stage(tx, call, now, opened.customer_id, job)
+    due_at = opened.due_at or now
+    later = jobs.CollectWhenDue(opened.customer_id, opened.id)
+    job = later if due_at > now else jobs.CollectInvoice(opened.customer_id, opened.id)
+    await stage(tx, call, due_at, opened.customer_id, job)
     return opened
 
 

@@ -96,6 +96,9 @@ INPUTS: dict[str, Any] = {
         "idempotencyKey": f"k{n}",
     },
     "markInvoiceUncollectible": lambda t, n: {"invoiceId": t["invoice"], "idempotencyKey": f"k{n}"},
+    "setInvoiceHeading": lambda t, n: {"customerId": t["customer"], "netDays": n % 365, "purchaseOrder": f"PO {n}"},
+    "setDraftHeading": lambda t, n: {"invoiceId": t["invoice"], "memo": f"Memo {n}"},
+    "setPurchaseOrder": lambda t, n: {"customerId": t["customer"], "purchaseOrder": f"PO {n}"},
     "voidInvoice": lambda t, n: {"invoiceId": t["invoice"], "reason": "MISTAKE", "idempotencyKey": f"k{n}"},
     "attachPaymentMethod": lambda t, n: {
         "customerId": t["customer"],

@@ -15,6 +15,7 @@ _INVOICES = """query($id: ID!) { customer(id: $id) {
 _ISSUED = """... on CreditNoteIssued { creditNote {
     id number total { amount } offset { amount } credited { amount } refund { amount } } }"""
 _VOIDED = "... on InvoiceVoided { invoice { state number } regenerated { state total { amount } } }"
+_DOCUMENT = "query($id: ID!) { creditNote(id: $id) { document { url name } } }"
 _NOTE = "query($id: ID!) { creditNote(id: $id) { number kind reason } }"
 
 
@@ -52,6 +53,12 @@ async def test_a_credit_note_is_issued_once_for_its_key_and_lowers_what_is_due(s
     assert [(line["quantity"], line["amount"]["amount"]) for line in listed["lines"]] == [("1", "9.00")]
     found = await site.read(_NOTE, site.staff("viewer"), id=note["id"])
     assert found["creditNote"] == {"number": note["number"], "kind": "OFFSET", "reason": "GOODWILL"}
+    assert (await site.read(_DOCUMENT, site.staff("viewer"), id=note["id"]))["creditNote"]["document"] is None
+    await site.world.drain()
+    document = (await site.read(_DOCUMENT, site.staff("viewer"), id=note["id"]))["creditNote"]["document"]
+    assert document["name"] == f"{note['number']}.pdf"
+    linked = await site.client.get(document["url"])
+    assert (linked.status_code, linked.headers["content-type"]) == (200, "application/pdf")
     wrong = {**given, "parts": [{**part, "amount": {"amount": "9.00", "currency": "EUR"}}]}
     refused = await site.change("issueCreditNote", _ISSUED, site.staff("finance"), **wrong, idempotencyKey="n2")
     assert refused["code"] == "credit_malformed"

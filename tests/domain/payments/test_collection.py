@@ -78,3 +78,10 @@ def test_an_ordered_attempt_is_withdrawn_once_nothing_is_owed_or_its_method_is_g
     paid = next_step(is_open=False, push=_PUSHED, last=ordered, methods=[_DEFAULT, _NEWER])
     assert paid == (Step.WITHDRAW, None)
     assert next_step(is_open=True, push=_PUSHED, last=ordered, methods=[_DEFAULT]) == (Step.WITHDRAW, None)
+
+
+def test_before_it_is_due_nobody_is_charged_who_has_not_ordered_it() -> None:
+    methods = [_DEFAULT]
+    assert next_step(is_open=True, push=None, last=None, methods=methods, is_due=False) == (Step.NOTHING, None)
+    ordered = attempt(AttemptState.PLANNED, _DEFAULT.id)
+    assert next_step(is_open=True, push=None, last=ordered, methods=methods, is_due=False)[0] is Step.PUSH

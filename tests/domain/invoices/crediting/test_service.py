@@ -1,21 +1,24 @@
 """Credit notes on real Postgres: numbers of their own, what is due, and what the derivation makes of a correction."""
 
+import asyncio
 from decimal import Decimal
 
 import pytest
 import sqlalchemy as sa
 
 from domain.access.roles import Permission
+from domain.db import Database
 from domain.invoices import service
 from domain.invoices.credit_note import CreditKind, CreditNote, CreditPart, CreditReason, CreditTooLarge
 from domain.invoices.crediting import service as crediting
+from domain.invoices.crediting.store import credit_note
 from domain.invoices.invoice import Invoice, InvoiceNotFound, Line, PaymentUnderWay, State
 from domain.journal.store import outbox_job
 from domain.kernel.ids import CustomerId
 from domain.kernel.money import Money
 from domain.ledger import service as ledger
 from tests import make
-from tests.domain.invoices.world import STARTED, World, system_call
+from tests.domain.invoices.world import STARTED, World, found_world, system_call
 
 
 async def _line(world: World, invoice: Invoice) -> Line:
@@ -168,3 +171,40 @@ async def test_notes_are_read_by_those_who_may_see_the_invoice(world: World) -> 
         [line] = (await crediting.lines_by_note_ids(tx, [note.id], scope=world.customer.id))[note.id]
         assert (line.amount.minor, line.tax.minor, line.quantity) == (900, 0, Decimal(1))
         assert await crediting.lines_by_note_ids(tx, [note.id], scope=CustomerId(make.new_id())) == {note.id: []}
+
+
+async def test_numbers_of_notes_have_no_gap_when_many_are_issued_at_once_and_one_rolls_back(db: Database) -> None:
+    worlds = [await found_world(db) for _ in range(12)]
+    opened = [await each.open_first() for each in worlds]
+
+    async def credit_one(index: int) -> None:
+        async with db.transaction() as tx:
+            await crediting.credit_lines(
+                tx,
+                system_call(),
+                STARTED,
+                customer_id=worlds[index].customer.id,
+                invoice_id=opened[index].id,
+                parts=[],
+                reason=CreditReason.GOODWILL,
+                kind=CreditKind.OFFSET,
+            )
+            if index == 7:
+                raise RuntimeError("the seventh is rolled back after it took its number")
+
+    ends = await asyncio.gather(*(credit_one(index) for index in range(12)), return_exceptions=True)
+    assert [type(end) for end in ends if end is not None] == [RuntimeError]
+    async with db.transaction() as tx:
+        numbers = [row.number for row in await tx.rows(sa.select(credit_note.c.number))]
+    assert sorted(numbers) == [f"TEST-CN-2026-{number:06d}" for number in range(1, 12)]
+    # The one that was rolled back is issued again under the next number.
+    assert (await _credit(worlds[7], opened[7], None)).number == "TEST-CN-2026-000012"
+
+
+async def test_two_notes_on_one_invoice_at_once_never_give_back_more_than_it(db: Database) -> None:
+    world = await found_world(db)
+    opened = await world.open_first()
+    # 50.00 of 79.00 twice: the second one is refused, whichever it is.
+    ends = await asyncio.gather(*(_credit(world, opened, 5_000) for _ in range(2)), return_exceptions=True)
+    assert sorted(type(end).__name__ for end in ends) == ["CreditNote", "CreditTooLarge"]
+    assert (await _now(world, opened)).amount_due.minor == 2_900
