@@ -284,35 +284,17 @@ async def _lines(tx: db.Tx, statement: sa.Select[Any]) -> list[Line]:
     return [_line(row) for row in rows]
 
 
+# Columns that hold what the attribute of their name does.
+_PLAIN = (
+    *("customer_id", "id", "environment", "currency", "kind", "state", "number", "created_at", "grace_ends_at"),
+    *("issued_at", "due_at", "paid_at", "tax_included_minor", "version", "applied_minor", "offset_minor", "charging"),
+    *("voided_at", "void_reason", "written_off_at", "memo", "purchase_order", "top_up_id"),
+)
+
+
 def _invoice_row(value: Invoice) -> dict[str, Any]:
-    return {
-        "customer_id": value.customer_id,
-        "id": value.id,
-        "environment": value.environment,
-        "currency": value.currency,
-        "kind": value.kind,
-        "state": value.state,
-        "number": value.number,
-        "created_at": value.created_at,
-        "grace_ends_at": value.grace_ends_at,
-        "issued_at": value.issued_at,
-        "due_at": value.due_at,
-        "paid_at": value.paid_at,
-        "subtotal_minor": value.subtotal.minor,
-        "discount_minor": value.discount.minor,
-        "tax_minor": value.tax.minor,
-        "tax_included_minor": value.tax_included_minor,
-        "version": value.version,
-        "applied_minor": value.applied_minor,
-        "offset_minor": value.offset_minor,
-        "charging": value.charging,
-        "voided_at": value.voided_at,
-        "void_reason": value.void_reason,
-        "written_off_at": value.written_off_at,
-        "top_up_id": value.top_up_id,
-        "memo": value.memo,
-        "purchase_order": value.purchase_order,
-    }
+    sums = {"subtotal_minor": value.subtotal, "discount_minor": value.discount, "tax_minor": value.tax}
+    return {name: getattr(value, name) for name in _PLAIN} | {name: each.minor for name, each in sums.items()}
 
 
 def _invoice(row: sa.Row[Any]) -> Invoice:
