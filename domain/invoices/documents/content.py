@@ -10,6 +10,7 @@ from domain.customers.customer import Customer
 from domain.customers.profiles.profile import Profile
 from domain.invoices.credit_note import CreditNote, CreditNoteLine
 from domain.invoices.documents import formats
+from domain.invoices.documents.labels import labels_of, language_of
 from domain.invoices.invoice import Invoice, Line
 from domain.invoices.tax import NoTax, Rate
 from domain.invoices.taxing.statement import TaxStatement
@@ -18,14 +19,8 @@ from domain.kernel.call import Environment
 from domain.kernel.ids import LineId
 from domain.kernel.money import Money
 
-_REASONS = {
-    NoTax.EXEMPT: "Exempt from tax",
-    NoTax.REVERSE_CHARGE: "Reverse charge: the customer accounts for the tax",
-    NoTax.NOT_REGISTERED: "No tax is collected at the customer's place",
-    NoTax.NO_RATE: "Not taxable",
-    NoTax.LOCATION_UNKNOWN: "No tax: the customer's place is not known",
-}
-_TEST = "Test document. No payment is due."
+# Units of fees, which are ours; units of meters are the catalogue's.
+_UNITS = frozenset(("month", "year"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +50,22 @@ def invoice_content(sold: Sold) -> dict[str, Any]:
     assert invoice.number is not None, "an opened invoice has a number"
     assert invoice.issued_at is not None, "and was issued"
     assert invoice.due_at is not None, "and is due"
-    zone = sold.customer.zone
+    zone, said = sold.customer.zone, labels_of(locale)
     return {
-        "title": "Invoice",
+        "lang": language_of(locale),
+        "title": said["invoice"],
         "number": invoice.number,
         "facts": [
-            ["Invoice number", invoice.number],
-            ["Date of issue", formats.day(invoice.issued_at, zone, locale)],
-            ["Due", formats.day(invoice.due_at, zone, locale)],
-            *([["Purchase order", invoice.purchase_order]] if invoice.purchase_order else []),
+            [said["invoice_number"], invoice.number],
+            [said["issued"], formats.day(invoice.issued_at, zone, locale)],
+            [said["due"], formats.day(invoice.due_at, zone, locale)],
+            *([[said["purchase_order"], invoice.purchase_order]] if invoice.purchase_order else []),
         ],
         **parties(sold.seller, sold.customer, sold.profile),
-        "head": ["Description", "Quantity", "Tax", "Amount"],
+        "head": [said[each] for each in ("description", "quantity", "tax", "amount")],
         "lines": [_row(line, sold, locale) for line in sold.lines if line.amount.minor],
         "totals": _totals(sold, locale),
-        "notes": [*([invoice.memo] if invoice.memo else []), *_notes(sold)],
+        "notes": [*([invoice.memo] if invoice.memo else []), *_notes(sold, locale)],
     }
 
 
@@ -86,29 +82,32 @@ def credit_note_content(credited: Credited) -> dict[str, Any]:
     """Return what the document of a credit note says: what is given back, with its tax, and what becomes of it."""
     note, sold = credited.note, credited.sold
     locale = formats.locale_of(sold.customer.locale)
+    said = labels_of(locale)
     return {
-        "title": "Credit note",
+        "lang": language_of(locale),
+        "title": said["credit_note"],
         "number": note.number,
         "facts": [
-            ["Credit note number", note.number],
-            ["Date of issue", formats.day(note.issued_at, sold.customer.zone, locale)],
-            ["Invoice number", sold.invoice.number or ""],
-            *([["Purchase order", sold.invoice.purchase_order]] if sold.invoice.purchase_order else []),
+            [said["credit_note_number"], note.number],
+            [said["issued"], formats.day(note.issued_at, sold.customer.zone, locale)],
+            [said["invoice_number"], sold.invoice.number or ""],
+            *([[said["purchase_order"], sold.invoice.purchase_order]] if sold.invoice.purchase_order else []),
         ],
         **parties(sold.seller, sold.customer, sold.profile),
-        "head": ["Description", "Quantity", "Tax", "Amount"],
+        "head": [said[each] for each in ("description", "quantity", "tax", "amount")],
         "lines": [_credited_row(line, sold, locale) for line in credited.lines],
         "totals": _credited_totals(credited, locale),
-        "notes": _notes(sold),
+        "notes": _notes(sold, locale),
     }
 
 
 def _credited_row(line: CreditNoteLine, sold: Sold, locale: Locale) -> dict[str, Any]:
     """Write a line. A discount that goes back with it lowers what is given back."""
-    discounts = [{"name": "Discount", "amount": formats.money(-line.discount, locale)}] if line.discount.minor else []
+    name, amount = labels_of(locale)["discount"], formats.money(-line.discount, locale)
+    discounts = [{"name": name, "amount": amount}] if line.discount.minor else []
     return {
         "text": line.description,
-        "quantity": f"{formats.quantity(line.quantity, locale)} {line.unit}",
+        "quantity": f"{formats.quantity(line.quantity, locale)} {_unit(line.unit, locale)}",
         "tax": _rates_of(line.line_id, sold, locale),
         "amount": formats.money(line.amount, locale),
         "discounts": discounts,
@@ -117,23 +116,23 @@ def _credited_row(line: CreditNoteLine, sold: Sold, locale: Locale) -> dict[str,
 
 def _credited_totals(credited: Credited, locale: Locale) -> list[dict[str, Any]]:
     """Return subtotal, discounts, the tax of each set of rates with its base, the total, and where it goes."""
-    note, sold = credited.note, credited.sold
-    rows = [("Subtotal", note.subtotal, False)]
+    note, sold, said = credited.note, credited.sold, labels_of(locale)
+    rows = [(said["subtotal"], note.subtotal, False)]
     if note.discount.minor:
-        rows.append(("Discounts", -note.discount, False))
+        rows.append((said["discounts"], -note.discount, False))
     together: dict[str, list[CreditNoteLine]] = {}
     for line in credited.lines:
         together.setdefault(_taxes_named(line, sold, locale), []).append(line)
     for named, lines in together.items():
         base = Money(sum(_net_minor(line) for line in lines), note.currency)
         tax = Money(sum(line.tax.minor for line in lines), note.currency)
-        rows.append((f"{named} on {formats.money(base, locale)}", tax, False))
-    rows.append(("Total", note.total, True))
+        rows.append((said["tax_on"].format(tax=named, base=formats.money(base, locale)), tax, False))
+    rows.append((said["total"], note.total, True))
     for label, minor in (
-        ("Taken off the invoice", note.offset_minor),
-        ("Kept as customer credit", note.credit_minor),
-        ("To be refunded", note.refund_minor),
-        ("Back to your prepaid balance", note.wallet_minor),
+        (said["taken_off"], note.offset_minor),
+        (said["kept"], note.credit_minor),
+        (said["refunded"], note.refund_minor),
+        (said["to_wallet"], note.wallet_minor),
     ):
         if minor:
             rows.append((label, Money(minor, note.currency), False))
@@ -149,11 +148,11 @@ def _net_minor(line: CreditNoteLine) -> int:
 
 def _taxes_named(line: CreditNoteLine, sold: Sold, locale: Locale) -> str:
     names = [
-        _REASONS[each.stated] if isinstance(each.stated, NoTax) else _rate_named(each.stated, locale)
+        labels_of(locale)[each.stated] if isinstance(each.stated, NoTax) else _rate_named(each.stated, locale)
         for each in sold.taxes
         if line.line_id in each.lines
     ]
-    return " + ".join(names) or _REASONS[NoTax.NOT_REGISTERED]
+    return " + ".join(names) or labels_of(locale)[NoTax.NOT_REGISTERED]
 
 
 def parties(seller: Seller, customer: Customer, profile: Profile) -> dict[str, Any]:
@@ -162,19 +161,21 @@ def parties(seller: Seller, customer: Customer, profile: Profile) -> dict[str, A
     place = " ".join(part for part in (address.postal_code, address.city) if part)
     country = " ".join(part for part in (address.region, address.country) if part)
     number = _number_for(seller, address.country, address.region)
+    locale = formats.locale_of(customer.locale)
+    said = labels_of(locale)
     return {
         "seller": {
             "name": seller.name,
-            "lines": [*seller.address, *([f"Tax number {number}"] if number else [])],
+            "lines": [*seller.address, *([said["tax_number"].format(number=number)] if number else [])],
         },
         "buyer": {
             "name": customer.name,
             "lines": [
                 *(line for line in (address.line1, address.line2, place, country) if line),
-                *([f"VAT number {profile.vat_number}"] if profile.vat_number else []),
+                *([said["vat_number"].format(number=profile.vat_number)] if profile.vat_number else []),
             ],
             # Chinese, Japanese and Korean write some letters of one code differently.
-            "lang": formats.locale_of(customer.locale).language,
+            "lang": locale.language,
         },
     }
 
@@ -194,11 +195,16 @@ def _row(line: Line, sold: Sold, locale: Locale) -> dict[str, Any]:
     ]
     return {
         "text": line.description,
-        "quantity": f"{formats.quantity(line.quantity, locale)} {line.unit}",
+        "quantity": f"{formats.quantity(line.quantity, locale)} {_unit(line.unit, locale)}",
         "tax": _rates_of(line.id, sold, locale),
         "amount": formats.money(line.amount, locale),
         "discounts": discounts,
     }
+
+
+def _unit(unit: str, locale: Locale) -> str:
+    """Write what a quantity counts; what the catalogue names keeps its name."""
+    return labels_of(locale).get(unit, unit) if unit in _UNITS else unit
 
 
 def _rates_of(line_id: LineId, sold: Sold, locale: Locale) -> str:
@@ -211,17 +217,17 @@ def _rates_of(line_id: LineId, sold: Sold, locale: Locale) -> str:
 
 def _totals(sold: Sold, locale: Locale) -> list[dict[str, Any]]:
     """Return subtotal, discounts, each tax with its base, and what is to be paid."""
-    invoice = sold.invoice
-    rows = [("Subtotal", invoice.subtotal, False)]
+    invoice, said = sold.invoice, labels_of(locale)
+    rows = [(said["subtotal"], invoice.subtotal, False)]
     if invoice.discount.minor:
-        rows.append(("Discounts", -invoice.discount, False))
+        rows.append((said["discounts"], -invoice.discount, False))
     for each in sold.taxes:
         base = formats.money(Money(each.base_minor, invoice.currency), locale)
         rows.append((_tax_label(each, base, locale), Money(each.tax_minor, invoice.currency), False))
-    rows.append(("Total", invoice.total, True))
+    rows.append((said["total"], invoice.total, True))
     if invoice.applied_minor:
-        rows.append(("Paid from balance", -invoice.applied, False))
-        rows.append(("Amount due", invoice.total - invoice.applied, True))
+        rows.append((said["paid_from_balance"], -invoice.applied, False))
+        rows.append((said["amount_due"], invoice.total - invoice.applied, True))
     return [
         {"label": label, "amount": formats.money(amount, locale), "strong": strong} for label, amount, strong in rows
     ]
@@ -229,23 +235,24 @@ def _totals(sold: Sold, locale: Locale) -> list[dict[str, Any]]:
 
 def _tax_label(statement: TaxStatement, base: str, locale: Locale) -> str:
     if isinstance(statement.stated, NoTax):
-        return f"{_REASONS[statement.stated]} ({base})"
-    return f"{_rate_named(statement.stated, locale)} on {base}"
+        return f"{labels_of(locale)[statement.stated]} ({base})"
+    return labels_of(locale)["tax_on"].format(tax=_rate_named(statement.stated, locale), base=base)
 
 
 def _rate_named(rate: Rate, locale: Locale) -> str:
     place = "-".join(part for part in (rate.country, rate.region) if part)
     named = " ".join(part for part in (rate.name, place, formats.percent(rate.percent, locale)) if part)
-    return f"Includes {named}" if rate.inclusive else named
+    return labels_of(locale)["includes"].format(tax=named) if rate.inclusive else named
 
 
-def _notes(sold: Sold) -> list[str]:
+def _notes(sold: Sold, locale: Locale) -> list[str]:
+    said = labels_of(locale)
     stated = {each.stated for each in sold.taxes}
     notes = []
     if NoTax.EXEMPT in stated and sold.profile.certificate:
-        notes.append(f"Tax exemption: {sold.profile.certificate}")
+        notes.append(said["exemption"].format(certificate=sold.profile.certificate))
     if NoTax.REVERSE_CHARGE in stated and sold.profile.vat_number:
-        notes.append(f"Reverse charge. VAT number of the customer: {sold.profile.vat_number}")
+        notes.append(said["reverse_note"].format(number=sold.profile.vat_number))
     if sold.invoice.environment is Environment.TEST:
-        notes.append(_TEST)
+        notes.append(said["test"])
     return notes
