@@ -71,9 +71,17 @@ class InvoiceHeadingSet:
     heading: InvoiceHeading = strawberry.field(description="As it now stands.")
 
 
-InvoiceHeadingResult = Annotated[
+SetInvoiceHeadingResult = Annotated[
     InvoiceHeadingSet | AnyProblem,
-    strawberry.union("InvoiceHeadingResult", description="What became of setting a heading."),
+    strawberry.union("SetInvoiceHeadingResult", description="What became of setInvoiceHeading."),
+]
+SetDraftHeadingResult = Annotated[
+    InvoiceHeadingSet | AnyProblem,
+    strawberry.union("SetDraftHeadingResult", description="What became of setDraftHeading."),
+]
+SetPurchaseOrderResult = Annotated[
+    InvoiceHeadingSet | AnyProblem,
+    strawberry.union("SetPurchaseOrderResult", description="What became of setPurchaseOrder."),
 ]
 
 
@@ -102,7 +110,7 @@ class HeadingMutation:
         self,
         info: Info[Context, None],
         input: Annotated[SetInvoiceHeadingInput, strawberry.argument(description="Whose invoices, and what.")],
-    ) -> InvoiceHeadingResult:
+    ) -> SetInvoiceHeadingResult:
         """Set it."""
         wanted = headings.Heading(input.net_days, input.memo, input.purchase_order)
         subscription_id = ids.subscription_id(input.subscription_id) if input.subscription_id else None
@@ -120,7 +128,7 @@ class HeadingMutation:
         self,
         info: Info[Context, None],
         input: Annotated[SetDraftHeadingInput, strawberry.argument(description="Which draft, and what.")],
-    ) -> InvoiceHeadingResult:
+    ) -> SetDraftHeadingResult:
         """Set it."""
         wanted = headings.Heading(input.net_days, input.memo, input.purchase_order)
         async with info.context.runtime.db.transaction() as tx:
@@ -135,7 +143,7 @@ class HeadingMutation:
         self,
         info: Info[Context, None],
         input: Annotated[SetPurchaseOrderInput, strawberry.argument(description="Whose invoices, and the number.")],
-    ) -> InvoiceHeadingResult:
+    ) -> SetPurchaseOrderResult:
         """Set it."""
         subscription_id = ids.subscription_id(input.subscription_id) if input.subscription_id else None
         async with info.context.runtime.db.transaction() as tx:
