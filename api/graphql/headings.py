@@ -66,9 +66,16 @@ class SetPurchaseOrderInput:
 
 @guarded_type(Permission.INVOICE_READ, "Invoices carry this from now on; what was issued stays as it is.")
 class InvoiceHeadingSet:
-    """Success of setInvoiceHeading, setDraftHeading and setPurchaseOrder."""
+    """Success of setInvoiceHeading and setDraftHeading."""
 
     heading: InvoiceHeading = strawberry.field(description="As it now stands.")
+
+
+@guarded_type(Permission.PROFILE_WRITE, "The next invoices name this number.")
+class PurchaseOrderSet:
+    """Success of setPurchaseOrder."""
+
+    purchase_order: str | None = strawberry.field(description="As it now is.")
 
 
 SetInvoiceHeadingResult = Annotated[
@@ -80,7 +87,7 @@ SetDraftHeadingResult = Annotated[
     strawberry.union("SetDraftHeadingResult", description="What became of setDraftHeading."),
 ]
 SetPurchaseOrderResult = Annotated[
-    InvoiceHeadingSet | AnyProblem,
+    PurchaseOrderSet | AnyProblem,
     strawberry.union("SetPurchaseOrderResult", description="What became of setPurchaseOrder."),
 ]
 
@@ -154,4 +161,4 @@ class HeadingMutation:
                 input.purchase_order,
                 subscription_id=subscription_id,
             )
-        return InvoiceHeadingSet(heading=heading_of(saved))
+        return PurchaseOrderSet(purchase_order=saved.purchase_order)
