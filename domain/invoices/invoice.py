@@ -9,6 +9,7 @@ from typing import Any
 
 from domain.credits.discount import Discount, total_of
 from domain.invoices.heading import AT_ONCE, Headed
+from domain.invoices.minimums import MINIMUM_DEFAULT, MINIMUMS
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, InvoiceId, LineId, PriceId, SegmentId, SubscriptionId, TopUpId
@@ -18,23 +19,6 @@ from domain.kernel.period import Period
 # The origin of a line that the derivation made; a one-off charge will carry its own id instead.
 DERIVED = "derived"
 
-# The least amounts that the gateway charges, in minor units, where they are not MINIMUM_DEFAULT.
-MINIMUM_DEFAULT = 50
-MINIMUMS = {
-    "AED": 200,
-    "CZK": 1_500,
-    "DKK": 250,
-    "GBP": 30,
-    "HKD": 400,
-    "HUF": 17_500,
-    "MXN": 1_000,
-    "MYR": 200,
-    "NOK": 300,
-    "PLN": 200,
-    "RON": 200,
-    "SEK": 300,
-    "THB": 1_000,
-}
 _SERIES_PREFIX = {Environment.LIVE: "", Environment.TEST: "TEST-"}
 _NUMBER_DIGITS = 6
 
