@@ -99,7 +99,7 @@ async def _save(tx: Tx, call: Call, customer_id: CustomerId, heading: Heading, *
 
 async def heading_of_draft(tx: Tx, draft: Invoice, lines: Sequence[Line]) -> Headed:
     """Return what a draft carries if it is opened now."""
-    named = sorted({line.identity.subscription_id for line in lines})
+    named = sorted({each for line in lines if (each := line.identity.subscription_id) is not None})
     found = await store.headings_about(tx, draft.customer_id, [draft.id, draft.customer_id, *named])
     own, customer = found.get(draft.id, NOTHING), found.get(draft.customer_id, NOTHING)
     return rules.heading_of(own, customer, [found.get(each, NOTHING) for each in named])
