@@ -1,12 +1,12 @@
 """What invoices carry besides their lines: due days, a memo and a purchase-order number.
 
-Revision ID: 0033
+Revision ID: 0034
 """
 
 from migrations import statements
 
-revision = "0033"
-down_revision = "0032"
+revision = "0034"
+down_revision = "0033"
 branch_labels = None
 depends_on = None
 
