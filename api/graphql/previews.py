@@ -18,6 +18,7 @@ from api.graphql.subscriptions import Period
 from api.graphql.usage import Limit, limit_of
 from domain.access.roles import Permission
 from domain.contracts.changing.wish import Wish
+from domain.contracts.ending.wish import CancelCredit, Ending
 from domain.contracts.previewing import service
 from domain.contracts.previewing.service import NotePreview, Preview
 from domain.contracts.starting.wish import Wish as StartWish
@@ -192,6 +193,28 @@ class PreviewQuery:
             credit_notes=[_note(each) for each in found.notes],
             above=found.decision.violations,
         )
+
+    @reading(
+        Permission.INVOICE_READ,
+        "The last invoice if the subscription were cancelled like that; the next one where the end lies beyond it. "
+        "Null where nothing would be due. Refused as cancelSubscription would be.",
+    )
+    async def preview_cancel(
+        self,
+        info: Info[Context, None],
+        *,
+        subscription_id: Annotated[strawberry.ID, strawberry.argument(description="`sub_…`")],
+        at_period_end: Annotated[bool, strawberry.argument(description="As in cancelSubscription.")] = True,
+        cancel_at: Annotated[datetime | None, strawberry.argument(description="As in cancelSubscription.")] = None,
+        credit: Annotated[
+            CancelCredit, strawberry.argument(description="As in cancelSubscription.")
+        ] = CancelCredit.NONE,
+    ) -> InvoicePreview | None:
+        """Preview an end."""
+        wanted, wish = ids.subscription_id(subscription_id), Ending(at_period_end, cancel_at, credit=credit)
+        async with info.context.runtime.db.transaction() as tx:
+            found = await service.preview_cancel(tx, info.context.call, subscription_id=wanted, wish=wish)
+        return preview_of(found)
 
     @reading(
         Permission.INVOICE_READ,

@@ -19,6 +19,7 @@ from api.graphql.problems import AnyProblem
 from api.graphql.waiting import SubscriptionChange, ZoneChange, change_of
 from domain.access.roles import Permission
 from domain.contracts import service as contracts
+from domain.contracts.ending.wish import CancelCredit
 from domain.contracts.starting.wish import Wish as StartWish
 from domain.db import Tx
 from domain.kernel.ids import PlanVersionId, ProductId, SubscriptionId
@@ -243,6 +244,10 @@ class CancelSubscriptionInput:
     feedback: str | None = strawberry.field(
         description="In the customer's own words, 1 to 2,000 characters; stored encrypted.", default=None
     )
+    credit: CancelCredit = strawberry.field(
+        description="What becomes of the paid time that an end now leaves unused; PRORATE is for staff.",
+        default=CancelCredit.NONE,
+    )
     idempotency_key: str = strawberry.field(description=KEY_DESCRIPTION)
 
 
@@ -357,6 +362,7 @@ class SubscriptionMutation:
                 at=input.cancel_at,
                 reason=input.reason,
                 feedback=input.feedback,
+                credit=input.credit,
             )
             return SubscriptionCancelled(subscription=subscription_of(ended)), {"subscription": str(ended.id)}
 

@@ -20,6 +20,8 @@ from domain.contracts.desk.service import (
     note,
     open_desk,
 )
+from domain.contracts.ending import service as ending
+from domain.contracts.ending.wish import CancelCredit, Ending
 from domain.contracts.pausing import service as pausing
 from domain.contracts.starting import service as starting
 from domain.contracts.starting.wish import Wish
@@ -114,25 +116,17 @@ async def cancel(
     at: datetime | None = None,
     reason: CancelReason | None = None,
     feedback: str | None = None,
+    credit: CancelCredit = CancelCredit.NONE,
 ) -> Subscription:
     """Stop at a date, at the end of the paid fee period, or now, and issue the invoice of what was used.
 
-    A yearly subscription runs to the end of its year. `feedback` is the customer's own text and is kept sealed. Safe
-    to repeat: what is pending or has ended changes no more, but a pending end can be brought forward to now, and a date
-    replaces it. Raises Forbidden, SubscriptionNotFound, TransitionRefused, FeedbackMalformed.
+    A yearly subscription runs to the end of its year. `feedback` is the customer's own text and is kept sealed. An end
+    gives nothing back of what is paid, unless staff have an end now prorate it. Safe to repeat: what is pending or has
+    ended changes no more, but a pending end can be brought forward to now, and a date replaces it. Raises Forbidden,
+    SubscriptionNotFound, TransitionRefused, FeedbackMalformed.
     """
     desk, before = await open_desk_of(tx, call, subscription_id, Permission.SUBSCRIPTION_WRITE)
-    sealed = await subscriptions.seal_feedback(tx, before, feedback) if feedback else None
-    after = lifecycle.cancel(before, desk.now, at_period_end=at_period_end, at=at, reason=reason, feedback=sealed)
-    if after == before:
-        return before
-    if after.ended_at is None:
-        saved = await subscriptions.save(tx, before, after)
-        await note(tx, call, desk, saved, event_type="cancel_scheduled", text="{plan} will end at {end}")
-        return saved
-    ended = await end(tx, call, desk, before, after)
-    await invoice_at_once(tx, call, desk, [ended], desk.now)
-    return ended
+    return await ending.carry_out(tx, call, desk, before, Ending(at_period_end, at, reason, feedback, credit))
 
 
 async def undo_cancel(tx: Tx, call: Call, *, subscription_id: SubscriptionId) -> Subscription:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from domain.invoices.derivation import WantedLine
 from domain.invoices.fees import FeePeriod, fee_lines, fee_periods_begun
 from domain.invoices.granted import Taken, with_grants
-from domain.invoices.invoice import FEE_KINDS, Identity
+from domain.invoices.invoice import FEE_KINDS, Identity, LineKind
 from domain.invoices.rating import Part, Rates, SegmentUsage, usage_lines
 from domain.kernel.ids import MeterId, SegmentId
 from domain.plans.plan import Catalogue
@@ -87,12 +87,13 @@ def is_considered(identity: Identity, obligations: Iterable[Obligation]) -> bool
     """Whether a line belongs to what these obligations were chosen for.
 
     A fee billed in advance of a period at whose very start its subscription ended, as for not paying it, stays.
+    What an end takes back begins there too, and is looked at.
     """
     for obligation in obligations:
         if obligation.subscription.id == identity.subscription_id:
             if identity.kind in FEE_KINDS:
                 start, ended_at = identity.period.start, obligation.subscription.ended_at
-                has_ended = ended_at is not None and start >= ended_at
+                has_ended = identity.kind is LineKind.FEE and ended_at is not None and start >= ended_at
                 return bool(obligation.fees) and start >= obligation.fees[0].service.start and not has_ended
             return any(segment.id == identity.segment_id for segment in obligation.segments)
     return False

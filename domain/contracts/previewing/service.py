@@ -13,6 +13,8 @@ from domain.contracts.changing import service as changing
 from domain.contracts.changing.service import Changed
 from domain.contracts.changing.wish import Decision, Wish
 from domain.contracts.desk.service import Desk, open_desk
+from domain.contracts.ending import service as ending
+from domain.contracts.ending.wish import Ending
 from domain.contracts.starting.wish import Wish as StartWish
 from domain.contracts.stepping.service import open_desk_of, step
 from domain.db import Tx
@@ -82,6 +84,22 @@ async def preview_change(tx: Tx, call: Call, *, subscription_id: SubscriptionId,
             return ChangePreview(decision, await _upcoming(tx, call, closed, done.subscription))
         shown = await _shown(tx, decision.charged_from, done.subscription, done.invoice)
         return ChangePreview(decision, shown, await _notes_shown(tx, done))
+
+
+async def preview_cancel(tx: Tx, call: Call, *, subscription_id: SubscriptionId, wish: Ending) -> Preview:
+    """Preview the last invoice: what an end now would bill, or else what falls due at the end that would be kept.
+
+    Where the end lies beyond the next boundary, that of the boundary. Raises as `contracts.cancel`, NothingUpcoming.
+    """
+    async with tx.undone():
+        desk, before = await open_desk_of(tx, call, subscription_id, Permission.INVOICE_READ)
+        if not before.is_live:
+            raise NothingUpcoming
+        closed = replace(desk, opens=False)
+        after = await ending.carry_out(tx, call, closed, before, wish)
+        if after.ended_at is not None:
+            return await _shown(tx, desk.now, after, await _draft_of(tx, closed, after.currency))
+        return await _upcoming(tx, call, closed, after)
 
 
 async def preview_bill_day(tx: Tx, call: Call, *, subscription_id: SubscriptionId, wish: BillDay) -> Preview:

@@ -29,6 +29,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "conservation": {"customerId": "customer", "subscriptionId": "subscription", "periodStart": "started"},
     "whatIf": {"customerId": "customer", "subscriptionId": "subscription", "plan": "=basic"},
     "previewChange": {"input": "change"},
+    "previewCancel": {"subscriptionId": "subscription"},
     "previewBillDay": {"input": "bill_day"},
     "previewInvoice": {"subscriptionId": "subscription"},
     "previewSubscribe": {"customerId": "customer", "product": "=edge", "plan": "=starter", "interval": "=MONTH"},

@@ -1,0 +1,129 @@
+"""Credit for the paid time that an end now leaves unused."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+import pytest
+
+from domain.contracts import service as contracts
+from domain.contracts.ending.wish import CancelCredit, Ending
+from domain.contracts.previewing import service as previewing
+from domain.contracts.previewing.service import Preview
+from domain.db import Database
+from domain.invoices import service as invoices
+from domain.invoices.invoice import State
+from domain.invoices.verification import Outcome
+from domain.invoices.verifying.service import verify_invoice
+from domain.kernel.call import Call, Environment, Forbidden, PrincipalKind
+from domain.ledger.account import Account
+from domain.subscriptions.subscription import Status, Subscription
+from domain.subscriptions.transitions import TransitionRefused
+from tests import make
+from tests.domain.contracts.changing.office import Office, amounts, open_office
+
+_CREDITED = Ending(at_period_end=False, credit=CancelCredit.PRORATE)
+
+
+@pytest.fixture
+async def office(db: Database) -> AsyncIterator[Office]:
+    """Open an office whose clock stands at 1 April 2026, 00:00."""
+    async with open_office(db, on="2026-04-01") as opened:
+        yield opened
+
+
+async def _cancel(office: Office, of: Subscription, wish: Ending, call: Call | None = None) -> Subscription:
+    async with office.db.transaction() as tx:
+        return await contracts.cancel(
+            tx,
+            call or office.call,
+            subscription_id=of.id,
+            at_period_end=wish.at_period_end,
+            at=wish.at,
+            credit=wish.credit,
+        )
+
+
+async def _preview(office: Office, of: Subscription, wish: Ending) -> Preview:
+    before = await office.rows()
+    async with office.db.transaction() as tx:
+        shown = await previewing.preview_cancel(tx, office.call, subscription_id=of.id, wish=wish)
+    assert await office.rows() == before
+    return shown
+
+
+async def _last(office: Office) -> list[tuple[str, str, int]]:
+    last = (await office.invoices())[-1]
+    async with office.db.transaction() as tx:
+        return amounts((await invoices.lines_by_invoice_ids(tx, [last.id], scope=None))[last.id])
+
+
+async def _used_half(office: Office, *, paid: bool) -> Subscription:
+    """Subscribe, use 250 pages, and let half of April pass."""
+    own = await office.start("large")
+    if paid:
+        await office.pay((await office.invoices())[0])
+    await office.move("2026-04-16")
+    assert await office.use("pages", "2026-04-16", count=250) == "counted"
+    return own
+
+
+async def test_what_is_left_of_a_paid_fee_becomes_customer_credit_less_what_was_used(office: Office) -> None:
+    own = await _used_half(office, paid=True)
+    shown = await _preview(office, own, _CREDITED)
+    ended = await _cancel(office, own, _CREDITED)
+    assert (ended.status, ended.ended_at) == (Status.CANCELED, make.at("2026-04-16"))
+    # Half of 30.00 back. Of 250 pages half of the 300 free ones, 150, are free: 100 more are one package of 1.00.
+    expected = [("proration", "credit", -1_500), ("usage", "", 100)]
+    assert sorted(await _last(office)) == sorted(amounts(shown.lines)) == expected
+    assert (await office.book())[Account.CUSTOMER_CREDIT] == -1_400
+    rows = await office.rows()
+    await _cancel(office, own, _CREDITED)
+    await office.close(own)
+    assert await office.rows() == rows
+    for invoice in await office.invoices():
+        async with office.db.transaction() as tx:
+            assert (await verify_invoice(tx, office.call, invoice.id)).outcome is Outcome.EQUAL
+
+
+async def test_what_is_left_of_an_unpaid_fee_lowers_its_invoice(office: Office) -> None:
+    own = await _used_half(office, paid=False)
+    await _cancel(office, own, _CREDITED)
+    assert [each.amount_due.minor for each in await office.invoices()] == [1_500, 100]
+    assert (await office.book())[Account.RECEIVABLE] == 1_600
+
+
+async def test_without_the_choice_an_end_gives_nothing_back(office: Office) -> None:
+    own = await _used_half(office, paid=True)
+    wish = Ending(at_period_end=False)
+    shown = await _preview(office, own, wish)
+    await _cancel(office, own, wish)
+    assert await _last(office) == amounts(shown.lines) == [("usage", "", 100)]
+    assert (await office.invoices())[-1].state is State.OPEN
+
+
+async def test_an_end_ahead_is_previewed_with_its_last_invoice_and_credits_nothing(office: Office) -> None:
+    own = await _used_half(office, paid=True)
+    # By the end of April all 300 free pages are there.
+    shown = await _preview(office, own, Ending())
+    assert amounts(shown.lines) == [("usage", "", 0)]
+    before = await office.rows()
+    ahead: list[tuple[bool, datetime | None]] = [(True, None), (False, make.at("2026-04-20"))]
+    for at_period_end, at in ahead:
+        with pytest.raises(TransitionRefused):
+            await _cancel(office, own, Ending(at_period_end, at, credit=CancelCredit.PRORATE))
+    assert await office.rows() == before
+
+
+async def test_a_member_gives_no_credit_to_itself(office: Office) -> None:
+    own = await _used_half(office, paid=True)
+    by = make.principal(
+        "subscription:write",
+        kind=PrincipalKind.MEMBER,
+        role="owner",
+        customer_id=office.customer.id,
+        environment=Environment.TEST,
+    )
+    before = await office.rows()
+    with pytest.raises(Forbidden):
+        await _cancel(office, own, _CREDITED, make.call(by=by))
+    assert await office.rows() == before
