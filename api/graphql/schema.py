@@ -30,6 +30,7 @@ from api.graphql.live import Live
 from api.graphql.mails import MailMutation, MailQuery
 from api.graphql.method_desk import MethodDeskMutation, MethodDeskQuery
 from api.graphql.moving import AnchorMutation, AnchorQuery
+from api.graphql.negotiating import CustomVersionMutation, CustomVersionQuery
 from api.graphql.pausing import PauseMutation
 from api.graphql.paying import PayingMutation
 from api.graphql.payments import PaymentMutation
@@ -68,6 +69,7 @@ Query = _root(
     SubscriptionQuery,
     PreviewQuery,
     AnchorQuery,
+    CustomVersionQuery,
     UsageQuery,
     ConsumptionQuery,
     MailQuery,
@@ -104,6 +106,7 @@ Mutation = _root(
     ChangeMutation,
     PauseMutation,
     AnchorMutation,
+    CustomVersionMutation,
     PaymentMutation,
     PayingMutation,
     MethodDeskMutation,

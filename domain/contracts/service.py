@@ -85,7 +85,7 @@ async def start(
     wish: Wish | None = None,
 ) -> Subscription:
     """Start a subscription of a desk's customer, as `subscribe` for a caller who may, or to preview it."""
-    version = desk.catalogue.current_version(product_key, plan_key)
+    version = desk.catalogue.current_version(product_key, plan_key, desk.customer.id)
     desk.catalogue.fee_price(version.id, interval, currency)
     product_id = desk.catalogue.product(product_key).id
     wish = wish or Wish()

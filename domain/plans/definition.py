@@ -137,7 +137,7 @@ def check_product(product: ProductDefinition) -> None:
         check_meter(meter, f"$.meters[{index}]")
     meters = {meter.key: meter for meter in product.meters}
     for index, plan in enumerate(product.plans):
-        _check_plan(plan, meters, f"$.plans[{index}]")
+        check_plan(plan, meters, f"$.plans[{index}]")
         others = {each.key: _sold(each, free=True) for each in product.plans if each.key != plan.key}
         check_start(plan.start, _sold(plan), others, f"$.plans[{index}].start")
 
@@ -157,7 +157,8 @@ def is_tax_code(text: str) -> bool:
     return len(text) <= TAX_CODE_LENGTH_MAX and bool(_TAX_CODE.fullmatch(text))
 
 
-def _check_plan(plan: PlanDefinition, meters: Mapping[str, MeterDefinition], path: str) -> None:
+def check_plan(plan: PlanDefinition, meters: Mapping[str, MeterDefinition], path: str) -> None:
+    """Refuse a plan that could not be billed as written, its trial aside. Raises DefinitionRefused."""
     check_key(plan.key, f"{path}.key")
     if not 0 <= plan.invoice_grace_s <= GRACE_S_MAX:
         raise DefinitionRefused(f"{path}.invoice_grace_s", f"is not between 0 and {GRACE_S_MAX} seconds")

@@ -8,7 +8,7 @@ from typing import Any, Literal, NewType
 from uuid import UUID
 
 from domain.kernel.errors import DomainError, Kind
-from domain.kernel.ids import MeterId, PlanId, PlanVersionId, PriceId, ProductId
+from domain.kernel.ids import CustomerId, MeterId, PlanId, PlanVersionId, PriceId, ProductId
 from domain.plans.meter import Meter
 from domain.plans.start import AT_ONCE, Start
 
@@ -138,7 +138,8 @@ class PlanVersion:
     earlier versions stay on them or move at their renewal. `proration` is what a change inside a fee period counts
     shares of time in: true seconds, or local days, of which that of the change belongs to the new state. `tax_code`
     says what is sold, for taxes that differ by it. `start` says whether a subscription begins with a trial, and what it
-    waits for. `digest` is SHA-256 of the definition.
+    waits for. `digest` is SHA-256 of the definition. A version with a customer is that customer's alone: nobody else is
+    shown it or can subscribe to it.
     """
 
     id: PlanVersionId
@@ -155,6 +156,7 @@ class PlanVersion:
     proration: Proration = "second"
     tax_code: str | None = None
     start: Start = AT_ONCE
+    customer_id: CustomerId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ class Catalogue:
     meters: Mapping[MeterId, Meter]
     _products_by_id: Mapping[ProductId, Product]
     _plans_by_id: Mapping[PlanId, Plan]
-    _current: Mapping[PlanId, PlanVersion]
+    _current: Mapping[tuple[PlanId, CustomerId | None], PlanVersion]
     _meters_by_event_type: Mapping[str, tuple[Meter, ...]]
 
     def product(self, key: str) -> Product:
@@ -198,16 +200,24 @@ class Catalogue:
         """Return any published version that is known to exist, with its prices and entitlements."""
         return self.versions[version_id]
 
-    def current_version(self, product_key: str, plan_key: str) -> PlanVersion:
-        """Return the newest version of a plan: what a new subscription pins. Raises PlanNotFound."""
-        version = self._current.get(self.plan(product_key, plan_key).id)
-        if version is None:
-            raise PlanNotFound(product_key, plan_key)
-        return version
+    def current_version(self, product_key: str, plan_key: str, customer_id: CustomerId | None = None) -> PlanVersion:
+        """Return what a new subscription pins: the customer's own newest version, or else everybody's.
 
-    def current_version_of(self, plan_id: PlanId) -> PlanVersion:
-        """Return the newest version of a plan that is known to exist."""
-        return self._current[plan_id]
+        Raises PlanNotFound.
+        """
+        plan_id = self.plan(product_key, plan_key).id
+        if (plan_id, None) not in self._current:
+            raise PlanNotFound(product_key, plan_key)
+        return self.current_version_of(plan_id, customer_id)
+
+    def current_version_of(self, plan_id: PlanId, customer_id: CustomerId | None = None) -> PlanVersion:
+        """Return the newest version of a plan that is known to exist, the customer's own before everybody's."""
+        return self._current.get((plan_id, customer_id)) or self._current[plan_id, None]
+
+    def own_versions(self, customer_id: CustomerId) -> tuple[PlanVersion, ...]:
+        """Return the newest version of each plan of which the customer has one of its own, by the plans' order."""
+        found = (self._current.get((plan.id, customer_id)) for plan in self.plans)
+        return tuple(version for version in found if version is not None)
 
     def plan_of_version(self, version_id: PlanVersionId) -> Plan:
         """Return the plan that a version belongs to."""
@@ -261,6 +271,6 @@ def catalogue_of(
         meters={meter.id: meter for meter in kept_meters},
         _products_by_id={product.id: product for product in kept_products},
         _plans_by_id={plan.id: plan for plan in kept_plans},
-        _current={version.plan_id: version for version in numbered},
+        _current={(version.plan_id, version.customer_id): version for version in numbered},
         _meters_by_event_type=by_event_type,
     )

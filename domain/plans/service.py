@@ -15,9 +15,10 @@ from domain.access.roles import Permission
 from domain.db import Tx
 from domain.journal import service as journal
 from domain.kernel.call import Call
-from domain.kernel.ids import MeterId, PlanId, PlanVersionId, ProductId, ProviderPriceId, encode
+from domain.kernel.ids import NOBODY, CustomerId, MeterId, PlanId, PlanVersionId, ProductId, ProviderPriceId, encode
 from domain.kernel.money import exact_text
 from domain.plans import public_prices, store
+from domain.plans.custom import Terms, derived
 from domain.plans.definition import (
     EntitlementDefinition,
     PlanDefinition,
@@ -30,7 +31,7 @@ from domain.plans.definition import (
 from domain.plans.exact import DefinitionRefused
 from domain.plans.meter import Meter
 from domain.plans.meter_definition import MeterDefinition
-from domain.plans.plan import Catalogue, Plan, Product, catalogue_of
+from domain.plans.plan import Catalogue, Plan, PlanVersion, Product, catalogue_of
 from domain.plans.price_list import check_set, decide, read_price_list
 from domain.plans.provider_price import (
     LIST_CURRENCY,
@@ -131,14 +132,40 @@ def _meter(meter_id: MeterId, product_id: ProductId, definition: MeterDefinition
     )
 
 
+async def publish_for(
+    tx: Tx, call: Call, customer_id: CustomerId, *, product_key: str, plan_key: str, terms: Terms
+) -> PlanVersion:
+    """Publish a version of a plan that is one customer's alone: the newest of everybody's with other terms.
+
+    The caller has checked its own permission and the customer. The same terms again give the version that stands.
+    Raises ProductNotFound, PlanNotFound, DefinitionRefused.
+    """
+    await store.hold_catalogue(tx)
+    before = await load_catalogue(tx)
+    base = before.current_version(product_key, plan_key)
+    plan = derived(before, base, terms)
+    meters = {meter.key: meter.id for meter in before.meters_of(before.product(product_key).id)}
+    await _publish_version(tx, call, base.plan_id, plan, meters, customer_id=customer_id)
+    return (await load_catalogue(tx)).current_version_of(base.plan_id, customer_id)
+
+
 async def _publish_version(
-    tx: Tx, call: Call, plan_id: PlanId, plan: PlanDefinition, meters: Mapping[str, MeterId]
+    tx: Tx,
+    call: Call,
+    plan_id: PlanId,
+    plan: PlanDefinition,
+    meters: Mapping[str, MeterId],
+    *,
+    customer_id: CustomerId | None = None,
 ) -> PlanVersionId | None:
     """Publish the next version of a plan, or nothing where its newest one holds the same."""
-    digest, newest = plan_digest(plan), await store.find_newest_version(tx, plan_id)
-    if newest is not None and newest[1] == digest:
+    digest, (number_before, digest_before) = (
+        plan_digest(plan),
+        await store.find_newest_version(tx, plan_id, customer_id),
+    )
+    if digest_before == digest:
         return None
-    version_id, number = PlanVersionId(call.new_id()), newest[0] + 1 if newest else 1
+    version_id, number = PlanVersionId(call.new_id()), number_before + 1
     version = {
         "id": version_id,
         "plan_id": plan_id,
@@ -152,10 +179,18 @@ async def _publish_version(
         "tax_code": plan.tax_code,
         "start": msgspec.to_builtins(plan.start),
         "digest": digest,
+        "customer_id": customer_id,
     }
     await store.insert_version(tx, version, *_parts(call, version_id, plan, meters))
     facts = {"plan": encode("plan", plan_id), "key": plan.key, "number": number, "digest": digest.hex()}
-    await journal.audit(tx, call, "publish_plan_version", encode("plan_version", version_id), facts=facts)
+    await journal.audit(
+        tx,
+        call,
+        "publish_plan_version",
+        encode("plan_version", version_id),
+        facts=facts,
+        customer_id=customer_id or NOBODY,
+    )
     return version_id
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
-from domain.kernel.ids import PlanId, ProductId, ProviderPriceId
+from domain.kernel.ids import CustomerId, PlanId, ProductId, ProviderPriceId
 from domain.kernel.money import exact_text
 from domain.plans.meter import Aggregation, Meter
 from domain.plans.plan import Entitlement, Plan, PlanVersion, Price, Product
@@ -73,6 +73,7 @@ plan_version = sa.Table(
     *(sa.Column(name, sa.Text, nullable=False) for name in ("support", "existing", "proration")),
     sa.Column("digest", sa.LargeBinary, nullable=False, comment="SHA-256 of the definition"),
     sa.Column("tax_code", sa.Text, comment="what is sold, to taxes; null: nothing in particular"),
+    sa.Column("customer_id", db.Id, comment="whose alone it is; null: everybody's"),
     sa.UniqueConstraint("plan_id", "number"),
     sa.CheckConstraint("number > 0", name="number"),
     sa.CheckConstraint("invoice_grace_s >= 0", name="grace"),
@@ -266,16 +267,14 @@ async def insert_meters(tx: db.Tx, meters: Sequence[Meter]) -> None:
         await tx.execute(sa.insert(meter), [asdict(each) for each in meters])
 
 
-async def find_newest_version(tx: db.Tx, plan_id: PlanId) -> tuple[int, bytes] | None:
-    """Return number and digest of a plan's newest version, or None."""
-    statement = (
-        sa.select(plan_version.c.number, plan_version.c.digest)
-        .where(plan_version.c.plan_id == plan_id)
-        .order_by(plan_version.c.number.desc())
-        .limit(1)
-    )
-    row = await tx.row(statement)
-    return (row.number, row.digest) if row else None
+async def find_newest_version(tx: db.Tx, plan_id: PlanId, customer_id: CustomerId | None) -> tuple[int, bytes | None]:
+    """Return a plan's highest number, 0 for none, and the digest of the newest version of a customer, or everybody."""
+    own = plan_version.c
+    newest_first = sa.func.array_agg(pg.aggregate_order_by(own.digest, own.number.desc()))
+    digests = newest_first.filter(own.customer_id.is_not_distinct_from(customer_id))
+    found = sa.select(sa.func.max(own.number).label("number"), digests.label("digests")).where(own.plan_id == plan_id)
+    [row] = await tx.rows(found)
+    return row.number or 0, row.digests[0] if row.digests else None
 
 
 async def insert_version(

@@ -48,7 +48,7 @@ def target_of(catalogue: Catalogue, before: Subscription, wish: Wish) -> Target:
     version_id = before.plan_version_id
     product = catalogue.product_by_id(before.product_id)
     if wish.plan_key is not None and wish.plan_key != catalogue.plan_of_version(version_id).key:
-        version_id = catalogue.current_version(product.key, wish.plan_key).id
+        version_id = catalogue.current_version(product.key, wish.plan_key, before.customer_id).id
     interval = wish.interval or before.interval
     catalogue.fee_price(version_id, interval, before.currency)
     return Target(version_id, interval, before.quantity if wish.quantity is None else wish.quantity)

@@ -152,7 +152,7 @@ async def end(tx: Tx, call: Call, desk: Desk, before: Subscription, after: Subsc
 async def _move_version(tx: Tx, call: Call, desk: Desk, before: Subscription, after: Subscription) -> Subscription:
     """Move to the plan's newest version at a renewal, where that version moves what exists and is sold to it."""
     pinned = desk.catalogue.version(before.plan_version_id)
-    newest = desk.catalogue.current_version_of(pinned.plan_id)
+    newest = desk.catalogue.current_version_of(pinned.plan_id, before.customer_id)
     is_renewal = after.source is Source.TOLLGATE and after.fee_period != before.fee_period
     if (
         after.plan_version_id != before.plan_version_id

@@ -99,7 +99,9 @@ async def against(tx: Tx, call: Call, *, product_key: str, plan_key: str, number
     version = catalogue.current_version(product_key, plan_key)
     if number is not None:
         found = [
-            each for each in catalogue.versions.values() if (each.plan_id, each.number) == (version.plan_id, number)
+            each
+            for each in catalogue.versions.values()
+            if (each.plan_id, each.number, each.customer_id) == (version.plan_id, number, None)
         ]
         if not found:
             raise PlanVersionNotFound(plan_key, number)

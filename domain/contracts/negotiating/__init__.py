@@ -1,0 +1,1 @@
+"""Plan versions that are negotiated with one customer."""

@@ -1,0 +1,140 @@
+"""A plan version that belongs to one customer: what was negotiated, put over the version that everybody is sold."""
+
+from collections.abc import Collection, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from domain.kernel.money import exact_text
+from domain.plans.definition import FILE_BYTES_MAX, EntitlementDefinition, PlanDefinition, PriceDefinition, check_plan
+from domain.plans.exact import DefinitionRefused, malformed
+from domain.plans.meter import Meter
+from domain.plans.meter_definition import MeterDefinition
+from domain.plans.plan import Catalogue, Existing, PlanVersion, Proration
+from domain.plans.start import Start
+
+T = TypeVar("T", PriceDefinition, EntitlementDefinition)
+
+
+class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What differs from the base. A price or an entitlement takes the place of the base's of its key, or is added.
+
+    `without` names keys of the base's prices and entitlements that are left out. `existing` says what becomes of the
+    customer's subscription to the plan: it stays on its version, or moves to this one at its renewal.
+    """
+
+    prices: tuple[PriceDefinition, ...] = ()
+    entitlements: tuple[EntitlementDefinition, ...] = ()
+    without: tuple[str, ...] = ()
+    features: tuple[str, ...] | None = None
+    support: str | None = None
+    invoice_grace_s: int | None = None
+    existing: Existing = "stay"
+    proration: Proration | None = None
+    start: Start | None = None
+
+
+def read_terms(text: bytes) -> Terms:
+    """Read terms as JSON. Raises DefinitionRefused with the path to the first fault."""
+    if len(text) > FILE_BYTES_MAX:
+        raise DefinitionRefused("$", f"is larger than {FILE_BYTES_MAX} bytes")
+    try:
+        return msgspec.json.decode(text, type=Terms)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise malformed(error) from error
+
+
+def derived(catalogue: Catalogue, base: PlanVersion, terms: Terms) -> PlanDefinition:
+    """Return what a customer's version holds. Raises DefinitionRefused where it could not be billed as written."""
+    whole = _definition_of(catalogue, base)
+    known = {each.key for each in whole.prices} | {each.key for each in whole.entitlements}
+    for index, key in enumerate(terms.without):
+        if key not in known:
+            raise DefinitionRefused(f"$.without[{index}]", f"names no price or entitlement of the plan: {key}")
+    found = msgspec.structs.replace(
+        whole,
+        prices=_over(whole.prices, terms.prices, terms.without),
+        entitlements=_over(whole.entitlements, terms.entitlements, terms.without),
+        existing=terms.existing,
+        features=whole.features if terms.features is None else terms.features,
+        support=whole.support if terms.support is None else terms.support,
+        invoice_grace_s=whole.invoice_grace_s if terms.invoice_grace_s is None else terms.invoice_grace_s,
+        proration=terms.proration or whole.proration,
+        start=terms.start or whole.start,
+    )
+    if terms.start is not None and terms.start.trial is not None and terms.start.trial.fall_back is not None:
+        raise DefinitionRefused("$.start.trial.fall_back", "is for versions that everybody is sold")
+    product_id = catalogue.plan_of_version(base.id).product_id
+    check_plan(found, {each.key: _meter_definition(each) for each in catalogue.meters_of(product_id)}, "$")
+    return found
+
+
+def _over(base: Sequence[T], terms: Sequence[T], without: Collection[str]) -> tuple[T, ...]:
+    """Put entries over those of the same key, in the order of the base, new ones last."""
+    instead: dict[str, T] = {each.key: each for each in terms}
+    found: list[T] = [instead.get(each.key, each) for each in base if each.key in instead or each.key not in without]
+    added: list[T] = [each for each in terms if each.key not in {known.key for known in base}]
+    return tuple(found + added)
+
+
+def _definition_of(catalogue: Catalogue, version: PlanVersion) -> PlanDefinition:
+    """Write a published version as its definition."""
+    plan = catalogue.plan_of_version(version.id)
+    prices = tuple(
+        PriceDefinition(
+            key=each.key,
+            kind=each.kind,
+            currency=each.currency,
+            model=each.model,
+            definition=dict(each.definition),
+            description=each.description,
+            interval=each.interval,
+            meter=catalogue.meter(each.meter_id).key if each.meter_id else None,
+        )
+        for each in version.prices
+    )
+    entitlements = tuple(
+        EntitlementDefinition(
+            key=each.key,
+            description=each.description,
+            source=each.source,
+            kind=each.kind,
+            meter=catalogue.meter(each.meter_id).key if each.meter_id else None,
+            money=each.money,
+            dimension_filter=dict(each.dimension_filter) if each.dimension_filter is not None else None,
+            amount=None if each.amount is None else exact_text(each.amount),
+            currency=each.currency,
+            policy=each.policy,
+            soft_percent=each.soft_percent,
+            grace_hours=each.grace_hours,
+            on_failure=each.on_failure,
+        )
+        for each in version.entitlements
+    )
+    return PlanDefinition(
+        key=plan.key,
+        name=plan.name,
+        rank=plan.rank,
+        support=version.support,
+        features=version.features,
+        invoice_grace_s=version.invoice_grace_s,
+        prices=prices,
+        entitlements=entitlements,
+        existing=version.existing,
+        proration=version.proration,
+        tax_code=version.tax_code,
+        start=version.start,
+    )
+
+
+def _meter_definition(meter: Meter) -> MeterDefinition:
+    """Write what a check needs to know of a published meter."""
+    return MeterDefinition(
+        key=meter.key,
+        name=meter.name,
+        event_type=meter.event_type,
+        aggregation=meter.aggregation,
+        unit=meter.unit,
+        value_properties=meter.value_properties,
+        dimensions=meter.dimensions,
+    )
