@@ -13,6 +13,7 @@ from api.graphql.permissions import guarded_type
 from api.graphql.problems import AnyProblem
 from domain.access.roles import Permission
 from domain.contracts.negotiating import service
+from domain.kernel.ids import PlanVersionId
 from domain.plans.custom import read_terms
 
 
@@ -20,7 +21,13 @@ from domain.plans.custom import read_terms
 class CustomVersionPublished:
     """Success of publishCustomVersion."""
 
-    plan: Plan = strawberry.field(description="The plan, in this version.")
+    version_key: strawberry.Private[PlanVersionId]
+
+    @reading(Permission.CATALOGUE_READ, "The plan, in this version.")
+    async def plan(self, info: Info[Context, None]) -> Plan:
+        """Read it from the catalogue."""
+        catalogue = await info.context.loaders.catalogue()
+        return plan_of(catalogue, catalogue.plan_of_version(self.version_key), self.version_key)
 
 
 @strawberry.input(description="What was negotiated with a customer.")
@@ -49,7 +56,7 @@ class CustomVersionQuery:
     """What is sold to one customer alone."""
 
     @reading(
-        Permission.SUBSCRIPTION_READ,
+        Permission.CATALOGUE_READ,
         "Plans of which a customer has a version of its own, which it subscribes to; empty where there is none.",
     )
     async def custom_plans(
@@ -79,7 +86,7 @@ class CustomVersionMutation:
     ) -> PublishCustomVersionResult:
         """Publish it."""
         async with info.context.runtime.db.transaction() as tx:
-            catalogue, version = await service.publish_custom_version(
+            _, version = await service.publish_custom_version(
                 tx,
                 info.context.call,
                 customer_id=ids.customer_id(input.customer_id),
@@ -87,4 +94,4 @@ class CustomVersionMutation:
                 plan_key=input.plan,
                 terms=read_terms(input.terms.encode(errors="surrogatepass")),
             )
-        return CustomVersionPublished(plan=plan_of(catalogue, catalogue.plan_of_version(version.id), version.id))
+        return CustomVersionPublished(version_key=version.id)

@@ -156,7 +156,6 @@ async def test_only_staff_publish_for_a_customer_that_they_may_see(office: Offic
     )
     viewer = make.principal("subscription:write", kind=PrincipalKind.STAFF, role="viewer")
     staff = make.principal("subscription:override", kind=PrincipalKind.STAFF, role="admin")
-    asked = {"product_key": "desk", "plan_key": "large", "terms": terms}
     for by, whose, error in (
         (member, office.customer.id, Forbidden),
         (viewer, office.customer.id, Forbidden),
@@ -164,7 +163,9 @@ async def test_only_staff_publish_for_a_customer_that_they_may_see(office: Offic
     ):
         with pytest.raises(error):
             async with office.db.transaction() as tx:
-                await negotiating.publish_custom_version(tx, make.call(by=by), customer_id=whose, **asked)
+                await negotiating.publish_custom_version(
+                    tx, make.call(by=by), customer_id=whose, product_key="desk", plan_key="large", terms=terms
+                )
     with pytest.raises(DefinitionRefused):
         await _publish(office, without=["nothing"])
     assert await office.rows() == rows
