@@ -11,7 +11,7 @@ ZONE = "query($id: ID!) { customer(id: $id) { zone subscriptions { zone zoneChan
 
 
 async def test_a_member_previews_moves_and_keeps_a_bill_day(shared: Site) -> None:
-    ada = await shared.world.customer(on="2026-04-01", card=None)
+    ada = await shared.world.customer(on="2026-04-01")
     started = await shared.world.subscribe(ada, "basic")
     wanted, token = encode("subscription", started.id), shared.member(ada.id)
     # Half of 29.00 taken back and 29.00 charged on the 16th.
