@@ -1,12 +1,12 @@
 """Plan versions that belong to one customer.
 
-Revision ID: 0034
+Revision ID: 0035
 """
 
 from migrations import statements
 
-revision = "0034"
-down_revision = "0033"
+revision = "0035"
+down_revision = "0034"
 branch_labels = None
 depends_on = None
 
