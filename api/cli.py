@@ -192,6 +192,21 @@ def redrive(
 
 
 @app.command()
+def reconcile(*, as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False) -> None:
+    """Compare everything with the payment provider now and heal lost news; exits 1 where a person is needed."""
+    import msgspec  # noqa: PLC0415 -- loaded by this command only
+
+    from api.reconciling.run import reconcile as compare  # noqa: PLC0415 -- the same
+    from api.reconciling.run import report, settings_of  # noqa: PLC0415 -- the same
+
+    found = asyncio.run(compare(settings_of(_settings()), tell=lambda line: typer.echo(line, err=True)))
+    for line in [msgspec.json.encode(found.as_json()).decode()] if as_json else report(found):
+        typer.echo(line)
+    if found.waiting:
+        raise typer.Exit(1)
+
+
+@app.command()
 def close(
     *, everything: Annotated[bool, typer.Option("--all", help="Every subscription that is due in real time.")] = False
 ) -> None:

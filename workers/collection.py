@@ -8,6 +8,7 @@ from domain.journal.store import StoredJob
 from domain.kernel.call import Call
 from domain.payments import service as payments
 from domain.payments.keeping import service as keeping
+from domain.payments.reconciling import service as reconciling
 from domain.runtime import Runtime
 
 
@@ -48,3 +49,12 @@ async def detach_method(runtime: Runtime, call: Call, stored: StoredJob, job: jo
     )
     async with runtime.db.transaction() as tx:
         await journal.finish(tx, call, stored)
+
+
+async def reconcile(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.Reconcile) -> None:
+    """Compare some pages; where more follow, the next job goes on from there."""
+    run = await reconciling.go_on(runtime.db, runtime.gateway, call, job.run_id)
+    async with runtime.db.transaction() as tx:
+        await journal.finish(tx, call, stored)
+        if run.ended_at is None:
+            await journal.stage(tx, call, job)

@@ -23,6 +23,7 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.CollectWhenDue: collection.collect_invoice,
     jobs.InvoiceSettled: billing.invoice_settled,
     jobs.PaymentSettled: collection.payment_settled,
+    jobs.Reconcile: collection.reconcile,
     jobs.RunDunning: collection.run_dunning,
     jobs.ProcessInboxEvent: webhooks.process_inbox_event,
     jobs.SweepInbox: webhooks.sweep_inbox,

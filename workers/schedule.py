@@ -17,6 +17,7 @@ from domain.kernel.ids import ClockId
 from domain.limits import service as limits
 from domain.payments import service as payments
 from domain.payments.expiring import service as expiring
+from domain.payments.reconciling import service as reconciling
 from domain.runtime import Runtime
 from domain.usage import service as usage
 from domain.webhooks.delivering import service as delivering
@@ -81,6 +82,12 @@ async def reconcile_attempts(runtime: Runtime, call: Call) -> None:
     await payments.reconcile_stale(runtime.db, runtime.gateway, call, limit=RECONCILE_BATCH)
 
 
+async def reconcile_nightly(runtime: Runtime, call: Call) -> None:
+    """Have everything compared with the gateway, once a night."""
+    async with runtime.db.transaction() as tx:
+        await reconciling.start_nightly(tx, call, runtime.gateway)
+
+
 async def sweep_events(runtime: Runtime, call: Call) -> None:
     """Have the gateway's list looked through for events whose webhook never arrived."""
     async with runtime.db.transaction() as tx:
@@ -123,6 +130,7 @@ TASKS: Mapping[str, Task] = {
     "warn_of_expiry": Task(3600, warn_of_expiry),
     "seal_audit": Task(5, seal_audit),
     "reconcile_attempts": Task(30, reconcile_attempts),
+    "reconcile_nightly": Task(10 * 60, reconcile_nightly),
     "sweep_events": Task(15 * 60, sweep_events),
     "forget": Task(3600, forget),
     "forget_events": Task(3600, forget_events),

@@ -127,3 +127,13 @@ def billing_event_id(text: str) -> UUID:
 def staff_alert_id(text: str) -> StaffAlertId:
     """Read the id of an alert to staff. Raises IdMalformed."""
     return StaffAlertId(ids.decode("staff_alert", text))
+
+
+def reconciliation_id(text: str) -> UUID:
+    """Read a comparison's id. Raises IdMalformed."""
+    return ids.decode("reconciliation", text)
+
+
+def finding_id(text: str) -> UUID:
+    """Read a finding's id. Raises IdMalformed."""
+    return ids.decode("finding", text)

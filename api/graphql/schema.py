@@ -37,6 +37,7 @@ from api.graphql.payments import PaymentMutation
 from api.graphql.previews import PreviewQuery
 from api.graphql.prices import PriceMutation
 from api.graphql.profiles import ProfileMutation
+from api.graphql.reconciliation import ReconciliationMutation, ReconciliationQuery
 from api.graphql.redriving import RedriveMutation
 from api.graphql.scalars import CONFIG
 from api.graphql.staff_alerts import StaffAlertMutation, StaffAlertQuery
@@ -84,6 +85,7 @@ Query = _root(
     TopUpQuery,
     JournalQuery,
     InboxQuery,
+    ReconciliationQuery,
     VerifyQuery,
     ConservationQuery,
     WhatIfQuery,
@@ -124,6 +126,7 @@ Mutation = _root(
     PriceMutation,
     JournalMutation,
     InboxMutation,
+    ReconciliationMutation,
     ClockMutation,
     AlertMutation,
     InvoicingMutation,

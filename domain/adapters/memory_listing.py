@@ -7,15 +7,9 @@ from domain.kernel.errors import DomainError
 from domain.kernel.ids import CustomerId
 from domain.kernel.period import Period
 from domain.payments.listed import GatewayHolder, GatewayPayment, GatewayRefund, Page
-from domain.payments.port import GatewayEvent, GatewayInvoice, GatewayInvoiceState, GatewayMethod, PayState
+from domain.payments.port import GatewayEvent, GatewayInvoice, GatewayInvoiceState, GatewayMethod
 
 PAGE = 2
-_STATUSES = {
-    PayState.PAID: "succeeded",
-    PayState.PROCESSING: "processing",
-    PayState.ACTION_REQUIRED: "requires_action",
-    PayState.DECLINED: "requires_payment_method",
-}
 T = TypeVar("T")
 
 
@@ -96,14 +90,8 @@ class MemoryListing:
 
 
 def _payment_of(seen: GatewayInvoice) -> GatewayPayment | None:
-    if seen.outcome is None or seen.outcome.gateway_payment_id is None:
+    if seen.outcome is None:
         return None
-    received = seen.paid_minor if seen.state is GatewayInvoiceState.PAID else 0
-    return GatewayPayment(
-        id=seen.outcome.gateway_payment_id,
-        status=_STATUSES[seen.outcome.state],
-        currency=seen.currency,
-        amount_minor=received or seen.remaining_minor,
-        received_minor=received,
-        gateway_customer_id=seen.gateway_customer_id,
-    )
+    status = "paid" if seen.state is GatewayInvoiceState.PAID else "open"
+    payment_id = seen.outcome.gateway_payment_id
+    return GatewayPayment(f"inpay_{seen.id}", status, seen.currency, seen.paid_minor, seen.id, payment_id)

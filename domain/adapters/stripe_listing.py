@@ -47,9 +47,9 @@ class StripeListing:
         return _page(found, lambda each: stripe_objects.invoice(each.to_dict()))
 
     async def list_payments(self, created: Period, *, after: str | None) -> Page[GatewayPayment]:
-        """Return a page of payment intents."""
+        """Return a page of the payments of invoices."""
         with errors():
-            found = await self._api().v1.payment_intents.list_async(_asked(after, created))
+            found = await self._api().v1.invoice_payments.list_async(_asked(after, created))
         return _page(found, lambda each: stripe_objects.payment(each.to_dict()))
 
     async def list_refunds(self, created: Period, *, after: str | None) -> Page[GatewayRefund]:

@@ -139,14 +139,14 @@ def holder(found: Document) -> GatewayHolder:
 
 
 def payment(found: Document) -> GatewayPayment:
-    """Translate a payment intent."""
+    """Translate the payment of an invoice."""
     return GatewayPayment(
         id=found["id"],
         status=found["status"],
         currency=str(found["currency"]).upper(),
-        amount_minor=found["amount"],
-        received_minor=found.get("amount_received") or 0,
-        gateway_customer_id=id_of(found.get("customer")),
+        paid_minor=found.get("amount_paid") or 0,
+        gateway_invoice_id=id_of(found["invoice"]) or "",
+        payment_id=id_of(found["payment"].get("payment_intent")),
     )
 
 

@@ -6,6 +6,7 @@ pending job of that kind and key: staging it again changes nothing.
 
 from dataclasses import dataclass
 from typing import ClassVar
+from uuid import UUID
 
 from domain.kernel.ids import (
     AlertId,
@@ -171,6 +172,19 @@ class SweepInbox(Job):
     def key(self) -> str:
         """One at a time for a provider."""
         return self.provider
+
+
+@dataclass(frozen=True, slots=True)
+class Reconcile(Job):
+    """Compare some more of what the gateway holds with our rows."""
+
+    kind = "reconcile"
+    run_id: UUID
+
+    @property
+    def key(self) -> str:
+        """One at a time for a comparison."""
+        return str(self.run_id)
 
 
 @dataclass(frozen=True, slots=True)

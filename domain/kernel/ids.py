@@ -79,6 +79,8 @@ PREFIXES = {
     "job": "job",
     "audit": "aud",
     "inbox_event": "ibx",
+    "reconciliation": "rec",
+    "finding": "drf",
     "billing_event": "bev",
     "reservation": "rsv",
     "decision": "dec",

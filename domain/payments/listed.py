@@ -33,14 +33,17 @@ class GatewayHolder:
 
 @dataclass(frozen=True, slots=True)
 class GatewayPayment:
-    """A payment at the gateway, in its own word for the status. `received_minor` is what came in."""
+    """A payment of an invoice at the gateway: open, paid or canceled, and what came in.
+
+    `payment_id` is the payment intent; None for money that came outside of the gateway.
+    """
 
     id: str
     status: str
     currency: str
-    amount_minor: int
-    received_minor: int
-    gateway_customer_id: str | None
+    paid_minor: int
+    gateway_invoice_id: str
+    payment_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

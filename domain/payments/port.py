@@ -333,7 +333,7 @@ class Listing(Protocol):
         ...
 
     async def list_payments(self, created: Period, *, after: str | None) -> Page[GatewayPayment]:
-        """Return a page of payments, whatever became of them."""
+        """Return a page of the payments of invoices, whatever became of them."""
         ...
 
     async def list_refunds(self, created: Period, *, after: str | None) -> Page[GatewayRefund]:

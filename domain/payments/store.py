@@ -76,6 +76,7 @@ gateway_invoice = sa.Table(
     sa.CheckConstraint("state <> 'pushed' OR gateway_invoice_id IS NOT NULL", name="pushed"),
     sa.CheckConstraint("number >= 1", name="number"),
     sa.Index("gateway_invoice_gateway_invoice_id_idx", "gateway_invoice_id"),
+    sa.Index("gateway_invoice_invoice_id_idx", "invoice_id"),
 )
 
 payment_attempt = sa.Table(
@@ -127,6 +128,7 @@ payment_attempt = sa.Table(
         unique=True,
         postgresql_where=sa.text("state IN ('planned', 'sent', 'processing', 'action_required', 'unknown')"),
     ),
+    sa.Index("payment_attempt_gateway_payment_id_idx", "gateway_payment_id"),
     sa.Index("payment_attempt_unresolved_idx", "sent_at", postgresql_where=sa.text("state IN ('sent', 'unknown')")),
 )
 

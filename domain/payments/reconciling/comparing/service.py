@@ -1,0 +1,234 @@
+"""Compare one page of one stage: read both sides, and name what differs. Nothing is written here."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from domain.customers.store import Sight
+from domain.db import Database, Tx
+from domain.invoices.invoice import Invoice
+from domain.invoices.store import invoices_by_id
+from domain.kernel.ids import CustomerId, InvoiceId
+from domain.kernel.period import Period
+from domain.payments import store as payments
+from domain.payments.attempt import Attempt
+from domain.payments.methods.service import METHODS_MAX
+from domain.payments.port import GatewayInvoice, GatewayMethod, GatewayRefused, PaymentGateway
+from domain.payments.push import Push
+from domain.payments.reconciling import finding, store
+from domain.payments.reconciling.finding import Difference, Finding, Found
+from domain.payments.reconciling.run import Run, Stage
+
+ROWS_MAX = 50
+METHOD_PAGES_MAX = 5
+# These name an invoice of the gateway by its id: one can be looked at again.
+OF_INVOICES = frozenset(each for each in Difference if each.value.startswith(("invoice_", "payment_")))
+# A run compares all of these: what it has not seen is no more.
+OF_WHOLE = frozenset(each for each in Difference if each.value.startswith(("customer_", "method_")))
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One page: how many things were compared, what differs, which findings are no more, and where the next begins."""
+
+    count: int
+    found: Sequence[Found] = ()
+    gone: Sequence[UUID] = ()
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Our side of an invoice: its copy's record and its attempts, the newest first."""
+
+    invoice: Invoice
+    push: Push
+    attempts: Sequence[Attempt]
+
+    @property
+    def last(self) -> Attempt | None:
+        """The newest attempt."""
+        return self.attempts[0] if self.attempts else None
+
+
+async def compare(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
+    """Compare the next page of a run's stage. Raises GatewayUnavailable, GatewayRefused."""
+    return await _STAGES[run.stage](db, gateway, run)
+
+
+async def look_at_copy(db: Database, gateway: PaymentGateway, gateway_invoice_id: str) -> Sequence[Found]:
+    """Compare one invoice of the gateway with ours once more, whatever its age."""
+    seen = await gateway.fetch_invoice(gateway_invoice_id)
+    async with db.transaction() as tx:
+        side = (await _sides(tx, [gateway_invoice_id])).get(gateway_invoice_id)
+        if side is not None:
+            payment = finding.payment_of(seen) if seen is not None else None
+            paid = finding.about_payment(payment, side.invoice, side.attempts) if payment is not None else []
+            return [*finding.about_invoice(side.invoice, side.push, side.last, seen), *paid]
+        return finding.about_unknown_invoice(seen, await _push_named(tx, seen)) if seen is not None else []
+
+
+async def _customers(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
+    """Compare every customer of the gateway: whose it is, and that it holds no balance."""
+    ever = Period(run.window_start.replace(year=2011), run.window_end)
+    page = await gateway.listing.list_customers(ever, after=run.after)
+    named = [each.customer_id for each in page.items if each.customer_id is not None]
+    async with db.transaction() as tx:
+        known = await store.gateway_customers_of(tx, named)
+        owners = {gateway_id: owner for owner, gateway_id in known.items()}
+    mine = [each for each in page.items if each.customer_id is not None or each.id in owners]
+    found = [
+        difference
+        for each in mine
+        for difference in finding.about_holder(each, known.get(each.customer_id) if each.customer_id else each.id)
+    ]
+    return Compared(len(mine), found, after=page.last_id)
+
+
+async def _methods(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
+    """Compare what each of our customers has attached, on both sides."""
+    async with db.transaction() as tx:
+        rows = await store.page_gateway_customers(tx, run.environment, after=_uuid(run.after), limit=ROWS_MAX)
+        owners = [owner for owner, _ in rows]
+        ours = await payments.methods_of_customers(tx, owners, scope=None, limit=METHODS_MAX)
+    found: list[Found] = []
+    for owner, gateway_customer_id in rows:
+        theirs = await _attached(gateway, gateway_customer_id)
+        if theirs is None:
+            found.append(finding.about_missing_customer(gateway_customer_id, owner))
+        else:
+            found += finding.about_methods(owner, ours[owner], theirs)
+    return Compared(len(rows), found, after=str(owners[-1]) if len(rows) == ROWS_MAX else None)
+
+
+async def _attached(gateway: PaymentGateway, gateway_customer_id: str) -> list[GatewayMethod] | None:
+    """Return what is attached to a customer of the gateway, or None where it is not known there."""
+    found: list[GatewayMethod] = []
+    after = None
+    for _ in range(METHOD_PAGES_MAX):
+        try:
+            page = await gateway.listing.list_methods(gateway_customer_id, after=after)
+        except GatewayRefused as refused:
+            if refused.reason == "resource_missing" and after is None:
+                return None
+            raise
+        found += page.items
+        after = page.last_id
+        if after is None:
+            break
+    return found
+
+
+async def _invoices_there(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
+    """Compare the gateway's invoices of late: each is the copy of ours that it names, in its state, with its sums."""
+    page = await gateway.listing.list_invoices(run.window, after=run.after)
+    found: list[Found] = []
+    compared = 0
+    async with db.transaction() as tx:
+        sides = await _sides(tx, [each.id for each in page.items])
+        for seen in page.items:
+            side = sides.get(seen.id)
+            if side is not None:
+                found += finding.about_invoice(side.invoice, side.push, side.last, seen)
+            elif seen.invoice_id is not None:
+                found += finding.about_unknown_invoice(seen, await _push_named(tx, seen))
+            compared += side is not None or seen.invoice_id is not None
+    return Compared(compared, found, after=page.last_id)
+
+
+async def _invoices_here(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
+    """Compare our invoices that are open or were pushed of late: each has its copy, in its state, with its sums."""
+    async with db.transaction() as tx:
+        pushes = await store.page_pushes(tx, run.environment, run.window, after=_uuid(run.after), limit=ROWS_MAX)
+        sides = await _sides(tx, [each.gateway_invoice_id for each in pushes if each.gateway_invoice_id])
+    found: list[Found] = []
+    for gateway_invoice_id, side in sides.items():
+        seen = await gateway.fetch_invoice(gateway_invoice_id)
+        found += finding.about_invoice(side.invoice, side.push, side.last, seen)
+    return Compared(len(pushes), found, after=str(pushes[-1].invoice_id) if len(pushes) == ROWS_MAX else None)
+
+
+async def _payments(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
+    """Compare money that came in there for invoices of ours."""
+    page = await gateway.listing.list_payments(run.window, after=run.after)
+    async with db.transaction() as tx:
+        sides = await _sides(tx, [each.gateway_invoice_id for each in page.items])
+    pairs = [(each, sides[each.gateway_invoice_id]) for each in page.items if each.gateway_invoice_id in sides]
+    found = [
+        difference
+        for payment, side in pairs
+        for difference in finding.about_payment(payment, side.invoice, side.attempts)
+    ]
+    return Compared(len(pairs), found, after=page.last_id)
+
+
+async def _refunds(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
+    """Compare money that went back there of payments of ours."""
+    page = await gateway.listing.list_refunds(run.window, after=run.after)
+    async with db.transaction() as tx:
+        payers = await store.payers_of(tx, [each.gateway_payment_id for each in page.items if each.gateway_payment_id])
+    mine = [each for each in page.items if each.gateway_payment_id in payers]
+    found = [
+        difference
+        for each in mine
+        for difference in finding.about_refund(each, payers.get(each.gateway_payment_id or ""))
+    ]
+    return Compared(len(mine), found, after=page.last_id)
+
+
+async def _report(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
+    """Look at what earlier runs have found and this one has not: it is no more, or lies outside of the window."""
+    async with db.transaction() as tx:
+        unseen = await store.list_unseen(tx, run, after=_uuid(run.after), limit=ROWS_MAX)
+    found: list[Found] = []
+    gone: list[UUID] = []
+    for each in unseen:
+        still = await _is_still(db, gateway, each)
+        found += still
+        if not still and each.kind in OF_INVOICES | OF_WHOLE:
+            gone.append(each.id)
+    return Compared(len(unseen), found, gone, str(unseen[-1].id) if len(unseen) == ROWS_MAX else None)
+
+
+async def _is_still(db: Database, gateway: PaymentGateway, before: Finding) -> list[Found]:
+    """Look once more at what a finding is about, where it names an invoice."""
+    if before.kind not in OF_INVOICES:
+        return []
+    return [each for each in await look_at_copy(db, gateway, before.about) if each.kind is before.kind]
+
+
+async def _sides(tx: Tx, gateway_invoice_ids: Sequence[str]) -> dict[str, Side]:
+    """Return our side of those of the gateway's invoices that are copies of ours: three statements."""
+    pushes = await store.pushes_of(tx, gateway_invoice_ids)
+    ids = {each.invoice_id for each in pushes.values()}
+    invoices = await invoices_by_id(tx, ids, sight=Sight(None)) if ids else {}
+    owned: list[tuple[CustomerId, InvoiceId]] = [(each.customer_id, each.invoice_id) for each in pushes.values()]
+    attempts = await payments.list_attempts_of(tx, owned) if owned else {}
+    return {
+        key: Side(invoices[push.invoice_id], push, attempts[push.invoice_id])
+        for key, push in pushes.items()
+        if push.invoice_id in invoices
+    }
+
+
+async def _push_named(tx: Tx, seen: GatewayInvoice) -> Push | None:
+    """Return the record of the invoice of ours that one of the gateway names."""
+    if seen.invoice_id is None:
+        return None
+    return (await store.pushes_of_invoices(tx, [seen.invoice_id])).get(seen.invoice_id)
+
+
+def _uuid(text: str | None) -> UUID | None:
+    return UUID(text) if text is not None else None
+
+
+_Compare = Callable[[Database, PaymentGateway, Run], Awaitable[Compared]]
+_STAGES: dict[Stage, _Compare] = {
+    Stage.CUSTOMERS: _customers,
+    Stage.METHODS: _methods,
+    Stage.INVOICES_THERE: _invoices_there,
+    Stage.INVOICES_HERE: _invoices_here,
+    Stage.PAYMENTS: _payments,
+    Stage.REFUNDS: _refunds,
+    Stage.REPORT: _report,
+}

@@ -1,0 +1,64 @@
+"""`tollgate reconcile` against a sandbox: it heals what is lost news, and says where a person is needed."""
+
+import base64
+import dataclasses
+
+import pytest
+
+from api.reconciling.run import reconcile, report
+from domain.adapters.stripe import StripeGateway, StripeKeyMalformed
+from domain.config import Settings
+from domain.db import Database
+from tests.domain.payments.gateways import API_KEY, SandboxProbe, sandbox, sandbox_url, stripe_gateway
+from tests.domain.payments.till import DEBIT, open_till
+
+__all__ = ["sandbox", "sandbox_url", "stripe_gateway"]
+
+
+def _settings(database_url: str, api_base: str) -> Settings:
+    return Settings(
+        database_url=database_url,
+        master_key=base64.b64encode(b"\x01" * 32).decode(),
+        stripe_secret_key=API_KEY,
+        stripe_api_base=api_base,
+    )
+
+
+async def test_it_tells_what_it_compares_and_what_needs_a_person(
+    db: Database, database_url: str, stripe_gateway: StripeGateway, sandbox: SandboxProbe
+) -> None:
+    till = await open_till(db)
+    await till.attach(stripe_gateway, DEBIT)
+    await till.collect(stripe_gateway)
+    await sandbox.settle(await till.gateway_invoice_id(), succeeds=True)
+    [holder] = (await sandbox.ask("GET", "/v1/customers"))["data"]
+    told: list[str] = []
+    settings = _settings(database_url, str(sandbox.http.base_url))
+    good = await reconcile(settings, tell=told.append)
+    assert told == [
+        "comparing: customers",
+        "comparing: methods",
+        "comparing: invoices there",
+        "comparing: invoices here",
+        "comparing: payments",
+        "comparing: refunds",
+        "comparing: report",
+    ]
+    # What was made in the last hour is left to the next one.
+    assert list(report(good)) == ["1 compared, 0 healed, 0 need a person"]
+    await sandbox.ask("POST", f"/v1/customers/{holder['id']}", data={"balance": "-500"})
+    bad = await reconcile(settings, tell=told.append)
+    [finding] = bad.waiting
+    since = f"{finding.first_seen_at:%Y-%m-%d}"
+    assert list(report(bad))[1:] == [
+        f"  person  customer_balance  {holder['id']}  ours: 0  theirs: -500  since {since}",
+    ]
+    [shown] = bad.as_json()["needs_person"]
+    assert (shown["kind"], shown["about"], bad.as_json()["healed"]) == ("customer_balance", holder["id"], [])
+
+
+async def test_a_key_that_is_none_is_refused_before_anything_is_begun(db: Database, database_url: str) -> None:
+    del db
+    settings = dataclasses.replace(_settings(database_url, ""), stripe_secret_key="")
+    with pytest.raises(StripeKeyMalformed):
+        await reconcile(settings, tell=lambda _: None)

@@ -1,0 +1,212 @@
+"""What counts as a difference, and which ones are left to a person."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from domain.invoices.invoice import Invoice, InvoiceKind, State
+from domain.kernel.call import Environment
+from domain.kernel.money import Money
+from domain.payments.attempt import AttemptState
+from domain.payments.listed import GatewayHolder, GatewayPayment, GatewayRefund
+from domain.payments.port import GatewayInvoice, GatewayInvoiceState, GatewayMethod, PayOutcome, PayState
+from domain.payments.push import Push, PushState
+from domain.payments.reconciling import finding
+from domain.payments.reconciling.finding import Found
+from tests.domain.payments.examples import CUSTOMER, INVOICE, NOON, attempt, method
+
+# 29.00 net and 5.51 tax (19 %) are 34.51.
+_OURS = Invoice(
+    customer_id=CUSTOMER,
+    id=INVOICE,
+    environment=Environment.TEST,
+    currency="USD",
+    kind=InvoiceKind.INVOICE,
+    state=State.OPEN,
+    number="TEST-2026-000001",
+    created_at=NOON,
+    grace_ends_at=NOON,
+    issued_at=NOON,
+    due_at=NOON,
+    paid_at=None,
+    subtotal=Money(2900, "USD"),
+    discount=Money(0, "USD"),
+    tax=Money(551, "USD"),
+    version=1,
+)
+
+
+def _copy(**changed: Any) -> GatewayInvoice:
+    """Make the copy of the invoice: open, with all of it due."""
+    made = GatewayInvoice(
+        id="in_1",
+        state=GatewayInvoiceState.OPEN,
+        currency=_OURS.currency,
+        total_minor=_OURS.total.minor,
+        tax_minor=_OURS.tax.minor,
+        remaining_minor=_OURS.total.minor,
+        outcome=None,
+        gateway_customer_id="cus_1",
+        customer_id=_OURS.customer_id,
+        invoice_id=_OURS.id,
+    )
+    return dataclasses.replace(made, **changed)
+
+
+def _push(state: PushState = PushState.PUSHED, **changed: Any) -> Push:
+    return Push(_OURS.customer_id, _OURS.id, 1, state, "in_1", NOON, **changed)
+
+
+def _shown(found: list[Found]) -> list[tuple[str, str]]:
+    return [(each.kind.value, each.remedy.value) for each in found]
+
+
+def test_a_copy_as_ours_is_no_difference() -> None:
+    assert finding.about_invoice(_OURS, _push(), None, _copy()) == []
+
+
+def test_a_copy_that_is_being_made_is_left_alone() -> None:
+    assert finding.about_invoice(_OURS, _push(PushState.PUSHING), None, _copy(total_minor=1)) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind", "theirs"),
+    [
+        ({"currency": "EUR"}, "invoice_currency", "EUR"),
+        ({"total_minor": 1}, "invoice_total", "0.01 USD"),
+        ({"tax_minor": 7}, "invoice_tax", "0.07 USD"),
+        ({"remaining_minor": 1}, "invoice_due", "0.01 USD"),
+    ],
+)
+def test_each_sum_is_compared_and_left_to_a_person(changed: dict[str, Any], kind: str, theirs: str) -> None:
+    found = finding.about_invoice(_OURS, _push(), None, _copy(**changed))
+    [wanted] = [each for each in found if each.kind == kind]
+    assert (wanted.theirs, wanted.remedy, wanted.about) == (theirs, "person", "in_1")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "remedy"),
+    [
+        # News that was lost.
+        (State.OPEN, GatewayInvoiceState.PAID, "follow_invoice"),
+        (State.VOID, GatewayInvoiceState.OPEN, "collect"),
+        (State.UNCOLLECTIBLE, GatewayInvoiceState.OPEN, "collect"),
+        # Money, or what was given up, is nobody's to change silently.
+        (State.OPEN, GatewayInvoiceState.VOID, "person"),
+        (State.OPEN, GatewayInvoiceState.DRAFT, "person"),
+        (State.PAID, GatewayInvoiceState.OPEN, "person"),
+        (State.VOID, GatewayInvoiceState.PAID, "person"),
+        (State.UNCOLLECTIBLE, GatewayInvoiceState.PAID, "person"),
+    ],
+)
+def test_only_lost_news_of_a_state_is_followed(ours: State, theirs: GatewayInvoiceState, remedy: str) -> None:
+    found = finding.about_invoice(dataclasses.replace(_OURS, state=ours), _push(), None, _copy(state=theirs))
+    assert _shown(found) == [("invoice_state", remedy)]
+    assert (found[0].ours, found[0].theirs) == (ours.value, theirs.value)
+
+
+def test_a_copy_of_a_void_invoice_is_not_closed_while_money_may_be_on_its_way() -> None:
+    void = dataclasses.replace(_OURS, state=State.VOID)
+    running = attempt(AttemptState.PROCESSING)
+    assert _shown(finding.about_invoice(void, _push(), running, _copy())) == [("invoice_state", "person")]
+    moving = _copy(outcome=PayOutcome(PayState.PROCESSING))
+    assert _shown(finding.about_invoice(void, _push(), None, moving)) == [("invoice_state", "person")]
+
+
+def test_a_credit_note_that_has_not_followed_yet_is_sent_again() -> None:
+    credited = dataclasses.replace(_OURS, offset_minor=100)
+    assert _shown(finding.about_invoice(credited, _push(), None, _copy())) == [("invoice_due", "collect")]
+    followed = _push(credited_minor=100)
+    assert _shown(finding.about_invoice(credited, followed, None, _copy())) == [("invoice_due", "person")]
+
+
+def test_a_copy_that_is_not_there_is_missing_unless_it_was_deleted_with_ours() -> None:
+    assert _shown(finding.about_invoice(_OURS, _push(), None, None)) == [("invoice_missing", "person")]
+    void = dataclasses.replace(_OURS, state=State.VOID)
+    assert finding.about_invoice(void, _push(PushState.CLOSED), None, None) == []
+    assert _shown(finding.about_invoice(_OURS, _push(PushState.CLOSED), None, None)) == [("invoice_missing", "person")]
+
+
+def test_an_invoice_that_names_ours_and_is_not_its_copy_is_unknown() -> None:
+    [found] = finding.about_unknown_invoice(_copy(id="in_2"), _push())
+    assert (found.kind, found.about, found.ours) == ("invoice_unknown", "in_2", "in_1")
+    [lost] = finding.about_unknown_invoice(_copy(id="in_2"), None)
+    assert lost.ours == "none"
+    assert finding.about_unknown_invoice(_copy(id="in_2", state=GatewayInvoiceState.VOID), None) == []
+    assert finding.about_unknown_invoice(_copy(id="in_2", invoice_id=None), None) == []
+
+
+def _payment(**changed: Any) -> GatewayPayment:
+    made = GatewayPayment("inpay_1", "paid", "USD", 2900, "in_1", "pi_1")
+    return dataclasses.replace(made, **changed)
+
+
+def test_money_is_compared_with_the_attempt_that_brought_it() -> None:
+    paid = attempt(AttemptState.SUCCEEDED, gateway_payment_id="pi_1")
+    assert finding.about_payment(_payment(), _OURS, [paid]) == []
+    assert finding.about_payment(_payment(status="open"), _OURS, []) == []
+    # Money from elsewhere has an attempt without the gateway's id.
+    assert finding.about_payment(_payment(), _OURS, [dataclasses.replace(paid, gateway_payment_id=None)]) == []
+    assert _shown(finding.about_payment(_payment(), _OURS, [attempt(AttemptState.SENT)])) == [
+        ("payment_unknown", "follow_invoice")
+    ]
+    twice = dataclasses.replace(paid, gateway_payment_id="pi_0")
+    assert _shown(finding.about_payment(_payment(), _OURS, [twice])) == [("payment_unknown", "person")]
+    [differs] = finding.about_payment(_payment(paid_minor=1), _OURS, [paid])
+    assert (differs.kind, differs.theirs, differs.remedy) == ("payment_amount", "0.01 USD", "person")
+
+
+def test_an_invoice_shows_its_money_once_it_is_paid() -> None:
+    assert finding.payment_of(_copy()) is None
+    assert finding.payment_of(_copy(state=GatewayInvoiceState.PAID)) is None
+    outcome = PayOutcome(PayState.PAID, gateway_payment_id="pi_1")
+    paid = _copy(state=GatewayInvoiceState.PAID, paid_minor=5, outcome=outcome)
+    assert finding.payment_of(paid) == GatewayPayment("in_1", "paid", "USD", 5, "in_1", "pi_1")
+    outside = dataclasses.replace(paid, outcome=None)
+    assert finding.payment_of(outside) == GatewayPayment("in_1", "paid", "USD", 5, "in_1", None)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_ours", "count"),
+    [("succeeded", True, 1), ("pending", True, 1), ("failed", True, 0), ("canceled", True, 0), ("succeeded", False, 0)],
+)
+def test_a_refund_of_our_money_of_which_nothing_tells_is_found(status: str, count: int, *, is_ours: bool) -> None:
+    refund = GatewayRefund("re_1", status, "USD", 250, "pi_1", NOON)
+    found = finding.about_refund(refund, _OURS.customer_id if is_ours else None)
+    assert [each.theirs for each in found] == [f"{status} 2.50 USD"] * count
+
+
+def test_methods_are_compared_both_ways_and_by_what_may_change() -> None:
+    owner = _OURS.customer_id
+    same, gone, renewed = (method(gateway_method_id=name) for name in ("pm_same", "pm_gone", "pm_renewed"))
+    there = [_attached("pm_same"), _attached("pm_new"), _attached("pm_renewed", exp_year=2031)]
+    found = finding.about_methods(owner, [same, gone, renewed], there)
+    assert [(each.about, each.kind.value, each.remedy.value) for each in found] == [
+        ("pm_gone", "method_missing", "follow_method"),
+        ("pm_new", "method_unknown", "follow_method"),
+        ("pm_renewed", "method_details", "follow_method"),
+    ]
+    assert (found[2].ours, found[2].theirs) == ("4242 12/2030", "4242 12/2031")
+    bank = dataclasses.replace(same, exp_month=None, exp_year=None, last4=None)
+    assert finding.about_methods(owner, [bank], [_attached("pm_same", exp_month=None, exp_year=None, last4=None)]) == []
+
+
+def _attached(method_id: str, **changed: Any) -> GatewayMethod:
+    made = GatewayMethod(method_id, "card", "visa", "4242", 12, 2030, "fp", "cus_1")
+    return dataclasses.replace(made, **changed)
+
+
+def test_a_customer_there_is_the_one_that_ours_has_and_holds_no_balance() -> None:
+    owner = _OURS.customer_id
+    assert finding.about_holder(GatewayHolder("cus_1", owner, 0, None), "cus_1") == []
+    assert finding.about_holder(GatewayHolder("cus_1", None, 0, None), "cus_1") == []
+    twice = finding.about_holder(GatewayHolder("cus_2", owner, -500, "USD"), "cus_1")
+    assert [(each.kind.value, each.ours, each.theirs) for each in twice] == [
+        ("customer_unknown", "cus_1", "cus_2"),
+        ("customer_balance", "0", "-5.00 USD"),
+    ]
+    [lost] = finding.about_holder(GatewayHolder("cus_2", owner, 0, None), None)
+    assert (lost.ours, lost.remedy) == ("none", "person")
+    missing = finding.about_missing_customer("cus_1", owner)
+    assert (missing.kind, missing.theirs) == ("customer_missing", "none")
