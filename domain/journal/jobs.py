@@ -361,6 +361,8 @@ KINDS: dict[str, type[Job]] = {
         CollectWhenDue,
         InvoiceSettled,
         ProcessInboxEvent,
+        SweepInbox,
+        Reconcile,
         PaymentSettled,
         RunDunning,
         LapseChange,
