@@ -1,12 +1,12 @@
 """Comparisons with the payment provider, and what they found.
 
-Revision ID: 0028
+Revision ID: 0029
 """
 
 from migrations import statements
 
-revision = "0028"
-down_revision = "0027"
+revision = "0029"
+down_revision = "0028"
 branch_labels = None
 depends_on = None
 
