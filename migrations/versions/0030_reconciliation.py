@@ -1,12 +1,12 @@
 """Comparisons with the payment provider, and what they found.
 
-Revision ID: 0029
+Revision ID: 0030
 """
 
 from migrations import statements
 
-revision = "0029"
-down_revision = "0028"
+revision = "0030"
+down_revision = "0029"
 branch_labels = None
 depends_on = None
 
