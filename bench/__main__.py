@@ -19,6 +19,7 @@ from bench import (
     reading,
     singles,
     starting,
+    webhooks,
 )
 from bench.machine import describe
 from bench.report import Result, print_table, write_page
@@ -36,6 +37,7 @@ PARTS = (
     "closing",
     "documents",
     "dunning",
+    "webhooks",
     "previews",
 )
 
@@ -52,6 +54,8 @@ class _Size:
     limit_requests: int
     metered_calls: int
     dunning_cases: int
+    acknowledged: int
+    processed: int
     closings: closing.Sizes
     documents: int
 
@@ -65,6 +69,8 @@ FULL = _Size(
     limit_requests=2_000,
     metered_calls=1_000,
     dunning_cases=400,
+    acknowledged=4_000,
+    processed=4_000,
     closings=closing.Sizes(few=500, many=10_000),
     documents=25,
 )
@@ -77,6 +83,8 @@ QUICK = _Size(
     limit_requests=400,
     metered_calls=300,
     dunning_cases=40,
+    acknowledged=1_000,
+    processed=800,
     closings=closing.Sizes(few=50, many=200),
     documents=5,
 )
@@ -110,6 +118,7 @@ def _measure(running: Servers, size: _Size, only: str | None) -> list[Result]:
         "closing": lambda: closing.measure(running, size.closings),
         "meter": lambda: asyncio.run(meter.measure(size.runs, size.metered_calls)),
         "dunning": lambda: dunning.measure(running, "ours", size.dunning_cases),
+        "webhooks": lambda: webhooks.measure(running, "ours", size.acknowledged, size.processed),
         "documents": lambda: documents.measure(size.documents),
     }
     results = []

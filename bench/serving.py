@@ -51,11 +51,11 @@ def settings_of(running: Servers, database: str, home: str, *, smtp_url: str = "
 
 
 @contextmanager
-def serving(running: Servers, database: str) -> Iterator[Api]:
-    """Run `tollgate serve` until the block ends."""
+def serving(running: Servers, database: str, **more: str) -> Iterator[Api]:
+    """Run `tollgate serve` until the block ends; `more` are further variables of its environment."""
     port = free_port(set())
     with TemporaryDirectory() as home:
-        settings = {**settings_of(running, database, home), "TOLLGATE_PORT": str(port)}
+        settings = {**settings_of(running, database, home), "TOLLGATE_PORT": str(port), **more}
         log = Path(home) / "api.log"
         started = time.perf_counter()
         with log.open("wb") as opened:

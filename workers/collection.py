@@ -1,11 +1,14 @@
 """Jobs that collect money and follow it up."""
 
+from domain.alerts.staffing import service as staffing
+from domain.alerts.staffing.staff_alert import StaffAlertKind
 from domain.db import Tx
 from domain.dunning import service as dunning
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.journal.store import StoredJob
 from domain.kernel.call import Call
+from domain.kernel.ids import encode
 from domain.payments import service as payments
 from domain.payments.keeping import service as keeping
 from domain.payments.reconciling import service as reconciling
@@ -58,3 +61,7 @@ async def reconcile(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.R
         await journal.finish(tx, call, stored)
         if run.ended_at is None:
             await journal.stage(tx, call, job)
+        elif count := await reconciling.count_waiting(tx, run):
+            about, kind = encode("reconciliation", run.id), StaffAlertKind.DRIFT_FOUND
+            facts = {"count": count}
+            await staffing.raise_alert(tx, call, kind, about, environment=run.environment, facts=facts)

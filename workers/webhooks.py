@@ -1,5 +1,6 @@
 """Jobs that converge on what an inbound event is about, and look for those that never arrived."""
 
+from domain.db import Tx
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.journal.store import StoredJob
@@ -11,9 +12,11 @@ from domain.webhooks.sweeping import service as sweeping
 
 async def process_inbox_event(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.ProcessInboxEvent) -> None:
     """Fetch the object an event names again and bring our rows to its state."""
-    customer_id = await webhooks.process(runtime.db, runtime.gateway, call, job.provider, job.event_id)
-    async with runtime.db.transaction() as tx:
+
+    async def end(tx: Tx) -> None:
         await journal.finish(tx, call, stored)
+
+    customer_id = await webhooks.process(runtime.db, runtime.gateway, call, job.provider, job.event_id, end=end)
     if customer_id is not None:
         await runtime.wakeups.publish([customer_id])
 

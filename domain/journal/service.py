@@ -84,8 +84,6 @@ async def stage(
             "clock_id": clock_id,
             "run_at": run_at or call.at,
             "retry_at": call.at,
-            "state": "pending",
-            "attempts": 0,
             "created_at": call.at,
         },
     )

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC
 
-import structlog
-
+from domain.alerts.staffing import service as staffing
+from domain.alerts.staffing.staff_alert import StaffAlertKind
 from domain.contracts import service as contracts
 from domain.customers import service as customers
 from domain.db import Database, Tx
@@ -24,9 +24,10 @@ from domain.webhooks.inbox import API_VERSION, TOPICS, InboxEvent, InboxState, T
 
 PROVIDER = "stripe"
 NOTE_LENGTH_MAX = 200
-_log = structlog.get_logger()
 # What these say will not change by itself: staff look at it. Everything else is tried again.
 _FOR_STAFF = frozenset((Kind.NOT_FOUND, Kind.CONFLICT, Kind.INVALID))
+
+End = Callable[[Tx], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +45,49 @@ async def receive(tx: Tx, call: Call, event: GatewayEvent, *, provider: str = PR
     return True
 
 
-async def process(db: Database, gateway: PaymentGateway, call: Call, provider: str, event_id: str) -> CustomerId | None:
+async def process(
+    db: Database, gateway: PaymentGateway, call: Call, provider: str, event_id: str, *, end: End | None = None
+) -> CustomerId | None:
     """Fetch what an event is about and bring our rows to it; return whose they are.
 
     Safe to repeat. Events of no interest are ignored; those about something that we cannot place are quarantined.
-    Raises GatewayUnavailable: try again later.
+    `end` is called in the transaction that ends the event. Raises GatewayUnavailable: try again later.
     """
     async with db.transaction() as tx:
-        event = await store.find_event(tx, provider, event_id)
-        if event is None or event.state is not InboxState.RECEIVED:
-            return None
-        await store.save_attempt(tx, event)
-        await _check_version(tx, call, event)
+        event = await store.begin_event(tx, provider, event_id)
+        verdict = _without_look(gateway, event) if event is not None else None
+        if event is not None:
+            await _check_version(tx, call, event)
+        if event is None or verdict is not None:
+            return await _end(tx, call, event, verdict, end)
     try:
-        verdict = await _judge(db, gateway, call, event)
+        verdict = await _FOLLOW[TOPICS[event.type]](db, gateway, call, event.object_id)
     except DomainError as refusal:
         if refusal.kind not in _FOR_STAFF:
             raise
         verdict = _Verdict(InboxState.QUARANTINED, refusal.code)
     async with db.transaction() as tx:
+        return await _end(tx, call, event, verdict, end)
+
+
+def _without_look(gateway: PaymentGateway, event: InboxEvent) -> _Verdict | None:
+    """Say what becomes of an event for which nothing is fetched; None for every other one."""
+    if event.environment is not gateway.environment:
+        return _Verdict(InboxState.IGNORED, "another environment")
+    if event.type not in TOPICS:
+        return _Verdict(InboxState.IGNORED, why_kept(event.type))
+    return None
+
+
+async def _end(
+    tx: Tx, call: Call, event: InboxEvent | None, verdict: _Verdict | None, end: End | None
+) -> CustomerId | None:
+    if event is not None and verdict is not None:
         note = verdict.note[:NOTE_LENGTH_MAX] if verdict.note else None
         await store.save_end(tx, event, state=verdict.state, note=note, at=call.at)
-    return verdict.customer_id
+    if end is not None:
+        await end(tx)
+    return verdict.customer_id if verdict is not None else None
 
 
 async def _check_version(tx: Tx, call: Call, event: InboxEvent) -> None:
@@ -80,16 +102,8 @@ async def _check_version(tx: Tx, call: Call, event: InboxEvent) -> None:
     if await store.insert_alarm(tx, alarm):
         facts = {"expected": API_VERSION, "found": found, "event_id": event.id}
         await journal.audit(tx, call, "inbox_version_differs", event.provider, facts=facts)
-        _log.error("inbox_version_differs", **facts)
-
-
-async def _judge(db: Database, gateway: PaymentGateway, call: Call, event: InboxEvent) -> _Verdict:
-    if event.environment is not gateway.environment:
-        return _Verdict(InboxState.IGNORED, "another environment")
-    topic = TOPICS.get(event.type)
-    if topic is None:
-        return _Verdict(InboxState.IGNORED, why_kept(event.type))
-    return await _FOLLOW[topic](db, gateway, call, event.object_id)
+        kind = StaffAlertKind.INBOX_VERSION
+        await staffing.raise_alert(tx, call, kind, event.provider, environment=event.environment, facts=facts)
 
 
 async def _follow_invoice(db: Database, gateway: PaymentGateway, call: Call, object_id: str) -> _Verdict:

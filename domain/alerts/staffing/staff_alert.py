@@ -28,6 +28,8 @@ class StaffAlertKind(StrEnum):
     MAIL_BOUNCED = "mail_bounced"
     MAIL_COMPLAINED = "mail_complained"
     MAIL_FAILED = "mail_failed"
+    INBOX_VERSION = "inbox_version"
+    DRIFT_FOUND = "drift_found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,18 @@ WORDINGS: Mapping[StaffAlertKind, Wording] = {
         "A mail could not be sent: {customer_id}",
         "The mail {about} ({notice}) to {customer_id} was refused, or could not be handed over for three days. Check "
         "the address and the mail server, then send it again.",
+    ),
+    StaffAlertKind.INBOX_VERSION: Wording(
+        Severity.WARNING,
+        "Events of {about} come in another version: {found}",
+        "The endpoint at {about} sends events of the API version {found}; {expected} is read. They are processed all "
+        "the same. Set the endpoint to {expected}.",
+    ),
+    StaffAlertKind.DRIFT_FOUND: Wording(
+        Severity.CRITICAL,
+        "{count} differences with the payment provider need a person",
+        "The comparison {about} leaves {count} differences that it must not put right by itself. See the findings that "
+        "are open, mend each, and close it with a note.",
     ),
 }
 

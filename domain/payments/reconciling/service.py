@@ -97,6 +97,11 @@ async def go_on(db: Database, gateway: PaymentGateway, call: Call, run_id: UUID,
     return run
 
 
+async def count_waiting(tx: Tx, run: Run) -> int:
+    """Return how many differences need a person, in the environment of a comparison."""
+    return await store.count_open(tx, run.environment)
+
+
 async def list_runs(tx: Tx, call: Call, *, before: UUID | None, limit: int) -> Sequence[Run]:
     """Return comparisons, the newest first, at most RUNS_MAX and one more. Raises Forbidden."""
     _need(call, Permission.JOB_READ)

@@ -171,6 +171,13 @@ async def list_findings(
     return [_finding(row) for row in await tx.rows(statement)]
 
 
+async def count_open(tx: db.Tx, environment: Environment) -> int:
+    """Count the findings of an environment that need a person."""
+    own = drift_finding.c
+    waits = (own.environment == environment, own.outcome == Outcome.OPEN)
+    return int(await tx.value(sa.select(sa.func.count()).select_from(drift_finding).where(*waits)) or 0)
+
+
 async def list_unseen(tx: db.Tx, run: Run, *, after: UUID | None, limit: int) -> Sequence[Finding]:
     """Return the open findings of an environment that a run has not seen, in the order of their ids."""
     own = drift_finding.c

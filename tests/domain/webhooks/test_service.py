@@ -8,6 +8,7 @@ import pytest
 
 from domain.adapters.memory import MemoryGateway
 from domain.adapters.stripe import StripeGateway
+from domain.alerts.staffing import service as staffing
 from domain.customers import service as customers
 from domain.db import Database
 from domain.journal.store import audit_entry, outbox_job
@@ -160,6 +161,11 @@ async def test_another_api_version_is_an_alarm_once_a_day(db: Database, memory_g
         ("2026-01-15", "2019-01-01", "evt_0"),
     ]
     assert [each.facts["expected"] for each in told] == [API_VERSION] * 3
+    async with db.transaction() as tx:
+        staff = make.call(by=make.principal("audit:read", "job:read", "alert:read"))
+        alerts = await staffing.list_alerts(tx, staff)
+    # One alert until somebody has read it.
+    assert [each.subject for each in alerts] == ["Events of stripe come in another version: 2019-01-01"]
 
 
 @pytest.mark.parametrize(
