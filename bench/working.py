@@ -20,6 +20,7 @@ from domain.access.service import Hs256Verifier
 from domain.adapters.memory import MemoryGateway, MemoryMailer, MemoryWakeups
 from domain.adapters.memory_pdf import MemoryRenderer
 from domain.adapters.memory_tax import MemoryTax
+from domain.adapters.memory_webhooks import MemoryWebhooks
 from domain.alerts.port import MailPolicy
 from domain.config import Settings
 from domain.db import Database, Vault
@@ -134,6 +135,7 @@ def _runtime(db: Database, gateway: Counted) -> Runtime:
         verifier=Hs256Verifier(settings.hs256_secret, settings.token_issuer),
         tax=MemoryTax(),
         renderer=MemoryRenderer(),
+        sender=MemoryWebhooks(),
     )
 
 
