@@ -1,12 +1,12 @@
 """Comparisons with the payment provider, and what they found.
 
-Revision ID: 0030
+Revision ID: 0032
 """
 
 from migrations import statements
 
-revision = "0030"
-down_revision = "0029"
+revision = "0032"
+down_revision = "0031"
 branch_labels = None
 depends_on = None
 
