@@ -388,7 +388,8 @@ _SEALER_LOCK = 0x5EA1
 # Written out, since each job takes both: SQLAlchemy takes five times as long to make the statements.
 _JOB_VALUES = ("customer_id", "id", "kind", "payload", "key", "clock_id", "run_at", "retry_at", "created_at")
 _INSERT_JOB = """INSERT INTO outbox_job
-(customer_id, id, kind, payload, key, clock_id, run_at, retry_at, created_at, state, attempts) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0)
+(customer_id, id, kind, payload, key, clock_id, run_at, retry_at, created_at, state, attempts)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0)
 ON CONFLICT (kind, key) WHERE state = 'pending' DO NOTHING RETURNING id"""
 _END_JOB = """UPDATE outbox_job SET state = $3, ended_at = $4, last_error = $5
 WHERE customer_id = $1 AND id = $2 AND state = 'pending'"""
