@@ -1,12 +1,12 @@
 """Comparisons with the payment provider, and what they found.
 
-Revision ID: 0033
+Revision ID: 0034
 """
 
 from migrations import statements
 
-revision = "0033"
-down_revision = "0032"
+revision = "0034"
+down_revision = "0033"
 branch_labels = None
 depends_on = None
 
