@@ -171,9 +171,8 @@ async def lock_gateway_customer(tx: db.Tx, customer_id: CustomerId) -> None:
 
 async def find_customer_id(tx: db.Tx, gateway_customer_id: str) -> CustomerId | None:
     """Return our customer for one of the gateway's, or None."""
-    statement = sa.select(gateway_customer.c.customer_id).where(
-        gateway_customer.c.gateway_customer_id == gateway_customer_id
-    )
+    own = gateway_customer.c
+    statement = sa.select(own.customer_id).where(own.gateway_customer_id == gateway_customer_id)
     found: CustomerId | None = await tx.value(statement)
     return found
 
