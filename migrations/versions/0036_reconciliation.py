@@ -1,12 +1,12 @@
 """Comparisons with the payment provider, and what they found.
 
-Revision ID: 0034
+Revision ID: 0036
 """
 
 from migrations import statements
 
-revision = "0034"
-down_revision = "0033"
+revision = "0036"
+down_revision = "0035"
 branch_labels = None
 depends_on = None
 
