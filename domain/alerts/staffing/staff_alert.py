@@ -69,7 +69,7 @@ WORDINGS: Mapping[StaffAlertKind, Wording] = {
     StaffAlertKind.MAIL_FAILED: Wording(
         Severity.WARNING,
         "A mail could not be sent: {customer_id}",
-        "The mail {about} ({notice}) to {customer_id} was refused, or could not be handed over for three days. Check "
+        "The mail {about} ({notice}) to {customer_id} was refused, or could not be handed over in all its tries. Check "
         "the address and the mail server, then send it again.",
     ),
     StaffAlertKind.INBOX_VERSION: Wording(
