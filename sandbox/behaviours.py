@@ -104,10 +104,13 @@ RETURNS: dict[str, Decline] = {
 }
 """Failures of bank debits, found only when the debit settles."""
 
+COLLECTING = frozenset({"succeeds", "disputes"})
+"""The behaviours that end with the money; `disputes` takes it back right afterwards."""
+
 CHALLENGE = "authentication_required"
 CHARGES = {
-    "card": frozenset({"succeeds", "authenticates", *DECLINES}),
-    "us_bank_account": frozenset({"succeeds", "hangs", *RETURNS}),
+    "card": frozenset({"succeeds", "disputes", "authenticates", *DECLINES}),
+    "us_bank_account": frozenset({"succeeds", "disputes", "hangs", *RETURNS}),
 }
 """Every behaviour of a charge by type: `authenticates` asks for authentication every time, `hangs` never settles."""
 
@@ -118,6 +121,7 @@ TEST_METHODS: dict[str, TestMethod] = {
     "pm_card_amex": TestMethod("card", "378282246310005", "amex"),
     "pm_card_discover": TestMethod("card", "6011111111111117", "discover"),
     "pm_card_chargeCustomerFail": TestMethod("card", "4000000000000341", charge="generic_decline"),
+    "pm_card_createDispute": TestMethod("card", "4000000000000259", charge="disputes"),
     "pm_card_refundFail": TestMethod("card", "4000000000005126", refund="fails"),
     "pm_card_pendingRefund": TestMethod("card", "4000000000007726", refund="pends"),
     "pm_card_authenticationRequired": TestMethod(
@@ -132,6 +136,7 @@ TEST_METHODS: dict[str, TestMethod] = {
     "pm_usBankAccount_noAccount": TestMethod("us_bank_account", "000111111116", charge="no_account"),
     "pm_usBankAccount_insufficientFunds": TestMethod("us_bank_account", "000222222227", charge="insufficient_funds"),
     "pm_usBankAccount_debitNotAuthorized": TestMethod("us_bank_account", "000333333335", charge="debit_not_authorized"),
+    "pm_usBankAccount_dispute": TestMethod("us_bank_account", "000555555559", charge="disputes"),
     "pm_usBankAccount_processing": TestMethod("us_bank_account", "000000000009", charge="hangs"),
 }
 

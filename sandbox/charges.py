@@ -93,6 +93,8 @@ def outcome(decline: Decline | None) -> Document:
 def _details(call: Call, method: Document) -> Document:
     kind = method["type"]
     known = method[kind]
+    if kind == "customer_balance":
+        return {"type": kind, kind: {}}
     if kind == "card":
         shared: tuple[str, ...] = (
             "brand",

@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from sandbox import clock, faults, payment_intents, refunds, setup_intents, waiting
+from sandbox import bank_transfers, clock, disputes, faults, payment_intents, refunds, setup_intents, waiting
 from sandbox.behaviours import CHARGES
 from sandbox.call import Call
 from sandbox.contract_index import api_version
@@ -13,7 +13,7 @@ from sandbox.errors import StripeError, malformed, missing
 from sandbox.events import DELIVERIES_DEFAULT
 from sandbox.intents import SETTLE_AFTER_DEFAULT_S
 from sandbox.presenting import present
-from sandbox.store import Store
+from sandbox.store import Document, Store
 
 DELAY_MAX_MS = 600_000
 SETTLE_AFTER_MAX_S = 86_400.0
@@ -47,6 +47,31 @@ class MethodSettings(msgspec.Struct, forbid_unknown_fields=True):
     """What a payment method does from now on: `succeeds`, `authenticates`, `hangs`, or a decline code."""
 
     behaviour: str
+
+
+class DisputeOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """Why a charge is disputed, and how much of it in minor units; the whole of it unless given."""
+
+    reason: str = "fraudulent"
+    amount: int | None = None
+
+
+class ReturnOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """Why a bank returns a debit that had succeeded."""
+
+    reason: str = "insufficient_funds"
+
+
+class Verdict(msgspec.Struct, forbid_unknown_fields=True):
+    """How an open dispute ends."""
+
+    result: Literal["won", "lost"]
+
+
+class Transfer(msgspec.Struct, forbid_unknown_fields=True):
+    """The network by which a bank transfer comes."""
+
+    network: Literal["ach", "domestic_wire_us", "swift"] = "domestic_wire_us"
 
 
 def answer(store: Store, verb: str, path: str, body: bytes) -> tuple[int, Any]:
@@ -142,6 +167,39 @@ def _settle_refund(store: Store, target: str, body: bytes) -> Any:
     return present(store, refunds.fail(_call(store), refund, settlement.reason))
 
 
+def _charge(store: Store, target: str) -> Document:
+    """Read a charge by its own id, or the latest one of a payment intent."""
+    intent = store.find(target)
+    charge = intent["latest_charge"] if intent is not None and intent["object"] == "payment_intent" else target
+    return _call(store).document("charge", charge or target)
+
+
+def _open_dispute(store: Store, target: str, body: bytes) -> Any:
+    order = _decoded(body, DisputeOrder)
+    if order.reason not in disputes.REASONS:
+        raise malformed(f"reason must be one of {', '.join(sorted(disputes.REASONS))}.")
+    return present(store, disputes.opened(_call(store), _charge(store, target), order.reason, order.amount))
+
+
+def _return_debit(store: Store, target: str, body: bytes) -> Any:
+    reason = _decoded(body, ReturnOrder).reason
+    if reason not in disputes.LATE_RETURNS:
+        raise malformed(f"reason must be one of {', '.join(sorted(disputes.LATE_RETURNS))}.")
+    return present(store, disputes.returned_late(_call(store), _charge(store, target), reason))
+
+
+def _decide_dispute(store: Store, target: str, body: bytes) -> Any:
+    verdict = _decoded(body, Verdict).result
+    dispute = _call(store).document("dispute", target)
+    return present(store, disputes.decided(_call(store), dispute, verdict))
+
+
+def _receive_transfer(store: Store, target: str, body: bytes) -> Any:
+    network = _decoded(body, Transfer).network
+    invoice = _call(store).document("invoice", target)
+    return present(store, bank_transfers.arrived(_call(store), invoice, network))
+
+
 def _authenticate(store: Store, target: str, body: bytes) -> Any:
     succeeds = _decoded(body, Settlement).result != "fail"
     found = store.find(target)
@@ -175,6 +233,10 @@ ACTIONS: dict[str, Callable[[Store, str, bytes], Any]] = {
     "GET ach": _get_debits,
     "POST ach/*": _settle_debit,
     "POST refunds/*": _settle_refund,
+    "POST disputes/*": _open_dispute,
+    "POST verdicts/*": _decide_dispute,
+    "POST returns/*": _return_debit,
+    "POST bank_transfers/*": _receive_transfer,
     "POST authenticate/*": _authenticate,
     "POST payment_methods/*": _set_method,
 }

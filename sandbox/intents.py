@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox import charges, ids, waiting
-from sandbox.behaviours import CHALLENGE, DECLINES, RETURNS, Decline
+from sandbox.behaviours import CHALLENGE, COLLECTING, DECLINES, RETURNS, Decline
 from sandbox.call import Call
+from sandbox.disputes import OPEN_DISPUTE
 from sandbox.errors import DOCUMENTATION, StripeError, invalid
 from sandbox.events import emit
 from sandbox.presenting import present
@@ -94,7 +95,7 @@ def attempt(call: Call, intent: Document, method: Document, *, off_session: bool
     behaviour = method["_charge"]
     if behaviour == "authenticates" and not off_session:
         return _challenge(call, intent, method), None
-    if behaviour == "succeeds":
+    if behaviour in COLLECTING:
         return succeed(call, intent, method), None
     return fail(call, intent, method, DECLINES.get(behaviour, DECLINES[CHALLENGE]))
 
@@ -158,6 +159,8 @@ def succeed(call: Call, intent: Document, method: Document) -> Document:
     call.store.put(after)
     emit(call, "charge.succeeded", charge)
     emit(call, "payment_intent.succeeded", after)
+    if method["_charge"] == "disputes":
+        waiting.add_timer(call.store, OPEN_DISPUTE, charge["id"], call.now)
     return after
 
 

@@ -1,7 +1,7 @@
 """Operations on payment intents: those of invoices, and bare ones."""
 
 from sandbox import collecting, intents
-from sandbox.behaviours import DECLINES
+from sandbox.behaviours import COLLECTING, DECLINES
 from sandbox.call import Call, operation
 from sandbox.errors import invalid
 from sandbox.listing import PAGING, page
@@ -90,7 +90,7 @@ def settle(call: Call, intent: Document, *, succeeds: bool | None = None) -> Doc
         raise invalid(f"This PaymentIntent has a status of {intent['status']}; nothing is on its way.")
     method = call.document("payment_method", intent["payment_method"])
     behaviour = method["_charge"]
-    if behaviour == "succeeds" if succeeds is None else succeeds:
+    if behaviour in COLLECTING if succeeds is None else succeeds:
         intent, refusal = intents.succeed(call, intent, method), None
     else:
         intent, refusal = intents.fail(call, intent, method, intents.bank_return(behaviour))

@@ -58,8 +58,14 @@ def _made(call: Call, known: TestMethod) -> Document:
         "_detached": False,
     }
     fingerprint = sha256(known.number.encode()).hexdigest()[:FINGERPRINT_LENGTH]
-    make = _card if known.kind == "card" else _bank_account
+    make = {"card": _card, "us_bank_account": _bank_account}.get(known.kind, _no_details)
     return method | {known.kind: make(call, known, fingerprint)}
+
+
+def pushed(call: Call) -> Document:
+    """Store the method of a bank transfer: it belongs to nobody and can never be used for a charge."""
+    method = _made(call, TestMethod("customer_balance", ""))
+    return call.store.put(method | {"_detached": True})
 
 
 def _card(call: Call, known: TestMethod, fingerprint: str) -> Document:
@@ -93,6 +99,10 @@ def _bank_account(_call: Call, known: TestMethod, fingerprint: str) -> Document:
         "routing_number": "110000000",
         "status_details": None,
     }
+
+
+def _no_details(_call: Call, _known: TestMethod, _fingerprint: str) -> Document:
+    return {}
 
 
 def known_or_new(call: Call, identifier: str, *, param: str | None = None) -> Document:

@@ -1,6 +1,6 @@
 """Refunds: giving a charge back, in parts or whole, never more than was taken."""
 
-from sandbox import ids, waiting
+from sandbox import disputes, ids, waiting
 from sandbox.call import Call, operation
 from sandbox.errors import invalid
 from sandbox.events import emit, emit_update
@@ -59,6 +59,8 @@ def _charge(call: Call) -> Document:
     found = call.document("charge", charge or "", param="charge" if not intent else "payment_intent")
     if found["status"] != "succeeded":
         raise invalid("This charge has not succeeded, so it cannot be refunded.", code="charge_not_refundable")
+    if not disputes.refundable(call.store, found):
+        raise invalid(f"Charge {found['id']} is disputed, so it cannot be refunded.", code="charge_disputed")
     return found
 
 

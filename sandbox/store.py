@@ -40,6 +40,7 @@ FILED_UNDER = {
     "invoiceitem": "invoice",
     "charge": "payment_intent",
     "refund": "charge",
+    "dispute": "charge",
     "event": "type",
     "price": "product",
     "mandate": "payment_method",

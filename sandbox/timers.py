@@ -1,9 +1,9 @@
-"""What happens later by itself: bank debits and refunds settle. Each timer acts once, in a transaction of its own."""
+"""What happens later by itself: debits and refunds settle, disputes come. Each timer acts once, in one transaction."""
 
 import logging
 from collections.abc import Callable
 
-from sandbox import clock, payment_intents, refunds, waiting
+from sandbox import clock, disputes, payment_intents, refunds, waiting
 from sandbox.call import Call
 from sandbox.errors import StripeError
 from sandbox.intents import SETTLE_PAYMENT
@@ -26,10 +26,15 @@ def _fail_refund(call: Call, target: Document) -> None:
     refunds.fail(call, target, "expired_or_canceled_card")
 
 
+def _open_dispute(call: Call, target: Document) -> None:
+    disputes.opened(call, target, "fraudulent")
+
+
 ACTIONS: dict[str, Callable[[Call, Document], None]] = {
     SETTLE_PAYMENT: _settle_payment,
     SETTLE_REFUND: _settle_refund,
     FAIL_REFUND: _fail_refund,
+    disputes.OPEN_DISPUTE: _open_dispute,
 }
 
 
