@@ -73,13 +73,27 @@ class Sandbox:
             return refusal(malformed("The request body is larger than 4 MiB."))
         request = Request(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), body, headers)
         assert self._store is not None
-        if request.path == "/" and request.verb == "GET":
-            return Reply(200, page.render(self._store), kind="text/html; charset=utf-8")
+        if request.path == "/":
+            return self._page(request)
         try:
             self._authenticate(headers)
         except StripeError as error:
             return refusal(error)
         return await self._route(request)
+
+    def _page(self, request: Request) -> Reply:
+        """Show or act; a post must name the page as its origin, which browsers do and other pages cannot."""
+        assert self._store is not None
+        assert self._courier is not None
+        try:
+            if request.verb == "GET":
+                return page.show(self._store, request.query)
+            _check_post(request)
+            return page.act(self._store, request.body)
+        except StripeError as error:
+            return refusal(error)
+        finally:
+            self._courier.wake()
 
     def _welcome(self, headers: dict[str, str]) -> bool:
         """Refuse names that only a rebound or foreign web page would use."""
@@ -115,3 +129,11 @@ class Sandbox:
             return refusal(error)
         finally:
             self._courier.wake()
+
+
+def _check_post(request: Request) -> None:
+    """Raise StripeError for what is no post from the page itself."""
+    if request.verb != "POST":
+        raise StripeError(405, "invalid_request_error", "The page is read or posted to.", begun=False)
+    if request.headers.get("origin", "").lower() != f"http://{request.headers['host'].lower()}":
+        raise StripeError(403, "invalid_request_error", "The page takes its own forms only.", begun=False)

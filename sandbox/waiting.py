@@ -16,6 +16,19 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """A delivery in whatever state (pending, delivered, failed, dropped), to be looked at; `type` is its event's."""
+
+    seq: int
+    event: str
+    type: str | None
+    endpoint: str
+    tries: int
+    state: str
+    due_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Timer:
     """An action of `timers.py` on the document `target`, once its time has come."""
 
@@ -39,6 +52,16 @@ def due_deliveries(store: Store, now: float, limit: int) -> list[Delivery]:
         (now, limit),
     )
     return [Delivery(*row) for row in rows]
+
+
+def list_deliveries(store: Store, below: int, limit: int) -> list[Seen]:
+    """Read deliveries of every state, newest first, those numbered under `below`."""
+    rows = store.sql.execute(
+        "SELECT delivery.seq, event, document.filed_under, endpoint, tries, state, due_at FROM delivery "
+        "LEFT JOIN document ON document.id = event WHERE delivery.seq < ? ORDER BY delivery.seq DESC LIMIT ?",
+        (below, limit),
+    )
+    return [Seen(*row) for row in rows]
 
 
 def close_delivery(store: Store, delivery: Delivery, state: str) -> None:
