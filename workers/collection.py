@@ -12,6 +12,7 @@ from domain.kernel.ids import encode
 from domain.payments import service as payments
 from domain.payments.keeping import service as keeping
 from domain.payments.reconciling import service as reconciling
+from domain.payments.refunding import service as refunding
 from domain.runtime import Runtime
 
 
@@ -52,6 +53,17 @@ async def detach_method(runtime: Runtime, call: Call, stored: StoredJob, job: jo
     )
     async with runtime.db.transaction() as tx:
         await journal.finish(tx, call, stored)
+
+
+async def carry_refund(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.CarryRefund) -> None:
+    """Send a refund, or look what became of it; one that is on its way is looked at again."""
+    refund = await refunding.carry_out(
+        runtime.db, runtime.gateway, call, customer_id=job.customer_id, refund_id=job.refund_id
+    )
+    async with runtime.db.transaction() as tx:
+        await journal.finish(tx, call, stored)
+        await refunding.look_again(tx, call, refund)
+    await runtime.wakeups.publish([job.customer_id])
 
 
 async def reconcile(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.Reconcile) -> None:

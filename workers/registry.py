@@ -37,4 +37,5 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.RemindTrial: trials.remind_trial,
     jobs.MailStaff: messages.mail_staff,
     jobs.DetachMethod: collection.detach_method,
+    jobs.CarryRefund: collection.carry_refund,
 }

@@ -18,6 +18,7 @@ from domain.limits import service as limits
 from domain.payments import service as payments
 from domain.payments.expiring import service as expiring
 from domain.payments.reconciling import service as reconciling
+from domain.payments.refunding import service as refunding
 from domain.runtime import Runtime
 from domain.usage import service as usage
 from domain.webhooks.delivering import service as delivering
@@ -78,8 +79,9 @@ async def seal_audit(runtime: Runtime, _: Call) -> None:
 
 
 async def reconcile_attempts(runtime: Runtime, call: Call) -> None:
-    """Find out what became of payment attempts whose answer was lost."""
+    """Find out what became of payment attempts and refunds whose answer was lost."""
     await payments.reconcile_stale(runtime.db, runtime.gateway, call, limit=RECONCILE_BATCH)
+    await refunding.reconcile_stale(runtime.db, runtime.gateway, call, limit=RECONCILE_BATCH)
 
 
 async def reconcile_nightly(runtime: Runtime, call: Call) -> None:

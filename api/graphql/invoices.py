@@ -18,6 +18,7 @@ from api.graphql.fields import reading
 from api.graphql.loaders import PageOf
 from api.graphql.paging import Connection, page
 from api.graphql.permissions import guarded_type
+from api.graphql.refund_views import Refund, refund_of
 from api.graphql.scalars import Json, Money, exact, money_of
 from api.graphql.subscriptions import Period
 from api.graphql.taxes import InvoiceTax, taxes_of
@@ -214,6 +215,12 @@ class Invoice:
         if self.state is not invoices.State.OPEN:
             return None
         return await info.context.loaders.payment_pages.load((self.customer_key, self.key))
+
+    @reading(Permission.INVOICE_READ, "What of it was, or is to be, paid back, the oldest first.")
+    async def refunds(self, info: Info[Context, None]) -> list[Refund]:
+        """Load them with those of the other invoices of the request."""
+        found = await info.context.loaders.refunds.load((self.customer_key, self.key)) or []
+        return [refund_of(each) for each in found]
 
     @reading(Permission.PAYMENT_READ, "The tries to collect it, newest first.")
     async def attempts(self, info: Info[Context, None]) -> list[PaymentAttempt]:

@@ -41,6 +41,8 @@ from domain.payments.attempt import Attempt
 from domain.payments.method import PaymentMethod
 from domain.payments.methods import service as methods
 from domain.payments.ordering import store as orders
+from domain.payments.refund import Refund
+from domain.payments.refunding import store as refunding
 from domain.plans.plan import Catalogue
 from domain.runtime import Runtime
 from domain.subscriptions import service as subscriptions
@@ -67,6 +69,13 @@ async def _attempts(
     tx: Tx, keys: Sequence[tuple[CustomerId, InvoiceId]]
 ) -> Mapping[tuple[CustomerId, InvoiceId], list[Attempt]]:
     found = await payments.list_attempts_of(tx, keys)
+    return {key: found[key[1]] for key in keys}
+
+
+async def _refunds(
+    tx: Tx, keys: Sequence[tuple[CustomerId, InvoiceId]]
+) -> Mapping[tuple[CustomerId, InvoiceId], list[Refund]]:
+    found = await refunding.list_refunds_of(tx, keys)
     return {key: found[key[1]] for key in keys}
 
 
@@ -98,6 +107,7 @@ class Loaders:
         self._of_credit(call)
         self.profiles: DataLoader[CustomerId, Profile | None] = self._by_id(profiles.profiles_by_id)
         self.attempts: DataLoader[tuple[CustomerId, InvoiceId], list[Attempt] | None] = self._by_id(_attempts)
+        self.refunds: DataLoader[tuple[CustomerId, InvoiceId], list[Refund] | None] = self._by_id(_refunds)
         self.payment_pages: DataLoader[tuple[CustomerId, InvoiceId], str | None] = self._by_id(orders.list_hosted_pages)
         self.dunning_steps: DataLoader[tuple[CustomerId, CaseId], list[CaseStep] | None] = self._by_id(
             lambda tx, keys: _steps(tx, keys, scope)

@@ -39,6 +39,7 @@ from api.graphql.prices import PriceMutation
 from api.graphql.profiles import ProfileMutation
 from api.graphql.reconciliation import ReconciliationMutation, ReconciliationQuery
 from api.graphql.redriving import RedriveMutation
+from api.graphql.refunds import RefundMutation
 from api.graphql.scalars import CONFIG
 from api.graphql.staff_alerts import StaffAlertMutation, StaffAlertQuery
 from api.graphql.subscriptions import SubscriptionMutation, SubscriptionQuery
@@ -111,6 +112,7 @@ Mutation = _root(
     CustomVersionMutation,
     PaymentMutation,
     PayingMutation,
+    RefundMutation,
     MethodDeskMutation,
     CouponMutation,
     DunningDeskMutation,

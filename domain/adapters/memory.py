@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from domain.adapters.memory_copies import DECLINES, Copy
 from domain.adapters.memory_desk import MemoryDesk
 from domain.adapters.memory_listing import MemoryListing
+from domain.adapters.memory_refunds import MemoryRefunds
 from domain.alerts.port import MailPolicy, OutgoingMail
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError
@@ -65,6 +66,7 @@ class MemoryGateway:
         self.before_pay: Callable[[str], None] | None = None
         self.listing = MemoryListing(self)
         self.desk = MemoryDesk(self)
+        self.refunds = MemoryRefunds(self)
 
     @property
     def environment(self) -> Environment:
@@ -324,6 +326,13 @@ class MemoryGateway:
     def _check(self, environment: Environment) -> None:
         if environment is not self._environment:
             raise GatewayEnvironmentDiffers(environment)
+
+    def paid_by(self, gateway_payment_id: str) -> int:
+        """Return what a payment brought, in minor units."""
+        copies = [copy for copy in self.copies.values() if copy.outcome is not None]
+        return sum(
+            copy.paid_minor for copy in copies if copy.outcome and copy.outcome.gateway_payment_id == gateway_payment_id
+        )
 
     def new_id(self, prefix: str) -> str:
         """Make an id."""

@@ -13,6 +13,7 @@ from domain.adapters import stripe_objects
 from domain.adapters.stripe_desk import StripeDesk
 from domain.adapters.stripe_errors import errors, or_none
 from domain.adapters.stripe_listing import StripeListing
+from domain.adapters.stripe_refunds import StripeRefunds
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, encode
@@ -92,6 +93,11 @@ class StripeGateway:
     def desk(self) -> StripeDesk:
         """What Stripe does about payment methods."""
         return StripeDesk(lambda: self.api)
+
+    @property
+    def refunds(self) -> StripeRefunds:
+        """What Stripe pays back."""
+        return StripeRefunds(lambda: self.api)
 
     async def ensure_customer(self, customer_id: CustomerId, environment: Environment, *, key: str) -> str:
         """Make the customer with our id in its metadata and nothing personal."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError
-from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, decode
+from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, RefundId, decode
 from domain.kernel.period import Period
 from domain.payments.declines import classify
 from domain.payments.listed import GatewayHolder, GatewayPayment, GatewayRefund
@@ -159,6 +159,9 @@ def refund(found: Document) -> GatewayRefund:
         amount_minor=found["amount"],
         gateway_payment_id=id_of(found.get("payment_intent")),
         created_at=instant(found["created"]),
+        customer_id=_customer_id(found.get("metadata") or {}),
+        refund_id=_refund_id(found.get("metadata") or {}),
+        failure=found.get("failure_reason"),
     )
 
 
@@ -228,5 +231,12 @@ def _customer_id(metadata: Document) -> CustomerId | None:
 def _invoice_id(metadata: Document) -> InvoiceId | None:
     try:
         return InvoiceId(decode("invoice", str(metadata.get("invoice_id"))))
+    except DomainError:
+        return None
+
+
+def _refund_id(metadata: Document) -> RefundId | None:
+    try:
+        return RefundId(decode("refund", str(metadata.get("refund_id"))))
     except DomainError:
         return None

@@ -17,6 +17,7 @@ from domain.kernel.ids import (
     CustomerId,
     InvoiceId,
     MethodId,
+    RefundId,
     StaffAlertId,
     SubscriptionId,
     WalletId,
@@ -348,6 +349,20 @@ class DetachMethod(Job):
         return str(self.method_id)
 
 
+@dataclass(frozen=True, slots=True)
+class CarryRefund(Job):
+    """Send a refund to the gateway, or find out what became of it."""
+
+    kind = "carry_refund"
+    customer_id: CustomerId
+    refund_id: RefundId
+
+    @property
+    def key(self) -> str:
+        """One at a time for a refund."""
+        return str(self.refund_id)
+
+
 KINDS: dict[str, type[Job]] = {
     job.kind: job
     for job in (
@@ -358,6 +373,7 @@ KINDS: dict[str, type[Job]] = {
         RenderCreditNote,
         CollectInvoice,
         DetachMethod,
+        CarryRefund,
         CollectWhenDue,
         InvoiceSettled,
         ProcessInboxEvent,

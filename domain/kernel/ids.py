@@ -32,6 +32,7 @@ TopUpId = NewType("TopUpId", UUID)
 MethodId = NewType("MethodId", UUID)
 CreditNoteId = NewType("CreditNoteId", UUID)
 ChargeId = NewType("ChargeId", UUID)
+RefundId = NewType("RefundId", UUID)
 AttemptId = NewType("AttemptId", UUID)
 EntryId = NewType("EntryId", UUID)
 KeyId = NewType("KeyId", UUID)
@@ -74,6 +75,7 @@ PREFIXES = {
     "charge": "chg",
     "method": "pm",
     "attempt": "att",
+    "refund": "rfd",
     "entry": "led",
     "key": "key",
     "job": "job",

@@ -91,6 +91,11 @@ def collected(amount: Money, *, written_off: bool = False) -> list[Posting]:
     return [Posting(Account.CASH, amount), Posting(Account.BAD_DEBT if written_off else Account.RECEIVABLE, -amount)]
 
 
+def paid_back(amount: Money) -> list[Posting]:
+    """Post a refund whose money has left, against what is owed to the customer; below zero, that it came back."""
+    return [Posting(Account.RECEIVABLE, amount), Posting(Account.CASH, -amount)]
+
+
 def applied(amount: Money) -> list[Posting]:
     """Post what the customer's credit paid of an invoice."""
     return [Posting(Account.CUSTOMER_CREDIT, amount), Posting(Account.RECEIVABLE, -amount)]

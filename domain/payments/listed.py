@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from domain.kernel.ids import CustomerId
+from domain.kernel.ids import CustomerId, RefundId
 
 T = TypeVar("T")
 
@@ -48,7 +48,10 @@ class GatewayPayment:
 
 @dataclass(frozen=True, slots=True)
 class GatewayRefund:
-    """Money that the gateway has sent back, in its own word for the status."""
+    """Money that the gateway has sent back, in its own words for the status and for a failure.
+
+    `customer_id` and `refund_id` are ours, from the metadata: None marks a refund that we did not order.
+    """
 
     id: str
     status: str
@@ -56,3 +59,6 @@ class GatewayRefund:
     amount_minor: int
     gateway_payment_id: str | None
     created_at: datetime
+    customer_id: CustomerId | None = None
+    refund_id: RefundId | None = None
+    failure: str | None = None

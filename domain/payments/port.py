@@ -12,10 +12,11 @@ from typing import Protocol
 
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
-from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId
+from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, RefundId
 from domain.kernel.period import Period
 from domain.payments.declines import Decline
 from domain.payments.listed import GatewayHolder, GatewayPayment, GatewayRefund, Page
+from domain.payments.refund import Refund
 from domain.payments.setup import GatewayMandate, GatewaySetup, SetupWay
 
 # The gateway may forget a key after 24 hours, and would then act again.
@@ -226,6 +227,22 @@ class MethodDesk(Protocol):
         ...
 
 
+class RefundDesk(Protocol):
+    """Every call may raise GatewayUnavailable (it may have acted) or GatewayRefused (it has not)."""
+
+    async def create_refund(self, refund: Refund, *, key: str) -> GatewayRefund:
+        """Pay back a part of a payment, or all that is left of it; more than that is refused."""
+        ...
+
+    async def fetch_refund(self, gateway_refund_id: str) -> GatewayRefund | None:
+        """Return the refund as it is now, or None."""
+        ...
+
+    async def find_refund(self, gateway_payment_id: str, refund_id: RefundId) -> GatewayRefund | None:
+        """Return the refund of a payment that was made for one of ours whose id was lost, or None."""
+        ...
+
+
 class PaymentGateway(Protocol):
     """Collects money. Every call may raise GatewayUnavailable (it may have acted) or GatewayRefused (it has not)."""
 
@@ -237,6 +254,11 @@ class PaymentGateway(Protocol):
     @property
     def desk(self) -> MethodDesk:
         """What it does about payment methods."""
+        ...
+
+    @property
+    def refunds(self) -> RefundDesk:
+        """What it does about refunds."""
         ...
 
     async def ensure_customer(self, customer_id: CustomerId, environment: Environment, *, key: str) -> str:

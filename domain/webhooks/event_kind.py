@@ -17,6 +17,7 @@ _ID = "_id"
 _INVOICE = ("invoice_id",)
 _PAYMENT = ("invoice_id", "attempt_id", "decline_class")
 _SUBSCRIPTION = ("subscription_id", "plan", "status", "end")
+_REFUND = ("refund_id", "credit_note_id", *_INVOICE)
 _COUPON = ("applied_coupon_id", "coupon_id")
 _WALLET = ("wallet_id", "wallet_grant_id")
 _TOP_UP = ("top_up_id", "wallet_id", "invoice_id", "trigger")
@@ -66,6 +67,9 @@ KINDS = (
     EventKind("payment.failed", "payment_failed", _PAYMENT, "An attempt to collect an invoice failed."),
     EventKind("payment.action_required", "payment_action_required", _PAYMENT, "A payment waits for its customer."),
     EventKind("payment.method_missing", "payment_method_missing", _INVOICE, "There is nothing to collect from."),
+    EventKind("refund.ordered", "refund_ordered", _REFUND, "What a credit note owes is to be paid back."),
+    EventKind("refund.succeeded", "refund_succeeded", _REFUND, "The money of a refund has gone."),
+    EventKind("refund.failed", "refund_failed", _REFUND, "A refund did not come off, or came back; it is owed again."),
     EventKind("payment_method.attached", "payment_method_attached", ("method_id", "kind"), "A method was added."),
     EventKind("payment_method.detached", "payment_method_detached", ("method_id", "kind"), "A method was removed."),
     EventKind("subscription.started", "subscription_started", _SUBSCRIPTION, "A subscription began."),

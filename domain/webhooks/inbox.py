@@ -28,6 +28,7 @@ class Topic(StrEnum):
     METHOD = "method"
     SETUP = "setup"
     MANDATE = "mandate"
+    REFUND = "refund"
 
 
 # The version of the gateway's objects that the adapter reads; an event of another one is an alarm.
@@ -52,15 +53,15 @@ TOPICS = {
     "payment_method.automatically_updated": Topic.METHOD,
     "setup_intent.succeeded": Topic.SETUP,
     "mandate.updated": Topic.MANDATE,
+    "refund.created": Topic.REFUND,
+    "refund.updated": Topic.REFUND,
+    "refund.failed": Topic.REFUND,
 }
 
 # The types that are kept without an effect, each with the reason. They are asked for all the same, so that a replay can
 # still act on them once they have one.
 KEPT = {
     "setup_intent.setup_failed": "its customer has seen the failure, and no method has come of it",
-    "refund.created": "whoever has ordered the refund knows of it",
-    "refund.updated": "the comparison of refunds finds what differs",
-    "refund.failed": "the comparison of refunds finds what differs",
     "charge.dispute.created": "the comparison of disputes finds it",
     "charge.dispute.updated": "the comparison of disputes finds it",
     "charge.dispute.closed": "the comparison of disputes finds it",

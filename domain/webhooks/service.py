@@ -18,6 +18,7 @@ from domain.payments import service as payments
 from domain.payments import store as payments_store
 from domain.payments.keeping import service as keeping
 from domain.payments.port import GatewayEvent, GatewaySubscription, PaymentGateway
+from domain.payments.refunding import service as refunding
 from domain.subscriptions.subscription import Status
 from domain.webhooks import store
 from domain.webhooks.inbox import API_VERSION, TOPICS, InboxEvent, InboxState, Topic, plan_of, status_of, why_kept
@@ -126,6 +127,11 @@ async def _follow_mandate(db: Database, gateway: PaymentGateway, call: Call, obj
     return _processed(customer_id, "not a payment method of a customer of ours")
 
 
+async def _follow_refund(db: Database, gateway: PaymentGateway, call: Call, object_id: str) -> _Verdict:
+    customer_id = await refunding.settle_from_gateway(db, gateway, call, object_id)
+    return _processed(customer_id, "not a refund that was ordered here")
+
+
 async def _follow_subscription(db: Database, gateway: PaymentGateway, call: Call, object_id: str) -> _Verdict:
     seen = await gateway.fetch_subscription(object_id)
     if seen is None:
@@ -184,5 +190,6 @@ _FOLLOW: dict[Topic, _Follow] = {
     Topic.METHOD: _follow_method,
     Topic.SETUP: _follow_setup,
     Topic.MANDATE: _follow_mandate,
+    Topic.REFUND: _follow_refund,
     Topic.SUBSCRIPTION: _follow_subscription,
 }

@@ -103,6 +103,11 @@ INPUTS: dict[str, Any] = {
         "kind": "CUSTOMER_CREDIT",
         "idempotencyKey": f"k{n}",
     },
+    "refundCreditNote": lambda t, n: {
+        "creditNoteId": t["note"],
+        "reason": "REQUESTED_BY_CUSTOMER",
+        "idempotencyKey": f"k{n}",
+    },
     "markInvoiceUncollectible": lambda t, n: {"invoiceId": t["invoice"], "idempotencyKey": f"k{n}"},
     "setInvoiceHeading": lambda t, n: {"customerId": t["customer"], "netDays": n % 365, "purchaseOrder": f"PO {n}"},
     "setDraftHeading": lambda t, n: {"invoiceId": t["invoice"], "memo": f"Memo {n}"},

@@ -26,6 +26,7 @@ _OPERATIONS = {
     "add_lines": "POST /v1/invoices/{invoice}/add_lines",
     "finalise_invoice": "POST /v1/invoices/{invoice}/finalize",
     "pay": "POST /v1/invoices/{invoice}/pay",
+    "create_refund": "POST /v1/refunds",
     "fetch_invoice": "GET /v1/invoices/{invoice}",
 }
 

@@ -18,6 +18,7 @@ from domain.payments.push import Push
 from domain.payments.reconciling import finding, store
 from domain.payments.reconciling.finding import Difference, Finding, Found
 from domain.payments.reconciling.run import Run, Stage
+from domain.payments.refunding.store import known_of
 
 ROWS_MAX = 50
 METHOD_PAGES_MAX = 5
@@ -167,10 +168,12 @@ async def _refunds(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
     page = await gateway.listing.list_refunds(run.window, after=run.after)
     async with db.transaction() as tx:
         payers = await store.payers_of(tx, [each.gateway_payment_id for each in page.items if each.gateway_payment_id])
+        known = await known_of(tx, [each.id for each in page.items])
     mine = [each for each in page.items if each.gateway_payment_id in payers]
     found = [
         difference
         for each in mine
+        if each.id not in known
         for difference in finding.about_refund(each, payers.get(each.gateway_payment_id or ""))
     ]
     return Compared(len(mine), found, after=page.last_id)
