@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from domain.alerts.email import AlertFacts, DigestFacts, Facts, ShownLine, TrialFacts, message_id, render
+from domain.alerts.email import AlertFacts, DigestFacts, Facts, ReminderFacts, ShownLine, TrialFacts, message_id, render
+from domain.alerts.expiry import expiry_facts
 from domain.alerts.notice import LEGAL, OWED, Content, Notice
 from domain.alerts.reminder import Owed, reminder_facts
 from domain.kernel.ids import CustomerId
@@ -77,7 +78,10 @@ def test_money_that_came_another_way_has_no_method() -> None:
     assert "()" not in mail.text + mail.html
 
 
-_OTHER: dict[Notice, DigestFacts | TrialFacts] = {
+_OTHER: dict[Notice, DigestFacts | TrialFacts | ReminderFacts] = {
+    Notice.PAYMENT_METHOD_EXPIRING: expiry_facts(
+        "Visa <i>", 2026, 2, is_default=True, merchant="Tools & Co", name="Ada <b>", locale="en"
+    ),
     Notice.WEEKLY_DIGEST: _WEEK,
     Notice.TRIAL_ENDING: TrialFacts("Tools & Co", "Ada <b>", "Pro <i>", "14 Feb 2026", "It then ends."),
 }
