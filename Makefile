@@ -10,7 +10,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-find-links --no-strip-extras --custom-compile-command "make lock" pyproject.toml --group build
 MAKEFLAGS += --no-print-directory
 # Every test process has servers of its own; a file's tests stay in one process, in the order of tests/conftest.py.
-SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check check-fast lint format types imports tidy tests-with-coverage fix schema schema-check bench lock clean
