@@ -70,8 +70,11 @@ async def find_endpoint(tx: db.Tx, endpoint_id: EndpointId) -> Endpoint | None:
 
 
 async def lock_endpoint(tx: db.Tx, endpoint_id: EndpointId) -> Endpoint | None:
-    """Return an endpoint and keep others from changing it, or None."""
-    row = await tx.row(_read().where(webhook_endpoint.c.id == endpoint_id).with_for_update())
+    """Return an endpoint and keep others from changing it, or None.
+
+    Rows that name it may be written beside: two tries at one endpoint, each logged before it locks, would deadlock.
+    """
+    row = await tx.row(_read().where(webhook_endpoint.c.id == endpoint_id).with_for_update(key_share=True))
     return _endpoint(row) if row else None
 
 
