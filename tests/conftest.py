@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
+import structlog
 
 from api.local.throwaway import TemporaryServers, temporary_servers
 from domain.db import Database, Vault
 from migrations.run import upgrade
 
 _numbers = itertools.count(1)
+# Logs are written as lines: the default draws a trace with all local values, which takes half a minute for some.
+structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx2
 import msgspec
-import structlog
 import uvicorn
 from starlette.applications import Starlette
 
@@ -112,7 +111,6 @@ class Site:
 @asynccontextmanager
 async def open_site(db: Database) -> AsyncIterator[Site]:
     """Serve the application without a network."""
-    write_plain_logs()
     runtime = runtime_of(db)
     async with _lifespan(runtime, runtime.settings) as app:
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
@@ -124,7 +122,6 @@ async def open_site(db: Database) -> AsyncIterator[Site]:
 @asynccontextmanager
 async def open_server(db: Database) -> AsyncIterator[Site]:
     """Serve the application as `tollgate serve` does, on a port of this machine."""
-    write_plain_logs()
     runtime = runtime_of(db)
     # With the protocol named, asyncio turns off the waiting for more data on each connection.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
@@ -153,12 +150,6 @@ async def open_server(db: Database) -> AsyncIterator[Site]:
         finally:
             server.should_exit = True
             await task
-
-
-def write_plain_logs() -> None:
-    """Write logs as lines. The default draws a trace with all local values, which takes minutes for an application."""
-    processors = structlog.processors
-    structlog.configure(processors=[processors.format_exc_info, processors.KeyValueRenderer()])
 
 
 def _opener(runtime: Runtime) -> Any:
