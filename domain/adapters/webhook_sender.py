@@ -38,7 +38,7 @@ class HttpWebhookSender:
         self._client: httpx2.AsyncClient | None = None
 
     async def check(self, url: str) -> None:
-        """Refuse an address that is not public, also by what its name stands for now. Raises TargetRefused."""
+        """Refuse an address that is not public, given as such or by a name that stands for it. Raises TargetRefused."""
         target = target_of(url, dev=self._dev)
         try:
             await self._address_of(target)
