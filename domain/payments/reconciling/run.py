@@ -1,7 +1,7 @@
 """A comparison: its stages, the stretch of time it looks at, and when the next one is due."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -14,6 +14,8 @@ FIRST_WINDOW = timedelta(days=35)
 # What was compared last night is compared once more: late news of two days is still seen.
 OVERLAP = timedelta(days=2)
 NIGHTLY_AT = time(3)
+# No gateway's customer is older.
+EVER_SINCE = datetime(2011, 1, 1, tzinfo=UTC)
 
 
 class Stage(StrEnum):
@@ -54,6 +56,11 @@ class Run:
     def window(self) -> Period:
         """The stretch in which things were made that are compared; what is open is compared whatever its age."""
         return Period(self.window_start, self.window_end)
+
+    @property
+    def ever(self) -> Period:
+        """The stretch in which the gateway's customers were made that are compared: all before the run."""
+        return Period(EVER_SINCE, self.window_end)
 
 
 def begin(run_id: UUID, environment: Environment, at: datetime, *, last: Run | None, trigger: str) -> Run:

@@ -9,7 +9,6 @@ from domain.db import Database, Tx
 from domain.invoices.invoice import Invoice
 from domain.invoices.store import invoices_by_id
 from domain.kernel.ids import CustomerId, InvoiceId
-from domain.kernel.period import Period
 from domain.payments import store as payments
 from domain.payments.attempt import Attempt
 from domain.payments.methods.service import METHODS_MAX
@@ -71,8 +70,7 @@ async def look_at_copy(db: Database, gateway: PaymentGateway, gateway_invoice_id
 
 async def _customers(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
     """Compare every customer of the gateway: whose it is, and that it holds no balance."""
-    ever = Period(run.window_start.replace(year=2011), run.window_end)
-    page = await gateway.listing.list_customers(ever, after=run.after)
+    page = await gateway.listing.list_customers(run.ever, after=run.after)
     named = [each.customer_id for each in page.items if each.customer_id is not None]
     async with db.transaction() as tx:
         known = await store.gateway_customers_of(tx, named)

@@ -36,6 +36,12 @@ def test_a_later_one_begins_two_days_before_the_end_of_the_last(when: str, start
     assert _begun(when, last).window_start == make.at(start)
 
 
+def test_customers_are_compared_whatever_their_age_also_when_the_window_begins_on_a_leap_day() -> None:
+    run = _begun("2028-04-04T03:00")
+    assert run.window_start == make.at("2028-02-29T02:00")
+    assert (run.ever.start, run.ever.end) == (make.at("2011-01-01"), run.window_end)
+
+
 def test_a_run_goes_from_page_to_page_and_from_stage_to_stage() -> None:
     at = make.at("2026-03-01T03:05")
     run = runs.go_on(_begun("2026-03-01T03:00"), compared=100, after="cus_9", at=at)
