@@ -23,7 +23,8 @@ ID_LENGTH_MAX = 255
 # A header with more signatures than a sender can have secrets is not looked through.
 SIGNATURES_MAX = 8
 _SCHEME = "v1"
-_DIGITS_MAX = 12
+# Seconds up to the year 2286; with more digits they are no instant.
+_DIGITS_MAX = 10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -57,7 +57,9 @@ def test_five_minutes_either_way_are_tolerated(minutes: int) -> None:
         {"webhook-id": "x" * 256},
         {"webhook-timestamp": "1614265331"},
         {"webhook-timestamp": "now"},
-        {"webhook-timestamp": "9" * 13},
+        # Twelve digits reach the year 33,658, which is no instant.
+        {"webhook-timestamp": "9" * 12},
+        {"webhook-timestamp": "9" * 10},
         {"webhook-signature": ""},
         {"webhook-signature": "v1a,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="},
         {"webhook-signature": "v1,é"},
