@@ -11,8 +11,11 @@ from inspect import iscoroutinefunction
 from typing import Any, cast
 
 from domain.db import Database, Tx
-from domain.payments.port import PaymentGateway
+from domain.payments.port import GatewayUnavailable, PaymentGateway
 from domain.runtime import Runtime
+
+# The parts of the gateway's port that are ports of their own.
+PORTS = frozenset(("desk", "listing", "refunds"))
 
 
 class Death(BaseException):
@@ -21,10 +24,14 @@ class Death(BaseException):
 
 @dataclass
 class Fate:
-    """Counts the steps of one life, and ends it at the step with the number `at`, counted from 1."""
+    """Counts the steps of one life, and ends it at the step with the number `at`, counted from 1.
+
+    The replies to the calls named in `lost` are lost once each: the call acts, and the process is not told.
+    """
 
     at: int
     steps: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
 
     @property
     def is_met(self) -> bool:
@@ -68,13 +75,16 @@ class MortalPort:
         found = getattr(self._living, name)
         if iscoroutinefunction(found):
             return self._wrapped(name, found)
-        return MortalPort(found, self._fate) if name in {"desk", "listing"} else found
+        return MortalPort(found, self._fate) if name in PORTS else found
 
     def _wrapped(self, name: str, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def act(*given: Any, **named: Any) -> Any:
             self._fate.pass_by(f"before {name}")
             answer = await call(*given, **named)
             self._fate.pass_by(f"after {name}")
+            if name in self._fate.lost:
+                self._fate.lost.remove(name)
+                raise GatewayUnavailable("lost")
             return answer
 
         return act

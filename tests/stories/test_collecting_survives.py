@@ -50,10 +50,12 @@ OVERDUE = timedelta(minutes=3)
 
 @dataclass(frozen=True)
 class Story:
-    """One customer, and how their only invoice is collected."""
+    """One customer, and how their only invoice is collected. `kinds` are the jobs that are carried out."""
 
     world: World
     customer: Customer
+    kinds: frozenset[str] = COLLECTING
+    within: timedelta = timedelta(days=1)
 
     async def attach(self, runtime: Runtime, card: str) -> None:
         """Give a card, as the customer's browser does."""
@@ -62,14 +64,14 @@ class Story:
         )
 
     async def work(self, runtime: Runtime) -> None:
-        """Carry out all jobs that collect; what mails and documents do is told elsewhere, and costs time."""
+        """Carry out all jobs of its kinds that are due `within` a while; others are told elsewhere, and cost time."""
         living = self.world.runtime
         for _ in range(ROUNDS_MAX):
-            at = living.now() + timedelta(days=1)
+            at = living.now() + self.within
             async with living.db.transaction() as tx:
                 now = await customers.clock_now(tx, self.world.call, self.world.clock_id)
                 clocks = [(None, at), (self.world.clock_id, now)]
-                await tx.execute(sa.delete(outbox_job).where(outbox_job.c.kind.not_in(COLLECTING)))
+                await tx.execute(sa.delete(outbox_job).where(outbox_job.c.kind.not_in(self.kinds)))
                 due = await journal.offer_due(tx, clocks, at=at, until=at, limit=50)
             if not due:
                 return
