@@ -62,6 +62,7 @@ class Settings:
     stripe_secret_key: str = _setting("", secret=True)
     stripe_webhook_secret: tuple[str, ...] = _setting((), secret=True)
     stripe_api_base: str = _setting("")
+    stripe_calls_per_s: int = _setting(0, "TOLLGATE_STRIPE_CALLS_PER_S", bounds=range(1_001))
     smtp_url: str = _setting("", secret=True)
     mail_from: str = _setting("billing@localhost", "TOLLGATE_MAIL_FROM")
     mail_test_allow: str = _setting("", "TOLLGATE_MAIL_TEST_ALLOW")

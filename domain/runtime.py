@@ -116,7 +116,11 @@ async def open_runtime(settings: Settings) -> Runtime:
         if settings.hs256_secret
         else LateVerifier(settings.jwks_url, settings.token_issuer)
     )
-    gateway = StripeGateway(settings.stripe_secret_key, api_base=settings.stripe_api_base or None)
+    gateway = StripeGateway(
+        settings.stripe_secret_key,
+        api_base=settings.stripe_api_base or None,
+        calls_per_s=settings.stripe_calls_per_s,
+    )
     return Runtime(
         settings=settings,
         db=Database(

@@ -17,7 +17,8 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One order.
 
     `operation` is `VERB /v1/template` as in Stripe's reference (`POST /v1/invoices/{invoice}/pay`), `path` an exact
-    path; without either every request matches. `when` says whether the request has taken effect by then.
+    path; without either every request matches. `when` says whether the request has taken effect by then. With
+    `retry_after_s` an error says when to come again.
     """
 
     kind: Literal["drop", "error", "delay"]
@@ -27,6 +28,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: int = 500
     seconds: float = 0.0
     times: int = 1
+    retry_after_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +49,19 @@ class Plan:
         """Give the error to answer with at a moment."""
         for fault in self.faults:
             if fault.kind == "error" and fault.when == when:
-                return _error(fault.status)
+                return _error(fault.status, fault.retry_after_s)
         return None
 
 
-def _error(status: int) -> StripeError:
+def _error(status: int, retry_after_s: int | None) -> StripeError:
+    headers = {"Retry-After": str(retry_after_s)} if retry_after_s is not None else {}
     if status == 429:
         text = (
             "Request rate limit exceeded. You can learn more about rate limits at https://docs.stripe.com/rate-limits."
         )
-        return StripeError(status, "invalid_request_error", text, code="rate_limit", begun=False)
+        return StripeError(status, "invalid_request_error", text, code="rate_limit", begun=False, headers=headers)
     text = "An error was ordered from the sandbox for this request."
-    return StripeError(status, "api_error", text, begun=status not in NOT_BEGUN)
+    return StripeError(status, "api_error", text, begun=status not in NOT_BEGUN, headers=headers)
 
 
 def order(store: Store, given: bytes) -> None:

@@ -73,7 +73,7 @@ def _overview(store: Store) -> str:
     counts = "".join(f"{link(kind, kind=kind)} <em>{store.count(Query(kind))}</em> &ensp;" for kind in KINDS)
     pending = waiting.pending_deliveries(store)
     ordered = [[text(name) for name in fault.values()] for fault in faults.ordered(store)[:ROWS_MAX]]
-    heads = ["kind", "operation", "path", "when", "status", "seconds", "times"]
+    heads = ["kind", "operation", "path", "when", "status", "seconds", "times", "retry after"]
     return (
         f"<nav>{counts}{link('deliveries', kind='delivery')} <em>{pending} pending</em></nav>"
         f"<section><h2>Newest invoices</h2>{_rows(store.select(Query('invoice', limit=5)))}</section>"

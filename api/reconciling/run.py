@@ -51,7 +51,11 @@ def settings_of(given: Settings) -> Settings:
 
 async def reconcile(settings: Settings, *, tell: Callable[[str], None]) -> Report:
     """Compare everything now; `tell` is told of each stage. Raises StripeKeyMalformed, GatewayUnavailable."""
-    gateway = StripeGateway(settings.stripe_secret_key, api_base=settings.stripe_api_base or None)
+    gateway = StripeGateway(
+        settings.stripe_secret_key,
+        api_base=settings.stripe_api_base or None,
+        calls_per_s=settings.stripe_calls_per_s,
+    )
     try:
         return await _reconcile(settings, gateway, tell)
     finally:

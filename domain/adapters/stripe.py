@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from domain.adapters import stripe_objects
+from domain.adapters.pacer import Pacer
 from domain.adapters.stripe_desk import StripeDesk
 from domain.adapters.stripe_errors import errors, or_none
 from domain.adapters.stripe_listing import StripeListing
@@ -17,6 +18,7 @@ from domain.adapters.stripe_refunds import StripeRefunds
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, encode
+from domain.payments.pace import STAND_IN_PER_S, rate_of
 from domain.payments.port import (
     GatewayEnvironmentDiffers,
     GatewayInvoice,
@@ -37,6 +39,9 @@ TIMEOUT_S = 10
 CONNECT_TIMEOUT_S = 3
 RETRIES = 2
 PAGE = 100
+# Calls a second, under Stripe's bounds of 100 of a live key, 25 of a test key, and 25 of one endpoint.
+CALLS_PER_S = {Environment.LIVE: 80, Environment.TEST: 20}
+ENDPOINT_CALLS_PER_S = 20
 _WITH_PAYMENT = {"expand": ["payments.data.payment.payment_intent"]}
 _ENVIRONMENTS = {"sk_test": Environment.TEST, "rk_test": Environment.TEST, "sk_live": Environment.LIVE}
 _ENVIRONMENTS["rk_live"] = Environment.LIVE
@@ -54,8 +59,11 @@ class StripeKeyMalformed(DomainError):
 class StripeGateway:
     """Collects through Stripe. Make it anywhere, use it in one event loop, close it at the end."""
 
-    def __init__(self, secret_key: str, api_base: str | None = None) -> None:
-        """Open no connection yet. `api_base` is the sandbox's address, or another stand-in's; None is Stripe."""
+    def __init__(self, secret_key: str, api_base: str | None = None, *, calls_per_s: int = 0) -> None:
+        """Open no connection yet. `api_base` is the sandbox's address, or another stand-in's; None is Stripe.
+
+        `calls_per_s` bounds the calls of this process; 0 is what Stripe takes of such a key, and no bound elsewhere.
+        """
         if secret_key[:7] not in _ENVIRONMENTS:
             raise StripeKeyMalformed
         self._environment = _ENVIRONMENTS[secret_key[:7]]
@@ -64,6 +72,7 @@ class StripeGateway:
         self._made: stripe.StripeClient | None = None
         self._http: stripe.HTTPXClient | None = None
         self._control: httpx.AsyncClient | None = None
+        self.pacer = _pacer(calls_per_s or (STAND_IN_PER_S if api_base else CALLS_PER_S[self._environment]))
         self.listing = StripeListing(lambda: self.api)
 
     @property
@@ -78,8 +87,10 @@ class StripeGateway:
             import httpx  # noqa: PLC0415 -- see the module's docstring
             import stripe  # noqa: PLC0415 -- a third of a second and 40 MB, which most processes never need
 
+            from domain.adapters.stripe_paced import PacedClient  # noqa: PLC0415 -- likewise
+
             stripe.enable_telemetry = False
-            self._http = stripe.HTTPXClient(timeout=httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S))
+            self._http = PacedClient(self.pacer, httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S))
             bases: Any = dict.fromkeys(("api", "files", "connect", "meter_events"), self._api_base)
             self._made = stripe.StripeClient(
                 self._secret_key,
@@ -261,6 +272,12 @@ class StripeGateway:
     def _check(self, environment: Environment) -> None:
         if environment is not self._environment:
             raise GatewayEnvironmentDiffers(environment)
+
+
+def _pacer(per_s: int) -> Pacer:
+    """Make the pacer of a process. Where there is no bound for all calls, there is none for an endpoint's."""
+    each = per_s if per_s == STAND_IN_PER_S else min(per_s, ENDPOINT_CALLS_PER_S)
+    return Pacer(rate_of(per_s), rate_of(each))
 
 
 def _line(line: PushedLine) -> dict[str, Any]:
