@@ -17,6 +17,7 @@ from domain.kernel.ids import ClockId
 from domain.limits import service as limits
 from domain.payments import service as payments
 from domain.payments.expiring import service as expiring
+from domain.payments.overdue import service as overdue
 from domain.payments.reconciling import service as reconciling
 from domain.payments.refunding import service as refunding
 from domain.runtime import Runtime
@@ -102,8 +103,9 @@ async def forget_events(runtime: Runtime, call: Call) -> None:
 
 
 async def forget(runtime: Runtime, call: Call) -> None:
-    """Delete jobs done a week ago and idempotency rows past their promise."""
+    """Delete jobs done a week ago, idempotency rows past their promise, and looks at what was answered since."""
     async with runtime.db.transaction() as tx:
+        await overdue.forget(tx, call)
         await journal.forget(tx, call, done_jobs_days=DONE_JOBS_DAYS, limit=FORGET_BATCH)
 
 

@@ -1,6 +1,6 @@
 """Staff pay back what a credit note owes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import strawberry
@@ -20,12 +20,21 @@ from domain.kernel.ids import RefundId
 from domain.payments import refund as refunds
 from domain.payments.refunding import service, store
 
+# Between the ids that are kept for an idempotency key.
+_SEPARATOR = ","
+
 
 @guarded_type(Permission.INVOICE_WRITE, "The refund is ordered; it is sent in a moment, and booked when it succeeded.")
 class RefundOrdered:
     """Success of refundCreditNote."""
 
-    refund: Refund = strawberry.field(description="The refund.")
+    refund: Refund = strawberry.field(
+        description="The refund; the largest of them where several payments have to give it."
+    )
+    refunds: list[Refund] = strawberry.field(
+        description="All that were ordered, at most 10: one for each payment that gives a part. Each is sent and fails "
+        "by itself; what failed is owed again."
+    )
 
 
 @strawberry.input(description="What to pay back, and why.")
@@ -46,15 +55,21 @@ RefundCreditNoteResult = Annotated[
 ]
 
 
+def _told(ordered: Sequence[refunds.Refund]) -> RefundOrdered:
+    """Wrap what was ordered, the largest first."""
+    shown = [refund_of(each) for each in sorted(ordered, key=lambda each: (-each.amount.minor, each.id))]
+    return RefundOrdered(refund=shown[0], refunds=shown)
+
+
 @strawberry.type
 class RefundMutation:
     """Refunds."""
 
     @changing(
         Permission.INVOICE_WRITE,
-        "Pay back what a credit note owes, or a part of it, by the payment that had come through Stripe. More than is "
-        "left is refused (`refund_too_large`); so is what no such payment covers (`refund_unsupported`). Once per "
-        "idempotency key.",
+        "Pay back what a credit note owes, or a part of it, by the payments that had come through Stripe: those with "
+        "most left first, as few as can be. More than is left is refused (`refund_too_large`); so is what such "
+        "payments do not cover (`refund_unsupported`). Once per idempotency key.",
     )
     async def refund_credit_note(
         self,
@@ -69,12 +84,13 @@ class RefundMutation:
 
         async def act(tx: Tx) -> tuple[RefundOrdered, Mapping[str, str]]:
             ordered = await service.order(tx, context.call, note_id, amount=amount, reason=input.reason)
-            return RefundOrdered(refund=refund_of(ordered)), {"refund": str(ordered.id)}
+            return _told(ordered), {"refund": _SEPARATOR.join(str(each.id) for each in ordered)}
 
         async def again(tx: Tx, kept: Mapping[str, str]) -> RefundOrdered:
-            found = await store.find_refund(tx, note.customer_id, RefundId(ids.uuid_of(kept["refund"])))
-            assert found is not None, "refunds are never deleted"
-            return RefundOrdered(refund=refund_of(found))
+            wanted = [RefundId(ids.uuid_of(each)) for each in kept["refund"].split(_SEPARATOR)]
+            found = await store.list_refunds(tx, note.customer_id, wanted)
+            assert len(found) == len(wanted), "refunds are never deleted"
+            return _told(found)
 
         wish = Wish(context, "refundCreditNote", input.idempotency_key, note.customer_id, strawberry.asdict(input))
         result = await once(wish, act, again)

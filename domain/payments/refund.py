@@ -12,6 +12,8 @@ from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, RefundId, enc
 from domain.kernel.money import Money
 from domain.payments.listed import GatewayRefund
 
+# A refund is taken from so many payments at most.
+PARTS_MAX = 10
 # Why a refund failed that the gateway has never seen.
 NO_TRACE = "outcome_lost"
 
@@ -70,7 +72,7 @@ class RefundMalformed(DomainError):
 
 @dataclass(eq=False)
 class RefundUnsupported(DomainError):
-    """No single payment that came through the payment provider covers this. Pay it back the way the money came."""
+    """The payments that came through the payment provider do not cover this. Pay it back the way the money came."""
 
     code = "refund_unsupported"
     kind = Kind.CONFLICT
@@ -147,13 +149,34 @@ def amount_of(owed: Money, note_id: CreditNoteId, wanted: Money | None, before: 
     return wanted or left
 
 
-def payment_for(amount: Money, payments: Sequence[PaidIn], before: Sequence[Refund]) -> str:
-    """Return the payment that a refund is taken from: the first one with so much left. Raises RefundUnsupported."""
-    for payment in payments:
-        taken = [each for each in _standing(before) if each.gateway_payment_id == payment.gateway_payment_id]
-        if payment.amount_minor - sum(each.amount.minor for each in taken) >= amount.minor:
-            return payment.gateway_payment_id
-    raise RefundUnsupported
+def parts_of(amount: Money, payments: Sequence[PaidIn], before: Sequence[Refund]) -> list[PaidIn]:
+    """Return the payments that a refund is taken from, each with its part of the amount.
+
+    Those with most left come first, so that there are as few parts as can be; of two alike the first given.
+    `before` are the refunds of the same invoice. Raises RefundUnsupported where all of them do not cover it, or only
+    in more than PARTS_MAX parts.
+    """
+    left = [dataclasses.replace(each, amount_minor=each.amount_minor - _taken(each, before)) for each in payments]
+    parts: list[PaidIn] = []
+    wanted = amount.minor
+    for payment in sorted(left, key=lambda each: -each.amount_minor)[:PARTS_MAX]:
+        part = min(wanted, payment.amount_minor)
+        if part > 0:
+            parts.append(dataclasses.replace(payment, amount_minor=part))
+            wanted -= part
+    if wanted:
+        raise RefundUnsupported
+    return parts
+
+
+def _taken(payment: PaidIn, before: Sequence[Refund]) -> int:
+    own = [each for each in _standing(before) if each.gateway_payment_id == payment.gateway_payment_id]
+    return sum(each.amount.minor for each in own)
+
+
+def state_of(status: str) -> RefundState:
+    """Return our state for the gateway's word: what it does not call an end is on its way."""
+    return _STATES.get(status, RefundState.PENDING)
 
 
 def send(before: Refund, at: datetime) -> Refund:
@@ -172,7 +195,7 @@ def settle(before: Refund, seen: GatewayRefund, at: datetime, now: datetime) -> 
 
     A failed refund stays failed; one that succeeded can only fail later: the bank has sent the money back.
     """
-    state = _STATES.get(seen.status, RefundState.PENDING)
+    state = state_of(seen.status)
     is_late = before.state is RefundState.SUCCEEDED and state is not RefundState.FAILED
     if before.state is RefundState.FAILED or is_late:
         return before

@@ -14,7 +14,6 @@ from domain.db import Database, Tx
 from domain.invoices import service as invoices
 from domain.invoices.invoice import Invoice, State
 from domain.kernel.call import Call
-from domain.kernel.errors import DomainError
 from domain.kernel.ids import CustomerId, InvoiceId
 from domain.payments import store
 from domain.payments.attempt import (
@@ -43,6 +42,7 @@ from domain.payments.methods.service import (
 )
 from domain.payments.ordering import store as orders
 from domain.payments.ordering.service import planned
+from domain.payments.overdue import service as overdue
 from domain.payments.port import (
     GatewayInvoice,
     GatewayInvoiceState,
@@ -70,7 +70,6 @@ __all__ = [
 # Recover, push, pay and a look at the end, with room for two runs that meet.
 STEPS_MAX = 8
 STALE_AFTER = timedelta(minutes=2)
-FAILURES_MAX = 5
 _PAID = PayOutcome(PayState.PAID)
 
 End = Callable[[Tx], Awaitable[object]]
@@ -139,19 +138,18 @@ async def settle_from_gateway(
 
 
 async def reconcile_stale(db: Database, gateway: PaymentGateway, call: Call, *, limit: int) -> int:
-    """Find out what became of attempts whose answer is overdue (real time); return how many have an end."""
+    """Find out what became of attempts whose answer is overdue (real time); return how many were told of.
+
+    One of which nothing is told is looked at later each time, so that those after it have their turn.
+    """
     async with db.transaction() as tx:
-        stale = await orders.list_stale_attempts(tx, sent_before=call.at - STALE_AFTER, limit=limit)
-    resolved, failures = 0, 0
-    for attempt in stale:
-        try:
-            await collect(db, gateway, call, customer_id=attempt.customer_id, invoice_id=attempt.invoice_id)
-            resolved += 1
-        except DomainError:
-            failures += 1
-        if failures == FAILURES_MAX:
-            break
-    return resolved
+        sent_before = call.at - STALE_AFTER
+        stale = await orders.list_stale_attempts(tx, sent_before=sent_before, at=call.at, limit=limit)
+
+    async def look(attempt: Attempt) -> None:
+        await collect(db, gateway, call, customer_id=attempt.customer_id, invoice_id=attempt.invoice_id)
+
+    return await overdue.look_at(db, call, stale, look)
 
 
 async def _look(

@@ -9,18 +9,13 @@ from domain import db
 from domain.kernel.ids import CustomerId, InvoiceId
 from domain.payments.attempt import UNRESOLVED, Attempt
 from domain.payments.method import PaymentMethod
+from domain.payments.overdue.store import due
 from domain.payments.store import attempt_of, gateway_invoice, payment_attempt, payment_method
 
 
-async def list_stale_attempts(tx: db.Tx, *, sent_before: datetime, limit: int) -> Sequence[Attempt]:
-    """Return attempts whose answer is overdue, the oldest first."""
-    table = payment_attempt.c
-    statement = (
-        sa.select(payment_attempt)
-        .where(table.state.in_(UNRESOLVED), table.sent_at < sent_before)
-        .order_by(table.sent_at)
-        .limit(limit)
-    )
+async def list_stale_attempts(tx: db.Tx, *, sent_before: datetime, at: datetime, limit: int) -> Sequence[Attempt]:
+    """Return attempts whose answer is overdue and which are to be looked at, the longest due first."""
+    statement = due(payment_attempt, sent_before=sent_before, at=at, states=tuple(UNRESOLVED), limit=limit)
     return [attempt_of(row) for row in await tx.rows(statement)]
 
 

@@ -15,6 +15,7 @@ from domain.payments.listed import GatewayHolder, GatewayPayment, GatewayRefund
 from domain.payments.method import PaymentMethod
 from domain.payments.port import GatewayInvoice, GatewayInvoiceState, GatewayMethod, PayState
 from domain.payments.push import Push, PushState
+from domain.payments.refund import Refund, RefundState, state_of
 
 NOTHING = "none"
 _SAME_STATE = {
@@ -39,6 +40,9 @@ class Difference(StrEnum):
     PAYMENT_UNKNOWN = "payment_unknown"  # money came in there for an invoice of ours, and no attempt here has it
     PAYMENT_AMOUNT = "payment_amount"
     REFUND_UNKNOWN = "refund_unknown"  # money of ours went back there, and nothing here says so
+    REFUND_MISSING = "refund_missing"  # the refund that we know of is not there
+    REFUND_STATE = "refund_state"
+    REFUND_AMOUNT = "refund_amount"
     METHOD_UNKNOWN = "method_unknown"  # attached there, not listed here
     METHOD_MISSING = "method_missing"  # listed here, not attached there
     METHOD_DETAILS = "method_details"
@@ -53,6 +57,7 @@ class Remedy(StrEnum):
     PERSON = "person"
     FOLLOW_INVOICE = "follow_invoice"  # as its webhook would have done
     FOLLOW_METHOD = "follow_method"  # likewise
+    FOLLOW_REFUND = "follow_refund"  # likewise
     COLLECT = "collect"  # stage the collection, which closes or credits the copy as ours is
 
 
@@ -176,12 +181,41 @@ def payment_of(seen: GatewayInvoice) -> GatewayPayment | None:
     return GatewayPayment(seen.id, "paid", seen.currency, seen.paid_minor, seen.id, payment_id)
 
 
-def about_refund(refund: GatewayRefund, customer_id: CustomerId | None) -> list[Found]:
-    """Report a refund of a payment of ours of which nothing here tells; one that did not come off counts for none."""
-    if customer_id is None or refund.status in {"failed", "canceled"}:
+def about_refund(seen: GatewayRefund, ours: Refund | None, payer: CustomerId | None) -> list[Found]:
+    """Compare a refund of the gateway with ours; `payer` is whose payment it gives back, where that is known here.
+
+    One that nothing here tells of is reported, unless it did not come off. Ours is none either where it has another
+    refund there: then money has gone twice.
+    """
+    if ours is None or ours.gateway_refund_id not in {None, seen.id}:
+        return _unknown_refund(seen, payer or (ours.customer_id if ours is not None else None))
+    found = []
+    mine, theirs = _money(ours.amount.minor, ours.amount.currency), _money(seen.amount_minor, seen.currency)
+    if mine != theirs:
+        found.append(Found(Difference.REFUND_AMOUNT, seen.id, mine, theirs, ours.customer_id, ours.invoice_id))
+    state = state_of(seen.status)
+    if ours.state is not state:
+        # A failed refund stays failed and what it was about is owed; one that succeeded can only fail.
+        ended = ours.state is RefundState.FAILED or (ours.state, state) == (RefundState.SUCCEEDED, RefundState.PENDING)
+        remedy = Remedy.PERSON if ended else Remedy.FOLLOW_REFUND
+        pair = str(ours.state), seen.status
+        found.append(Found(Difference.REFUND_STATE, seen.id, *pair, ours.customer_id, ours.invoice_id, remedy))
+    return found
+
+
+def _unknown_refund(seen: GatewayRefund, customer_id: CustomerId | None) -> list[Found]:
+    if customer_id is None or state_of(seen.status) is RefundState.FAILED:
         return []
-    shown = f"{refund.status} {_money(refund.amount_minor, refund.currency)}"
-    return [Found(Difference.REFUND_UNKNOWN, refund.id, NOTHING, shown, customer_id)]
+    shown = f"{seen.status} {_money(seen.amount_minor, seen.currency)}"
+    return [Found(Difference.REFUND_UNKNOWN, seen.id, NOTHING, shown, customer_id)]
+
+
+def about_missing_refund(ours: Refund) -> Found:
+    """Report a refund of ours that the gateway does not know."""
+    assert ours.gateway_refund_id is not None, "a refund that was never answered has no id there"
+    shown = f"{ours.state} {_money(ours.amount.minor, ours.amount.currency)}"
+    about, kind = ours.gateway_refund_id, Difference.REFUND_MISSING
+    return Found(kind, about, shown, NOTHING, ours.customer_id, ours.invoice_id)
 
 
 def about_methods(

@@ -26,7 +26,8 @@ class Stage(StrEnum):
     INVOICES_THERE = "invoices_there"  # of the gateway: orphans, states, sums
     INVOICES_HERE = "invoices_here"  # ours that are open, or were pushed lately
     PAYMENTS = "payments"
-    REFUNDS = "refunds"
+    REFUNDS = "refunds"  # of the gateway
+    REFUNDS_HERE = "refunds_here"  # ours that are on their way, or were sent lately
     REPORT = "report"  # what was found before and not in this run: is it still so?
 
 

@@ -24,6 +24,7 @@ from domain.payments.reconciling.comparing import service as comparing
 from domain.payments.reconciling.comparing.service import Compared
 from domain.payments.reconciling.finding import Finding, Found, Outcome, Remedy
 from domain.payments.reconciling.run import Run
+from domain.payments.refunding import service as refunding
 
 # Pages of one job: each asks the gateway up to ROWS_MAX times, and a job has two minutes.
 STEPS_MAX = 2
@@ -190,6 +191,13 @@ async def _follow_method(db: Database, gateway: PaymentGateway, call: Call, foun
     return await payments.record_from_gateway(db, gateway, call, found.about) is not None
 
 
+async def _follow_refund(db: Database, gateway: PaymentGateway, call: Call, found: Found) -> bool:
+    """Likewise, of a refund."""
+    await refunding.settle_from_gateway(db, gateway, call, found.about)
+    left = await comparing.look_at_refund(db, gateway, found.about)
+    return not any(each.kind is found.kind for each in left)
+
+
 async def _collect(db: Database, gateway: PaymentGateway, call: Call, found: Found) -> bool:
     """Stage what brings the copy to ours; the next run says whether it has."""
     del gateway
@@ -212,5 +220,6 @@ _REMEDIES: dict[Remedy, _Remedy] = {
     Remedy.PERSON: _leave,
     Remedy.FOLLOW_INVOICE: _follow_invoice,
     Remedy.FOLLOW_METHOD: _follow_method,
+    Remedy.FOLLOW_REFUND: _follow_refund,
     Remedy.COLLECT: _collect,
 }

@@ -1,6 +1,7 @@
 """Order refunds, carry them out at the gateway once, and book those whose money has gone."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from domain.access.roles import Permission
 from domain.customers import service as customers
@@ -11,7 +12,6 @@ from domain.invoices.crediting import store as notes
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
-from domain.kernel.errors import DomainError
 from domain.kernel.ids import CreditNoteId, CustomerId, RefundId, encode
 from domain.kernel.money import Money
 from domain.ledger import account
@@ -22,6 +22,7 @@ from domain.payments.attempt import AttemptState, key_expired
 from domain.payments.listed import GatewayRefund
 from domain.payments.methods.service import check_environment
 from domain.payments.ordering.service import stage
+from domain.payments.overdue import service as overdue
 from domain.payments.port import GatewayRefused, GatewayUnavailable, PaymentGateway
 from domain.payments.refund import CreditNoteNotFound, PaidIn, Refund, RefundReason, RefundState
 from domain.payments.refunding import store
@@ -29,7 +30,6 @@ from domain.payments.refunding import store
 STALE_AFTER = timedelta(minutes=2)
 # A refund of a bank debit ends without news: it is looked at again.
 LOOK_AGAIN_AFTER = timedelta(hours=6)
-FAILURES_MAX = 5
 
 
 async def find_note(tx: Tx, call: Call, note_id: CreditNoteId) -> CreditNote:
@@ -41,37 +41,48 @@ async def find_note(tx: Tx, call: Call, note_id: CreditNoteId) -> CreditNote:
     return note
 
 
-async def order(tx: Tx, call: Call, note_id: CreditNoteId, *, amount: Money | None, reason: RefundReason) -> Refund:
+async def order(
+    tx: Tx, call: Call, note_id: CreditNoteId, *, amount: Money | None, reason: RefundReason
+) -> Sequence[Refund]:
     """Have what a credit note owes paid back, or a part of it; None is all that is left. Nothing is booked by it yet.
 
-    The invoice's lock lets two orders follow each other, and the later one sees the earlier. Not repeatable: each call
-    is another refund. Raises Forbidden, CreditNoteNotFound, RefundMalformed, RefundTooLarge, RefundUnsupported.
+    Where several payments have to give it, each gives a refund of its own: all of them are written before the first is
+    sent, and one that fails leaves its part owed, to be ordered again. The invoice's lock lets two orders follow each
+    other, and the later one sees the earlier. Not repeatable: each call orders more. Raises Forbidden,
+    CreditNoteNotFound, RefundMalformed, RefundTooLarge, RefundUnsupported.
     """
     note = await find_note(tx, call, note_id)
     await payments.lock_invoice(tx, note.customer_id, note.invoice_id)
     owner = (note.customer_id, note.invoice_id)
     before = (await store.list_refunds_of(tx, [owner]))[note.invoice_id]
     wanted = rules.amount_of(Money(note.refund_minor, note.currency), note.id, amount, before)
-    payment_id = rules.payment_for(wanted, await _paid_in(tx, note), before)
+    now = await customers.business_now(tx, call, note.customer_id)
+    ordered = [
+        _ordered(call, now, note, part, reason) for part in rules.parts_of(wanted, await _paid_in(tx, note), before)
+    ]
+    for each in ordered:
+        await store.insert_refund(tx, each)
+        await stage(tx, call, jobs.CarryRefund(each.customer_id, each.id), each.customer_id)
+        await _tell(tx, call, each, "refund_ordered", "order_refund", text="Refund ordered")
+    return ordered
+
+
+def _ordered(call: Call, now: datetime, note: CreditNote, part: PaidIn, reason: RefundReason) -> Refund:
     refund_id = RefundId(call.new_id())
-    ordered = Refund(
+    return Refund(
         customer_id=note.customer_id,
         id=refund_id,
         credit_note_id=note.id,
         invoice_id=note.invoice_id,
         environment=note.environment,
-        gateway_payment_id=payment_id,
-        amount=wanted,
+        gateway_payment_id=part.gateway_payment_id,
+        amount=Money(part.amount_minor, note.currency),
         reason=reason,
         key=rules.refund_key(note.environment, refund_id),
         state=RefundState.PLANNED,
         created_at=call.at,
-        ordered_at=await customers.business_now(tx, call, note.customer_id),
+        ordered_at=now,
     )
-    await store.insert_refund(tx, ordered)
-    await stage(tx, call, jobs.CarryRefund(ordered.customer_id, ordered.id), ordered.customer_id)
-    await _tell(tx, call, ordered, "refund_ordered", "order_refund", text="Refund ordered")
-    return ordered
 
 
 async def carry_out(
@@ -123,17 +134,12 @@ async def settle_from_gateway(
 async def reconcile_stale(db: Database, gateway: PaymentGateway, call: Call, *, limit: int) -> int:
     """Find out what became of refunds whose answer is overdue (real time); return how many were told of."""
     async with db.transaction() as tx:
-        stale = await store.list_stale(tx, sent_before=call.at - STALE_AFTER, limit=limit)
-    resolved, failures = 0, 0
-    for each in stale:
-        try:
-            await carry_out(db, gateway, call, customer_id=each.customer_id, refund_id=each.id)
-            resolved += 1
-        except DomainError:
-            failures += 1
-        if failures == FAILURES_MAX:
-            break
-    return resolved
+        stale = await store.list_stale(tx, sent_before=call.at - STALE_AFTER, at=call.at, limit=limit)
+
+    async def look(refund: Refund) -> None:
+        await carry_out(db, gateway, call, customer_id=refund.customer_id, refund_id=refund.id)
+
+    return await overdue.look_at(db, call, stale, look)
 
 
 async def look_again(tx: Tx, call: Call, refund: Refund) -> None:
@@ -144,11 +150,12 @@ async def look_again(tx: Tx, call: Call, refund: Refund) -> None:
 
 
 async def _paid_in(tx: Tx, note: CreditNote) -> list[PaidIn]:
+    """Return what came for an invoice through the gateway, the oldest first."""
     owner = (note.customer_id, note.invoice_id)
     attempts = (await payments.list_attempts_of(tx, [owner]))[note.invoice_id]
     return [
         PaidIn(each.gateway_payment_id, each.amount.minor)
-        for each in attempts
+        for each in reversed(attempts)
         if each.state is AttemptState.SUCCEEDED and each.gateway_payment_id is not None
     ]
 

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -11,6 +12,8 @@ from domain import db
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, InvoiceId, RefundId
 from domain.kernel.money import Money
+from domain.kernel.period import Period
+from domain.payments.overdue.store import due
 from domain.payments.refund import UNRESOLVED, Refund, RefundReason, RefundState
 
 refund = sa.Table(
@@ -71,6 +74,12 @@ async def find_refund(tx: db.Tx, customer_id: CustomerId, refund_id: RefundId) -
     return _refund(row) if row else None
 
 
+async def list_refunds(tx: db.Tx, customer_id: CustomerId, ids: Collection[RefundId]) -> Sequence[Refund]:
+    """Return those of a customer's refunds that have these ids."""
+    rows = await tx.rows(sa.select(refund).where(refund.c.customer_id == customer_id, refund.c.id.in_(ids)))
+    return [_refund(row) for row in rows]
+
+
 async def find_refund_of(tx: db.Tx, gateway_refund_id: str) -> Refund | None:
     """Return the refund with this id at the gateway, or None."""
     row = await tx.row(sa.select(refund).where(refund.c.gateway_refund_id == gateway_refund_id))
@@ -88,21 +97,37 @@ async def list_refunds_of(
     return found
 
 
-async def list_stale(tx: db.Tx, *, sent_before: datetime, limit: int) -> Sequence[Refund]:
-    """Return refunds of whose call nothing certain is known, the oldest first."""
-    statement = (
-        sa.select(refund)
-        .where(refund.c.state.in_(UNRESOLVED), refund.c.sent_at < sent_before)
-        .order_by(refund.c.sent_at)
-        .limit(limit)
-    )
+async def list_stale(tx: db.Tx, *, sent_before: datetime, at: datetime, limit: int) -> Sequence[Refund]:
+    """Return refunds of whose call nothing certain is known and which are to be looked at, the longest due first."""
+    statement = due(refund, sent_before=sent_before, at=at, states=tuple(UNRESOLVED), limit=limit)
     return [_refund(row) for row in await tx.rows(statement)]
 
 
-async def known_of(tx: db.Tx, gateway_refund_ids: Collection[str]) -> frozenset[str]:
-    """Return which of these refunds of the gateway are ours."""
-    statement = sa.select(refund.c.gateway_refund_id).where(refund.c.gateway_refund_id.in_(gateway_refund_ids))
-    return frozenset(row.gateway_refund_id for row in await tx.rows(statement))
+async def refunds_there(
+    tx: db.Tx, gateway_refund_ids: Collection[str], ids: Collection[RefundId]
+) -> tuple[dict[str, Refund], dict[RefundId, Refund]]:
+    """Return the refunds of ours that have these ids at the gateway, and those with these ids of our own."""
+    statement = sa.select(refund).where(refund.c.gateway_refund_id.in_(gateway_refund_ids) | refund.c.id.in_(ids))
+    found = [_refund(row) for row in await tx.rows(statement)]
+    answered = {each.gateway_refund_id: each for each in found if each.gateway_refund_id is not None}
+    return answered, {each.id: each for each in found}
+
+
+async def page_refunds(
+    tx: db.Tx, environment: Environment, window: Period, *, after: UUID | None, limit: int
+) -> Sequence[Refund]:
+    """Return refunds that the gateway has answered and that are on their way or were sent in a stretch, by id."""
+    lately = (refund.c.sent_at >= window.start) & (refund.c.sent_at < window.end)
+    under_way = (refund.c.state == RefundState.PENDING) & (refund.c.sent_at < window.end)
+    statement = (
+        sa.select(refund)
+        .where(refund.c.environment == environment, refund.c.gateway_refund_id.is_not(None), lately | under_way)
+        .order_by(refund.c.id)
+        .limit(limit)
+    )
+    if after is not None:
+        statement = statement.where(refund.c.id > after)
+    return [_refund(row) for row in await tx.rows(statement)]
 
 
 def _values(value: Refund) -> dict[str, Any]:

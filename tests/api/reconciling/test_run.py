@@ -41,6 +41,7 @@ async def test_it_tells_what_it_compares_and_what_needs_a_person(
         "comparing: invoices here",
         "comparing: payments",
         "comparing: refunds",
+        "comparing: refunds here",
         "comparing: report",
     ]
     # The methods of the customer, and the invoice that is open; what the sandbox has made just now is left out.

@@ -104,7 +104,10 @@ async def test_a_reconciler_goes_on_after_an_attempt_that_cannot_be_found_out(
     later = system("2026-01-15T13:00")
     assert await service.reconcile_stale(db, memory_gateway, later, limit=10) == 0
     assert await till.attempts() == ["unknown"]
-    assert await service.reconcile_stale(db, memory_gateway, later, limit=10) == 1
+    # It is looked at again after a minute.
+    assert await service.reconcile_stale(db, memory_gateway, later, limit=10) == 0
+    assert await till.attempts() == ["unknown"]
+    assert await service.reconcile_stale(db, memory_gateway, system("2026-01-15T13:01"), limit=10) == 1
     assert await till.attempts() == ["succeeded"]
 
 

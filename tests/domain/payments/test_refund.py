@@ -11,6 +11,7 @@ from domain.kernel.money import Money
 from domain.payments import refund as rules
 from domain.payments.listed import GatewayRefund
 from domain.payments.refund import (
+    PARTS_MAX,
     PaidIn,
     Refund,
     RefundMalformed,
@@ -78,15 +79,29 @@ def test_a_refund_is_above_zero_and_in_the_currency_of_its_note(wanted: Money) -
         rules.amount_of(Money(900, "USD"), NOTE, wanted, [])
 
 
-def test_a_refund_is_taken_from_the_first_payment_with_so_much_left() -> None:
-    payments = [PaidIn("pi_1", 1_000), PaidIn("pi_2", 600)]
+def test_a_refund_is_taken_from_as_few_payments_as_can_be_those_with_most_left_first() -> None:
+    payments = [PaidIn("pi_1", 1_000), PaidIn("pi_2", 600), PaidIn("pi_3", 600)]
+    # Of the first 7.00 are gone, and a failed refund took nothing: 3.00, 6.00 and 6.00 are left, 15.00 in all.
     gone = [refund(700), refund(900, RefundState.FAILED)]
-    assert rules.payment_for(Money(300, "USD"), payments, gone) == "pi_1"
-    assert rules.payment_for(Money(301, "USD"), payments, gone) == "pi_2"
+
+    def parts(minor: int) -> list[tuple[str, int]]:
+        found = rules.parts_of(Money(minor, "USD"), payments, gone)
+        return [(each.gateway_payment_id, each.amount_minor) for each in found]
+
+    assert parts(600) == [("pi_2", 600)]
+    assert parts(601) == [("pi_2", 600), ("pi_3", 1)]
+    assert parts(1_500) == [("pi_2", 600), ("pi_3", 600), ("pi_1", 300)]
     with pytest.raises(RefundUnsupported):
-        rules.payment_for(Money(601, "USD"), payments, gone)
+        parts(1_501)
     with pytest.raises(RefundUnsupported):
-        rules.payment_for(Money(1, "USD"), [], [])
+        rules.parts_of(Money(1, "USD"), [], [])
+
+
+def test_a_refund_that_needs_too_many_payments_is_refused() -> None:
+    payments = [PaidIn(f"pi_{number}", 100) for number in range(PARTS_MAX + 1)]
+    assert len(rules.parts_of(Money(100 * PARTS_MAX, "USD"), payments, [])) == PARTS_MAX
+    with pytest.raises(RefundUnsupported):
+        rules.parts_of(Money(100 * PARTS_MAX + 1, "USD"), payments, [])
 
 
 @pytest.mark.parametrize(

@@ -11,18 +11,22 @@ from domain.invoices.store import invoices_by_id
 from domain.kernel.ids import CustomerId, InvoiceId
 from domain.payments import store as payments
 from domain.payments.attempt import Attempt
+from domain.payments.listed import GatewayRefund
 from domain.payments.methods.service import METHODS_MAX
 from domain.payments.port import GatewayInvoice, GatewayMethod, GatewayRefused, PaymentGateway
 from domain.payments.push import Push
 from domain.payments.reconciling import finding, store
 from domain.payments.reconciling.finding import Difference, Finding, Found
 from domain.payments.reconciling.run import Run, Stage
-from domain.payments.refunding.store import known_of
+from domain.payments.refund import Refund
+from domain.payments.refunding import store as refunds
 
 ROWS_MAX = 50
 METHOD_PAGES_MAX = 5
 # These name an invoice of the gateway by its id: one can be looked at again.
 OF_INVOICES = frozenset(each for each in Difference if each.value.startswith(("invoice_", "payment_")))
+# Likewise a refund.
+OF_REFUNDS = frozenset(each for each in Difference if each.value.startswith("refund_"))
 # A run compares all of these: what it has not seen is no more.
 OF_WHOLE = frozenset(each for each in Difference if each.value.startswith(("customer_", "method_")))
 
@@ -162,19 +166,53 @@ async def _payments(db: Database, gateway: PaymentGateway, run: Run) -> Compared
 
 
 async def _refunds(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
-    """Compare money that went back there of payments of ours."""
+    """Compare money that went back there: of payments of ours, or in the name of a refund of ours."""
     page = await gateway.listing.list_refunds(run.window, after=run.after)
     async with db.transaction() as tx:
-        payers = await store.payers_of(tx, [each.gateway_payment_id for each in page.items if each.gateway_payment_id])
-        known = await known_of(tx, [each.id for each in page.items])
-    mine = [each for each in page.items if each.gateway_payment_id in payers]
-    found = [
-        difference
-        for each in mine
-        if each.id not in known
-        for difference in finding.about_refund(each, payers.get(each.gateway_payment_id or ""))
-    ]
+        mine = await _refund_sides(tx, page.items)
+    found = [difference for seen, ours, payer in mine for difference in finding.about_refund(seen, ours, payer)]
     return Compared(len(mine), found, after=page.last_id)
+
+
+async def _refunds_here(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
+    """Compare our refunds that are on their way or were sent of late."""
+    async with db.transaction() as tx:
+        ours = await refunds.page_refunds(tx, run.environment, run.window, after=_uuid(run.after), limit=ROWS_MAX)
+    found: list[Found] = []
+    for each in ours:
+        assert each.gateway_refund_id is not None, "the gateway has answered it"
+        seen = await gateway.refunds.fetch_refund(each.gateway_refund_id)
+        found += [finding.about_missing_refund(each)] if seen is None else finding.about_refund(seen, each, None)
+    return Compared(len(ours), found, after=str(ours[-1].id) if len(ours) == ROWS_MAX else None)
+
+
+async def look_at_refund(db: Database, gateway: PaymentGateway, gateway_refund_id: str) -> Sequence[Found]:
+    """Compare one refund of the gateway with ours once more, whatever its age."""
+    seen = await gateway.refunds.fetch_refund(gateway_refund_id)
+    async with db.transaction() as tx:
+        if seen is None:
+            known, _ = await refunds.refunds_there(tx, [gateway_refund_id], [])
+            return [finding.about_missing_refund(each) for each in known.values()]
+        mine = await _refund_sides(tx, [seen])
+    return [difference for there, ours, payer in mine for difference in finding.about_refund(there, ours, payer)]
+
+
+async def _refund_sides(
+    tx: Tx, seen: Sequence[GatewayRefund]
+) -> list[tuple[GatewayRefund, Refund | None, CustomerId | None]]:
+    """Return those refunds that concern us, each with ours and with whose payment it gives back: two statements."""
+    payers = await store.payers_of(tx, [each.gateway_payment_id for each in seen if each.gateway_payment_id])
+    named = [each.refund_id for each in seen if each.refund_id is not None]
+    answered, known = await refunds.refunds_there(tx, [each.id for each in seen], named)
+    sides = [
+        (
+            each,
+            answered.get(each.id) or (known.get(each.refund_id) if each.refund_id is not None else None),
+            payers.get(each.gateway_payment_id or ""),
+        )
+        for each in seen
+    ]
+    return [side for side in sides if side[1] is not None or side[2] is not None]
 
 
 async def _report(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
@@ -186,16 +224,20 @@ async def _report(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
     for each in unseen:
         still = await _is_still(db, gateway, each)
         found += still
-        if not still and each.kind in OF_INVOICES | OF_WHOLE:
+        if not still and each.kind in OF_INVOICES | OF_REFUNDS | OF_WHOLE:
             gone.append(each.id)
     return Compared(len(unseen), found, gone, str(unseen[-1].id) if len(unseen) == ROWS_MAX else None)
 
 
 async def _is_still(db: Database, gateway: PaymentGateway, before: Finding) -> list[Found]:
-    """Look once more at what a finding is about, where it names an invoice."""
-    if before.kind not in OF_INVOICES:
-        return []
-    return [each for each in await look_at_copy(db, gateway, before.about) if each.kind is before.kind]
+    """Look once more at what a finding is about, where it names an invoice or a refund."""
+    if before.kind in OF_REFUNDS:
+        seen = await look_at_refund(db, gateway, before.about)
+    elif before.kind in OF_INVOICES:
+        seen = await look_at_copy(db, gateway, before.about)
+    else:
+        seen = []
+    return [each for each in seen if each.kind is before.kind]
 
 
 async def _sides(tx: Tx, gateway_invoice_ids: Sequence[str]) -> dict[str, Side]:
@@ -231,5 +273,6 @@ _STAGES: dict[Stage, _Compare] = {
     Stage.INVOICES_HERE: _invoices_here,
     Stage.PAYMENTS: _payments,
     Stage.REFUNDS: _refunds,
+    Stage.REFUNDS_HERE: _refunds_here,
     Stage.REPORT: _report,
 }

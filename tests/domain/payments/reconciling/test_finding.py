@@ -14,7 +14,9 @@ from domain.payments.port import GatewayInvoice, GatewayInvoiceState, GatewayMet
 from domain.payments.push import Push, PushState
 from domain.payments.reconciling import finding
 from domain.payments.reconciling.finding import Found
+from domain.payments.refund import RefundState
 from tests.domain.payments.examples import CUSTOMER, INVOICE, NOON, attempt, method
+from tests.domain.payments.test_refund import refund
 
 # 29.00 net and 5.51 tax (19 %) are 34.51.
 _OURS = Invoice(
@@ -167,14 +169,68 @@ def test_an_invoice_shows_its_money_once_it_is_paid() -> None:
     assert finding.payment_of(outside) == GatewayPayment("in_1", "paid", "USD", 5, "in_1", None)
 
 
+def _there(status: str, minor: int = 250) -> GatewayRefund:
+    return GatewayRefund("re_1", status, "USD", minor, "pi_1", NOON)
+
+
 @pytest.mark.parametrize(
     ("status", "is_ours", "count"),
     [("succeeded", True, 1), ("pending", True, 1), ("failed", True, 0), ("canceled", True, 0), ("succeeded", False, 0)],
 )
 def test_a_refund_of_our_money_of_which_nothing_tells_is_found(status: str, count: int, *, is_ours: bool) -> None:
-    refund = GatewayRefund("re_1", status, "USD", 250, "pi_1", NOON)
-    found = finding.about_refund(refund, _OURS.customer_id if is_ours else None)
+    found = finding.about_refund(_there(status), None, _OURS.customer_id if is_ours else None)
     assert [each.theirs for each in found] == [f"{status} 2.50 USD"] * count
+
+
+@pytest.mark.parametrize(
+    ("ours", "status", "remedy"),
+    [
+        (RefundState.SUCCEEDED, "succeeded", None),
+        (RefundState.PENDING, "requires_action", None),
+        (RefundState.FAILED, "canceled", None),
+        (RefundState.UNKNOWN, "pending", "follow_refund"),
+        (RefundState.PENDING, "succeeded", "follow_refund"),
+        (RefundState.SUCCEEDED, "failed", "follow_refund"),
+        # What we have given up, or have booked as gone, is not undone by itself.
+        (RefundState.FAILED, "succeeded", "person"),
+        (RefundState.SUCCEEDED, "pending", "person"),
+    ],
+)
+def test_news_of_a_refund_that_was_lost_is_followed_and_the_rest_left(
+    ours: RefundState, status: str, remedy: str | None
+) -> None:
+    found = finding.about_refund(_there(status), refund(250, ours, gateway_refund_id="re_1"), None)
+    assert [(each.kind.value, each.ours, each.theirs, each.remedy.value) for each in found] == (
+        [("refund_state", ours.value, status, remedy)] if remedy else []
+    )
+
+
+def test_another_amount_of_a_refund_is_left_to_a_person() -> None:
+    [found] = finding.about_refund(
+        _there("succeeded"), refund(200, RefundState.SUCCEEDED, gateway_refund_id="re_1"), None
+    )
+    assert (found.kind, found.ours, found.theirs, found.remedy) == (
+        "refund_amount",
+        "2.00 USD",
+        "2.50 USD",
+        "person",
+    )
+
+
+def test_a_second_refund_there_in_the_name_of_one_of_ours_is_unknown() -> None:
+    ours = refund(250, RefundState.SUCCEEDED, gateway_refund_id="re_0")
+    [found] = finding.about_refund(_there("succeeded"), ours, None)
+    assert (found.kind, found.about, found.customer_id) == ("refund_unknown", "re_1", ours.customer_id)
+
+
+def test_a_refund_that_is_not_there_is_left_to_a_person() -> None:
+    found = finding.about_missing_refund(refund(250, RefundState.SUCCEEDED, gateway_refund_id="re_1"))
+    assert (found.kind, found.about, found.ours, found.theirs) == (
+        "refund_missing",
+        "re_1",
+        "succeeded 2.50 USD",
+        "none",
+    )
 
 
 def test_methods_are_compared_both_ways_and_by_what_may_change() -> None:

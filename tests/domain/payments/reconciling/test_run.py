@@ -57,6 +57,7 @@ def test_a_run_goes_from_page_to_page_and_from_stage_to_stage() -> None:
         Stage.INVOICES_HERE,
         Stage.PAYMENTS,
         Stage.REFUNDS,
+        Stage.REFUNDS_HERE,
         Stage.REPORT,
         Stage.REPORT,
     ]
