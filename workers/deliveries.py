@@ -38,6 +38,9 @@ async def deliver_forever(runtime: Runtime) -> None:
             except DATABASE_ERRORS as error:
                 _log.warning("deliveries_wait", error=type(error).__name__)
                 busy = False
+            except Exception:  # noqa: BLE001 -- a fault here must not end the worker, which does more than deliver
+                _log.exception("deliveries_failed")
+                busy = False
             await asyncio.sleep(POLL_S if busy else IDLE_S)
     finally:
         left = [task for tasks in under.values() for task in tasks]
@@ -49,8 +52,8 @@ async def deliver_forever(runtime: Runtime) -> None:
 async def deliver_once(runtime: Runtime, under: Under) -> bool:
     """Publish what was committed and begin to send what is due, as far as endpoints have places. True while busy."""
     call = _call(runtime)
+    published = await _publish(runtime, call)
     async with runtime.db.transaction() as tx:
-        published = await delivering.publish(tx, call)
         enabled = await delivering.list_enabled(tx)
     begun = 0
     for endpoint_id in enabled:
@@ -66,6 +69,18 @@ async def deliver_once(runtime: Runtime, under: Under) -> bool:
             task.add_done_callback(tasks.discard)
         begun += len(lanes)
     return bool(published or begun or any(under.values()))
+
+
+async def _publish(runtime: Runtime, call: Call) -> int:
+    """Publish what was committed; return how many events."""
+    try:
+        async with runtime.db.transaction() as tx:
+            return await delivering.publish(tx, call)
+    except DATABASE_ERRORS:
+        raise
+    except Exception:  # noqa: BLE001 -- what was published before is delivered all the same
+        _log.exception("publishing_failed")
+        return 0
 
 
 async def _run(runtime: Runtime, claimed: Call, lane: Lane) -> None:

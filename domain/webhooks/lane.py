@@ -77,6 +77,13 @@ def failed(lane: Lane, at: datetime, jitter: int) -> Lane:
     return replace(onward, next_at=min(at + delay, since + GIVE_UP_AFTER))
 
 
+def held(lane: Lane, number: int, at: datetime) -> Lane:
+    """Return the lane as it waits for staff, since the event with a number cannot be sent: those before it are done."""
+    return replace(
+        lane, done=max(lane.done, number - 1), next_at=None, held_at=at, failing_since=lane.failing_since or at
+    )
+
+
 def resumed(lane: Lane, at: datetime) -> Lane:
     """Return the lane as it goes on at once, from where it stands."""
     return replace(lane, next_at=at if lane.has_waiting else None, attempts=0, failing_since=None, held_at=None)

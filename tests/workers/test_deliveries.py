@@ -1,12 +1,16 @@
 """Deliveries run beside the jobs, with places of its own for each endpoint."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from domain.adapters.memory_webhooks import MemoryWebhooks
 from domain.customers.customer import Customer
+from domain.db import Database, Tx
 from domain.journal import service as journal
 from domain.kernel.call import Environment
+from domain.webhooks.delivering import service as delivering
 from domain.webhooks.endpoints import service as endpoints
 from domain.webhooks.port import Reply
 from tests.world import World
@@ -117,3 +121,47 @@ async def test_the_loop_delivers_until_it_is_stopped_and_takes_what_is_on_its_wa
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)
     assert (loop.cancelled(), len(sender.posted)) == (True, 1)
+
+
+class Stumbling(Database):
+    """A database some of whose transactions end in a fault of ours, by their number, counted from 1."""
+
+    def __init__(self, living: Database, faults: Collection[int]) -> None:
+        """Use another's pool."""
+        self.vault = living.vault
+        self._living = living
+        self._faults = faults
+        self._begun = 0
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tx]:
+        """See Database."""
+        self._begun += 1
+        if self._begun in self._faults:
+            raise ZeroDivisionError
+        async with self._living.transaction() as tx:
+            yield tx
+
+
+async def test_a_fault_in_publishing_holds_up_nothing_that_was_published_before(world: World) -> None:
+    sender = world.runtime.sender = MemoryWebhooks()
+    await _endpoint(world, _QUICK)
+    await _happens(world, await world.customer(on="2026-01-31", card=None))
+    async with world.runtime.db.transaction() as tx:
+        assert await delivering.publish(tx, world.call) == 1
+    under: Under = {}
+    assert await deliver_once(replace(world.runtime, db=Stumbling(world.runtime.db, {1})), under)
+    await _until(under, 0)
+    assert [each.url for each in sender.posted] == [_QUICK]
+
+
+async def test_a_fault_of_ours_does_not_end_the_loop(world: World) -> None:
+    sender = world.runtime.sender = Hanging()
+    await _endpoint(world, _SLOW)
+    await _happens(world, await world.customer(on="2026-01-31", card=None))
+    # The second transaction of the first round lists the endpoints.
+    loop = asyncio.create_task(deliveries.deliver_forever(replace(world.runtime, db=Stumbling(world.runtime.db, {2}))))
+    await sender.called.wait()
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+    assert len(sender.posted) == 1

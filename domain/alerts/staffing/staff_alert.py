@@ -25,6 +25,7 @@ class StaffAlertKind(StrEnum):
 
     WEBHOOK_DISABLED = "webhook_disabled"
     WEBHOOK_HELD = "webhook_held"
+    WEBHOOK_UNREADABLE = "webhook_unreadable"
     MAIL_BOUNCED = "mail_bounced"
     MAIL_COMPLAINED = "mail_complained"
     MAIL_FAILED = "mail_failed"
@@ -54,6 +55,13 @@ WORDINGS: Mapping[StaffAlertKind, Wording] = {
         "The webhook endpoint {endpoint} ({about}) has refused the event {event_id} of {customer_id} for three days. "
         "That customer's events wait behind it, others go on. Mend it and enable the endpoint again, or leave the "
         "event out.",
+    ),
+    StaffAlertKind.WEBHOOK_UNREADABLE: Wording(
+        Severity.CRITICAL,
+        "An event cannot be sent: {about}",
+        "What is stored of the event {about} of {customer_id} cannot be read, so it was not sent to {endpoint}. That "
+        "customer's events wait behind it at every endpoint, others go on. Have its row mended and enable the "
+        "endpoints again, or leave the event out.",
     ),
     StaffAlertKind.MAIL_BOUNCED: Wording(
         Severity.WARNING,

@@ -11,6 +11,7 @@ from domain.alerts.staffing.staff_alert import StaffAlertKind
 from domain.db import Database, Tx
 from domain.journal import service as journal
 from domain.journal.numbering import service as numbering
+from domain.journal.numbering.store import Numbered
 from domain.kernel.call import Call
 from domain.kernel.ids import NOBODY, CustomerId, EndpointId, encode
 from domain.webhooks import endpoint as endpoints
@@ -22,7 +23,7 @@ from domain.webhooks.endpoints import service as desk
 from domain.webhooks.endpoints import store as endpoint_store
 from domain.webhooks.event_kind import kind_of
 from domain.webhooks.feed import store as feed
-from domain.webhooks.feed.store import Stretch
+from domain.webhooks.feed.store import Place, Stretch
 from domain.webhooks.lane import LIVE, Lane
 from domain.webhooks.payload import TEST_TYPE, Event, body_of, probe_body
 from domain.webhooks.port import Outcome, Reply, WebhookSender
@@ -47,6 +48,7 @@ class _Order:
     endpoint: Endpoint
     lane: Lane
     event: Event
+    body: bytes
     secrets: tuple[str, ...]
 
 
@@ -63,9 +65,10 @@ async def publish(tx: Tx, call: Call) -> int:
         environments = await feed.environments_by_id(tx, {each.customer_id for each in numbered})
         reach: dict[tuple[CustomerId, EndpointId], tuple[int, int]] = {}
         for each in numbered:
-            name = kind_of(each.type, each.metadata).name
+            name = _name_of(each)
             for endpoint in every:
-                if endpoint.environment is environments.get(each.customer_id) and endpoint.wants(name):
+                concerned = name is None or endpoint.wants(name)
+                if endpoint.environment is environments.get(each.customer_id) and concerned:
                     first, _ = reach.get((each.customer_id, endpoint.id), (each.number, 0))
                     reach[each.customer_id, endpoint.id] = (first, each.number)
         await queue.wake_lanes(tx, [(*key, *numbers) for key, numbers in sorted(reach.items())], at=call.at)
@@ -95,9 +98,8 @@ async def deliver_next(
         order = await _order(tx, call, lane, lease)
     if order is None:
         return None
-    body = body_of(order.event, order.endpoint.schema_version)
     event_id = encode("billing_event", order.event.id)
-    reply = await sender.post(order.endpoint.url, sign(order.secrets, event_id, call.at, body), body)
+    reply = await sender.post(order.endpoint.url, sign(order.secrets, event_id, call.at, order.body), order.body)
     async with db.transaction() as tx:
         return await _note(tx, call, order, reply, lease=lease, jitter=jitter)
 
@@ -119,17 +121,47 @@ async def _order(tx: Tx, call: Call, lane: Lane, lease: UUID) -> _Order | None:
         await queue.save_lane(tx, present, leased_until=None)
         return None
     stretch = Stretch(present.done, present.wanted, present.customer_id)
-    found = await feed.list_events(tx, stretch, limit=LOOKED_MAX)
+    found, unreadable = await feed.list_events(tx, stretch, limit=LOOKED_MAX)
     wanted = next((each for each in found if endpoint.wants(each.name)), None)
     if wanted is not None:
+        body = body_of(wanted, endpoint.schema_version)
         secrets = await endpoint_store.list_secrets(tx, endpoint.id, call.at)
         # The events before it are of no interest to the endpoint: the lane has passed them.
-        return _Order(endpoint, present, wanted, tuple(each.text for each in secrets))
-    if len(found) == LOOKED_MAX:
+        return _Order(endpoint, present, wanted, body, tuple(each.text for each in secrets))
+    if unreadable is not None:
+        await _hold(tx, call, endpoint, present, unreadable)
+    elif len(found) == LOOKED_MAX:
         await queue.save_lane(tx, lanes.sent(present, found[-1].number, call.at), leased_until=None)
     else:
         await _end(tx, lanes.emptied(present))
     return None
+
+
+def _name_of(event: Numbered) -> str | None:
+    """Return the type of an event outside; None where it cannot be told: then it may concern every endpoint."""
+    if not isinstance(event.metadata, dict):
+        return None
+    return kind_of(event.type, event.metadata).name
+
+
+async def _hold(tx: Tx, call: Call, endpoint: Endpoint, lane: Lane, event: Place) -> None:
+    """Let a lane wait for staff before an event that cannot be read, and tell them, once for all endpoints.
+
+    Nobody can say that what follows it does not build on it, so that customer's order is kept and the rest goes on.
+    """
+    await queue.save_lane(tx, lanes.held(lane, event.number, call.at), leased_until=None)
+    about = encode("billing_event", event.id)
+    facts = {"endpoint": endpoint.name, "customer_id": encode("customer", event.customer_id)}
+    kind = StaffAlertKind.WEBHOOK_UNREADABLE
+    await staffing.raise_alert(tx, call, kind, about, environment=endpoint.environment, facts=facts)
+    await journal.audit(
+        tx,
+        call,
+        "hold_webhook_lane",
+        encode("webhook_endpoint", endpoint.id),
+        customer_id=event.customer_id,
+        facts={"event_id": about},
+    )
 
 
 async def _note(tx: Tx, call: Call, order: _Order, reply: Reply, *, lease: UUID, jitter: int) -> Lane | None:

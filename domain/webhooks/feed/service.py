@@ -37,7 +37,8 @@ async def read_feed(
     """Return the events after a number that the caller may see, oldest first, at most `limit` and PAGE_MAX.
 
     `patterns` are types or groups; none are all. A caller bound to a customer or an environment sees theirs. A page
-    of few types may be shorter than there are events: go on from its `after` while `has_more`. Raises Forbidden.
+    of few types, or one that ends before an event that cannot be read, may be shorter than there are events: go on
+    from its `after` while `has_more`. Raises Forbidden.
     """
     call.need(Permission.FEED_READ)
     wanted = max(1, min(limit, PAGE_MAX))
@@ -46,9 +47,11 @@ async def read_feed(
         return FeedPage((), after, has_more=False)
     looked = LOOKED_MAX if patterns else wanted
     stretch = Stretch(after=after, customer_id=call.scope, environment=environment or own)
-    found = await store.list_events(tx, stretch, limit=looked + 1)
+    found, unreadable = await store.list_events(tx, stretch, limit=looked + 1)
     events = [each for each in found[:looked] if not patterns or matches(patterns, each.name)]
     if len(events) > wanted:
         return FeedPage(events[:wanted], events[wanted - 1].number, has_more=True)
+    if unreadable is not None:
+        return FeedPage(events, unreadable.number, has_more=True)
     reached = found[:looked][-1].number if found else after
     return FeedPage(events, reached, has_more=len(found) > looked)

@@ -7,16 +7,19 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+import structlog
 
 from domain import db
 from domain.customers.store import customer
 from domain.journal.store import billing_event
 from domain.kernel.call import Environment
+from domain.kernel.errors import DomainError
 from domain.kernel.ids import CustomerId
 from domain.kernel.money import Money
 from domain.webhooks.payload import Event
 
 _event = billing_event.c
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +32,31 @@ class Stretch:
     environment: Environment | None = None
 
 
-async def list_events(tx: db.Tx, stretch: Stretch, *, limit: int) -> Sequence[Event]:
-    """Return events in order of their numbers."""
-    return [_read(row) for row in await tx.rows(_select(stretch).order_by(_event.number).limit(limit))]
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an event stands, also one of which nothing else can be read."""
+
+    customer_id: CustomerId
+    id: UUID
+    number: int
 
 
-async def find_event(tx: db.Tx, event_id: UUID, *, environment: Environment) -> Event | None:
-    """Return an event of an environment that has its number, or None."""
+async def list_events(tx: db.Tx, stretch: Stretch, *, limit: int) -> tuple[Sequence[Event], Place | None]:
+    """Return events in order of their numbers, up to the first that cannot be read; that one comes beside them."""
+    found: list[Event] = []
+    for row in await tx.rows(_select(stretch).order_by(_event.number).limit(limit)):
+        try:
+            found.append(_read(row))
+        except (DomainError, TypeError, ValueError) as fault:
+            _log.error("event_unreadable", event=str(row.id), number=row.number, error=type(fault).__name__)
+            return found, _place(row)
+    return found, None
+
+
+async def find_place(tx: db.Tx, event_id: UUID, *, environment: Environment) -> Place | None:
+    """Return where an event of an environment stands that has its number, or None."""
     row = await tx.row(_select(Stretch(environment=environment)).where(_event.id == event_id))
-    return _read(row) if row else None
+    return _place(row) if row else None
 
 
 async def find_numbers(
@@ -82,7 +101,14 @@ def _select(stretch: Stretch) -> sa.Select[Any]:
     return statement
 
 
+def _place(row: sa.Row[Any]) -> Place:
+    return Place(row.customer_id, row.id, row.number)
+
+
 def _read(row: sa.Row[Any]) -> Event:
+    """Read an event. Raises DomainError, TypeError or ValueError where its row does not hold one."""
+    if not isinstance(row.metadata, dict):
+        raise TypeError(row.metadata)
     return Event(
         customer_id=row.customer_id,
         id=row.id,

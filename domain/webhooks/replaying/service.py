@@ -13,9 +13,8 @@ from domain.kernel.ids import NOBODY, CustomerId, EndpointId, encode
 from domain.webhooks import lane as lanes
 from domain.webhooks.endpoints import service as desk
 from domain.webhooks.feed import store as feed
-from domain.webhooks.feed.store import Stretch
+from domain.webhooks.feed.store import Place, Stretch
 from domain.webhooks.lane import Lane
-from domain.webhooks.payload import Event
 from domain.webhooks.queueing import store
 from domain.webhooks.queueing.store import Replay
 
@@ -105,7 +104,7 @@ async def replay_event(tx: Tx, call: Call, endpoint_id: EndpointId, event_id: UU
 async def skip_event(tx: Tx, call: Call, endpoint_id: EndpointId, event_id: UUID) -> Lane:
     """Leave out an event that waits first in its lane, and go on with the next. Safe to repeat.
 
-    Raises EndpointNotFound, ReplayRefused, Forbidden.
+    It may be one that cannot be read. Raises EndpointNotFound, ReplayRefused, Forbidden.
     """
     event = await _event(tx, call, endpoint_id, event_id)
     found = await store.find_lane(tx, event.customer_id, endpoint_id)
@@ -116,7 +115,8 @@ async def skip_event(tx: Tx, call: Call, endpoint_id: EndpointId, event_id: UUID
         return lane
     endpoint = await desk.get_endpoint(tx, call, endpoint_id, permission=Permission.WEBHOOK_WRITE)
     stretch = Stretch(lane.done, event.number - 1, lane.customer_id)
-    if any(endpoint.wants(each.name) for each in await feed.list_events(tx, stretch, limit=LOOKED_MAX)):
+    before, unreadable = await feed.list_events(tx, stretch, limit=LOOKED_MAX)
+    if unreadable is not None or any(endpoint.wants(each.name) for each in before):
         raise ReplayRefused("another event waits before it")
     after = lanes.sent(replace(lane, wanted=max(lane.wanted, event.number)), event.number, call.at)
     await store.save_lane(tx, after, leased_until=None)
@@ -126,9 +126,9 @@ async def skip_event(tx: Tx, call: Call, endpoint_id: EndpointId, event_id: UUID
     return after
 
 
-async def _event(tx: Tx, call: Call, endpoint_id: EndpointId, event_id: UUID) -> Event:
+async def _event(tx: Tx, call: Call, endpoint_id: EndpointId, event_id: UUID) -> Place:
     endpoint = await desk.get_endpoint(tx, call, endpoint_id, permission=Permission.WEBHOOK_WRITE)
-    event = await feed.find_event(tx, event_id, environment=endpoint.environment)
+    event = await feed.find_place(tx, event_id, environment=endpoint.environment)
     if event is None:
         raise ReplayRefused("there is no such event")
     return event
