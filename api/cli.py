@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from api.dunning.commands import dunning
+from api.inbox.commands import inbox
 from api.mail.commands import mail
 from api.pricing.commands import prices
 from api.refusals import refused_in_one_line
@@ -38,6 +39,7 @@ app.add_typer(dunning, name="dunning")
 app.add_typer(tax, name="tax")
 app.add_typer(mail, name="mail")
 app.add_typer(webhooks, name="webhooks")
+app.add_typer(inbox, name="inbox")
 
 ApiUrl = Annotated[str, typer.Option(help="The server's address; else the running system's of TOLLGATE_HOME.")]
 Token = Annotated[str, typer.Option(help="A staff token; else that of the running system's demo.")]

@@ -132,10 +132,17 @@ class InboxQuery:
     async def inbox_events(
         self,
         info: Info[Context, None],
+        *,
         state: Annotated[
             InboxState | None, strawberry.argument(description="Those in a state, such as QUARANTINED.")
         ] = None,
         type: Annotated[str | None, strawberry.argument(description="Those of a type, such as invoice.paid.")] = None,
+        stuck_only: Annotated[
+            bool,
+            strawberry.argument(
+                description="Those that wait for staff only: quarantined, or given up after their processing failed."
+            ),
+        ] = False,
         first: First = PAGE_DEFAULT,
         after: After = None,
     ) -> Connection[InboxEvent]:
@@ -144,7 +151,13 @@ class InboxQuery:
         async def load(last: UUID | None, limit: int) -> list[tuple[UUID, InboxEvent]]:
             async with info.context.runtime.db.transaction() as tx:
                 found = await service.list_events(
-                    tx, info.context.call, state=state, event_type=type, before=last, limit=limit
+                    tx,
+                    info.context.call,
+                    state=state,
+                    event_type=type,
+                    before=last,
+                    limit=limit,
+                    stuck_only=stuck_only,
                 )
             return [(event.key, _event_of(event)) for event in found]
 

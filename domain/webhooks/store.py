@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
+from domain.journal.jobs import ProcessInboxEvent
+from domain.journal.store import outbox_job
 from domain.kernel.call import Environment
 from domain.kernel.period import Period
 from domain.payments.port import GatewayEvent
@@ -78,6 +80,7 @@ UPDATE inbox_event SET state = $3, note = $4, processed_at = $5
 WHERE provider = $1 AND event_id = $2 AND state = 'received'
 """
 
+_JOB = ProcessInboxEvent.kind
 _COLUMNS = [column for column in inbox_event.c if column.name != "payload"]
 
 
@@ -131,12 +134,38 @@ async def save_end(tx: db.Tx, event: InboxEvent, *, state: InboxState, note: str
     await (await tx.raw()).execute(_END, event.provider, event.id, str(state), note, at)
 
 
+async def find_by_key(tx: db.Tx, key: UUID) -> InboxEvent | None:
+    """Return an event by our key, or None."""
+    row = await tx.row(sa.select(*_COLUMNS).where(inbox_event.c.id == key))
+    return _event(row._mapping) if row else None  # noqa: SLF001 -- a row as a mapping
+
+
+async def find_error(tx: db.Tx, event: InboxEvent) -> str | None:
+    """Return the code of the error in which the newest job of an event ended or was put off, or None."""
+    job = outbox_job.c
+    own = (job.kind == _JOB, job.key == f"{event.provider}:{event.id}")
+    found: str | None = await tx.value(sa.select(job.last_error).where(*own).order_by(job.id.desc()).limit(1))
+    return found
+
+
 async def list_events(
-    tx: db.Tx, *, state: InboxState | None, event_type: str | None, before: UUID | None, limit: int
+    tx: db.Tx,
+    *,
+    state: InboxState | None,
+    event_type: str | None,
+    before: UUID | None,
+    limit: int,
+    stuck_only: bool = False,
 ) -> Sequence[InboxEvent]:
-    """Return events, the newest first; `before` is the key of the last one seen."""
+    """Return events, the newest first; `before` is the key of the last one seen.
+
+    Stuck are the quarantined ones, and those whose job has failed for good.
+    """
     own = inbox_event.c
     statement = sa.select(*_COLUMNS).order_by(own.id.desc()).limit(limit)
+    if stuck_only:
+        given_up = sa.and_(own.state == InboxState.RECEIVED, _has_job("failed"), sa.not_(_has_job("pending")))
+        statement = statement.where(sa.or_(own.state == InboxState.QUARANTINED, given_up))
     if state is not None:
         statement = statement.where(own.state == state)
     if event_type is not None:
@@ -226,6 +255,13 @@ async def list_alarms(tx: db.Tx, *, limit: int) -> Sequence[Alarm]:
     own = inbox_alarm.c
     statement = sa.select(inbox_alarm).order_by(own.on_day.desc(), own.api_version).limit(limit)
     return [Alarm(*tuple(row)) for row in await tx.rows(statement)]
+
+
+def _has_job(state: str) -> sa.ColumnElement[bool]:
+    """Whether an event has a job of its processing in a state."""
+    job, own = outbox_job.c, inbox_event.c
+    key = own.provider + ":" + own.event_id
+    return sa.exists().where(job.kind == _JOB, job.key == key, job.state == state)
 
 
 def _is(provider: str, event_id: str) -> sa.ColumnElement[bool]:

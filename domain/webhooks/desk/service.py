@@ -54,14 +54,49 @@ class Replayed:
     last: UUID | None
 
 
+@dataclass(eq=False)
+class InboxEventNotFound(DomainError):
+    """There is no such inbound event. Processed ones are deleted after some time; see the list of events."""
+
+    code = "inbox_event_not_found"
+    kind = Kind.NOT_FOUND
+
+
 async def list_events(
-    tx: Tx, call: Call, *, state: InboxState | None, event_type: str | None, before: UUID | None, limit: int
+    tx: Tx,
+    call: Call,
+    *,
+    state: InboxState | None,
+    event_type: str | None,
+    before: UUID | None,
+    limit: int,
+    stuck_only: bool = False,
 ) -> Sequence[InboxEvent]:
-    """Return a page of events, the newest first, at most EVENTS_MAX and one more. Raises Forbidden."""
+    """Return a page of events, the newest first, at most EVENTS_MAX and one more. Raises Forbidden.
+
+    Stuck are those that wait for staff: the quarantined ones, and those whose processing has failed for good.
+    """
     _need(call, Permission.JOB_READ)
     return await store.list_events(
-        tx, state=state, event_type=event_type, before=before, limit=min(limit, EVENTS_MAX + 1)
+        tx,
+        state=state,
+        event_type=event_type,
+        before=before,
+        limit=min(limit, EVENTS_MAX + 1),
+        stuck_only=stuck_only,
     )
+
+
+async def get_event(tx: Tx, call: Call, key: UUID) -> tuple[InboxEvent, str | None]:
+    """Return an event, and the code of the error in which its processing ended last, if in any.
+
+    Raises Forbidden, InboxEventNotFound.
+    """
+    _need(call, Permission.JOB_READ)
+    found = await store.find_by_key(tx, key)
+    if found is None:
+        raise InboxEventNotFound
+    return found, await store.find_error(tx, found)
 
 
 async def standing(tx: Tx, call: Call) -> Standing:
