@@ -5,16 +5,18 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from domain.alerts.blocking import blocked_facts
 from domain.alerts.email import (
     AlertFacts,
     AnyFacts,
     DigestFacts,
     Facts,
+    ReminderFacts,
     ShownLine,
     render,
 )
 from domain.alerts.expiry import expiry_facts
-from domain.alerts.notice import OWED, Content, Notice
+from domain.alerts.notice import OF_METHOD, OWED, Content, Notice
 from domain.alerts.reminder import ENGLISH, LANGUAGES, Owed, reminder_facts
 from domain.alerts.wording import trial_facts
 from domain.subscriptions.subscription import TrialEnd
@@ -26,7 +28,7 @@ _LINES = (
     ShownLine("Pro, 31 Jan to 28 Feb 2026", "79.00 USD"),
     ShownLine("Tokens, 18,059,974 at list price", "25.03 USD"),
 )
-_IN_ALL_LANGUAGES = OWED | {Notice.PAYMENT_METHOD_EXPIRING}
+_IN_ALL_LANGUAGES = OWED | OF_METHOD
 _OWED = Owed(
     number="2026-000042",
     total="104.03 USD",
@@ -42,10 +44,8 @@ _OWED = Owed(
 
 def _facts(notice: Notice, language: str) -> AnyFacts:
     """Return the example that a mail is rendered with."""
-    if notice in OWED:
-        return reminder_facts(notice, _OWED, merchant=_MERCHANT, name=_NAME, zone=_ZONE, locale=language)
-    if notice is Notice.PAYMENT_METHOD_EXPIRING:
-        return expiry_facts(_OWED.method, 2026, 3, is_default=True, merchant=_MERCHANT, name=_NAME, locale=language)
+    if notice in _IN_ALL_LANGUAGES:
+        return _reminder(notice, language)
     if notice is Notice.TRIAL_ENDING:
         return trial_facts(TrialEnd.BILL, merchant=_MERCHANT, name=_NAME, plan="Pro", day="28 Feb 2026")
     if notice is Notice.WEEKLY_DIGEST:
@@ -67,6 +67,21 @@ def _facts(notice: Notice, language: str) -> AnyFacts:
         advice="You can go on until the limit is reached.",
         upgrade="Enterprise",
     )
+
+
+def _reminder(notice: Notice, language: str) -> ReminderFacts:
+    if notice is Notice.PAYMENT_METHOD_EXPIRING:
+        return expiry_facts(_OWED.method, 2026, 3, is_default=True, merchant=_MERCHANT, name=_NAME, locale=language)
+    if notice is Notice.PAYMENT_METHOD_BLOCKED:
+        return blocked_facts(
+            "Example bank ending in 6789",
+            by_mandate=False,
+            is_default=True,
+            merchant=_MERCHANT,
+            name=_NAME,
+            locale=language,
+        )
+    return reminder_facts(notice, _OWED, merchant=_MERCHANT, name=_NAME, zone=_ZONE, locale=language)
 
 
 def previews(names: Iterable[str]) -> Iterator[tuple[str, str, Content]]:

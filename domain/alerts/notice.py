@@ -26,6 +26,7 @@ class Notice(StrEnum):
     WEEKLY_DIGEST = "weekly_digest"
     TRIAL_ENDING = "trial_ending"
     PAYMENT_METHOD_EXPIRING = "payment_method_expiring"
+    PAYMENT_METHOD_BLOCKED = "payment_method_blocked"
 
 
 # About an unpaid invoice, and what follows from that.
@@ -43,8 +44,10 @@ OWED = frozenset(
         Notice.MOVED_TO_FREE,
     )
 )
+# About a payment method.
+OF_METHOD = frozenset((Notice.PAYMENT_METHOD_EXPIRING, Notice.PAYMENT_METHOD_BLOCKED))
 # What is owed and paid, or soon will be, must be told; a customer can unsubscribe from all other kinds.
-LEGAL = OWED | {Notice.INVOICE_ISSUED, Notice.PAYMENT_RECEIVED, Notice.TRIAL_ENDING, Notice.PAYMENT_METHOD_EXPIRING}
+LEGAL = OWED | OF_METHOD | {Notice.INVOICE_ISSUED, Notice.PAYMENT_RECEIVED, Notice.TRIAL_ENDING}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from domain.alerts.email import (
 )
 from domain.alerts.mail_state import MailState
 from domain.alerts.mailing import service as mailing
-from domain.alerts.notice import LEGAL, OWED, Notice
+from domain.alerts.notice import LEGAL, OF_METHOD, OWED, Notice
 from domain.alerts.port import Mailer, MailPolicy, MailRefused, OutgoingMail
 from domain.alerts.raising import store as raising
 from domain.alerts.reminding import service as reminding
@@ -49,11 +49,11 @@ async def send_notice(
     """Send one notice about one row.
 
     `about` is an invoice's id for `invoice_issued`, a subscription's for `trial_ending`, an attempt's for the payment
-    notices, a dunning case's for what follows from an unpaid invoice, a
-    method's with a month for `payment_method_expiring`, an alert's for those about limits, and the day
-    for the digest. Safe to repeat: what was sent is not sent again, and a mail that may have been sent keeps its
-    Message-ID. Raises MailUnavailable (try again later), CustomerNotFound, InvoiceNotFound, SubscriptionNotFound,
-    AlertNotFound.
+    notices, a dunning case's for what follows from an unpaid invoice, a method's for `payment_method_blocked`, and with
+    a month for `payment_method_expiring`, an alert's for those about limits, and the day for the digest. Safe to
+    repeat: what was sent is not sent again, and a mail that may have been sent keeps its Message-ID.
+
+    Raises MailUnavailable (try again later), CustomerNotFound, InvoiceNotFound, SubscriptionNotFound, AlertNotFound.
     """
     async with db.transaction() as tx:
         mail = await _written(tx, call, mailer.policy, customer_id=customer_id, notice=notice, about=about)
@@ -115,7 +115,7 @@ async def _facts(
         return await _digest_facts(tx, call, policy, customer)
     if notice is Notice.TRIAL_ENDING:
         return await _trial_facts(tx, policy, customer, SubscriptionId(UUID(about)))
-    if notice in OWED or notice is Notice.PAYMENT_METHOD_EXPIRING:
+    if notice in OWED | OF_METHOD:
         return await reminding.facts_of(tx, call, policy, customer, notice=notice, about=about)
     if notice not in LEGAL:
         return await _alert_facts(tx, policy, customer, AlertId(UUID(about)))

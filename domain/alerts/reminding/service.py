@@ -1,7 +1,8 @@
-"""Gather what a mail about an unpaid invoice says."""
+"""Gather what a mail about an unpaid invoice or a payment method says."""
 
 from uuid import UUID
 
+from domain.alerts.blocking import blocked_facts
 from domain.alerts.email import ReminderFacts
 from domain.alerts.expiry import expiry_facts
 from domain.alerts.notice import Notice
@@ -23,6 +24,7 @@ from domain.payments.attempt import Attempt
 from domain.payments.declines import Decline, DeclineClass
 from domain.payments.expiring.month import year_and_month
 from domain.payments.method import label
+from domain.payments.method_rules import MANDATE_ENDED
 
 # Mails about an attempt; the others are about a case.
 _ABOUT_ATTEMPT = frozenset(
@@ -39,12 +41,14 @@ _ABOUT_ATTEMPT = frozenset(
 async def facts_of(
     tx: Tx, call: Call, policy: MailPolicy, customer: Customer, *, notice: Notice, about: str
 ) -> ReminderFacts:
-    """Return what a mail says, about an attempt, a case or an expiring method as it now stands.
+    """Return what a mail says, about an attempt, a case or a payment method as it now stands.
 
     Raises InvoiceNotFound.
     """
     if notice is Notice.PAYMENT_METHOD_EXPIRING:
         return await _expiring(tx, policy, customer, about)
+    if notice is Notice.PAYMENT_METHOD_BLOCKED:
+        return await _blocked(tx, policy, customer, MethodId(UUID(about)))
     if notice in _ABOUT_ATTEMPT:
         attempt = await payments.find_attempt(tx, customer.id, AttemptId(UUID(about)))
         assert attempt is not None, "the mail names an attempt"
@@ -71,6 +75,19 @@ async def _expiring(tx: Tx, policy: MailPolicy, customer: Customer, about: str) 
         year,
         of_year,
         is_default=found[wanted].is_default,
+        merchant=policy.merchant,
+        name=customer.name,
+        locale=customer.locale,
+    )
+
+
+async def _blocked(tx: Tx, policy: MailPolicy, customer: Customer, method_id: MethodId) -> ReminderFacts:
+    """Say which method cannot be charged any more."""
+    method = (await payments.methods_by_id(tx, [method_id], scope=customer.id))[method_id]
+    return blocked_facts(
+        label(method),
+        by_mandate=method.blocked == MANDATE_ENDED,
+        is_default=method.is_default,
         merchant=policy.merchant,
         name=customer.name,
         locale=customer.locale,

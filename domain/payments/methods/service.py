@@ -15,6 +15,7 @@ from domain.kernel.ids import CustomerId, MethodId, encode
 from domain.payments import store
 from domain.payments.method import PaymentMethod, attached
 from domain.payments.method_rules import MANDATE_ENDED, successor
+from domain.payments.ordering.service import stage
 from domain.payments.port import GatewayEnvironmentDiffers, GatewayIdMalformed, GatewayMethod, PaymentGateway
 from domain.payments.store import GatewayCustomer
 
@@ -22,6 +23,7 @@ METHODS_MAX = 50
 OPEN_INVOICES_MAX = 100
 # The gateway's kinds of methods whose payments succeed or fail while one waits.
 AT_ONCE = frozenset({"card", "link"})
+BLOCKED_NOTICE = "payment_method_blocked"
 _METHOD_ID = re.compile(r"pm_[A-Za-z0-9_]{1,250}")
 
 
@@ -180,7 +182,10 @@ async def remove_method(tx: Tx, call: Call, methods: Sequence[PaymentMethod], go
 
 
 async def block_method(tx: Tx, call: Call, before: PaymentMethod, reason: str | None) -> PaymentMethod:
-    """Write why a method cannot be charged any more, or None that it can. Safe to repeat. The caller holds it."""
+    """Write why a method cannot be charged any more, or None that it can, and mail its owner of that, once.
+
+    Safe to repeat. The caller holds the method.
+    """
     if before.blocked == reason:
         return before
     after = dataclasses.replace(before, blocked=reason)
@@ -190,6 +195,7 @@ async def block_method(tx: Tx, call: Call, before: PaymentMethod, reason: str | 
     await journal.audit(tx, call, action, about, customer_id=before.customer_id, facts={"reason": reason or ""})
     if reason is not None:
         await tell(tx, call, before, "payment_method_blocked", "Payment method cannot be charged any more")
+        await stage(tx, call, jobs.SendNotice(before.customer_id, BLOCKED_NOTICE, str(before.id)), before.customer_id)
     return dataclasses.replace(after, version=before.version + 1)
 
 

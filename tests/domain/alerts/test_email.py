@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from domain.alerts.blocking import blocked_facts
 from domain.alerts.email import AlertFacts, DigestFacts, Facts, ReminderFacts, ShownLine, TrialFacts, message_id, render
 from domain.alerts.expiry import expiry_facts
 from domain.alerts.notice import LEGAL, OWED, Content, Notice
@@ -81,6 +82,9 @@ def test_money_that_came_another_way_has_no_method() -> None:
 _OTHER: dict[Notice, DigestFacts | TrialFacts | ReminderFacts] = {
     Notice.PAYMENT_METHOD_EXPIRING: expiry_facts(
         "Visa <i>", 2026, 2, is_default=True, merchant="Tools & Co", name="Ada <b>", locale="en"
+    ),
+    Notice.PAYMENT_METHOD_BLOCKED: blocked_facts(
+        "Visa <i>", by_mandate=True, is_default=True, merchant="Tools & Co", name="Ada <b>", locale="en"
     ),
     Notice.WEEKLY_DIGEST: _WEEK,
     Notice.TRIAL_ENDING: TrialFacts("Tools & Co", "Ada <b>", "Pro <i>", "14 Feb 2026", "It then ends."),
