@@ -3,92 +3,117 @@
 import html
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 from domain.alerts.blocking import blocked_facts
-from domain.alerts.email import (
-    AlertFacts,
-    AnyFacts,
-    DigestFacts,
-    Facts,
-    ReminderFacts,
-    ShownLine,
-    render,
-)
+from domain.alerts.email import AlertFacts, AnyFacts, Facts, ReminderFacts, ShownLine, render
 from domain.alerts.expiry import expiry_facts
+from domain.alerts.language import (
+    ENGLISH,
+    GERMAN,
+    LANGUAGES,
+    amount_of,
+    day_of,
+    instant_of,
+    money_of,
+    percent_text,
+)
 from domain.alerts.notice import OF_METHOD, OWED, Content, Notice
-from domain.alerts.reminder import ENGLISH, LANGUAGES, Owed, reminder_facts
-from domain.alerts.wording import trial_facts
+from domain.alerts.reminder import Owed, reminder_facts
+from domain.alerts.wording import digest_facts, trial_facts
+from domain.alerts.words import WORDS
+from domain.kernel.money import Money
+from domain.limits.status import LimitState, LimitStatus
 from domain.subscriptions.subscription import TrialEnd
 
 NAMES = [notice.value for notice in Notice]
 _MERCHANT, _NAME, _RECIPIENT = "Example Ltd", "Ada Lovelace", "ada@example.com"
 _ZONE = "Europe/Berlin"
+_FEBRUARY = datetime(2026, 2, 28, 9, 30, tzinfo=UTC)
 _LINES = (
-    ShownLine("Pro, 31 Jan to 28 Feb 2026", "79.00 USD"),
-    ShownLine("Tokens, 18,059,974 at list price", "25.03 USD"),
+    ("Pro, 31 Jan to 28 Feb 2026", Money(7_900, "USD")),
+    ("Tokens, 18,059,974 at list price", Money(2_503, "USD")),
 )
-_IN_ALL_LANGUAGES = OWED | OF_METHOD
-_OWED = Owed(
-    number="2026-000042",
-    total="104.03 USD",
-    failed_at=datetime(2026, 2, 28, 9, 30, tzinfo=UTC),
-    method="Visa ending in 4242",
-    decline="funds",
-    next_at=datetime(2026, 3, 2, 9, 30, tzinfo=UTC),
-    grace_ends_at=datetime(2026, 3, 7, 9, 30, tzinfo=UTC),
-    last_at=datetime(2026, 3, 14, 9, 30, tzinfo=UTC),
-    link="https://pay.example.com/i/2026-000042",
+# 79.00 and 25.03.
+_TOTAL = Money(10_403, "USD")
+_METHODS = {ENGLISH: "Visa ending in 4242", GERMAN: "Visa mit den Endziffern 4242"}
+
+
+_STATUSES = (
+    LimitStatus(
+        "calls", "Calls a month", "hard", Decimal(5_000), Decimal(800), Decimal(16), LimitState.OK, "call", None
+    ),
+    LimitStatus("storage", "Storage", "observe", None, Decimal(3), None, LimitState.OK, "GB", None),
 )
 
 
 def _facts(notice: Notice, language: str) -> AnyFacts:
     """Return the example that a mail is rendered with."""
-    if notice in _IN_ALL_LANGUAGES:
+    if notice in OWED | OF_METHOD:
         return _reminder(notice, language)
+    day = day_of(_FEBRUARY, _ZONE, language)
     if notice is Notice.TRIAL_ENDING:
-        return trial_facts(TrialEnd.BILL, merchant=_MERCHANT, name=_NAME, plan="Pro", day="28 Feb 2026")
+        return trial_facts(TrialEnd.BILL, merchant=_MERCHANT, name=_NAME, plan="Pro", day=day, language=language)
     if notice is Notice.WEEKLY_DIGEST:
-        lines = (ShownLine("Calls a month", "800 of 5,000 calls (16%)"), ShownLine("Storage", "3 GB, unlimited"))
-        return DigestFacts(_MERCHANT, _NAME, "2 Mar 2026", lines)
+        return digest_facts(_STATUSES, merchant=_MERCHANT, name=_NAME, day=day, language=language)
     if notice in {Notice.INVOICE_ISSUED, Notice.PAYMENT_RECEIVED}:
-        compared = "Compared with invoice 2026-000017: +4.03 USD (usage +4.03)."
-        return Facts(_MERCHANT, _NAME, _OWED.number, _OWED.total, "28 Feb 2026", _LINES, _OWED.method, compared)
+        return Facts(
+            merchant=_MERCHANT,
+            name=_NAME,
+            number="2026-000042",
+            total=money_of(_TOTAL, language),
+            day=day,
+            lines=tuple(ShownLine(text, money_of(amount, language)) for text, amount in _LINES),
+            method=_METHODS[language],
+            language=language,
+        )
+    return _alert(language)
+
+
+def _alert(language: str) -> AlertFacts:
+    words = WORDS[language]
     return AlertFacts(
         merchant=_MERCHANT,
         name=_NAME,
         what="Calls a month",
         step="90",
-        used="4,500 calls",
-        limit="5,000 calls",
-        percent="90%",
-        due="26 Feb 2026, 10:00 CET",
-        left="24 hours of tolerance left",
-        advice="You can go on until the limit is reached.",
+        used=amount_of(Decimal(4_500), "call", language),
+        limit=amount_of(Decimal(5_000), "call", language),
+        percent=percent_text(Decimal(90), language),
+        due=instant_of(_FEBRUARY, _ZONE, language),
+        left=words["left"].format(24),
+        advice=words["go_on"],
         upgrade="Enterprise",
+        language=language,
     )
 
 
 def _reminder(notice: Notice, language: str) -> ReminderFacts:
+    method = _METHODS[language]
     if notice is Notice.PAYMENT_METHOD_EXPIRING:
-        return expiry_facts(_OWED.method, 2026, 3, is_default=True, merchant=_MERCHANT, name=_NAME, locale=language)
+        return expiry_facts(method, 2026, 3, is_default=True, merchant=_MERCHANT, name=_NAME, locale=language)
     if notice is Notice.PAYMENT_METHOD_BLOCKED:
-        return blocked_facts(
-            "Example bank ending in 6789",
-            by_mandate=False,
-            is_default=True,
-            merchant=_MERCHANT,
-            name=_NAME,
-            locale=language,
-        )
-    return reminder_facts(notice, _OWED, merchant=_MERCHANT, name=_NAME, zone=_ZONE, locale=language)
+        return blocked_facts(method, by_mandate=False, is_default=True, merchant=_MERCHANT, name=_NAME, locale=language)
+    owed = Owed(
+        number="2026-000042",
+        total=money_of(_TOTAL, language),
+        failed_at=_FEBRUARY,
+        method=method,
+        decline="funds",
+        next_at=datetime(2026, 3, 2, 9, 30, tzinfo=UTC),
+        grace_ends_at=datetime(2026, 3, 7, 9, 30, tzinfo=UTC),
+        last_at=datetime(2026, 3, 14, 9, 30, tzinfo=UTC),
+        link="https://pay.example.com/i/2026-000042",
+    )
+    return reminder_facts(notice, owed, merchant=_MERCHANT, name=_NAME, zone=_ZONE, locale=language)
 
 
 def previews(names: Iterable[str]) -> Iterator[tuple[str, str, Content]]:
     """Give each mail by name and language, rendered."""
     for name in names:
         notice = Notice(name)
-        for language in LANGUAGES if notice in _IN_ALL_LANGUAGES else (ENGLISH,):
+        for language in LANGUAGES:
             yield name, language, render(notice, _facts(notice, language), _RECIPIENT)
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from domain.alerts.email import ReminderFacts
-from domain.alerts.reminder import LANGUAGES, language_of
+from domain.alerts.language import ENGLISH, GERMAN, language_of
+from domain.alerts.words import GREETINGS
 
 _EN: Mapping[str, str] = {
     "subject": "Your payment method cannot be charged any more: {method}",
@@ -22,7 +23,7 @@ _DE: Mapping[str, str] = {
     "other": "Ihre Rechnungen werden von einer anderen eingezogen; Sie können diese in Ihren Abrechnungsseiten "
     "entfernen.",
 }
-_WORDS: Mapping[str, Mapping[str, str]] = {"en": _EN, "de": _DE}
+_WORDS: Mapping[str, Mapping[str, str]] = {ENGLISH: _EN, GERMAN: _DE}
 
 
 def blocked_facts(
@@ -36,7 +37,7 @@ def blocked_facts(
         merchant=merchant,
         name=name,
         language=language,
-        greeting=LANGUAGES[language]["greeting"],
+        greeting=GREETINGS[language],
         subject=words["subject"].format(method=method),
         paragraphs=tuple(words[each].format(method=method) for each in paragraphs),
         pay="",

@@ -5,21 +5,12 @@ from dataclasses import dataclass, field
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from domain.alerts.language import ENGLISH
 from domain.alerts.notice import Content, Notice
+from domain.alerts.words import GREETINGS, SUBJECTS
 from domain.kernel.ids import CustomerId
 
 LINES_MAX = 20
-
-
-_SUBJECTS = {
-    Notice.INVOICE_ISSUED: "Invoice {0.number} from {0.merchant}: {0.total}",
-    Notice.PAYMENT_RECEIVED: "Payment received for invoice {0.number}",
-    Notice.LIMIT_THRESHOLD: "{0.step}% of your limit is used: {0.what}",
-    Notice.LIMIT_FORECAST: "Your limit will be reached on {0.due}: {0.what}",
-    Notice.GRACE_COUNTDOWN: "You are over your limit, {0.left}: {0.what}",
-    Notice.WEEKLY_DIGEST: "Your week at {0.merchant}, {0.day}",
-    Notice.TRIAL_ENDING: "Your trial of {0.plan} ends on {0.day}",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +37,7 @@ class Facts:
     lines: tuple[ShownLine, ...] = ()
     method: str = ""
     compared: str = ""
+    language: str = ENGLISH
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +60,7 @@ class AlertFacts:
     advice: str
     upgrade: str
     lines: tuple[ShownLine, ...] = ()
+    language: str = ENGLISH
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +71,7 @@ class DigestFacts:
     name: str = field(repr=False)
     day: str
     lines: tuple[ShownLine, ...] = ()
+    language: str = ENGLISH
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +84,7 @@ class TrialFacts:
     day: str
     advice: str
     lines: tuple[ShownLine, ...] = ()
+    language: str = ENGLISH
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +117,15 @@ def render(notice: Notice, facts: AnyFacts, recipient: str) -> Content:
     """Render a mail. The subject is one line, whatever the facts contain."""
     values = {
         "facts": facts,
+        "greeting": GREETINGS[facts.language],
         "lines": facts.lines[:LINES_MAX],
         "more": max(0, len(facts.lines) - LINES_MAX),
     }
     if isinstance(facts, ReminderFacts):
         subject, template = facts.subject, "reminder"
     else:
-        subject, template = _SUBJECTS[notice].format(facts), notice.value
+        subject = SUBJECTS[facts.language][notice].format(facts)
+        template = notice.value if facts.language == ENGLISH else f"{notice.value}.{facts.language}"
     return Content(
         recipient=recipient,
         subject=" ".join(subject.split()),

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from domain.alerts.email import ReminderFacts
-from domain.alerts.reminder import LANGUAGES, language_of
+from domain.alerts.language import ENGLISH, GERMAN, language_of
+from domain.alerts.words import GREETINGS
 
 _EN: Mapping[str, str] = {
     "subject": "Your payment method expires: {method}",
@@ -22,7 +23,7 @@ _DE: Mapping[str, str] = {
     "in Ihren Abrechnungsseiten entfernen.",
     "renewed": "Wenn Ihre Bank Ihnen eine neue Karte schickt, kommen deren Daten oft von selbst zu uns.",
 }
-_WORDS: Mapping[str, Mapping[str, str]] = {"en": _EN, "de": _DE}
+_WORDS: Mapping[str, Mapping[str, str]] = {ENGLISH: _EN, GERMAN: _DE}
 
 
 def expiry_facts(
@@ -37,7 +38,7 @@ def expiry_facts(
         merchant=merchant,
         name=name,
         language=language,
-        greeting=LANGUAGES[language]["greeting"],
+        greeting=GREETINGS[language],
         subject=words["subject"].format(**texts),
         paragraphs=tuple(words[each].format(**texts) for each in paragraphs),
         pay="",

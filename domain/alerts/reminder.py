@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from domain.alerts.email import ReminderFacts
+from domain.alerts.language import ENGLISH, GERMAN, instant_of, language_of
 from domain.alerts.notice import Notice
-from domain.alerts.wording import instant_text
-
-ENGLISH = "en"
+from domain.alerts.words import GREETINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,6 @@ class Owed:
 
 
 _EN: Mapping[str, str] = {
-    "greeting": "Hello",
     "pay": "Pay the invoice",
     "payment_failed": "Payment failed for invoice {number}",
     "top_up_failed": "Your top-up of {total} failed, invoice {number}",
@@ -68,7 +65,6 @@ _EN: Mapping[str, str] = {
     "change": "You can also change the payment method in your billing pages; the invoice is then collected at once.",
 }
 _DE: Mapping[str, str] = {
-    "greeting": "Guten Tag",
     "pay": "Rechnung bezahlen",
     "payment_failed": "Zahlung der Rechnung {number} fehlgeschlagen",
     "top_up_failed": "Ihre Aufladung über {total} ist fehlgeschlagen, Rechnung {number}",
@@ -103,7 +99,7 @@ _DE: Mapping[str, str] = {
     "moved": "Sie können den kostenlosen Plan nutzen. Vorhandenes bleibt; über seine Grenzen kommt nichts hinzu.",
     "change": "Sie können auch die Zahlungsart ändern; die Rechnung wird dann sofort eingezogen.",
 }
-LANGUAGES: Mapping[str, Mapping[str, str]] = {ENGLISH: _EN, "de": _DE}
+WORDS: Mapping[str, Mapping[str, str]] = {ENGLISH: _EN, GERMAN: _DE}
 # What each mail says, in order; what has no fact is left out.
 _SAID: Mapping[Notice, tuple[str, ...]] = {
     Notice.PAYMENT_FAILED: ("failed", "advice", "next", "waits", "grace", "change"),
@@ -119,23 +115,17 @@ _SAID: Mapping[Notice, tuple[str, ...]] = {
 }
 
 
-def language_of(locale: str) -> str:
-    """Return the language to write to a locale in: its own where it exists, else English."""
-    language = locale.replace("_", "-").partition("-")[0].lower()
-    return language if language in LANGUAGES else ENGLISH
-
-
 def reminder_facts(notice: Notice, owed: Owed, *, merchant: str, name: str, zone: str, locale: str) -> ReminderFacts:
     """Say what a mail says, in the customer's zone and language."""
     language = language_of(locale)
-    words = LANGUAGES[language]
+    words = WORDS[language]
     texts = _texts(owed, language, zone)
     paragraphs = (_paragraph(part, owed, words) for part in _SAID[notice])
     return ReminderFacts(
         merchant=merchant,
         name=name,
         language=language,
-        greeting=words["greeting"],
+        greeting=GREETINGS[language],
         subject=words[notice].format(**texts),
         paragraphs=tuple(each.format(**texts) for each in paragraphs if each),
         pay=words["pay"],
@@ -175,9 +165,4 @@ def _texts(owed: Owed, language: str, zone: str) -> dict[str, str]:
 
 def _when(at: datetime | None, language: str, zone: str) -> str:
     """Write an instant as people of a language do, in a zone."""
-    if at is None:
-        return ""
-    if language == ENGLISH:
-        return instant_text(at, zone)
-    local = at.astimezone(ZoneInfo(zone))
-    return f"{local:%d.%m.%Y, %H:%M} {local.tzname()}"
+    return instant_of(at, zone, language) if at is not None else ""

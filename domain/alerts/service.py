@@ -15,6 +15,7 @@ from domain.alerts.email import (
     message_id,
     render,
 )
+from domain.alerts.language import day_of, language_of, method_of, money_of
 from domain.alerts.mail_state import MailState
 from domain.alerts.mailing import service as mailing
 from domain.alerts.notice import LEGAL, OF_METHOD, OWED, Notice
@@ -29,7 +30,6 @@ from domain.customers.customer import Customer
 from domain.db import Database, Tx
 from domain.invoices import service as invoices
 from domain.invoices.billdiff import service as billdiff
-from domain.invoices.document import day_text
 from domain.invoices.invoice import Invoice, InvoiceNotFound
 from domain.kernel.call import Call
 from domain.kernel.ids import AlertId, AttemptId, CustomerId, InvoiceId, SubscriptionId
@@ -37,7 +37,6 @@ from domain.limits import service as limits
 from domain.limits.status import LimitStatus
 from domain.payments import store as payments
 from domain.payments.attempt import Attempt
-from domain.payments.method import label
 from domain.plans import service as plans
 from domain.subscriptions import service as subscriptions
 from domain.usage import service as usage
@@ -130,7 +129,8 @@ async def _alert_facts(tx: Tx, policy: MailPolicy, customer: Customer, alert_id:
     alert = await raising.find_alert(tx, customer.id, alert_id)
     if alert is None:
         raise AlertNotFound
-    return alert_facts(alert, merchant=policy.merchant, name=customer.name, zone=customer.zone)
+    language = language_of(customer.locale)
+    return alert_facts(alert, merchant=policy.merchant, name=customer.name, zone=customer.zone, language=language)
 
 
 async def _digest_facts(tx: Tx, call: Call, policy: MailPolicy, customer: Customer) -> DigestFacts:
@@ -141,7 +141,8 @@ async def _digest_facts(tx: Tx, call: Call, policy: MailPolicy, customer: Custom
             counted = await usage.current_usage(tx, customer.id, subscription)
             statuses += limits.limits_of(catalogue, subscription, counted)
     now = await customers.business_now(tx, call, customer.id)
-    return digest_facts(statuses, merchant=policy.merchant, name=customer.name, day=_day(customer, now))
+    day, language = _day(customer, now), language_of(customer.locale)
+    return digest_facts(statuses, merchant=policy.merchant, name=customer.name, day=day, language=language)
 
 
 async def _trial_facts(tx: Tx, policy: MailPolicy, customer: Customer, subscription_id: SubscriptionId) -> TrialFacts:
@@ -156,6 +157,7 @@ async def _trial_facts(tx: Tx, policy: MailPolicy, customer: Customer, subscript
         name=customer.name,
         plan=plan.name,
         day=_day(customer, found.trial_ends_at),
+        language=language_of(customer.locale),
     )
 
 
@@ -164,31 +166,33 @@ async def _invoice_facts(tx: Tx, policy: MailPolicy, customer: Customer, invoice
     lines = (await invoices.lines_by_invoice_ids(tx, [invoice.id], scope=customer.id))[invoice.id]
     methods = await payments.list_methods(tx, customer.id, limit=1)
     assert invoice.issued_at is not None, "an invoice is told of once it is issued"
+    language = language_of(customer.locale)
     return Facts(
         merchant=policy.merchant,
         name=customer.name,
         number=invoice.number or "",
-        total=f"{invoice.total.major} {invoice.currency}",
+        total=money_of(invoice.total, language),
         day=_day(customer, invoice.issued_at),
-        lines=tuple(
-            ShownLine(line.description, f"{line.net.major} {line.net.currency}") for line in lines if line.net.minor
-        ),
-        method=", ".join(label(method) for method in methods if method.is_default),
-        compared=compared_text(await billdiff.compared(tx, invoice)),
+        lines=tuple(ShownLine(line.description, money_of(line.net, language)) for line in lines if line.net.minor),
+        method=", ".join(method_of(method, language) for method in methods if method.is_default),
+        compared=compared_text(await billdiff.compared(tx, invoice), language),
+        language=language,
     )
 
 
 async def _payment_facts(tx: Tx, call: Call, policy: MailPolicy, customer: Customer, attempt: Attempt) -> Facts:
     invoice = await _invoice(tx, customer.id, attempt.invoice_id)
     methods = await payments.methods_by_id(tx, [attempt.method_id], scope=customer.id) if attempt.method_id else {}
+    language = language_of(customer.locale)
     now = invoice.paid_at or await customers.business_now(tx, call, customer.id)
     return Facts(
         merchant=policy.merchant,
         name=customer.name,
         number=invoice.number or "",
-        total=f"{attempt.amount.major} {attempt.amount.currency}",
+        total=money_of(attempt.amount, language),
         day=_day(customer, now),
-        method=", ".join(label(method) for method in methods.values()),
+        method=", ".join(method_of(method, language) for method in methods.values()),
+        language=language,
     )
 
 
@@ -200,4 +204,4 @@ async def _invoice(tx: Tx, customer_id: CustomerId, invoice_id: InvoiceId) -> In
 
 
 def _day(customer: Customer, at: datetime) -> str:
-    return day_text(at, customer.zone)
+    return day_of(at, customer.zone, language_of(customer.locale))

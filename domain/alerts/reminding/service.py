@@ -5,6 +5,7 @@ from uuid import UUID
 from domain.alerts.blocking import blocked_facts
 from domain.alerts.email import ReminderFacts
 from domain.alerts.expiry import expiry_facts
+from domain.alerts.language import language_of, method_of, money_of
 from domain.alerts.notice import Notice
 from domain.alerts.port import MailPolicy
 from domain.alerts.reminder import Owed, reminder_facts
@@ -18,12 +19,11 @@ from domain.dunning.store import StoredCase
 from domain.invoices import service as invoices
 from domain.invoices.invoice import InvoiceNotFound, State
 from domain.kernel.call import Call
-from domain.kernel.ids import AttemptId, CaseId, CustomerId, InvoiceId, MethodId
+from domain.kernel.ids import AttemptId, CaseId, InvoiceId, MethodId
 from domain.payments import store as payments
 from domain.payments.attempt import Attempt
 from domain.payments.declines import Decline, DeclineClass
 from domain.payments.expiring.month import year_and_month
-from domain.payments.method import label
 from domain.payments.method_rules import MANDATE_ENDED
 
 # Mails about an attempt; the others are about a case.
@@ -58,7 +58,7 @@ async def facts_of(
         attempt, case = None, await cases.find_case(tx, CaseId(UUID(about)), sight=Sight(customer.id))
         assert case is not None, "the mail names a case"
         invoice_id = case.invoice_id
-    owed = await _owed(tx, call, customer.id, invoice_id, attempt=attempt, stored=case)
+    owed = await _owed(tx, call, customer, invoice_id, attempt=attempt, stored=case)
     return reminder_facts(
         notice, owed, merchant=policy.merchant, name=customer.name, zone=customer.zone, locale=customer.locale
     )
@@ -71,7 +71,7 @@ async def _expiring(tx: Tx, policy: MailPolicy, customer: Customer, about: str) 
     found = await payments.methods_by_id(tx, [wanted], scope=customer.id)
     year, of_year = year_and_month(int(month))
     return expiry_facts(
-        label(found[wanted]),
+        method_of(found[wanted], language_of(customer.locale)),
         year,
         of_year,
         is_default=found[wanted].is_default,
@@ -85,7 +85,7 @@ async def _blocked(tx: Tx, policy: MailPolicy, customer: Customer, method_id: Me
     """Say which method cannot be charged any more."""
     method = (await payments.methods_by_id(tx, [method_id], scope=customer.id))[method_id]
     return blocked_facts(
-        label(method),
+        method_of(method, language_of(customer.locale)),
         by_mandate=method.blocked == MANDATE_ENDED,
         is_default=method.is_default,
         merchant=policy.merchant,
@@ -97,12 +97,13 @@ async def _blocked(tx: Tx, policy: MailPolicy, customer: Customer, method_id: Me
 async def _owed(
     tx: Tx,
     call: Call,
-    customer_id: CustomerId,
+    customer: Customer,
     invoice_id: InvoiceId,
     *,
     attempt: Attempt | None,
     stored: StoredCase | None,
 ) -> Owed:
+    customer_id, language = customer.id, language_of(customer.locale)
     found = await invoices.invoices_by_id(tx, [invoice_id], scope=customer_id)
     if invoice_id not in found:
         raise InvoiceNotFound
@@ -112,9 +113,9 @@ async def _owed(
     failed_at = (attempt.ended_at if attempt else None) or (stored.case.first_failed_at if stored else now)
     return Owed(
         number=invoice.number or "",
-        total=f"{invoice.total.major} {invoice.currency}",
+        total=money_of(invoice.total, language),
         failed_at=failed_at,
-        method=await _method(tx, attempt) if attempt else "",
+        method=await _method(tx, attempt, language) if attempt else "",
         decline=_advice(attempt.decline) if attempt and attempt.decline else "",
         next_at=stored.case.next_attempt_at if stored else None,
         waits_until=stored.case.waits_until if stored else None,
@@ -124,11 +125,11 @@ async def _owed(
     )
 
 
-async def _method(tx: Tx, attempt: Attempt) -> str:
+async def _method(tx: Tx, attempt: Attempt, language: str) -> str:
     """Name what was charged."""
     ids = [attempt.method_id] if attempt.method_id is not None else []
     methods = await payments.methods_by_id(tx, ids, scope=attempt.customer_id) if ids else {}
-    return ", ".join(label(each) for each in methods.values())
+    return ", ".join(method_of(each, language) for each in methods.values())
 
 
 def _advice(decline: Decline) -> str:

@@ -54,6 +54,13 @@ def money(amount: Money, locale: Locale) -> str:
     return re.sub(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])", "\xa0", text)
 
 
+def plain(amount: Money, locale: Locale) -> str:
+    """Write an amount with exactly its currency's digits, and without the currency: 1,079.00; 1.079,00."""
+    digits = exponent(amount.currency)
+    form = f"#,##0.{'0' * digits}" if digits else "#,##0"
+    return format_decimal(Decimal(amount.major), format=form, locale=locale)
+
+
 def quantity(value: Decimal, locale: Locale) -> str:
     """Write a quantity with all its digits."""
     return format_decimal(value, format=_QUANTITY, locale=locale)

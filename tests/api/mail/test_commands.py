@@ -1,23 +1,25 @@
-"""`tollgate mail preview` renders every mail there is, in every language that it has."""
+"""`tollgate mail preview` renders every mail there is, in every language there is."""
 
 from pathlib import Path
 
 from typer.testing import CliRunner
 
 from api.cli import app
-from domain.alerts.notice import OWED, Notice
+from domain.alerts.notice import Notice
 
 
 def test_every_mail_is_written_as_text_and_html_in_each_language(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["mail", "preview", "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output
-    # Mails about an unpaid invoice or a card that expires are written in English and German, the others in English.
-    both = OWED | {Notice.PAYMENT_METHOD_EXPIRING}
-    languages = {notice.value: ["de", "en"] if notice in both else ["en"] for notice in Notice}
-    expected = {f"{name}.{each}.{kind}" for name, of in languages.items() for each in of for kind in ("txt", "html")}
+    ways = [(language, kind) for language in ("de", "en") for kind in ("txt", "html")]
+    expected = {f"{notice.value}.{language}.{kind}" for notice in Notice for language, kind in ways}
     assert {file.name for file in tmp_path.iterdir()} == expected | {"index.html"}
     assert "Zahlung der Rechnung 2026-000042 fehlgeschlagen" in (tmp_path / "payment_failed.de.txt").read_text("utf-8")
     assert "Visa ending in 4242" in (tmp_path / "payment_failed.en.html").read_text("utf-8")
+    invoice = (tmp_path / "invoice_issued.de.txt").read_text("utf-8")
+    assert "hier ist Ihre Rechnung 2026-000042 vom 28.02.2026." in invoice
+    assert "Gesamtbetrag: 104,03\xa0$" in invoice
+    assert all("Hello" not in file.read_text("utf-8") for file in tmp_path.glob("*.de.*"))
     page = (tmp_path / "index.html").read_text("utf-8")
     assert '<a href="payment_failed.de.html">html</a>' in page
 

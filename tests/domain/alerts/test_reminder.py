@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
+from domain.alerts.language import language_of
 from domain.alerts.notice import OWED, Notice
-from domain.alerts.reminder import LANGUAGES, Owed, language_of, reminder_facts
+from domain.alerts.reminder import WORDS, Owed, reminder_facts
 from tests import make
 
 _SOFT = Owed(
@@ -65,9 +66,9 @@ def test_instants_are_in_the_customers_zone_and_language() -> None:
     )
 
 
-@pytest.mark.parametrize("language", sorted(LANGUAGES))
+@pytest.mark.parametrize("language", sorted(WORDS))
 def test_every_mail_exists_in_every_language_and_each_has_all_words(language: str) -> None:
-    assert LANGUAGES[language].keys() == LANGUAGES["en"].keys()
+    assert WORDS[language].keys() == WORDS["en"].keys()
     for notice in OWED:
         facts = reminder_facts(notice, _SOFT, merchant="Shop", name="Ada", zone="UTC", locale=language)
         assert "2026-000007" in facts.subject

@@ -110,3 +110,20 @@ async def test_a_notice_about_a_row_that_does_not_exist_writes_and_sends_nothing
     async with db.transaction() as tx:
         assert await tx.rows(store.mail.select()) == []
     assert mailer.sent == []
+
+
+async def test_a_german_customer_is_written_to_in_german(db: Database, memory_gateway: MemoryGateway) -> None:
+    till, mailer = await open_till(db), MemoryMailer(_CATCHER)
+    await till.attach(memory_gateway, VISA)
+    await till.collect(memory_gateway)
+    [attempt] = await till.attempt_rows()
+    async with db.transaction() as tx:
+        await customers.change_locale(tx, system(), till.customer.id, "de-DE")
+    await _send(till, mailer, "invoice_issued", till.invoice.id)
+    await _send(till, mailer, "payment_received", attempt.id)
+    issued, received = mailer.sent
+    assert issued.subject == "Rechnung TEST-2026-000001 von Merchant: 29,00 $"
+    assert "Guten Tag Ada <b>Lovelace</b>," in issued.text
+    assert "von Ihrer Zahlungsart eingezogen (Visa mit den Endziffern 4242)" in issued.text
+    assert "Zahlung von 29,00\xa0$ für Rechnung TEST-2026-000001 am 15.01.2026 erhalten" in received.text
+    assert '<html lang="de">' in received.html

@@ -8,11 +8,13 @@ import pytest
 
 from domain.alerts.alert import AlertKind
 from domain.alerts.email import DigestFacts, ShownLine
-from domain.alerts.wording import alert_facts, amount_text, compared_text, digest_facts, instant_text, percent_text
+from domain.alerts.language import ENGLISH, GERMAN
+from domain.alerts.wording import alert_facts, compared_text, digest_facts, trial_facts
 from domain.invoices.billdiff.diff import BillDiff, Cause, Part
 from domain.kernel.ids import CustomerId, SubscriptionId
 from domain.kernel.money import Money
 from domain.limits.status import LimitState, LimitStatus
+from domain.subscriptions.subscription import TrialEnd
 from tests import make
 from tests.domain.invoices.test_verification import invoice
 
@@ -23,14 +25,6 @@ def facts(**changed: Any) -> Any:
     """Word an alert that differs from one of 80 of 100 calls."""
     alert = dataclasses.replace(_ALERT, **changed)
     return alert_facts(alert, merchant="Example", name="Ada", zone="Europe/Berlin")
-
-
-def test_numbers_have_their_unit_and_percentages_are_cut() -> None:
-    assert amount_text(Decimal(8_000), "call") == "8,000 calls"
-    assert amount_text(Decimal(1), "call") == "1 call"
-    assert amount_text(Decimal("1234.50"), "USD") == "1,234.5 USD"
-    assert [percent_text(each) for each in (Decimal("99.999999"), Decimal(100), None)] == ["99%", "100%", ""]
-    assert instant_text(make.at("2026-07-01T22:30"), "Europe/Berlin") == "2 Jul 2026, 00:30 CEST"
 
 
 def test_a_threshold_is_worded_with_what_was_used() -> None:
@@ -113,3 +107,41 @@ def test_an_invoice_is_compared_in_one_paragraph() -> None:
     same = BillDiff(before, before, (), _part(Cause.CREDITS, 0))
     assert compared_text(same) == "Compared with invoice TEST-2026-000001: 0.00 USD."
     assert compared_text(None) == ""
+
+
+def test_a_german_alert_is_german_but_for_what_the_catalogue_names() -> None:
+    alert = dataclasses.replace(_ALERT, used=Decimal(8_000), limit=Decimal(8_000), resets_at=make.at("2026-03-01"))
+    found = alert_facts(alert, merchant="Example", name="Ada", zone="Europe/Berlin", language=GERMAN)
+    assert (found.used, found.percent, found.language) == ("8.000 calls", "100 %", "de")
+    assert found.advice == "Was über die Grenze hinausginge, wird bis 01.03.2026, 01:00 CET abgelehnt."
+    soft = dataclasses.replace(alert, policy="soft", resets_at=None)
+    found = alert_facts(soft, merchant="Example", name="Ada", zone="UTC", language=GERMAN)
+    assert found.advice.endswith("danach wird, was über die Grenze hinausginge, abgelehnt.")
+    grace = dataclasses.replace(alert, kind=AlertKind.GRACE, step=6)
+    assert alert_facts(grace, merchant="Example", name="Ada", zone="UTC", language=GERMAN).left == (
+        "noch 6 Stunden Toleranz"
+    )
+
+
+def test_a_german_digest_and_trial_are_german() -> None:
+    status = LimitStatus(
+        "calls", "Calls", "hard", Decimal(5_000), Decimal("1234.5"), Decimal(24), LimitState.OK, "call", None
+    )
+    [line] = digest_facts([status], merchant="Example", name="Ada", day="02.02.2026", language=GERMAN).lines
+    assert line.amount == "1.234,5 von 5.000 calls (24 %)"
+    for end in TrialEnd:
+        texts = {
+            language: trial_facts(end, merchant="Example", name="Ada", plan="Pro", day="1", language=language).advice
+            for language in (ENGLISH, GERMAN)
+        }
+        assert texts[ENGLISH] != texts[GERMAN]
+
+
+def test_an_invoice_is_compared_in_german() -> None:
+    before = dataclasses.replace(invoice(), subtotal=Money(2900, "USD"))
+    after = dataclasses.replace(invoice(), subtotal=Money(123_900, "USD"))
+    diff = BillDiff(before, after, (_part(Cause.USAGE, 121_000),), _part(Cause.CREDITS, -1500))
+    assert compared_text(diff, GERMAN) == (
+        "Verglichen mit Rechnung TEST-2026-000001: +1.210,00 USD (Nutzung +1.210,00). "
+        "Mit Gutschriften (-15,00) ändert sich der zu zahlende Betrag um +1.195,00 USD."
+    )

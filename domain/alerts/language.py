@@ -1,0 +1,74 @@
+"""Numbers, amounts, days and instants as the languages of mails write them. English is written as it always was."""
+
+import dataclasses
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from domain.invoices.document import day_text
+from domain.invoices.documents import formats
+from domain.kernel.money import Money, exact_text
+from domain.payments.method import PaymentMethod, label
+
+ENGLISH, GERMAN = "en", "de"
+LANGUAGES = (ENGLISH, GERMAN)
+_CURRENCY_LETTERS = 3
+
+
+def language_of(locale: str) -> str:
+    """Return the language to write to a locale in: its own where it exists, else English."""
+    language = locale.replace("_", "-").partition("-")[0].lower()
+    return language if language in LANGUAGES else ENGLISH
+
+
+def day_of(at: datetime, zone: str, language: str) -> str:
+    """Write an instant as the customer's local day: 28 Feb 2026; 28.02.2026."""
+    return day_text(at, zone) if language == ENGLISH else formats.day(at, zone, formats.locale_of(language))
+
+
+def instant_of(at: datetime, zone: str, language: str) -> str:
+    """Write an instant for people, in a zone: 28 Feb 2026, 09:30 UTC; 28.02.2026, 09:30 UTC."""
+    local = at.astimezone(ZoneInfo(zone))
+    return f"{day_of(at, zone, language)}, {local:%H:%M} {local.tzname()}"
+
+
+def money_of(amount: Money, language: str) -> str:
+    """Write an amount: 29.00 USD; 29,00 $."""
+    if language == ENGLISH:
+        return f"{amount.major} {amount.currency}"
+    return formats.money(amount, formats.locale_of(language))
+
+
+def money_number(amount: Money, language: str) -> str:
+    """Write an amount without its currency: -1.50; -1,50."""
+    if language == ENGLISH:
+        return amount.major
+    return formats.plain(amount, formats.locale_of(language))
+
+
+def number_of(amount: Decimal, language: str) -> str:
+    """Write a number with a mark between thousands: 8,000.5; 8.000,5."""
+    if language != ENGLISH:
+        return formats.quantity(amount, formats.locale_of(language))
+    whole, point, rest = exact_text(amount).partition(".")
+    return f"{int(whole):,}{point}{rest}"
+
+
+def amount_of(amount: Decimal, unit: str, language: str) -> str:
+    """Write an amount with its unit, whose word is the catalogue's: 8,000 calls, 12.5 USD; 8.000 calls."""
+    is_currency = len(unit) == _CURRENCY_LETTERS and unit.isupper()
+    return f"{number_of(amount, language)} {unit if is_currency or amount == 1 else unit + 's'}"
+
+
+def percent_text(percent: Decimal | None, language: str) -> str:
+    """Write a percentage, cut to whole ones, so that 99.9 is not 100: 99%; 99 %."""
+    if percent is None:
+        return ""
+    return f"{int(percent)}%" if language == ENGLISH else f"{int(percent)} %"
+
+
+def method_of(method: PaymentMethod, language: str) -> str:
+    """Name a payment method for its owner: Visa ending in 4242; Visa mit den Endziffern 4242."""
+    if language == ENGLISH or not method.last4:
+        return label(method)
+    return f"{label(dataclasses.replace(method, last4=None))} mit den Endziffern {method.last4}"
