@@ -20,8 +20,8 @@ from tests import make
 from tests.domain.webhooks.merchant import URL, Merchant
 
 # Neither is written by any code here: a currency that there is not, and facts that are no facts.
-NO_CURRENCY = {"type": "payment_succeeded", "amount_minor": 1, "currency": "ZZZ", "metadata": {}}
-NO_FACTS = {"type": "something_new", "amount_minor": None, "currency": None, "metadata": [1]}
+NO_CURRENCY: dict[str, Any] = {"type": "payment_succeeded", "amount_minor": 1, "currency": "ZZZ", "metadata": {}}
+NO_FACTS: dict[str, Any] = {"type": "something_new", "amount_minor": None, "currency": None, "metadata": [1]}
 OTHER_URL = "https://other.example.com/in"
 
 

@@ -6,7 +6,7 @@ from domain.adapters.memory import MemoryGateway
 from domain.db import Database
 from domain.ledger import service as ledger
 from domain.payments.reconciling import service
-from domain.payments.refund import Refund
+from domain.payments.refund import Refund, RefundState
 from domain.payments.refunding import store
 from tests.domain.payments.paying_back import carry, order, owing, refunds
 from tests.domain.payments.till import Till, system
@@ -72,7 +72,9 @@ async def test_a_refund_whose_reply_was_lost_is_found_by_its_name(db: Database, 
     # What we took for failed has gone: a person decides.
     [before] = await refunds(till)
     async with db.transaction() as tx:
-        await store.save_refund(tx, before, dataclasses.replace(before, state="failed", failure="outcome_lost"))
+        await store.save_refund(
+            tx, before, dataclasses.replace(before, state=RefundState.FAILED, failure="outcome_lost")
+        )
     assert await _compare(db, memory_gateway, _NEXT_NIGHT) == [("refund_state", "failed", "succeeded", "open")]
     assert [each.state for each in await refunds(till)] == ["failed"]
 
