@@ -20,7 +20,7 @@ class PacedClient(stripe.HTTPXClient):
 
     def __init__(self, pacer: Pacer, timeout: httpx.Timeout) -> None:
         """Open nothing."""
-        super().__init__(timeout=timeout)  # type: ignore[no-untyped-call]
+        super().__init__(timeout=timeout)
         self._pacer = pacer
 
     async def request_async(

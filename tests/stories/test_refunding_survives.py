@@ -43,7 +43,7 @@ __all__ = ["sandbox", "sandbox_url", "stripe_gateway"]
 
 PIECE_MINOR = 10
 REFUNDING = frozenset(("carry_refund", "process_inbox_event"))
-NEWS = ("refund.created", "refund.updated", "refund.failed")
+NEWS = ("refund.updated", "refund.failed")
 # A refund on its way is looked at again after six hours: until then only news can tell of it.
 SOON = timedelta(hours=1)
 
@@ -117,8 +117,8 @@ async def _told(life: Life, runtime: Runtime) -> None:
     page = await life.living.gateway.listing.list_events(lately, NEWS, after=None)
     for event in page.items:
         if event.object_id in ids:
-            for _ in range(2):
-                async with runtime.db.transaction() as tx:
+            for process in (runtime, life.living):
+                async with process.db.transaction() as tx:
                     await webhooks.receive(tx, call, event)
     await life.work(runtime)
 
@@ -172,7 +172,7 @@ class Course:
 
 
 COURSES = {
-    "a refund that goes at once": Course(VISA, _arrived, RefundState.SUCCEEDED, "succeeded", PIECE_MINOR),
+    "a refund that goes at once": Course(VISA, _ordered, RefundState.SUCCEEDED, "succeeded", PIECE_MINOR),
     "a refund whose reply is lost": Course(
         VISA, _ordered, RefundState.SUCCEEDED, "succeeded", PIECE_MINOR, ("create_refund",)
     ),
@@ -253,10 +253,9 @@ async def _check_rows(life: Life, course: Course, lives: int, died: str) -> None
     async with life.living.db.transaction() as tx:
         assert await tx.rows(of_jobs) == [], died
         assert await tx.rows(of_inbox) == [], died
-        sums = Counter(
-            {str(name): each.minor for name, each in (await ledger.balances(tx, life.note.customer_id)).items()}
-        )
+        balances = await ledger.balances(tx, life.note.customer_id)
         assert sum(money.minor for _, money in await ledger.trial_balance(tx, Environment.TEST)) == 0, died
+    sums = Counter({str(name): each.minor for name, each in balances})
     given, gone = lives * PIECE_MINOR, lives * course.gone_minor
     expected = {"cash": STARTER_MINOR - gone, "revenue": given - STARTER_MINOR, "receivable": gone - given}
     assert {name: sums[name] for name in sums | expected} == expected, died
@@ -290,4 +289,4 @@ async def test_death_at_any_step_of_refunding_pays_back_once_or_not_at_all(
     deaths = await _deaths(await _paid(world, course.card), sandbox, course)
     record_property("deaths_survived", len(deaths))
     assert len(deaths) >= course.deaths_min
-    assert {"before a commit", "after a commit", "before create_refund", "after create_refund"} < set(deaths)
+    assert {"before a commit", "after a commit", "before create_refund", "after create_refund"} <= set(deaths)

@@ -10,4 +10,4 @@ _DOUBLINGS_MAX = 5
 def next_after(looks: int) -> timedelta:
     """Return the time until the next look, after so many."""
     assert looks >= 1, "it has been looked at"
-    return min(FIRST * 2 ** min(looks - 1, _DOUBLINGS_MAX), LONGEST)
+    return min(FIRST * (1 << min(looks - 1, _DOUBLINGS_MAX)), LONGEST)

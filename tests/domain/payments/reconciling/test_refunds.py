@@ -35,7 +35,7 @@ async def _sent(db: Database, gateway: MemoryGateway) -> tuple[Till, Refund]:
 async def _cash(till: Till) -> int:
     async with till.db.transaction() as tx:
         found = await ledger.balances(tx, till.customer.id)
-    return {str(account): amount.minor for account, amount in found.items()}["cash"]
+    return {str(account): amount.minor for account, amount in found}["cash"]
 
 
 async def test_a_refund_that_agrees_is_no_finding_and_one_that_came_back_is_followed(
@@ -72,9 +72,8 @@ async def test_a_refund_whose_reply_was_lost_is_found_by_its_name(db: Database, 
     # What we took for failed has gone: a person decides.
     [before] = await refunds(till)
     async with db.transaction() as tx:
-        await store.save_refund(
-            tx, before, dataclasses.replace(before, state=RefundState.FAILED, failure="outcome_lost")
-        )
+        given_up = dataclasses.replace(before, state=RefundState.FAILED, failure="outcome_lost")
+        await store.save_refund(tx, before, given_up)
     assert await _compare(db, memory_gateway, _NEXT_NIGHT) == [("refund_state", "failed", "succeeded", "open")]
     assert [each.state for each in await refunds(till)] == ["failed"]
 
