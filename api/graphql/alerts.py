@@ -82,6 +82,7 @@ name_enum(
     GRACE_COUNTDOWN="How long a soft limit is tolerated to be passed.",
     WEEKLY_DIGEST="What was used, once a week, for those who want it.",
     PAYMENT_METHOD_EXPIRING="A card expires at the end of the month. Nobody can unsubscribe from it.",
+    PAYMENT_METHOD_BLOCKED="A payment method cannot be charged any more. Nobody can unsubscribe from it.",
     TRIAL_ENDING="A trial ends in three days. Nobody can unsubscribe from it.",
 )
 

@@ -48,7 +48,7 @@ async def list_events(tx: db.Tx, stretch: Stretch, *, limit: int) -> tuple[Seque
         try:
             found.append(_read(row))
         except (DomainError, TypeError, ValueError) as fault:
-            _log.error("event_unreadable", event=str(row.id), number=row.number, error=type(fault).__name__)
+            _log.error("event_unreadable", event_id=str(row.id), number=row.number, error=type(fault).__name__)
             return found, _place(row)
     return found, None
 

@@ -61,7 +61,7 @@ def test_a_run_goes_from_page_to_page_and_from_stage_to_stage() -> None:
         Stage.REPORT,
         Stage.REPORT,
     ]
-    assert (run.compared, run.ended_at) == (107, at)
+    assert (run.compared, run.ended_at) == (108, at)
 
 
 @pytest.mark.parametrize(
