@@ -1,9 +1,9 @@
-"""Run every measurement and print one table; without options the table goes into docs/performance.md too."""
+"""Run every measurement, print its figures, and put them into the tables of docs/performance.md."""
 
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bench import (
@@ -22,7 +22,7 @@ from bench import (
     webhooks,
 )
 from bench.machine import describe
-from bench.report import Result, print_table, write_page
+from bench.report import Result, print_table, write_table
 from bench.world import Servers, Workload, copy_database, make_database, servers
 
 PARTS = (
@@ -100,7 +100,8 @@ async def _prepare(running: Servers, people: int) -> Workload:
     return workload
 
 
-def _measure(running: Servers, size: _Size, only: str | None) -> list[Result]:
+def _measure(running: Servers, size: _Size, only: str | None) -> Iterator[tuple[str, str, list[Result]]]:
+    """Yield each part with its results as soon as there are any, and with what it was measured on."""
     _tell("making customers")
     workload = asyncio.run(_prepare(running, size.people))
     both = ("ours", "theirs")
@@ -121,12 +122,11 @@ def _measure(running: Servers, size: _Size, only: str | None) -> list[Result]:
         "webhooks": lambda: webhooks.measure(running, "ours", size.acknowledged, size.processed),
         "documents": lambda: documents.measure(size.documents),
     }
-    results = []
     for name in PARTS:
         if only in {None, name}:
             _tell(f"measuring: {name}")
-            results += parts[name]()
-    return results
+            machine = asyncio.run(describe(running.postgres.asyncpg_arguments()))
+            yield name, machine, parts[name]()
 
 
 def _tell(what: str) -> None:
@@ -136,16 +136,15 @@ def _tell(what: str) -> None:
 def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer customers, events and runs: a trial")
+    parser.add_argument("--quick", action="store_true", help="a trial of fewer customers, events and runs: prints only")
     parser.add_argument("--only", choices=PARTS, help="one part of it")
     asked = parser.parse_args()
     with servers() as running:
-        machine = asyncio.run(describe(running.postgres.asyncpg_arguments()))
-        results = _measure(running, QUICK if asked.quick else FULL, asked.only)
-    print(f"{machine}\n")
-    print_table(results)
-    if not (asked.quick or asked.only):
-        write_page(machine, results)
+        for part, machine, results in _measure(running, QUICK if asked.quick else FULL, asked.only):
+            print(f"{part}: {machine}\n")
+            print_table(results)
+            if not asked.quick:
+                write_table(part, machine, results)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ def _content(lines: int, mark: str) -> dict[str, Any]:
         for line in range(lines)
     ]
     return {
+        "lang": "en",
         "title": "Invoice",
         "number": mark,
         "facts": [["Invoice number", mark], ["Date of issue", "Feb 1, 2026"], ["Due", "Feb 1, 2026"]],

@@ -1,4 +1,4 @@
-"""The table of results, on the terminal and in docs/performance.md."""
+"""The tables of results, on the terminal and in docs/performance.md."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from pathlib import Path
 from statistics import median
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +39,15 @@ def print_table(results: Sequence[Result]) -> None:
         print(f"{each.work:<78}{each.figure:>16}   {each.goal or '':<22}{_verdict(each)}".rstrip())
 
 
-def write_page(machine: str, results: Sequence[Result]) -> None:
-    """Put the results into the page, between its two marks."""
+def write_table(part: str, machine: str, results: Sequence[Result]) -> None:
+    """Put the results of a part into its table on the page, between the two marks of the part."""
+    begin, end = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
     rows = [f"| {each.work} | {each.figure} | {each.goal or ''} | {_verdict(each)} |" for each in results]
     table = ["| work | measured | goal | |", "|---|--:|--:|---|", *rows]
-    head, _, rest = PAGE.read_text().partition(BEGIN)
-    tail = rest.partition(END)[2]
-    PAGE.write_text("\n".join([head + BEGIN, f"\nMeasured on: {machine}\n", *table, "", END + tail]))
+    head, found, rest = PAGE.read_text().partition(begin)
+    assert found, f"the page has a place for {part}"
+    tail = rest.partition(end)[2]
+    PAGE.write_text("\n".join([head + begin, f"\n{machine}\n", *table, "", end + tail]))
 
 
 def _verdict(result: Result) -> str:

@@ -1,17 +1,25 @@
 """What is asked of limits, what comes of it, and what cannot be asked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
+from uuid import UUID
 
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, SubscriptionId
+from domain.limits.account import Account
 from domain.limits.asking import Estimate
 from domain.limits.judging import Answer
 from domain.limits.reservation import Reservation
 from domain.usage.verdict import Verdict
+
+_NOTHING = Fraction(0)
+
+
+class MovedError(Exception):
+    """A border of the subscription moved since the event was resolved."""
 
 
 @dataclass(eq=False)
@@ -79,6 +87,28 @@ class Question:
     place: Place
     estimate: Estimate
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One request. `takes`: it asks to hold, not only to know.
+
+    `holds` is what it holds already and asks to exceed.
+    """
+
+    place: Place
+    estimate: Estimate
+    asked_by: str
+    takes: bool
+    holds: Mapping[str, Fraction] = field(default_factory=dict)
+    reservation_id: UUID | None = None
+
+    def asks_of(self, account: Account) -> dict[str, Fraction]:
+        """Return what is asked for beside what is held for it already."""
+        asks = account.asks_of(self.estimate)
+        if not self.holds:
+            return asks
+        return {key: max(asked - self.holds.get(key, _NOTHING), _NOTHING) for key, asked in asks.items()}
 
 
 @dataclass(frozen=True, slots=True)

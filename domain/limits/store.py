@@ -97,7 +97,7 @@ async def overrides_of_customers(tx: db.Tx, customer_ids: Collection[CustomerId]
 async def insert_decisions(tx: db.Tx, new: Sequence[Decision]) -> None:
     """Keep decisions; one that is kept already stays."""
     if new:
-        await tx.execute(pg.insert(limit_decision).values([asdict(each) for each in new]).on_conflict_do_nothing())
+        await tx.execute(pg.insert(limit_decision).on_conflict_do_nothing(), [asdict(each) for each in new])
 
 
 async def find_decision(tx: db.Tx, decision_id: UUID, *, scope: CustomerId | None) -> Decision | None:

@@ -5,13 +5,11 @@ used + leased + asked <= bound, then the lease. See docs/decisions/0012-leases.m
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from fractions import Fraction
-from typing import NamedTuple
 from uuid import UUID
 
 from domain.db import Database, Tx
@@ -19,23 +17,21 @@ from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, SubscriptionId
 from domain.limits import store as limits_store
 from domain.limits.account import Account, Basis, Line, allowances_of, is_paid, passed_now
-from domain.limits.asking import Estimate
 from domain.limits.book import Book
+from domain.limits.drawer import Drawer, Drawers, Judged, judge
 from domain.limits.explanation import Decision, decision_of
 from domain.limits.judging import Answer, Code, permit, refusal, refusing
 from domain.limits.lease import LEASE_FOR, LeaseKey, Share
 from domain.limits.leasing import store
 from domain.limits.override import OVERRIDES_MAX, in_force
 from domain.limits.passing import service as passing
-from domain.limits.request import AccessSuspended, NothingSubscribed, Place
+from domain.limits.request import AccessSuspended, Asking, MovedError, NothingSubscribed, Place
 from domain.limits.reservation import State
 from domain.plans.plan import Catalogue
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.subscription import AccessState, Status, Subscription
 from domain.usage import service as usage
 
-# Books of subscriptions that a process remembers; beyond it those go that hold nothing.
-BOOKS_MAX = 20_000
 # Others answer a recall within this time, or do not live any more.
 RECALL_POLLS = 10
 RECALL_POLL_S = 0.05
@@ -47,53 +43,6 @@ _WITHOUT_ENTITLEMENTS = {Status.PAUSED, Status.UNPAID}
 _NOTHING = Fraction(0)
 
 
-class MovedError(Exception):
-    """A border of the subscription moved since the event was resolved."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """One request. `takes`: it asks to hold, not only to know.
-
-    `holds` is what it holds already and asks to exceed. `amounts` are asked for instead of what the estimate comes to.
-    """
-
-    place: Place
-    estimate: Estimate
-    asked_by: str
-    takes: bool
-    holds: Mapping[str, Fraction] = field(default_factory=dict)
-    reservation_id: UUID | None = None
-    amounts: Mapping[str, Fraction] | None = None
-
-    def asks_of(self, account: Account) -> dict[str, Fraction]:
-        """Return what is asked for beside what is held for it already."""
-        if self.amounts is not None:
-            return {key: asked for key, asked in self.amounts.items() if key in account.lines}
-        asks = account.asks_of(self.estimate)
-        if not self.holds:
-            return asks
-        return {key: max(asked - self.holds.get(key, _NOTHING), _NOTHING) for key, asked in asks.items()}
-
-
-@dataclass(slots=True)
-class Drawer:
-    """A book with the lock under which it is granted more."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    book: Book | None = None
-
-
-class _Judged(NamedTuple):
-    """What an account says to a request: what is asked of it, what is held, and which limit refuses, why."""
-
-    book: Book
-    asks: Mapping[str, Fraction]
-    held: Mapping[str, Fraction]
-    by: Line | None
-    code: Code | None
-
-
 class Leases:
     """One process's leases, by subscription."""
 
@@ -101,29 +50,16 @@ class Leases:
         self._db = db
         self._catalogue = catalogue
         self.holder = holder
-        self._drawers: OrderedDict[SubscriptionId, Drawer] = OrderedDict()
+        self._drawers = Drawers()
 
     def drawer(self, subscription_id: SubscriptionId) -> Drawer:
-        """Return the drawer of a subscription; when there are too many, some of those go that hold nothing."""
-        found = self._drawers.get(subscription_id)
-        if found is None:
-            found = self._drawers[subscription_id] = Drawer()
-            if len(self._drawers) > BOOKS_MAX:
-                self._make_room(subscription_id)
-        else:
-            self._drawers.move_to_end(subscription_id)
-        return found
+        """Return the drawer of a subscription."""
+        return self._drawers.take(subscription_id)
 
     def find_book(self, subscription_id: SubscriptionId) -> Book | None:
         """Return the book of a subscription, or None where this process has none."""
-        drawer = self._drawers.get(subscription_id)
+        drawer = self._drawers.find(subscription_id)
         return drawer.book if drawer else None
-
-    def _make_room(self, besides: SubscriptionId) -> None:
-        for each in list(self._drawers)[: len(self._drawers) // 2]:
-            drawer = self._drawers[each]
-            if each != besides and not drawer.lock.locked() and not (drawer.book and drawer.book.shares):
-                del self._drawers[each]
 
     async def ask(
         self, call: Call, drawer: Drawer, asking: Asking, *, found: Callable[[State | None], None] | None = None
@@ -170,24 +106,38 @@ class Leases:
                 stored = await store.lock_customer(tx, place.customer_id, asking.reservation_id)
                 if found is not None:
                     found(stored)
+            look = drawer.begin_look()
             shares, known = (before.shares, before.account) if before else ({}, None)
-            judged = _judge(await self._read(tx, call, place, catalogue, known), shares, asking)
-            if judged.by is not None and known is not None and judged.book.account.basis is known.basis:
+            judged = judge(await self._read(tx, call, place, catalogue, known), shares, asking)
+            is_partial = known is not None and judged.book.account.basis is known.basis
+            if judged.by is not None and is_partial:
                 # Plan and overrides may have changed since they were read: no is said by fresh facts only.
-                judged = _judge(await self._read(tx, call, place, catalogue, None), shares, asking)
+                judged = judge(await self._read(tx, call, place, catalogue, None), shares, asking)
+                is_partial = False
             book, asks, held, by, code = judged
             if code is Code.LIMIT_REACHED and recalls and await self._recall(tx, call, asking, book):
                 return None
             wanted = book.wanted(asks, place.now) if asking.takes and by is None else {}
             told = await self._save(tx, call, book, asks, wanted) if asking.takes else {}
-            if by is None or code is None:
+            if by is None:
                 answer = permit(book.account, asks, held, place.now)
             else:
-                decision = call.new_id()
-                answer = refusal(catalogue, book.account, asks, held, place.now, by=by, code=code, decision=decision)
-                await limits_store.insert_decisions(tx, [self._decision(call, asking, answer)])
+                answer, decision = _refuse(call, asking, catalogue, judged)
+                await limits_store.insert_decisions(tx, [decision])
         self._note(call, drawer, book, wanted, told)
+        if not is_partial:
+            drawer.note_look(look, () if recalls else asks)
         return answer
+
+    async def refused(
+        self, call: Call, drawer: Drawer, asking: Asking, *, since: int
+    ) -> tuple[Answer, Decision] | None:
+        """Refuse by what was told to another request that waited, or None: see `Drawer.refused`. The drawer is locked.
+
+        The decision is to be kept before the answer is given.
+        """
+        judged = drawer.refused(asking, call.at, since=since)
+        return None if judged is None else _refuse(call, asking, await self._catalogue(), judged)
 
     async def _save(
         self, tx: Tx, call: Call, book: Book, asks: Mapping[str, Fraction], wanted: Mapping[str, Fraction]
@@ -304,21 +254,9 @@ class Leases:
                 ):
                     return
 
-    @staticmethod
-    def _decision(call: Call, asking: Asking, answer: Answer) -> Decision:
-        return decision_of(
-            answer,
-            at=call.at,
-            asked_by=asking.asked_by,
-            customer_id=asking.place.customer_id,
-            subscription_id=asking.place.subscription_id,
-            event_type=asking.estimate.event_type,
-            reservation_id=asking.reservation_id,
-        )
-
     async def recalled(self) -> list[LeaseKey]:
         """Return the leases that somebody needs."""
-        if not any(drawer.book and drawer.book.shares for drawer in self._drawers.values()):
+        if not self._drawers.busy:
             return []
         async with self._db.glance() as driver:
             return await store.list_recalled(driver, self.holder)
@@ -326,9 +264,10 @@ class Leases:
     async def answer_recalls(self, recalled: Sequence[LeaseKey], at: datetime) -> None:
         """Let go of what is idle of leases that somebody needs."""
         shares: dict[LeaseKey, Share] = {}
-        async with self._locked({each.subscription_id for each in recalled}) as drawers:
+        known = [self._drawers.find(each) for each in {each.subscription_id for each in recalled}]
+        async with _locked([drawer for drawer in known if drawer is not None]) as drawers:
             for each in recalled:
-                drawer = self._drawers.get(each.subscription_id)
+                drawer = self._drawers.find(each.subscription_id)
                 if drawer is not None and drawer not in drawers:
                     continue
                 book = drawer.book if drawer else None
@@ -340,8 +279,7 @@ class Leases:
 
     async def keep(self, at: datetime) -> None:
         """Renew leases that are in use, lower those of which something was used or is idle, forget empty ones."""
-        busy = {each for each, drawer in self._drawers.items() if drawer.book and drawer.book.shares}
-        async with self._locked(busy) as drawers:
+        async with _locked(self._drawers.busy) as drawers:
             books = [drawer.book for drawer in drawers if drawer.book is not None]
             due = [each for book in books for each in book.due(at).items()]
             for start in range(0, len(due), RENEW_MAX):
@@ -351,7 +289,7 @@ class Leases:
 
     async def give_back(self, at: datetime) -> None:
         """Return all that is free: this process holds no more."""
-        for drawer in self._drawers.values():
+        for drawer in self._drawers:
             for share in drawer.book.shares.values() if drawer.book else ():
                 share.drop_free()
         await self.keep(at)
@@ -369,25 +307,34 @@ class Leases:
             else:
                 share.lose()
 
-    @asynccontextmanager
-    async def _locked(self, subscription_ids: Collection[SubscriptionId]) -> AsyncIterator[list[Drawer]]:
-        """Lock the drawers that nobody is being granted from; the others are told of by their grants."""
-        drawers = [self._drawers[each] for each in subscription_ids if each in self._drawers]
-        free = [drawer for drawer in drawers if not drawer.lock.locked()]
-        async with AsyncExitStack() as stack:
-            for drawer in free:
-                await stack.enter_async_context(drawer.lock)
-            yield free
+
+@asynccontextmanager
+async def _locked(drawers: Collection[Drawer]) -> AsyncIterator[list[Drawer]]:
+    """Lock the drawers that nobody is being granted from; the others are told of by their grants."""
+    free = [drawer for drawer in drawers if not drawer.lock.locked()]
+    async with AsyncExitStack() as stack:
+        for drawer in free:
+            await stack.enter_async_context(drawer.lock)
+        yield free
 
 
-def _judge(account: Account, shares: dict[tuple[str, datetime], Share], asking: Asking) -> _Judged:
-    book, asks = Book(account, shares), asking.asks_of(account)
-    held = book.held(asks)
-    unpriced = account.unpriceable(asking.estimate)
-    if unpriced is not None:
-        return _Judged(book, asks, held, unpriced, Code.USAGE_UNPRICED)
-    by = refusing(account, asks, held, asking.place.now)
-    return _Judged(book, asks, held, by, Code.LIMIT_REACHED if by is not None else None)
+def _refuse(call: Call, asking: Asking, catalogue: Catalogue, judged: Judged) -> tuple[Answer, Decision]:
+    """Say no with the numbers, and write down why."""
+    book, asks, held, by, code = judged
+    assert by is not None, "a limit refuses"
+    assert code is not None, "and says why"
+    now, decision = asking.place.now, call.new_id()
+    answer = refusal(catalogue, book.account, asks, held, now, by=by, code=code, decision=decision)
+    kept = decision_of(
+        answer,
+        at=call.at,
+        asked_by=asking.asked_by,
+        customer_id=asking.place.customer_id,
+        subscription_id=asking.place.subscription_id,
+        event_type=asking.estimate.event_type,
+        reservation_id=asking.reservation_id,
+    )
+    return answer, kept
 
 
 def _seen(place: Place, call: Call) -> tuple[int, datetime, datetime]:

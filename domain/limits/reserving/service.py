@@ -7,7 +7,6 @@ See docs/decisions/0012-leases.md.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -19,13 +18,22 @@ from domain.access.roles import Permission
 from domain.db import DATABASE_ERRORS, Database
 from domain.kernel.call import Call
 from domain.kernel.ids import encode
-from domain.limits import store as limits_store
 from domain.limits.book import Book
-from domain.limits.explanation import SAMPLE, Decision, decision_of
+from domain.limits.drawer import Drawer
 from domain.limits.judging import Answer, permit
-from domain.limits.leasing.service import Asking, Drawer, Leases, MovedError
+from domain.limits.keeping.service import Keeper
+from domain.limits.leasing.service import Leases
 from domain.limits.questioning.service import Questions
-from domain.limits.request import LimitsUnavailable, Place, Question, Reserved, Settled, Wanted
+from domain.limits.request import (
+    Asking,
+    LimitsUnavailable,
+    MovedError,
+    Place,
+    Question,
+    Reserved,
+    Settled,
+    Wanted,
+)
 from domain.limits.reservation import (
     EXPIRES_IN_S_DEFAULT,
     Measure,
@@ -44,8 +52,6 @@ from domain.limits.shelf import RESERVATIONS_MAX, Shelf
 from domain.plans.plan import Catalogue
 from domain.usage.recording.service import Recorder
 
-# Permits that wait to be kept; a sample may be lost.
-PERMITS_MAX = 1_000
 SAVE_MAX = 2_000
 TICK_S = 0.1
 SYNC_EVERY = timedelta(seconds=2)
@@ -74,7 +80,7 @@ class Reserver:
         self._leases = Leases(db, catalogue, holder)
         self._shelf = Shelf(reservations_max)
         self._endings = Endings(db, recorder, self._questions, self._leases, self._shelf)
-        self._permits: list[Decision] = []
+        self._keeper = Keeper(db)
         self._synced_at: datetime | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -119,13 +125,20 @@ class Reserver:
     async def _check(self, call: Call, question: Question) -> Answer:
         drawer = self._leases.drawer(question.place.subscription_id)
         known = drawer.book.known(question, call.at) if drawer.book else None
-        if known is None:
-            async with drawer.lock:
-                known = drawer.book.known(question, call.at) if drawer.book else None
-                if known is None:
-                    asking = Asking(question.place, question.estimate, "check", takes=False)
-                    known = await self._leases.ask(call, drawer, asking)
-        return known
+        if known is not None:
+            return known
+        since = drawer.looks
+        async with drawer.lock:
+            known = drawer.book.known(question, call.at) if drawer.book else None
+            if known is not None:
+                return known
+            asking = Asking(question.place, question.estimate, "check", takes=False)
+            refused = await self._leases.refused(call, drawer, asking, since=since)
+            if refused is None:
+                return await self._leases.ask(call, drawer, asking)
+        answer, decision = refused
+        await self._keeper.keep(decision)
+        return answer
 
     async def reserve(
         self, call: Call, wanted: Wanted, caller_id: str, *, expires_in_s: int = EXPIRES_IN_S_DEFAULT
@@ -157,24 +170,34 @@ class Reserver:
         found = self._held_before(new.name, question, call.at) or self._hold_warm(call, drawer, question, new)
         if found is not None:
             return found
+        since = drawer.looks
         async with drawer.lock:
             found = self._held_before(new.name, question, call.at) or self._hold_warm(call, drawer, question, new)
             if found is not None:
                 return found
-            found_elsewhere = False
-
-            def look(stored: State | None) -> None:
-                nonlocal found_elsewhere
-                if stored not in {None, State.HELD}:
-                    raise ReservationClosed
-                found_elsewhere = stored is not None
-
             asking = Asking(question.place, question.estimate, "reserve", takes=True, reservation_id=new.name.key)
-            answer = await self._leases.ask(call, drawer, asking, found=look)
-            if not answer.is_allowed:
-                return Reserved(answer)
-            self._hold(call, drawer, asking, new)
-        return Reserved(self._sampled(call, question, answer, "reserve"), new, not found_elsewhere)
+            refused = await self._leases.refused(call, drawer, asking, since=since)
+            if refused is None:
+                return await self._ask(call, drawer, question, asking, new)
+        answer, decision = refused
+        await self._keeper.keep(decision)
+        return Reserved(answer)
+
+    async def _ask(self, call: Call, drawer: Drawer, question: Question, asking: Asking, new: Reservation) -> Reserved:
+        """Ask the database for a reservation. The drawer is locked."""
+        found_elsewhere = False
+
+        def look(stored: State | None) -> None:
+            nonlocal found_elsewhere
+            if stored not in {None, State.HELD}:
+                raise ReservationClosed
+            found_elsewhere = stored is not None
+
+        answer = await self._leases.ask(call, drawer, asking, found=look)
+        if not answer.is_allowed:
+            return Reserved(answer)
+        self._hold(call, drawer, asking, new)
+        return Reserved(self._keeper.sampled(call, question, answer, "reserve"), new, not found_elsewhere)
 
     def _held_before(self, name: Name, question: Question, at: datetime) -> Reserved | None:
         """Answer a repeated call as the first one. Raises ReservationClosed, LimitsBusy."""
@@ -199,7 +222,7 @@ class Reserver:
             return None
         answer = permit(book.account, asks, book.held(asks), place.now)
         self._put(call, book, place, asks, new)
-        return Reserved(self._sampled(call, question, answer, "reserve"), new)
+        return Reserved(self._keeper.sampled(call, question, answer, "reserve"), new)
 
     def _hold(self, call: Call, drawer: Drawer, asking: Asking, into: Reservation) -> None:
         """Hold what was asked for; it is there."""
@@ -227,24 +250,6 @@ class Reserver:
             raise LimitsUnavailable from fault
         _log.warning("limits_open", customer=encode("customer", question.place.customer_id))
         return permit(book.account, asks, book.held(asks), question.place.now)
-
-    def _sampled(self, call: Call, question: Question, answer: Answer, asked_by: str) -> Answer:
-        """Keep one permit in SAMPLE, chosen by the id of the call; a mere check writes nothing."""
-        if not answer.is_allowed or call.id.int % SAMPLE or len(self._permits) >= PERMITS_MAX:
-            return answer
-        kept = replace(answer, decision=call.new_id())
-        self._permits.append(
-            decision_of(
-                kept,
-                at=call.at,
-                asked_by=asked_by,
-                customer_id=question.place.customer_id,
-                subscription_id=question.place.subscription_id,
-                event_type=question.estimate.event_type,
-                reservation_id=None,
-            )
-        )
-        return kept
 
     async def settle(
         self,
@@ -335,7 +340,7 @@ class Reserver:
                 return Reserved(answer)
             held.expires_at = expires_at
             self._hold(call, drawer, asking, held)
-        return Reserved(self._sampled(call, question, answer, "extend"), held, is_new=False)
+        return Reserved(self._keeper.sampled(call, question, answer, "extend"), held, is_new=False)
 
     async def _adoptable(self, call: Call, name: Name) -> Reservation:
         """Return a reservation of another process as one that holds nothing here. Raises as `extend`."""
@@ -387,7 +392,4 @@ class Reserver:
             except DATABASE_ERRORS:
                 self._shelf.unsave(waiting)
                 raise
-        if self._permits:
-            permits, self._permits = self._permits, []
-            async with self._db.transaction() as tx:
-                await limits_store.insert_decisions(tx, permits)
+        await self._keeper.save()

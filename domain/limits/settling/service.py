@@ -15,9 +15,9 @@ from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import SubscriptionId, encode
 from domain.kernel.money import exact_text
-from domain.limits.leasing.service import Leases, MovedError
+from domain.limits.leasing.service import Leases
 from domain.limits.questioning.service import Questions, question_of
-from domain.limits.request import AccessSuspended, EstimateRefused, NothingSubscribed, Settled
+from domain.limits.request import AccessSuspended, EstimateRefused, MovedError, NothingSubscribed, Settled
 from domain.limits.reservation import (
     SOURCE,
     Change,

@@ -8,6 +8,8 @@ import sqlalchemy as sa
 
 from domain.db import Database, Vault
 from domain.limits import service as limits
+from domain.limits import store as limits_store
+from domain.limits.explanation import Decision
 from domain.limits.request import LimitsUnavailable, NothingSubscribed
 from domain.limits.reservation import Measure, ReservationClosed, ReservationNotFound, name_of
 from domain.subscriptions import service as subscriptions
@@ -263,3 +265,33 @@ async def test_a_lost_reservation_is_settled_without_anything_known_of_it(office
         row = await tx.row(sa.text("SELECT state, measure, reference FROM limit_reservation"))
     assert row is not None
     assert tuple(row) == ("settled", "estimated", "call-7")
+
+
+async def test_of_many_that_are_refused_at_once_each_decision_is_kept_and_the_next_one_asks_anew(
+    office: Office,
+) -> None:
+    ada, _ = await office.subscriber("pro")
+    await office.override(ada, "gemini_calls", 3)
+    first, second = [await office.process(runs=True) for _ in range(2)]
+    held = [await process.reserve(ada, f"h{number}") for number, process in enumerate((first, first, second))]
+    asked = await asyncio.gather(*((first, second)[number % 2].reserve(ada, f"r{number}") for number in range(40)))
+    assert [each.answer.is_allowed for each in held] == [True] * 3
+    assert not any(each.answer.is_allowed for each in asked)
+    # Every refusal names a decision of its own, which is kept, with the numbers as they stood.
+    names = [each.answer.decision for each in asked if each.answer.decision is not None]
+    async with office.world.db.transaction() as tx:
+        kept = [await limits_store.find_decision(tx, each, scope=ada.id) for each in names]
+    assert len(set(names)) == 40
+    assert await office.world.count("limit_decision") == 40
+    assert {(each.rule, _numbers(each, "gemini_calls", "held", "bound")) for each in kept if each is not None} == {
+        ("gemini_calls", ("3", "3"))
+    }
+    # What is given back elsewhere is seen by whoever asks from now on.
+    await second.release(held[2])
+    assert (await first.reserve(ada, "again")).answer.is_allowed
+    assert not (await second.reserve(ada, "late")).answer.is_allowed
+
+
+def _numbers(kept: Decision, key: str, *names: str) -> tuple[str, ...]:
+    """Return numbers of a limit as a decision tells them."""
+    return tuple(next(each[name] for each in kept.numbers if each["key"] == key) for name in names)

@@ -1,0 +1,1 @@
+"""Keep decisions, many in one transaction."""
