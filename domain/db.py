@@ -151,6 +151,12 @@ class Tx:
         finally:
             await nested.rollback()
 
+    @asynccontextmanager
+    async def attempted(self) -> AsyncIterator[None]:
+        """Take back what the block writes where it raises, and go on with the unit of work; else keep it."""
+        async with self.connection.begin_nested():
+            yield
+
     async def raw(self) -> asyncpg.Connection:
         """Return the driver's connection inside the same transaction, for statements whose speed matters."""
         connection = await self.connection.get_raw_connection()

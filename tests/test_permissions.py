@@ -159,6 +159,7 @@ def assert_refused(result: dict[str, Any], where: str) -> None:
             "endpoint_not_found",
             "staff_alert_not_found",
             "mail_not_found",
+            "scheduled_start_not_found",
         }, where
 
 

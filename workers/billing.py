@@ -1,13 +1,17 @@
 """Jobs that move a subscription's periods and open invoices."""
 
+from domain.alerts.staffing import service as staffing
+from domain.alerts.staffing.staff_alert import StaffAlertKind
 from domain.contracts import service as contracts
 from domain.contracts.replanning import service as replanning
+from domain.contracts.scheduling import service as scheduling
 from domain.invoices.taxing.asking import service as asking
 from domain.invoices.taxing.port import TaxUnavailable
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.journal.store import StoredJob
 from domain.kernel.call import Call
+from domain.kernel.ids import encode
 from domain.runtime import Runtime
 
 # A draft changes while its taxes are asked for only where usage or its address do.
@@ -54,6 +58,22 @@ async def invoice_settled(runtime: Runtime, call: Call, stored: StoredJob, job: 
     async with runtime.db.transaction() as tx:
         await contracts.note_payment(tx, call, job.customer_id, job.invoice_id, succeeded=True)
         await journal.finish(tx, call, stored)
+    await runtime.wakeups.publish([job.customer_id])
+
+
+async def begin_subscription(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.BeginSubscription) -> None:
+    """Carry out a scheduled start, in one transaction with the job's end; staff hear of one that is refused."""
+    async with runtime.db.transaction() as tx:
+        await journal.finish(tx, call, stored)
+        start = await scheduling.carry_out(tx, call, job.customer_id, job.start_id)
+        if start is not None and start.refusal is not None:
+            facts = {
+                "customer_id": encode("customer", start.customer_id),
+                "starts_at": start.terms.starts_at.isoformat(),
+                "refusal": start.refusal,
+            }
+            about, kind = encode("scheduled_start", start.id), StaffAlertKind.START_REFUSED
+            await staffing.raise_alert(tx, call, kind, about, environment=start.environment, facts=facts)
     await runtime.wakeups.publish([job.customer_id])
 
 

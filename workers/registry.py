@@ -28,6 +28,7 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.ProcessInboxEvent: webhooks.process_inbox_event,
     jobs.SweepInbox: webhooks.sweep_inbox,
     jobs.LapseChange: billing.lapse_change,
+    jobs.BeginSubscription: billing.begin_subscription,
     jobs.SendNotice: messages.send_notice,
     jobs.CarryWallet: wallets.carry_wallet,
     jobs.CheckWallets: wallets.check_wallets,

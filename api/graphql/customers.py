@@ -23,6 +23,7 @@ from api.graphql.permissions import guarded_type
 from api.graphql.problems import AnyProblem
 from api.graphql.profiles import BillingProfile, profile_of
 from api.graphql.scalars import Money, money_of
+from api.graphql.starts import ScheduledStart, start_of
 from api.graphql.subscriptions import Subscription, subscription_of
 from domain.access.roles import Permission
 from domain.alerts.preference import Preference
@@ -60,6 +61,14 @@ class Customer:
     async def subscriptions(self, info: Info[Context, None]) -> list[Subscription]:
         """Load them with those of other customers of the request."""
         return [subscription_of(each) for each in await info.context.loaders.subscriptions.load(self.key) or ()]
+
+    @reading(
+        Permission.SUBSCRIPTION_READ,
+        "Starts of subscriptions that were scheduled, those that are over too, newest first, at most 100.",
+    )
+    async def scheduled_starts(self, info: Info[Context, None]) -> list[ScheduledStart]:
+        """Load them with those of other customers of the request."""
+        return [start_of(each) for each in await info.context.loaders.starts.load(self.key) or ()]
 
     @reading(Permission.INVOICE_READ, "Its invoices and statements, newest first.")
     async def invoices(

@@ -20,6 +20,7 @@ from domain.kernel.ids import (
     MethodId,
     PolicyId,
     StaffAlertId,
+    StartId,
     SubscriptionId,
 )
 
@@ -42,6 +43,11 @@ def clock_id(text: str) -> ClockId:
 def subscription_id(text: str) -> SubscriptionId:
     """Read a subscription's id. Raises IdMalformed."""
     return SubscriptionId(ids.decode("subscription", text))
+
+
+def start_id(text: str) -> StartId:
+    """Read a scheduled start's id. Raises IdMalformed."""
+    return StartId(ids.decode("scheduled_start", text))
 
 
 def event_id(text: str) -> EventId:

@@ -49,6 +49,8 @@ from domain.subscriptions import service as subscriptions
 from domain.subscriptions.change import Change
 from domain.subscriptions.changes import service as changes
 from domain.subscriptions.subscription import Subscription
+from domain.subscriptions.upcoming import service as upcoming
+from domain.subscriptions.upcoming.scheduled_start import ScheduledStart
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -99,6 +101,9 @@ class Loaders:
         self.clocks: DataLoader[ClockId, Clock | None] = self._by_id(customers.clocks_by_id)
         self.subscriptions: DataLoader[CustomerId, list[Subscription] | None] = self._by_id(
             lambda tx, ids: subscriptions.subscriptions_of_customers(tx, ids, scope=scope)
+        )
+        self.starts: DataLoader[CustomerId, list[ScheduledStart] | None] = self._by_id(
+            lambda tx, ids: upcoming.starts_of_customers(tx, ids, scope=scope)
         )
         self.changes: DataLoader[SubscriptionId, list[Change] | None] = self._by_id(
             lambda tx, ids: changes.waiting_of(tx, ids, scope=scope)

@@ -42,6 +42,7 @@ from api.graphql.redriving import RedriveMutation
 from api.graphql.refunds import RefundMutation
 from api.graphql.scalars import CONFIG
 from api.graphql.staff_alerts import StaffAlertMutation, StaffAlertQuery
+from api.graphql.starts import StartMutation
 from api.graphql.subscriptions import SubscriptionMutation, SubscriptionQuery
 from api.graphql.taxes import TaxMutation, TaxQuery
 from api.graphql.top_ups import TopUpMutation, TopUpQuery
@@ -106,6 +107,7 @@ Mutation = _root(
     ProfileMutation,
     TaxMutation,
     SubscriptionMutation,
+    StartMutation,
     ChangeMutation,
     PauseMutation,
     AnchorMutation,

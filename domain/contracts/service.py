@@ -86,25 +86,7 @@ async def start(
 ) -> Subscription:
     """Start a subscription of a desk's customer, as `subscribe` for a caller who may, or to preview it."""
     version = desk.catalogue.current_version(product_key, plan_key, desk.customer.id)
-    desk.catalogue.fee_price(version.id, interval, currency)
-    product_id = desk.catalogue.product(product_key).id
-    wish = wish or Wish()
-    opening = await starting.opening(tx, call, desk, version, wish)
-    await starting.replace_incomplete(tx, call, desk, product_id)
-    new = await subscriptions.open_subscription(
-        tx,
-        call,
-        desk.now,
-        customer=desk.customer,
-        product_id=product_id,
-        plan_version_id=version.id,
-        interval=interval,
-        currency=currency,
-        opening=opening,
-    )
-    if wish.promotion_code is not None:
-        await starting.take_up(tx, call, desk, new, wish.promotion_code)
-    return await starting.begin(tx, call, desk, new)
+    return await starting.start(tx, call, desk, version, interval=interval, currency=currency, wish=wish or Wish())
 
 
 async def cancel(

@@ -16,7 +16,7 @@ from domain.invoices.crediting import store as credit_notes
 from domain.invoices.derivation import Changes
 from domain.invoices.granted import Taken
 from domain.invoices.holding import store as holding
-from domain.invoices.invoice import Invoice, InvoiceKind, Line, State
+from domain.invoices.invoice import Invoice, InvoiceKind, Line, State, minimum
 from domain.invoices.offsetting import service as offsetting
 from domain.invoices.offsetting.service import Offsets
 from domain.invoices.opening.service import (
@@ -235,6 +235,19 @@ async def _apply(tx: Tx, call: Call, now: datetime, draft: Invoice, needed: Chan
     if needed.add:
         await store.insert_lines(tx, draft, [(LineId(call.new_id()), line) for line in needed.add])
     return (await add_up(tx, now, draft))[0]
+
+
+async def set_aside(tx: Tx, *, customer: Customer, currency: str, opened_by: datetime) -> None:
+    """Take all lines off a draft whose grace is over by an instant: for looking at what is invoiced after it.
+
+    Only inside of what is undone. What waits because it is too little stays: what falls due next joins it.
+    """
+    draft = await store.lock_draft(tx, customer_id=customer.id, environment=customer.environment, currency=currency)
+    if draft is None or draft.grace_ends_at > opened_by or draft.total < minimum(currency):
+        return
+    lines = (await store.lines_by_invoice_ids(tx, [draft.id], sight=Sight(customer.id)))[draft.id]
+    await store.delete_lines(tx, draft, [line.id for line in lines])
+    await add_up(tx, opened_by, draft)
 
 
 async def find_invoice(tx: Tx, call: Call, invoice_id: InvoiceId) -> Invoice | None:

@@ -19,6 +19,7 @@ from domain.kernel.ids import (
     MethodId,
     RefundId,
     StaffAlertId,
+    StartId,
     SubscriptionId,
     WalletId,
 )
@@ -226,6 +227,21 @@ class LapseChange(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class BeginSubscription(Job):
+    """Carry out a start that was scheduled, at its instant of business time."""
+
+    kind = "begin_subscription"
+    customer_id: CustomerId
+    start_id: StartId
+    due_at: str
+
+    @property
+    def key(self) -> str:
+        """One for a start and an instant: where it is moved, the job of the instant before finds nothing to do."""
+        return f"{self.start_id}:{self.due_at}"
+
+
+@dataclass(frozen=True, slots=True)
 class SendNotice(Job):
     """E-mail a customer about an invoice or a payment. `notice` names the template, `about` the row."""
 
@@ -382,6 +398,7 @@ KINDS: dict[str, type[Job]] = {
         PaymentSettled,
         RunDunning,
         LapseChange,
+        BeginSubscription,
         SendNotice,
         CarryWallet,
         CheckWallets,

@@ -19,6 +19,7 @@ ProviderPriceId = NewType("ProviderPriceId", UUID)
 SubscriptionId = NewType("SubscriptionId", UUID)
 SegmentId = NewType("SegmentId", UUID)
 ChangeId = NewType("ChangeId", UUID)
+StartId = NewType("StartId", UUID)
 EventId = NewType("EventId", UUID)
 InvoiceId = NewType("InvoiceId", UUID)
 LineId = NewType("LineId", UUID)
@@ -61,6 +62,7 @@ PREFIXES = {
     "subscription": "sub",
     "segment": "seg",
     "change": "chg",
+    "scheduled_start": "sst",
     "event": "evt",
     "invoice": "inv",
     "line": "line",

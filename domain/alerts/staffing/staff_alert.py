@@ -31,6 +31,7 @@ class StaffAlertKind(StrEnum):
     MAIL_FAILED = "mail_failed"
     INBOX_VERSION = "inbox_version"
     DRIFT_FOUND = "drift_found"
+    START_REFUSED = "start_refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,12 @@ WORDINGS: Mapping[StaffAlertKind, Wording] = {
         "{count} differences with the payment provider need a person",
         "The comparison {about} leaves {count} differences that it must not put right by itself. See the findings that "
         "are open, mend each, and close it with a note.",
+    ),
+    StaffAlertKind.START_REFUSED: Wording(
+        Severity.WARNING,
+        "A scheduled subscription did not start: {customer_id}",
+        "The start {about} of {customer_id} was scheduled for {starts_at} and was refused then ({refusal}). Nothing "
+        "was invoiced. Mend the cause and subscribe the customer; with startsAt it begins where it should have.",
     ),
 }
 

@@ -15,6 +15,7 @@ from domain.contracts.changing.wish import Decision, Wish
 from domain.contracts.desk.service import Desk, open_desk
 from domain.contracts.ending import service as ending
 from domain.contracts.ending.wish import Ending
+from domain.contracts.scheduling.rehearsal import check_ahead, rehearse
 from domain.contracts.starting.wish import Wish as StartWish
 from domain.contracts.stepping.service import open_desk_of, step
 from domain.db import Tx
@@ -139,10 +140,15 @@ async def preview_subscribe(
     currency: str = "USD",
     wish: StartWish | None = None,
 ) -> Preview:
-    """Preview what subscribing would invoice at once. Raises as `contracts.subscribe`."""
+    """Preview what subscribing would invoice at once, now or where it is to start. Raises as `scheduling.subscribe`."""
     call.need(Permission.INVOICE_READ)
     async with tx.undone():
         desk = replace(await open_desk(tx, call, customer_id), opens=False)
+        if wish is not None and wish.starts_at is not None and wish.starts_at > desk.now:
+            version = desk.catalogue.current_version(product_key, plan_key, customer_id)
+            check_ahead(wish.starts_at, desk.now)
+            then, new = await rehearse(tx, call, desk, version, interval=interval, currency=currency, wish=wish)
+            return await _shown(tx, then.now, new, await _draft_of(tx, then, currency))
         new = await contracts.start(
             tx, call, desk, product_key=product_key, plan_key=plan_key, interval=interval, currency=currency, wish=wish
         )
@@ -170,5 +176,5 @@ async def _notes_shown(tx: Tx, done: Changed) -> tuple[NotePreview, ...]:
 async def _shown(tx: Tx, at: datetime, subscription: Subscription, invoice: Invoice | None) -> Preview:
     if invoice is None:
         return Preview(at, subscription, None, ())
-    lines = await invoices.lines_by_invoice_ids(tx, [invoice.id], scope=invoice.customer_id)
-    return Preview(at, subscription, invoice, tuple(lines[invoice.id]))
+    lines = (await invoices.lines_by_invoice_ids(tx, [invoice.id], scope=invoice.customer_id))[invoice.id]
+    return Preview(at, subscription, invoice if lines else None, tuple(lines))

@@ -18,7 +18,35 @@ from domain.plans.plan import PlanVersion
 from domain.subscriptions import lifecycle
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.opening import Opening
+from domain.subscriptions.schedule import Interval
 from domain.subscriptions.subscription import Status, Subscription
+
+
+async def start(
+    tx: Tx, call: Call, desk: Desk, version: PlanVersion, *, interval: Interval, currency: str, wish: Wish
+) -> Subscription:
+    """Start a subscription of a desk's customer on a version, and issue the invoice of what is due at its start.
+
+    Raises as `contracts.subscribe`, but for what the caller has checked of the customer and the plan.
+    """
+    desk.catalogue.fee_price(version.id, interval, currency)
+    product_id = desk.catalogue.plan_of_version(version.id).product_id
+    opens = await opening(tx, call, desk, version, wish)
+    await replace_incomplete(tx, call, desk, product_id)
+    new = await subscriptions.open_subscription(
+        tx,
+        call,
+        desk.now,
+        customer=desk.customer,
+        product_id=product_id,
+        plan_version_id=version.id,
+        interval=interval,
+        currency=currency,
+        opening=opens,
+    )
+    if wish.promotion_code is not None:
+        await take_up(tx, call, desk, new, wish.promotion_code)
+    return await begin(tx, call, desk, new)
 
 
 async def opening(tx: Tx, call: Call, desk: Desk, version: PlanVersion, wish: Wish) -> Opening:
@@ -39,7 +67,7 @@ async def take_up(tx: Tx, call: Call, desk: Desk, new: Subscription, code: str) 
     Raises Forbidden, PromotionCodeMalformed, PromotionCodeInvalid, CouponExpired, CouponUsedUp, CouponAlreadyApplied,
     CouponForFirstPurchase, CouponNotForPlan, TooManyCoupons.
     """
-    applied = await coupons.redeem_code(tx, call, new.customer_id, code, subscription_id=new.id)
+    applied = await coupons.redeem_code(tx, call, new.customer_id, code, subscription_id=new.id, at=desk.now)
     plan = desk.catalogue.plan_of_version(new.plan_version_id)
     if not fits(applied.coupon, plan.product_id, plan.id, new.currency):
         raise CouponNotForPlan(plan.key)

@@ -176,10 +176,17 @@ async def set_code_active(tx: Tx, call: Call, code_id: PromotionCodeId, *, is_ac
 
 
 async def redeem_code(
-    tx: Tx, call: Call, customer_id: CustomerId, code: str, *, subscription_id: SubscriptionId | None = None
+    tx: Tx,
+    call: Call,
+    customer_id: CustomerId,
+    code: str,
+    *,
+    subscription_id: SubscriptionId | None = None,
+    at: datetime | None = None,
 ) -> AppliedCoupon:
     """Take up the coupon of a code, for one subscription or for all of the customer's.
 
+    `at` is the business time of it, for looking at what would be later; None is the customer's now.
     A code that does not exist, is off or is another customer's is answered alike. Raises Forbidden, CustomerNotFound,
     SubscriptionNotFound, PromotionCodeMalformed, PromotionCodeInvalid, CouponExpired, CouponUsedUp,
     CouponAlreadyApplied, CouponForFirstPurchase, TooManyCoupons.
@@ -190,7 +197,7 @@ async def redeem_code(
         raise PromotionCodeInvalid
     coupon = await store.find_coupon(tx, found.coupon_id)
     assert coupon is not None, "a code has a coupon"
-    return await _apply(tx, call, coupon, found, customer_id=customer_id, subscription_id=subscription_id)
+    return await _apply(tx, call, coupon, found, customer_id=customer_id, subscription_id=subscription_id, at=at)
 
 
 async def apply_coupon(
@@ -212,10 +219,11 @@ async def _apply(
     *,
     customer_id: CustomerId,
     subscription_id: SubscriptionId | None,
+    at: datetime | None = None,
 ) -> AppliedCoupon:
     """Give a coupon to a customer. Counting locks it: whoever takes it up at the same moment waits and sees this."""
     customer = await customers.load_customer(tx, call, customer_id)
-    now = await customers.business_now(tx, call, customer_id)
+    now = at or await customers.business_now(tx, call, customer_id)
     if subscription_id is not None and not await subscriptions.subscriptions_by_id(
         tx, [subscription_id], scope=customer_id
     ):

@@ -74,6 +74,13 @@ INPUTS: dict[str, Any] = {
         "interval": "MONTH",
         "idempotencyKey": f"k{n}",
     },
+    "changeScheduledStart": lambda t, _: {
+        "startId": t["start"],
+        "plan": "free",
+        "interval": "MONTH",
+        "startsAt": "2027-06-01T00:00:00Z",
+    },
+    "cancelScheduledStart": lambda t, _: {"startId": t["start"]},
     "changeSubscription": lambda t, n: {
         "subscriptionId": t["subscription"],
         "quantity": n + 2,

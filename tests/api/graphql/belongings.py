@@ -1,8 +1,11 @@
 """What a customer of the scene has: a credit note, a dunning case, coupons."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 from domain.contracts.invoicing import service as invoicing
+from domain.contracts.scheduling import service as scheduling
+from domain.contracts.starting.wish import Wish
 from domain.credits.coupon import Duration
 from domain.credits.coupons import service as coupons
 from domain.credits.coupons.service import Offer
@@ -17,6 +20,8 @@ from domain.invoices.topping import service as topping
 from domain.kernel.ids import CustomerId, InvoiceId, LineId, encode
 from domain.kernel.money import Money
 from domain.payments import store as payments
+from domain.subscriptions.schedule import Interval
+from domain.subscriptions.subscription import Subscription
 from tests import make
 from tests.api.graphql.site import Site
 from tests.domain.payments import examples
@@ -85,6 +90,21 @@ async def wallet_of(server: Site, customer_id: CustomerId) -> dict[str, str]:
         "topUp": encode("top_up", ordered.id),
         "bought": encode("wallet_grant", standing.shown[0].id),
     }
+
+
+async def start_of(server: Site, own: Subscription) -> str:
+    """Schedule a start of the other product, ten days ahead."""
+    async with server.runtime.db.transaction() as tx:
+        kept = await scheduling.subscribe(
+            tx,
+            server.world.call,
+            customer_id=own.customer_id,
+            product_key="edge",
+            plan_key="free",
+            interval=Interval.MONTH,
+            wish=Wish(starts_at=own.started_at + timedelta(days=10)),
+        )
+    return encode("scheduled_start", kept.id)
 
 
 async def method_of(server: Site, customer_id: CustomerId) -> str:

@@ -46,7 +46,7 @@ from tests.api.graphql.asking import (
     OF_TEST,
     subscribed,
 )
-from tests.api.graphql.belongings import case_of, coupon_of, method_of, note_of, wallet_of
+from tests.api.graphql.belongings import case_of, coupon_of, method_of, note_of, start_of, wallet_of
 from tests.api.graphql.outgoing import outgoing_of, publish
 from tests.api.graphql.site import Site, open_server
 from tests.world import key_of, llm_call
@@ -261,6 +261,7 @@ _TOLD = (
     "walletGrant",
     "topUp",
     "bought",
+    "start",
     "method",
 )
 
@@ -301,6 +302,7 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "quarantined": await _record(server, reporter, made.id, call, odd),
         "invoice": encode("invoice", invoice.id),
         "line": encode("line", line.id),
+        "start": await start_of(server, started),
         "note": await note_of(server, invoice.id, line.id),
         "environment": environment.name,
         "clock": encode("clock", world.clock_id),

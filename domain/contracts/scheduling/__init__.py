@@ -1,0 +1,1 @@
+"""Starts that lie ahead: kept, shown, changed, called off, and carried out at their instant."""

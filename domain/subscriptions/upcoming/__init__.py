@@ -1,0 +1,1 @@
+"""Starts that lie ahead, and what became of them."""
