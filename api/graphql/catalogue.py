@@ -18,6 +18,7 @@ from api.graphql.permissions import guarded_type
 from api.graphql.scalars import Json, exact
 from api.graphql.trials import Trial, trial_of
 from domain.access.roles import Permission
+from domain.contracts.ending.wish import CancelCredit
 from domain.kernel.ids import PlanVersionId, ProviderPriceId
 from domain.plans import meter as meters
 from domain.plans import plan as plans
@@ -174,6 +175,13 @@ class PlanVersion:
     tax_code: str | None = strawberry.field(
         description="What is sold, where taxes differ by it, such as saas; null: nothing in particular."
     )
+    cancel_credit: CancelCredit = strawberry.field(
+        description="What becomes of the paid time that an end now leaves unused, unless said otherwise then."
+    )
+    net_days: int | None = strawberry.field(
+        description="Days from issue to due of invoices with its lines, 0 to 365, where the customer has no other "
+        "terms; null: due as they are issued."
+    )
     prices: list[Price] = strawberry.field(description="Fees and usage prices.")
     entitlements: list[Entitlement] = strawberry.field(description="Limits and features.")
 
@@ -273,6 +281,8 @@ def version_of(catalogue: Catalogue, version_id: PlanVersionId) -> PlanVersion:
         waits_for_payment=value.start.when_paid,
         support=value.support,
         tax_code=value.tax_code,
+        cancel_credit=CancelCredit(value.cancel_credit),
+        net_days=value.net_days,
         prices=[_price_of(catalogue, price) for price in value.prices],
         entitlements=[_entitlement_of(catalogue, entitlement) for entitlement in value.entitlements],
     )

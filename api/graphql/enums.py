@@ -6,6 +6,7 @@ from typing import TypeVar
 import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
+from domain.contracts.ending.wish import CancelCredit
 from domain.kernel.call import Environment, PrincipalKind
 
 E = TypeVar("E", bound=Enum)
@@ -37,4 +38,11 @@ name_enum(
     MEMBER="A person who works for a customer.",
     KEY="A product of the merchant, with an API key.",
     SYSTEM="A worker or a command of the operator.",
+)
+name_enum(
+    CancelCredit,
+    "CancelCredit",
+    "What becomes of paid time that an end leaves unused.",
+    NONE="Nothing: it was paid for the whole period.",
+    PRORATE="It goes back: off an invoice that is not paid, else as customer credit.",
 )

@@ -40,8 +40,8 @@ class PublishCustomVersionInput:
     terms: str = strawberry.field(
         description="JSON text: what differs from the base, in the shape of a catalogue file. `prices` and "
         "`entitlements` take the place of those of their key, `without` names keys to leave out, and `features`, "
-        "`support`, `invoice_grace_s`, `proration` and `start` those of the base. `existing` is `stay`, or "
-        "`move_at_renewal` for the subscription that stands."
+        "`support`, `invoice_grace_s`, `proration`, `start`, `cancel_credit` and `net_days` those of the base. "
+        "`existing` is `stay`, or `move_at_renewal` for the subscription that stands."
     )
 
 

@@ -206,9 +206,7 @@ class PreviewQuery:
         subscription_id: Annotated[strawberry.ID, strawberry.argument(description="`sub_…`")],
         at_period_end: Annotated[bool, strawberry.argument(description="As in cancelSubscription.")] = True,
         cancel_at: Annotated[datetime | None, strawberry.argument(description="As in cancelSubscription.")] = None,
-        credit: Annotated[
-            CancelCredit, strawberry.argument(description="As in cancelSubscription.")
-        ] = CancelCredit.NONE,
+        credit: Annotated[CancelCredit | None, strawberry.argument(description="As in cancelSubscription.")] = None,
     ) -> InvoicePreview | None:
         """Preview an end."""
         wanted, wish = ids.subscription_id(subscription_id), Ending(at_period_end, cancel_at, credit=credit)

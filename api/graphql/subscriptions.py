@@ -249,9 +249,10 @@ class CancelSubscriptionInput:
     feedback: str | None = strawberry.field(
         description="In the customer's own words, 1 to 2,000 characters; stored encrypted.", default=None
     )
-    credit: CancelCredit = strawberry.field(
-        description="What becomes of the paid time that an end now leaves unused; PRORATE is for staff.",
-        default=CancelCredit.NONE,
+    credit: CancelCredit | None = strawberry.field(
+        description="What becomes of the paid time that an end now leaves unused. Null: as the plan says; more is "
+        "staff's to give.",
+        default=None,
     )
     idempotency_key: str = strawberry.field(description=KEY_DESCRIPTION)
 

@@ -12,7 +12,6 @@ from api.graphql.enums import name_enum
 from api.graphql.fields import reading
 from api.graphql.permissions import guarded_type
 from domain.access.roles import Permission
-from domain.contracts.ending.wish import CancelCredit
 from domain.kernel.ids import PlanVersionId
 from domain.subscriptions import change as changes
 from domain.subscriptions import schedule
@@ -23,13 +22,6 @@ name_enum(
     "When a change of a subscription takes effect.",
     NOW="At once.",
     PERIOD_END="Where the paid fee period ends.",
-)
-name_enum(
-    CancelCredit,
-    "CancelCredit",
-    "What becomes of paid time that an end leaves unused.",
-    NONE="Nothing: it was paid for the whole period.",
-    PRORATE="It goes back: off an invoice that is not paid, else as customer credit.",
 )
 name_enum(
     changes.ChangeState,

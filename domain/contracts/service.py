@@ -98,12 +98,13 @@ async def cancel(
     at: datetime | None = None,
     reason: CancelReason | None = None,
     feedback: str | None = None,
-    credit: CancelCredit = CancelCredit.NONE,
+    credit: CancelCredit | None = None,
 ) -> Subscription:
     """Stop at a date, at the end of the paid fee period, or now, and issue the invoice of what was used.
 
-    A yearly subscription runs to the end of its year. `feedback` is the customer's own text and is kept sealed. An end
-    gives nothing back of what is paid, unless staff have an end now prorate it. Safe to repeat: what is pending or has
+    A yearly subscription runs to the end of its year. `feedback` is the customer's own text and is kept sealed. What
+    an end now leaves of what is paid goes back where the plan version says so; staff may say otherwise by `credit`, and
+    anybody may waive it. Safe to repeat: what is pending or has
     ended changes no more, but a pending end can be brought forward to now, and a date replaces it. Raises Forbidden,
     SubscriptionNotFound, TransitionRefused, FeedbackMalformed.
     """

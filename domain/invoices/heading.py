@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain.kernel.errors import DomainError, Kind
+from domain.plans.plan import NET_DAYS_MAX
 
-NET_DAYS_MAX = 365
 MEMO_LENGTH_MAX = 500
 ORDER_LENGTH_MAX = 60
 # Orders of several subscriptions on one invoice are written one after the other.
@@ -37,7 +37,7 @@ class HeadingMalformed(DomainError):
 class Heading:
     """What is set for a customer, or for one of its subscriptions; None leaves it to the customer, or to nothing.
 
-    `net_days` is how many days after its issue an invoice is due.
+    What is left to nothing of terms is left to the plan. `net_days` is how many days after its issue an invoice is due.
     """
 
     net_days: int | None = None
@@ -85,19 +85,23 @@ def _text(text: str | None, what: str, length_max: int) -> str | None:
     return trimmed
 
 
-def heading_of(own: Heading, customer: Heading, subscriptions: Sequence[Heading]) -> Headed:
+def heading_of(
+    own: Heading, customer: Heading, subscriptions: Sequence[Heading], plan_days: Sequence[int | None] = ()
+) -> Headed:
     """Say what an invoice carries: what was set for itself, else for its subscriptions, else for its customer.
 
-    `subscriptions` are those with a line on it, in their order. The shortest of their terms counts for all of it; each
-    purchase order is named once. A memo of a subscription is shown where all of them have the same.
+    `subscriptions` are those with a line on it, in their order, and `plan_days` the terms of each one's plan version,
+    which count where no others are set; left out, no plan has any. The shortest of their terms counts for all of it;
+    each purchase order is named once. A memo of a subscription is shown where all of them have the same.
     """
+    on_it = subscriptions or (NOTHING,)
     held = [
         Heading(
-            customer.net_days if each.net_days is None else each.net_days,
+            next((days for days in (each.net_days, customer.net_days, of_plan) if days is not None), None),
             each.memo or customer.memo,
             each.purchase_order or customer.purchase_order,
         )
-        for each in subscriptions or (NOTHING,)
+        for each, of_plan in zip(on_it, plan_days or [None] * len(on_it), strict=True)
     ]
     days = own.net_days if own.net_days is not None else min(each.net_days or 0 for each in held)
     memos = {each.memo for each in held}

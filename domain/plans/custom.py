@@ -10,7 +10,7 @@ from domain.plans.definition import FILE_BYTES_MAX, EntitlementDefinition, PlanD
 from domain.plans.exact import DefinitionRefused, malformed
 from domain.plans.meter import Meter
 from domain.plans.meter_definition import MeterDefinition
-from domain.plans.plan import Catalogue, Existing, PlanVersion, Proration
+from domain.plans.plan import CancelCredit, Catalogue, Existing, PlanVersion, Proration
 from domain.plans.start import Start
 
 T = TypeVar("T", PriceDefinition, EntitlementDefinition)
@@ -32,6 +32,8 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     existing: Existing = "stay"
     proration: Proration | None = None
     start: Start | None = None
+    cancel_credit: CancelCredit | None = None
+    net_days: int | None = None
 
 
 def read_terms(text: bytes) -> Terms:
@@ -61,6 +63,8 @@ def derived(catalogue: Catalogue, base: PlanVersion, terms: Terms) -> PlanDefini
         invoice_grace_s=whole.invoice_grace_s if terms.invoice_grace_s is None else terms.invoice_grace_s,
         proration=terms.proration or whole.proration,
         start=terms.start or whole.start,
+        cancel_credit=terms.cancel_credit or whole.cancel_credit,
+        net_days=whole.net_days if terms.net_days is None else terms.net_days,
     )
     if terms.start is not None and terms.start.trial is not None and terms.start.trial.fall_back is not None:
         raise DefinitionRefused("$.start.trial.fall_back", "is for versions that everybody is sold")
@@ -124,6 +128,8 @@ def _definition_of(catalogue: Catalogue, version: PlanVersion) -> PlanDefinition
         proration=version.proration,
         tax_code=version.tax_code,
         start=version.start,
+        cancel_credit=version.cancel_credit,
+        net_days=version.net_days,
     )
 
 

@@ -14,6 +14,8 @@ from domain.plans.exact import DefinitionRefused, decimal_at, malformed
 from domain.plans.meter_definition import LIMITED, MeterDefinition, check_key, check_meter, check_unique
 from domain.plans.models.matrix import check_dimensions
 from domain.plans.plan import (
+    NET_DAYS_MAX,
+    CancelCredit,
     EntitlementKind,
     Existing,
     Interval,
@@ -87,6 +89,8 @@ class PlanDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     proration: Proration = "second"
     tax_code: str | None = None
     start: Start = AT_ONCE
+    cancel_credit: CancelCredit = "none"
+    net_days: int | None = None
 
 
 class ProductDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,7 +115,13 @@ def read_product(text: bytes) -> ProductDefinition:
 
 
 # Settings that came later than the first versions: at their default, a version's digest is what it was without them.
-_YOUNGER = {"proration": "second", "tax_code": None, "start": msgspec.to_builtins(AT_ONCE)}
+_YOUNGER = {
+    "proration": "second",
+    "tax_code": None,
+    "start": msgspec.to_builtins(AT_ONCE),
+    "cancel_credit": "none",
+    "net_days": None,
+}
 
 
 def plan_digest(plan: PlanDefinition) -> bytes:
@@ -164,6 +174,7 @@ def check_plan(plan: PlanDefinition, meters: Mapping[str, MeterDefinition], path
         raise DefinitionRefused(f"{path}.invoice_grace_s", f"is not between 0 and {GRACE_S_MAX} seconds")
     if plan.tax_code is not None and not is_tax_code(plan.tax_code):
         raise DefinitionRefused(f"{path}.tax_code", f"is not at most {TAX_CODE_LENGTH_MAX} of a-z, 0-9, . _ -")
+    _check_terms(plan, path)
     _check_count(plan.prices, PRICES_MAX, f"{path}.prices")
     _check_count(plan.entitlements, ENTITLEMENTS_MAX, f"{path}.entitlements")
     check_unique((price.key for price in plan.prices), f"{path}.prices", "key")
@@ -173,6 +184,15 @@ def check_plan(plan: PlanDefinition, meters: Mapping[str, MeterDefinition], path
     _check_prices_together(plan.prices, f"{path}.prices")
     for index, entitlement in enumerate(plan.entitlements):
         _check_entitlement(entitlement, meters, f"{path}.entitlements[{index}]")
+
+
+def _check_terms(plan: PlanDefinition, path: str) -> None:
+    if plan.net_days is None:
+        return
+    if not 0 <= plan.net_days <= NET_DAYS_MAX:
+        raise DefinitionRefused(f"{path}.net_days", f"is not between 0 and {NET_DAYS_MAX}")
+    if plan.net_days and plan.start.when_paid:
+        raise DefinitionRefused(f"{path}.start.when_paid", "does not fit: its first invoice is not due at its start")
 
 
 def _check_price(price: PriceDefinition, meters: Mapping[str, MeterDefinition], path: str) -> None:

@@ -32,6 +32,9 @@ OnFailure = Literal["open", "closed"]
 Source = Literal["requirements", "ours"]
 Existing = Literal["stay", "move_at_renewal"]
 Proration = Literal["second", "day"]
+CancelCredit = Literal["none", "prorate"]
+# Days from the issue of an invoice to when it is due; a year is more than anybody sells on.
+NET_DAYS_MAX = 365
 
 
 @dataclass(eq=False)
@@ -139,7 +142,9 @@ class PlanVersion:
     shares of time in: true seconds, or local days, of which that of the change belongs to the new state. `tax_code`
     says what is sold, for taxes that differ by it. `start` says whether a subscription begins with a trial, and what it
     waits for. `digest` is SHA-256 of the definition. A version with a customer is that customer's alone: nobody else is
-    shown it or can subscribe to it.
+    shown it or can subscribe to it. `cancel_credit` is what becomes of paid time that an end now leaves unused, unless
+    said otherwise then. `net_days` is how many days after its issue an invoice with its lines is due, unless the
+    customer has other terms; None is at once.
     """
 
     id: PlanVersionId
@@ -157,6 +162,8 @@ class PlanVersion:
     tax_code: str | None = None
     start: Start = AT_ONCE
     customer_id: CustomerId | None = None
+    cancel_credit: CancelCredit = "none"
+    net_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

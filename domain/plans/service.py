@@ -178,6 +178,8 @@ async def _publish_version(
         "proration": plan.proration,
         "tax_code": plan.tax_code,
         "start": msgspec.to_builtins(plan.start),
+        "cancel_credit": plan.cancel_credit,
+        "net_days": plan.net_days,
         "digest": digest,
         "customer_id": customer_id,
     }

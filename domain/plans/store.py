@@ -70,7 +70,8 @@ plan_version = sa.Table(
     sa.Column("published_at", db.Instant, nullable=False),
     sa.Column("invoice_grace_s", sa.Integer, nullable=False),
     *(sa.Column(name, db.Json, nullable=False) for name in ("features", "start")),
-    *(sa.Column(name, sa.Text, nullable=False) for name in ("support", "existing", "proration")),
+    *(sa.Column(name, sa.Text, nullable=False) for name in ("support", "existing", "proration", "cancel_credit")),
+    sa.Column("net_days", sa.Integer, comment="days from issue to due; null: at once"),
     sa.Column("digest", sa.LargeBinary, nullable=False, comment="SHA-256 of the definition"),
     sa.Column("tax_code", sa.Text, comment="what is sold, to taxes; null: nothing in particular"),
     sa.Column("customer_id", db.Id, comment="whose alone it is; null: everybody's"),
@@ -79,6 +80,8 @@ plan_version = sa.Table(
     sa.CheckConstraint("invoice_grace_s >= 0", name="grace"),
     sa.CheckConstraint("existing IN ('stay', 'move_at_renewal')", name="existing"),
     sa.CheckConstraint("proration IN ('second', 'day')", name="proration"),
+    sa.CheckConstraint("cancel_credit IN ('none', 'prorate')", name="cancel_credit"),
+    sa.CheckConstraint("net_days BETWEEN 0 AND 365", name="net_days"),
 )
 
 price = sa.Table(

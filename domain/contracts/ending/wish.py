@@ -19,26 +19,26 @@ class CancelCredit(StrEnum):
 class Ending:
     """When it ends, why, and with what credit: `at` is a date ahead and goes before the rest.
 
-    `feedback` is the customer's own text. Credit is given where it ends now, and by staff.
+    `feedback` is the customer's own text. Credit is given where it ends now; None leaves it to the plan version, and
+    more than that is staff's to give.
     """
 
     at_period_end: bool = True
     at: datetime | None = None
     reason: CancelReason | None = None
     feedback: str | None = None
-    credit: CancelCredit = CancelCredit.NONE
+    credit: CancelCredit | None = None
 
     @property
     def is_now(self) -> bool:
         """Whether it ends at once."""
         return self.at is None and not self.at_period_end
 
-    @property
-    def credits_rest(self) -> bool:
-        """Whether what is left of the paid time goes back."""
-        return self.credit is CancelCredit.PRORATE
+    def credits_rest(self, of_plan: CancelCredit) -> bool:
+        """Whether what is left of the paid time goes back, under a version that says `of_plan` of it."""
+        return self.is_now and (self.credit or of_plan) is CancelCredit.PRORATE
 
     def check(self) -> None:
         """Refuse a credit for time that is used. Raises TransitionRefused."""
-        if self.credits_rest and not self.is_now:
+        if self.credit is CancelCredit.PRORATE and not self.is_now:
             raise TransitionRefused("it runs on, so nothing of what is paid is left unused; credit needs an end now")

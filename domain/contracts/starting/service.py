@@ -1,5 +1,7 @@
 """Start a subscription: as its plan version says and staff may wish, and what becomes of one that is never paid."""
 
+from dataclasses import replace
+
 from domain.access.roles import Permission
 from domain.contracts.desk.service import Desk, invoice_at_once, note
 from domain.contracts.starting.wish import Wish, opening_of
@@ -10,6 +12,7 @@ from domain.customers.store import Sight
 from domain.db import Tx
 from domain.invoices import service as invoices
 from domain.invoices import store as invoice_store
+from domain.invoices.headings import service as headings
 from domain.invoices.invoice import Invoice, PaymentUnderWay, State, VoidReason
 from domain.invoices.voiding.service import void_invoice
 from domain.kernel.call import Call
@@ -52,13 +55,17 @@ async def start(
 async def opening(tx: Tx, call: Call, desk: Desk, version: PlanVersion, wish: Wish) -> Opening:
     """Return how a subscription to a version starts for the customer at the desk.
 
+    On net terms it runs at once: there is no payment at its start that it could wait for.
     Raises Forbidden for a wish that only staff may have, StartRefused, TrialNeedsMethod.
     """
     if wish.is_of_staff:
         call.need(Permission.SUBSCRIPTION_OVERRIDE)
     product_id = desk.catalogue.plan_of_version(version.id).product_id
     tried = version.start.trial is not None and await subscriptions.has_tried(tx, desk.customer.id, product_id)
-    return opening_of(version.start, wish, desk.now, has_method=desk.customer.has_method, has_tried=tried)
+    opens = opening_of(version.start, wish, desk.now, has_method=desk.customer.has_method, has_tried=tried)
+    if opens.when_paid and await headings.starts_on_net_terms(tx, desk.customer.id, version.net_days):
+        return replace(opens, when_paid=False)
+    return opens
 
 
 async def take_up(tx: Tx, call: Call, desk: Desk, new: Subscription, code: str) -> None:

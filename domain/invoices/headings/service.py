@@ -100,16 +100,25 @@ async def _save(tx: Tx, call: Call, customer_id: CustomerId, heading: Heading, *
 async def heading_of_draft(tx: Tx, draft: Invoice, lines: Sequence[Line]) -> Headed:
     """Return what a draft carries if it is opened now."""
     named = sorted({each for line in lines if (each := line.identity.subscription_id) is not None})
-    found = await store.headings_about(tx, draft.customer_id, [draft.id, draft.customer_id, *named])
+    about = [draft.id, draft.customer_id, *named]
+    found, plan_days = await store.headings_with_plans(tx, draft.customer_id, about, named)
     own, customer = found.get(draft.id, NOTHING), found.get(draft.customer_id, NOTHING)
-    return rules.heading_of(own, customer, [found.get(each, NOTHING) for each in named])
+    on_it = [found.get(each, NOTHING) for each in named]
+    return rules.heading_of(own, customer, on_it, [plan_days.get(each) for each in named])
 
 
 async def has_net_terms(tx: Tx, customer_id: CustomerId, subscription_id: SubscriptionId) -> bool:
     """Whether what is invoiced for one subscription is due some time after it is issued."""
-    found = await store.headings_about(tx, customer_id, [customer_id, subscription_id])
-    headed = rules.heading_of(NOTHING, found.get(customer_id, NOTHING), [found.get(subscription_id, NOTHING)])
-    return headed.net_days > 0
+    about = [customer_id, subscription_id]
+    found, plan_days = await store.headings_with_plans(tx, customer_id, about, [subscription_id])
+    customer, own = found.get(customer_id, NOTHING), found.get(subscription_id, NOTHING)
+    return rules.heading_of(NOTHING, customer, [own], [plan_days.get(subscription_id)]).net_days > 0
+
+
+async def starts_on_net_terms(tx: Tx, customer_id: CustomerId, plan_days: int | None) -> bool:
+    """Whether the first invoice of a subscription to a version with such terms is due some time after it is issued."""
+    customer = (await store.headings_about(tx, customer_id, [customer_id])).get(customer_id, NOTHING)
+    return rules.heading_of(NOTHING, customer, [NOTHING], [plan_days]).net_days > 0
 
 
 async def headings_by_id(tx: Tx, ids: Collection[UUID]) -> dict[UUID, Heading]:

@@ -33,6 +33,15 @@ def test_the_shortest_terms_of_the_subscriptions_on_an_invoice_count_for_all_of_
     assert heading_of(NOTHING, customer, [Heading(net_days=0), NOTHING]).net_days == 0
 
 
+def test_terms_of_plans_count_where_no_others_are_set() -> None:
+    assert heading_of(NOTHING, NOTHING, [NOTHING], [30]).net_days == 30
+    assert heading_of(NOTHING, Heading(net_days=0), [NOTHING], [30]).net_days == 0
+    assert heading_of(NOTHING, NOTHING, [Heading(net_days=60)], [30]).net_days == 60
+    # The shortest of all on it: one plan without terms is due at once.
+    assert heading_of(NOTHING, NOTHING, [NOTHING, NOTHING], [30, 14]).net_days == 14
+    assert heading_of(NOTHING, NOTHING, [NOTHING, NOTHING], [30, None]).net_days == 0
+
+
 def test_what_is_set_for_the_draft_itself_comes_first() -> None:
     own = Heading(7, "own", "PO own")
     found = heading_of(own, Heading(30, "customer", "PO 1"), [Heading(60, "subscription", "PO 2")])

@@ -54,9 +54,12 @@ def test_settings_of_the_base_are_replaced_and_parts_left_out() -> None:
         proration="day",
         existing="move_at_renewal",
         start={"when_paid": True},
+        cancel_credit="prorate",
+        net_days=0,
     )
     assert (found.support, found.features, found.invoice_grace_s) == ("24/7", ("sso",), 60)
     assert (found.proration, found.existing, found.start.when_paid) == ("day", "move_at_renewal", True)
+    assert (found.cancel_credit, found.net_days) == ("prorate", 0)
     assert found.entitlements[-1].key == "vip"
     last = _derive().prices[-1].key
     assert last not in [each.key for each in _derive(without=[last]).prices]
@@ -74,6 +77,9 @@ def test_settings_of_the_base_are_replaced_and_parts_left_out() -> None:
             {"entitlements": [{"key": "x", "description": "", "source": "ours", "meter": "atoms", "policy": "hard"}]},
             "$",
         ),
+        ({"net_days": 366}, "$.net_days"),
+        ({"net_days": -1}, "$.net_days"),
+        ({"net_days": 14, "start": {"when_paid": True}}, "$.start.when_paid"),
         ({"unknown": 1}, "$"),
     ],
 )

@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from domain.adapters.memory import MemoryWakeups
 from domain.contracts import service as contracts
@@ -73,6 +73,12 @@ PRODUCT = {
 @dataclass
 class Office(Shop):
     """The shop of the product."""
+
+    async def offer(self, **settings: Any) -> None:
+        """Publish new versions of the plans with other settings."""
+        plans_now = [{**plan, **settings} for plan in cast("list[dict[str, Any]]", PRODUCT["plans"])]
+        async with self.db.transaction() as tx:
+            await plans.publish(tx, examples.call(), read_product(json.dumps({**PRODUCT, "plans": plans_now}).encode()))
 
     async def start(self, plan: str = "small", interval: Interval = Interval.MONTH) -> Subscription:
         """Subscribe to a plan."""

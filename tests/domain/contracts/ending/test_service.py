@@ -43,6 +43,17 @@ async def _cancel(office: Office, of: Subscription, wish: Ending, call: Call | N
         )
 
 
+def _member(office: Office) -> Call:
+    by = make.principal(
+        "subscription:write",
+        kind=PrincipalKind.MEMBER,
+        role="owner",
+        customer_id=office.customer.id,
+        environment=Environment.TEST,
+    )
+    return make.call(by=by)
+
+
 async def _preview(office: Office, of: Subscription, wish: Ending) -> Preview:
     before = await office.rows()
     async with office.db.transaction() as tx:
@@ -101,6 +112,29 @@ async def test_without_the_choice_an_end_gives_nothing_back(office: Office) -> N
     assert (await office.invoices())[-1].state is State.OPEN
 
 
+async def test_a_plan_may_say_that_an_end_gives_back_what_is_left_and_anybody_may_waive_that(office: Office) -> None:
+    await office.offer(cancel_credit="prorate")
+    own = await _used_half(office, paid=True)
+    wish = Ending(at_period_end=False)
+    credit = [("proration", "credit", -1_500), ("usage", "", 100)]
+    assert sorted(amounts((await _preview(office, own, wish)).lines)) == credit
+    waived = Ending(at_period_end=False, credit=CancelCredit.NONE)
+    assert amounts((await _preview(office, own, waived)).lines) == [("usage", "", 100)]
+    # Without a word it is the plan's, for a member too; at the period's end there is nothing left to go back.
+    await _cancel(office, own, Ending(), _member(office))
+    assert len(await office.invoices()) == 1
+    await _cancel(office, own, wish, _member(office))
+    assert sorted(await _last(office)) == credit
+
+
+async def test_an_end_in_a_trial_gives_nothing_back(office: Office) -> None:
+    await office.offer(cancel_credit="prorate", start={"trial": {"days": 14}})
+    own = await office.start("large")
+    await _cancel(office, own, Ending(at_period_end=False))
+    assert await office.bills() == []
+    assert not [each for each in await office.told() if each.startswith("cancel_credited")]
+
+
 async def test_an_end_ahead_is_previewed_with_its_last_invoice_and_credits_nothing(office: Office) -> None:
     own = await _used_half(office, paid=True)
     # By the end of April all 300 free pages are there.
@@ -116,14 +150,7 @@ async def test_an_end_ahead_is_previewed_with_its_last_invoice_and_credits_nothi
 
 async def test_a_member_gives_no_credit_to_itself(office: Office) -> None:
     own = await _used_half(office, paid=True)
-    by = make.principal(
-        "subscription:write",
-        kind=PrincipalKind.MEMBER,
-        role="owner",
-        customer_id=office.customer.id,
-        environment=Environment.TEST,
-    )
     before = await office.rows()
     with pytest.raises(Forbidden):
-        await _cancel(office, own, _CREDITED, make.call(by=by))
+        await _cancel(office, own, _CREDITED, _member(office))
     assert await office.rows() == before
