@@ -21,7 +21,7 @@ TAX_ROUNDS_MAX = 3
 async def close_period(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.ClosePeriod) -> None:
     """Close what has ended of a subscription, in one transaction with the job's end."""
     async with runtime.db.transaction() as tx:
-        await contracts.close_period(tx, call, job.customer_id, job.subscription_id)
+        await contracts.close_period(tx, call, job.customer_id, job.subscription_id, tries=stored.attempts)
         await journal.finish(tx, call, stored)
     await runtime.wakeups.publish([job.customer_id])
 

@@ -49,6 +49,9 @@ class Customer:
     zone: str = strawberry.field(description="IANA time zone of its calendar, such as Europe/Berlin.")
     locale: str = strawberry.field(description="Language of its notices, such as en or de-CH.")
     country: str | None = strawberry.field(description="ISO 3166 country, two letters.")
+    consolidates: bool = strawberry.field(
+        description="Whether what falls due of its subscriptions at the same instant is on one invoice."
+    )
     created_at: datetime = strawberry.field(description="When it was created, in real time.")
 
     @reading(Permission.CLOCK_READ, "The test clock it is bound to, if any.")
@@ -142,6 +145,7 @@ def customer_of(value: customers.Customer) -> Customer:
         zone=value.zone,
         locale=value.locale,
         country=value.country,
+        consolidates=value.consolidates,
         created_at=value.created_at,
     )
 

@@ -8,6 +8,7 @@ from api.graphql.catalogue import CatalogueQuery
 from api.graphql.changes import ChangeMutation
 from api.graphql.clocks import ClockMutation, ClockQuery
 from api.graphql.conservation import ConservationQuery
+from api.graphql.consolidation import ConsolidationMutation
 from api.graphql.consumption import ConsumptionQuery
 from api.graphql.coupons import CouponMutation, CouponQuery
 from api.graphql.credit_notes import CreditNoteQuery
@@ -137,6 +138,7 @@ Mutation = _root(
     WebhookDeskMutation,
     StaffAlertMutation,
     HeadingMutation,
+    ConsolidationMutation,
 )
 
 schema = QuietSchema(

@@ -5,6 +5,7 @@ counted for them until the transaction ends, and two use cases about one custome
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from domain.access.roles import Permission
@@ -22,6 +23,7 @@ from domain.contracts.desk.service import (
 )
 from domain.contracts.ending import service as ending
 from domain.contracts.ending.wish import CancelCredit, Ending
+from domain.contracts.joining.service import TOGETHER_TRIES
 from domain.contracts.pausing import service as pausing
 from domain.contracts.starting import service as starting
 from domain.contracts.starting.wish import Wish
@@ -176,14 +178,17 @@ async def keep_bill_day(tx: Tx, call: Call, *, subscription_id: SubscriptionId) 
     return await anchoring.keep(tx, call, desk, before)
 
 
-async def close_period(tx: Tx, call: Call, customer_id: CustomerId, subscription_id: SubscriptionId) -> bool:
+async def close_period(
+    tx: Tx, call: Call, customer_id: CustomerId, subscription_id: SubscriptionId, *, tries: int = 0
+) -> bool:
     """Carry a subscription over all that was due of it by now, oldest first, and draft what fell due at each instant.
 
     A draft is opened after its plan's grace, by `finalise`, or here where that is over too: catching up late makes the
-    same invoices as being in time. Run twice, nothing is added. True where more than STEPS_MAX boundaries were due:
-    the rest is found again by `find_due`.
+    same invoices as being in time. Run twice, nothing is added. Where the customer's invoices are consolidated, what
+    falls due together is tried as a whole up to TOGETHER_TRIES times, `tries` of which have failed; then whatever fails
+    is left to its own job. True where more than STEPS_MAX boundaries were due: the rest is found again by `find_due`.
     """
-    desk = await open_desk(tx, call, customer_id)
+    desk = replace(await open_desk(tx, call, customer_id), insists=tries < TOGETHER_TRIES)
     before = await subscriptions.find_subscription(tx, subscription_id, scope=customer_id)
     if before is None or before.id not in desk.held:
         return False

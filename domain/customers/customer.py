@@ -87,7 +87,8 @@ class Customer:
     """Who buys. Personal values stay out of its representation, so that a log line cannot show them.
 
     `external_id` is the merchant's own id, unique in its environment. `clock_id` is set for test customers only.
-    `has_method`: a payment method is attached, so that a trial can go on as a paid subscription.
+    `has_method`: a payment method is attached, so that a trial can go on as a paid subscription. `consolidates`: what
+    falls due of several subscriptions at the same instant is on one invoice.
     """
 
     id: CustomerId
@@ -102,6 +103,7 @@ class Customer:
     created_at: datetime
     version: int
     has_method: bool = False
+    consolidates: bool = False
 
 
 @cache

@@ -148,6 +148,22 @@ async def change_zone(tx: Tx, call: Call, customer_id: CustomerId, zone: str) ->
     return saved
 
 
+async def set_consolidation(tx: Tx, call: Call, customer_id: CustomerId, *, consolidates: bool) -> Customer:
+    """Say whether what falls due of a customer's subscriptions at the same instant is on one invoice from now on.
+
+    Only for staff. Safe to repeat. Raises Forbidden, CustomerNotFound.
+    """
+    call.need(Permission.INVOICE_WRITE)
+    if call.scope is not None:
+        raise Forbidden(Permission.INVOICE_WRITE)
+    before = await load_customer(tx, call, customer_id)
+    if before.consolidates != consolidates:
+        await store.save_consolidates(tx, customer_id, consolidates=consolidates)
+        about, facts = encode("customer", customer_id), {"consolidates": consolidates}
+        await journal.audit(tx, call, "set_consolidation", about, customer_id=customer_id, facts=facts)
+    return await load_customer(tx, call, customer_id)
+
+
 async def find_customer(tx: Tx, call: Call, customer_id: CustomerId) -> Customer | None:
     """Return a customer, or None where there is none that the caller may see. Raises Forbidden."""
     call.need(Permission.CUSTOMER_READ)

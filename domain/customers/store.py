@@ -47,6 +47,7 @@ customer = sa.Table(
     sa.Column("country", sa.Text),
     sa.Column("clock_id", db.Id, sa.ForeignKey("test_clock.id", ondelete="RESTRICT")),
     sa.Column("has_method", sa.Boolean, nullable=False, comment="a payment method is attached"),
+    sa.Column("consolidates", sa.Boolean, nullable=False, comment="what falls due together is on one invoice"),
     sa.Column("created_at", db.Instant, nullable=False, comment="real time"),
     sa.Column("version", sa.Integer, nullable=False),
     sa.UniqueConstraint("environment", "external_id"),
@@ -87,6 +88,7 @@ async def insert_customer(tx: db.Tx, new: Customer, wrapped: bytes) -> bool:
         "country": new.country,
         "clock_id": new.clock_id,
         "has_method": new.has_method,
+        "consolidates": new.consolidates,
         "created_at": new.created_at,
         "version": new.version,
     }
@@ -106,6 +108,12 @@ async def save_has_method(tx: db.Tx, customer_id: CustomerId, *, has_method: boo
     """Note whether a payment method is attached; what a person edits, and its version, stay as they are."""
     statement = sa.update(customer).where(customer.c.customer_id == customer_id)
     await tx.execute(statement.values(has_method=has_method))
+
+
+async def save_consolidates(tx: db.Tx, customer_id: CustomerId, *, consolidates: bool) -> None:
+    """Set whether a customer's invoices are consolidated."""
+    statement = sa.update(customer).where(customer.c.customer_id == customer_id)
+    await tx.execute(statement.values(consolidates=consolidates, version=customer.c.version + 1))
 
 
 async def customers_by_id(tx: db.Tx, ids: Collection[CustomerId], *, sight: Sight) -> dict[CustomerId, Customer]:
@@ -284,6 +292,7 @@ def _customer(vault: db.Vault, row: sa.Row[Any]) -> Customer:
         created_at=row.created_at,
         version=row.version,
         has_method=row.has_method,
+        consolidates=row.consolidates,
     )
 
 

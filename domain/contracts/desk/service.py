@@ -25,7 +25,8 @@ from domain.subscriptions.subscription import Subscription
 class Desk:
     """One customer at business time `now`. Subscriptions that can still bill something are held: `held` names them.
 
-    Where nothing is to be opened, as for a preview, what would be stays a draft.
+    Where nothing is to be opened, as for a preview, what would be stays a draft. `insists`: what falls due together is
+    closed together or not at all, so that it is tried again as a whole; else whichever cannot be closed is left out.
     """
 
     customer: Customer
@@ -33,6 +34,7 @@ class Desk:
     catalogue: Catalogue
     held: frozenset[SubscriptionId]
     opens: bool = True
+    insists: bool = False
 
 
 async def open_desk(tx: Tx, call: Call, customer_id: CustomerId) -> Desk:
@@ -47,24 +49,38 @@ async def open_desk(tx: Tx, call: Call, customer_id: CustomerId) -> Desk:
     return Desk(customer, now, await plans.load_catalogue(tx), frozenset(each.id for each in held))
 
 
-async def draft_at_boundary(
-    tx: Tx, call: Call, desk: Desk, *, subscription: Subscription, boundary: datetime, grace_s: int
-) -> None:
-    """Draft what fell due at a boundary and have it opened after its grace, in the order of time.
+async def open_earlier(tx: Tx, call: Call, desk: Desk, *, currency: str, boundary: datetime) -> None:
+    """Open a draft whose grace was over before a boundary, in the order of time, so that it stays an invoice apart.
 
-    A draft whose grace was over before is opened first, and the new one at once where its grace is over too: catching
-    up late makes the same invoices as being in time.
+    Where nothing is opened, what is shown of the boundary is without it.
     """
     earlier = await invoice_store.lock_draft(
-        tx, customer_id=desk.customer.id, environment=desk.customer.environment, currency=subscription.currency
+        tx, customer_id=desk.customer.id, environment=desk.customer.environment, currency=currency
     )
     if earlier is not None and earlier.grace_ends_at <= boundary:
         await finalise_draft(tx, call, desk, earlier)
-    draft = await _draft(tx, call, desk, boundary, [subscription], grace_s=grace_s)
+        if not desk.opens:
+            await invoices.set_aside(tx, customer=desk.customer, currency=currency, opened_by=boundary)
+
+
+async def draft_at_boundary(
+    tx: Tx, call: Call, desk: Desk, *, subscription: Subscription, boundary: datetime, grace_s: int
+) -> Invoice | None:
+    """Draft what fell due of a subscription at a boundary; `conclude_boundary` follows. None where nothing is due."""
+    return await _draft(tx, call, desk, boundary, [subscription], grace_s=grace_s)
+
+
+async def conclude_boundary(
+    tx: Tx, call: Call, desk: Desk, draft: Invoice | None, *, due: Sequence[Subscription], boundary: datetime
+) -> None:
+    """Have what was drafted at a boundary opened after its grace, or open it where that is over too.
+
+    So catching up late makes the same invoices as being in time. `due` are those that were drafted there.
+    """
     if draft is None:
-        await _make_final(tx, [subscription], boundary)
+        await _make_final(tx, due, boundary)
     elif draft.grace_ends_at <= desk.now:
-        derived = {subscription.id} if draft.grace_ends_at == boundary else set[SubscriptionId]()
+        derived = {each.id for each in due} if draft.grace_ends_at == boundary else set[SubscriptionId]()
         await finalise_draft(tx, call, desk, draft, derived=derived)
     else:
         await journal.stage(

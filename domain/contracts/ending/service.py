@@ -19,8 +19,8 @@ async def carry_out(tx: Tx, call: Call, desk: Desk, before: Subscription, wish: 
     """End a subscription and invoice what was used, or note its end. Safe to repeat.
 
     With credit, by the wish or by the plan, what is left of the fee is taken back by the same proration as in a change:
-    off an invoice that is not paid, else as customer credit. Raises Forbidden for a credit that the caller may not give,
-    TransitionRefused, FeedbackMalformed.
+    off an invoice that is not paid, else as customer credit. Raises Forbidden for a credit that is not the caller's to
+    give, TransitionRefused, FeedbackMalformed.
     """
     wish.check()
     of_plan = CancelCredit(desk.catalogue.version(before.plan_version_id).cancel_credit)

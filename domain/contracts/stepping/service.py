@@ -8,7 +8,15 @@ from domain.access.roles import Permission
 from domain.contracts.anchoring import service as anchoring
 from domain.contracts.changing import service as changing
 from domain.contracts.changing.service import counted_from
-from domain.contracts.desk.service import Desk, draft_at_boundary, note, open_desk
+from domain.contracts.desk.service import (
+    Desk,
+    conclude_boundary,
+    draft_at_boundary,
+    note,
+    open_desk,
+    open_earlier,
+)
+from domain.contracts.joining import service as joining
 from domain.contracts.pausing import service as pausing
 from domain.contracts.starting import service as starting
 from domain.contracts.trialing import service as trialing
@@ -71,13 +79,32 @@ async def catch_up(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subs
 
 
 async def step(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
-    """Carry a subscription over its next due instant, and draft what fell due there."""
-    due_at, grace_s = before.due_at, desk.catalogue.version(before.plan_version_id).invoice_grace_s
-    assert due_at is not None, "something is due"
+    """Carry a subscription over its next due instant, and draft what fell due there.
+
+    Where the customer's invoices are consolidated, others that fall due at the same instant are carried over it too,
+    before what was drafted is opened: so whichever is closed first closes them all, on one invoice.
+    """
+    at = before.due_at
+    assert at is not None, "something is due"
+    others = await joining.due_together(tx, desk, before, lambda each: step(tx, call, desk, each))
+    grace_s = max(_grace_s(desk, each) for each in (before, *others))
     after = await _STEPS[lifecycle.next_step(before)](tx, call, desk, before)
-    if after.source is Source.TOLLGATE:
-        await draft_at_boundary(tx, call, desk, subscription=after, boundary=due_at, grace_s=grace_s)
+    if after.source is Source.STRIPE:
+        return after
+    await open_earlier(tx, call, desk, currency=after.currency, boundary=at)
+    draft = await draft_at_boundary(tx, call, desk, subscription=after, boundary=at, grace_s=grace_s)
+    crossed = [after]
+    for other in others:
+        async with joining.left_out_where_it_fails(tx, desk, other):
+            also = await _STEPS[lifecycle.next_step(other)](tx, call, desk, other)
+            draft = await draft_at_boundary(tx, call, desk, subscription=also, boundary=at, grace_s=grace_s)
+            crossed.append(also)
+    await conclude_boundary(tx, call, desk, draft, due=crossed, boundary=at)
     return after
+
+
+def _grace_s(desk: Desk, of: Subscription) -> int:
+    return desk.catalogue.version(of.plan_version_id).invoice_grace_s
 
 
 async def _renew(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:

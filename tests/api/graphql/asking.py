@@ -80,6 +80,7 @@ INPUTS: dict[str, Any] = {
         "interval": "MONTH",
         "startsAt": "2027-06-01T00:00:00Z",
     },
+    "setInvoiceConsolidation": lambda t, _: {"customerId": t["customer"], "consolidates": False},
     "cancelScheduledStart": lambda t, _: {"startId": t["start"]},
     "changeSubscription": lambda t, n: {
         "subscriptionId": t["subscription"],

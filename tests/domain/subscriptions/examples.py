@@ -28,7 +28,9 @@ def call(when: str | datetime = "2026-01-31T10:00") -> Call:
     return Call(made.id, make.at(when) if isinstance(when, str) else when, made.principal, made.new_id)
 
 
-def _plan(key: str, rank: int, *, month: str, year: str | None, page: str, existing: str) -> dict[str, Any]:
+def _plan(
+    key: str, rank: int, *, month: str, year: str | None, page: str, existing: str, grace_s: int
+) -> dict[str, Any]:
     fees = [
         {
             "key": f"fee_{interval}_usd",
@@ -57,14 +59,16 @@ def _plan(key: str, rank: int, *, month: str, year: str | None, page: str, exist
         "rank": rank,
         "support": "E-mail",
         "features": ["Printing"],
-        "invoice_grace_s": GRACE_S,
+        "invoice_grace_s": grace_s,
         "prices": [*fees, usage],
         "entitlements": [],
         "existing": existing,
     }
 
 
-def _product(month: str, year: str | None, existing: str, start: dict[str, Any] | None = None) -> dict[str, Any]:
+def _product(
+    month: str, year: str | None, existing: str, start: dict[str, Any] | None = None, grace_s: int = GRACE_S
+) -> dict[str, Any]:
     return {
         "key": "print",
         "name": "Print",
@@ -79,8 +83,9 @@ def _product(month: str, year: str | None, existing: str, start: dict[str, Any] 
             }
         ],
         "plans": [
-            _plan("free", 0, month="0.00", year="0.00", page="0", existing="stay"),
-            _plan("basic", 1, month=month, year=year, page="0.05", existing=existing) | {"start": start or {}},
+            _plan("free", 0, month="0.00", year="0.00", page="0", existing="stay", grace_s=grace_s),
+            _plan("basic", 1, month=month, year=year, page="0.05", existing=existing, grace_s=grace_s)
+            | {"start": start or {}},
         ],
     }
 
@@ -92,18 +97,19 @@ async def publish(
     year: str | None = "108.00",
     existing: str = "stay",
     start: dict[str, Any] | None = None,
+    grace_s: int = GRACE_S,
 ) -> Catalogue:
     """Publish a product "print": basic at 10.00 a month or 108.00 a year plus 0.05 a page, and free at nothing.
 
     `start` is how a subscription to basic starts.
     """
-    await plans.publish(tx, call(), read_product(json.dumps(_product(month, year, existing, start)).encode()))
+    await plans.publish(tx, call(), read_product(json.dumps(_product(month, year, existing, start, grace_s)).encode()))
     return await plans.load_catalogue(tx)
 
 
-async def publish_other(tx: Tx) -> Catalogue:
+async def publish_other(tx: Tx, *, grace_s: int = GRACE_S) -> Catalogue:
     """Publish a second product "scan" with the same plans."""
-    product = _product("10.00", "108.00", "stay") | {"key": "scan", "name": "Scan"}
+    product = _product("10.00", "108.00", "stay", grace_s=grace_s) | {"key": "scan", "name": "Scan"}
     product["meters"][0] |= {"event_type": "scan.page"}
     await plans.publish(tx, call(), read_product(json.dumps(product).encode()))
     return await plans.load_catalogue(tx)

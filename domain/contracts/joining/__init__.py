@@ -1,0 +1,1 @@
+"""What falls due together is invoiced together, where a customer's invoices are consolidated."""

@@ -1,0 +1,22 @@
+"""Whether what falls due of a customer at the same instant is on one invoice.
+
+Revision ID: 0040
+"""
+
+from migrations import statements
+
+revision = "0040"
+down_revision = "0039"
+branch_labels = None
+depends_on = None
+
+_CUSTOMER = """
+ALTER TABLE customer ADD COLUMN consolidates boolean NOT NULL DEFAULT false;
+ALTER TABLE customer ALTER COLUMN consolidates DROP DEFAULT;
+COMMENT ON COLUMN customer.consolidates IS 'what falls due together is on one invoice';
+"""
+
+
+def upgrade() -> None:
+    """Invoices of before were apart, and stay so unless staff say otherwise."""
+    statements.run(_CUSTOMER)
