@@ -232,8 +232,8 @@ class PreviewQuery:
 
     @reading(
         Permission.INVOICE_READ,
-        "What subscribe would invoice at once, now or at a start that lies ahead. Null where that is nothing, as for a "
-        "trial. Refused as that would be.",
+        "What subscribe would invoice at once, or scheduleSubscription at its instant. Null where that is nothing, as "
+        "for a trial. Refused as that would be.",
     )
     async def preview_subscribe(
         self,

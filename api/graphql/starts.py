@@ -12,6 +12,8 @@ from api.graphql.catalogue import Plan, plan_of
 from api.graphql.context import Context
 from api.graphql.enums import name_enum
 from api.graphql.fields import changing, reading
+from api.graphql.once import KEY_DESCRIPTION, once
+from api.graphql.once import Wish as Once
 from api.graphql.permissions import guarded_type
 from api.graphql.problems import AnyProblem
 from domain.access.roles import Permission
@@ -23,6 +25,7 @@ from domain.subscriptions import schedule
 from domain.subscriptions.upcoming import scheduled_start as rules
 from domain.subscriptions.upcoming import service as upcoming
 
+_STARTS_AT = "Its instant, in the customer's business time: it lies ahead, by at most 732 days."
 name_enum(
     rules.StartState,
     "ScheduledStartState",
@@ -90,7 +93,7 @@ def start_of(value: rules.ScheduledStart) -> ScheduledStart:
     )
 
 
-async def start_again(tx: Tx, context: Context, kept: Mapping[str, str]) -> ScheduledStart:
+async def _start_again(tx: Tx, context: Context, kept: Mapping[str, str]) -> ScheduledStart:
     """Return the start that an idempotency row names."""
     call = context.call
     wanted = StartId(ids.uuid_of(kept["start"]))
@@ -101,7 +104,7 @@ async def start_again(tx: Tx, context: Context, kept: Mapping[str, str]) -> Sche
 
 @guarded_type(Permission.SUBSCRIPTION_WRITE, "The start is kept; the subscription starts by itself at its instant.")
 class SubscriptionScheduled:
-    """Success of subscribe with a start that lies ahead."""
+    """Success of scheduleSubscription."""
 
     start: ScheduledStart = strawberry.field(description="The start.")
 
@@ -120,6 +123,25 @@ class ScheduledStartCanceled:
     start: ScheduledStart = strawberry.field(description="The start as it now stands.")
 
 
+@strawberry.input(description="What to subscribe to, and when. At most one start of a customer and product waits.")
+class ScheduleSubscriptionInput:
+    """Input of scheduleSubscription."""
+
+    customer_id: strawberry.ID = strawberry.field(description="`cus_…`")
+    product: str = strawberry.field(description="The product's key, such as llm.")
+    plan: str = strawberry.field(description="The plan's key, such as pro; its newest version is shown and pinned.")
+    interval: schedule.Interval = strawberry.field(description="How often the fee is due.")
+    starts_at: datetime = strawberry.field(description=_STARTS_AT)
+    currency: str = strawberry.field(description="ISO 4217; one in which the plan has prices.", default="USD")
+    bill_day: int | None = strawberry.field(description="As in subscribe.", default=None)
+    calendar: bool = strawberry.field(description="As in subscribe.", default=False)
+    trial_days: int | None = strawberry.field(description="As in subscribe.", default=None)
+    promotion_code: str | None = strawberry.field(
+        description="As in subscribe; it is taken up at the start, and has to hold until then.", default=None
+    )
+    idempotency_key: str = strawberry.field(description=KEY_DESCRIPTION)
+
+
 @strawberry.input(description="What the start is to be from now on: all of it is replaced, but for the product.")
 class ChangeScheduledStartInput:
     """Input of changeScheduledStart."""
@@ -127,7 +149,7 @@ class ChangeScheduledStartInput:
     start_id: strawberry.ID = strawberry.field(description="`sst_…`")
     plan: str = strawberry.field(description="The plan's key; its newest version is shown and pinned.")
     interval: schedule.Interval = strawberry.field(description="How often the fee is due.")
-    starts_at: datetime = strawberry.field(description="Its instant: it lies ahead, by at most 732 days.")
+    starts_at: datetime = strawberry.field(description=_STARTS_AT)
     currency: str = strawberry.field(description="ISO 4217; one in which the plan has prices.", default="USD")
     bill_day: int | None = strawberry.field(description="As in subscribe.", default=None)
     calendar: bool = strawberry.field(description="As in subscribe.", default=False)
@@ -142,6 +164,10 @@ class CancelScheduledStartInput:
     start_id: strawberry.ID = strawberry.field(description="`sst_…`")
 
 
+ScheduleSubscriptionResult = Annotated[
+    SubscriptionScheduled | AnyProblem,
+    strawberry.union("ScheduleSubscriptionResult", description="What became of scheduleSubscription."),
+]
 ChangeScheduledStartResult = Annotated[
     ScheduledStartChanged | AnyProblem,
     strawberry.union("ChangeScheduledStartResult", description="What became of changeScheduledStart."),
@@ -158,6 +184,39 @@ class StartMutation:
 
     @changing(
         Permission.SUBSCRIPTION_WRITE,
+        "Start a subscription later. The start is kept, shown in `customer.scheduledStarts` and carried out by itself; "
+        "nothing is invoiced before. Refused as subscribe would be then, as far as that is known. Once per idempotency "
+        "key.",
+    )
+    async def schedule_subscription(
+        self,
+        info: Info[Context, None],
+        input: Annotated[ScheduleSubscriptionInput, strawberry.argument(description="Who, what and when.")],
+    ) -> ScheduleSubscriptionResult:
+        """Keep the start."""
+        context, customer = info.context, ids.customer_id(input.customer_id)
+
+        async def act(tx: Tx) -> tuple[SubscriptionScheduled, Mapping[str, str]]:
+            kept = await service.schedule(
+                tx,
+                context.call,
+                customer_id=customer,
+                product_key=input.product,
+                plan_key=input.plan,
+                interval=input.interval,
+                currency=input.currency,
+                wish=_wish(input),
+            )
+            return SubscriptionScheduled(start=start_of(kept)), {"start": str(kept.id)}
+
+        async def again(tx: Tx, kept: Mapping[str, str]) -> SubscriptionScheduled:
+            return SubscriptionScheduled(start=await _start_again(tx, context, kept))
+
+        key = Once(context, "scheduleSubscription", input.idempotency_key, customer, strawberry.asdict(input))
+        return await once(key, act, again)
+
+    @changing(
+        Permission.SUBSCRIPTION_WRITE,
         "Change a start before it comes: plan, instant and all else that was asked for. Nothing is invoiced before its "
         "instant. Safe to repeat.",
     )
@@ -167,7 +226,6 @@ class StartMutation:
         input: Annotated[ChangeScheduledStartInput, strawberry.argument(description="Which one, and what it becomes.")],
     ) -> ChangeScheduledStartResult:
         """Change it."""
-        wish = Wish(input.trial_days, input.starts_at, input.bill_day, input.calendar, input.promotion_code)
         async with info.context.runtime.db.transaction() as tx:
             changed = await service.reschedule(
                 tx,
@@ -176,7 +234,7 @@ class StartMutation:
                 plan_key=input.plan,
                 interval=input.interval,
                 currency=input.currency,
-                wish=wish,
+                wish=_wish(input),
             )
         return ScheduledStartChanged(start=start_of(changed))
 
@@ -190,3 +248,7 @@ class StartMutation:
         async with info.context.runtime.db.transaction() as tx:
             canceled = await service.call_off(tx, info.context.call, start_id=ids.start_id(input.start_id))
         return ScheduledStartCanceled(start=start_of(canceled))
+
+
+def _wish(input: ScheduleSubscriptionInput | ChangeScheduledStartInput) -> Wish:
+    return Wish(input.trial_days, input.starts_at, input.bill_day, input.calendar, input.promotion_code)

@@ -16,18 +16,15 @@ from api.graphql.headings import InvoiceHeading, heading_about
 from api.graphql.once import KEY_DESCRIPTION, Wish, once
 from api.graphql.permissions import guarded_type, public_type
 from api.graphql.problems import AnyProblem
-from api.graphql.starts import SubscriptionScheduled, start_again, start_of
 from api.graphql.waiting import SubscriptionChange, ZoneChange, change_of
 from domain.access.roles import Permission
 from domain.contracts import service as contracts
 from domain.contracts.ending.wish import CancelCredit
-from domain.contracts.scheduling import service as scheduling
 from domain.contracts.starting.wish import Wish as StartWish
 from domain.db import Tx
 from domain.kernel.ids import PlanVersionId, ProductId, SubscriptionId
 from domain.subscriptions import grid, lifecycle, schedule, service
 from domain.subscriptions import subscription as subscriptions
-from domain.subscriptions.upcoming import scheduled_start as starts
 
 name_enum(
     subscriptions.Status,
@@ -221,8 +218,7 @@ class SubscribeInput:
         default=None,
     )
     starts_at: datetime | None = strawberry.field(
-        description="An instant ahead, at most 732 days: the start is kept until then. For staff also one at most 366 "
-        "days back. Null: now.",
+        description="For staff: where it started, at most 366 days back. Null: now. Ahead: scheduleSubscription.",
         default=None,
     )
     promotion_code: str | None = strawberry.field(
@@ -265,8 +261,7 @@ class UndoCancelSubscriptionInput:
 
 
 SubscribeResult = Annotated[
-    SubscriptionStarted | SubscriptionScheduled | AnyProblem,
-    strawberry.union("SubscribeResult", description="What became of subscribe."),
+    SubscriptionStarted | AnyProblem, strawberry.union("SubscribeResult", description="What became of subscribe.")
 ]
 CancelSubscriptionResult = Annotated[
     SubscriptionCancelled | AnyProblem,
@@ -311,8 +306,8 @@ class SubscriptionMutation:
 
     @changing(
         Permission.SUBSCRIPTION_WRITE,
-        "Start a subscription. Its fee is invoiced in advance and collected, after its trial if it has one. One that "
-        "starts later is kept until then: `customer.scheduledStarts`. Once per idempotency key.",
+        "Start a subscription. Its fee is invoiced in advance and collected, after its trial if it has one. Once per "
+        "idempotency key.",
     )
     async def subscribe(
         self,
@@ -322,8 +317,8 @@ class SubscriptionMutation:
         """Start it in one transaction with its first invoice."""
         context, customer = info.context, ids.customer_id(input.customer_id)
 
-        async def act(tx: Tx) -> tuple[SubscriptionStarted | SubscriptionScheduled, Mapping[str, str]]:
-            started = await scheduling.subscribe(
+        async def act(tx: Tx) -> tuple[SubscriptionStarted, Mapping[str, str]]:
+            started = await contracts.subscribe(
                 tx,
                 context.call,
                 customer_id=customer,
@@ -333,13 +328,9 @@ class SubscriptionMutation:
                 currency=input.currency,
                 wish=StartWish(input.trial_days, input.starts_at, input.bill_day, input.calendar, input.promotion_code),
             )
-            if isinstance(started, starts.ScheduledStart):
-                return SubscriptionScheduled(start=start_of(started)), {"start": str(started.id)}
             return SubscriptionStarted(subscription=subscription_of(started)), {"subscription": str(started.id)}
 
-        async def again(tx: Tx, kept: Mapping[str, str]) -> SubscriptionStarted | SubscriptionScheduled:
-            if "start" in kept:
-                return SubscriptionScheduled(start=await start_again(tx, context, kept))
+        async def again(tx: Tx, kept: Mapping[str, str]) -> SubscriptionStarted:
             return SubscriptionStarted(subscription=await found_again(tx, context, kept))
 
         wish = Wish(context, "subscribe", input.idempotency_key, customer, strawberry.asdict(input))

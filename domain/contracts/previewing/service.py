@@ -140,7 +140,7 @@ async def preview_subscribe(
     currency: str = "USD",
     wish: StartWish | None = None,
 ) -> Preview:
-    """Preview what subscribing would invoice at once, now or where it is to start. Raises as `scheduling.subscribe`."""
+    """Preview what subscribing would invoice at once, now or where it is to start. Raises as either would."""
     call.need(Permission.INVOICE_READ)
     async with tx.undone():
         desk = replace(await open_desk(tx, call, customer_id), opens=False)

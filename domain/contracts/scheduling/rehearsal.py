@@ -19,7 +19,9 @@ from domain.subscriptions.upcoming.scheduled_start import AHEAD_MAX
 
 
 def check_ahead(starts_at: datetime, now: datetime) -> None:
-    """Refuse a start too far ahead. Raises StartRefused."""
+    """Refuse a start that does not lie ahead, or too far. Raises StartRefused."""
+    if starts_at <= now:
+        raise StartRefused("it does not lie ahead: subscribe, which starts it now")
     if starts_at > now + AHEAD_MAX:
         raise StartRefused(f"its start lies more than {AHEAD_MAX.days} days ahead")
 

@@ -4,12 +4,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 from domain.access.roles import Permission
-from domain.contracts import service as contracts
 from domain.contracts.desk.service import Desk, open_desk
 from domain.contracts.scheduling.rehearsal import check_ahead, rehearse
 from domain.contracts.scheduling.versions import version_at_start
 from domain.contracts.starting import service as starting
-from domain.contracts.starting.wish import StartRefused, Wish
+from domain.contracts.starting.wish import Wish
 from domain.contracts.stepping.service import PeriodsStillClosing, catch_up, is_behind
 from domain.db import Tx
 from domain.invoices.invoice import PaymentUnderWay
@@ -32,7 +31,7 @@ LOOK_AGAIN_AFTER = timedelta(minutes=10)
 _PASSING = frozenset((Kind.BUSY, Kind.UNAVAILABLE))
 
 
-async def subscribe(
+async def schedule(
     tx: Tx,
     call: Call,
     *,
@@ -42,19 +41,15 @@ async def subscribe(
     interval: Interval,
     currency: str = "USD",
     wish: Wish,
-) -> Subscription | ScheduledStart:
-    """Start a subscription now, or keep its start where `wish.starts_at` lies ahead in the customer's business time.
+) -> ScheduledStart:
+    """Keep a start until `wish.starts_at`, which lies ahead in the customer's business time.
 
-    What is kept is tried as if its instant had come, so it is refused as it would be then, as far as that is known now.
-    At most one start of a customer and product waits; it may follow a subscription that is set to end by then. Raises
-    as `contracts.subscribe`, and StartAlreadyScheduled.
+    It is tried as if its instant had come, so it is refused as it would be then, as far as that is known now. At most
+    one start of a customer and product waits; it may follow a subscription that is set to end by then. Raises as
+    `contracts.subscribe`, and StartAlreadyScheduled.
     """
     call.need(Permission.SUBSCRIPTION_WRITE)
     desk = await open_desk(tx, call, customer_id)
-    if wish.starts_at is None or wish.starts_at <= desk.now:
-        return await contracts.start(
-            tx, call, desk, product_key=product_key, plan_key=plan_key, interval=interval, currency=currency, wish=wish
-        )
     version = desk.catalogue.current_version(product_key, plan_key, customer_id)
     new = ScheduledStart(
         customer_id=customer_id,
@@ -76,15 +71,12 @@ async def reschedule(
 ) -> ScheduledStart:
     """Put other terms in the place of all that was asked for; the product stays. Safe to repeat.
 
-    Raises Forbidden, ScheduledStartNotFound, StartOver, StartRefused for an instant that does not lie ahead, and as
-    `subscribe`.
+    Raises Forbidden, ScheduledStartNotFound, StartOver, and as `schedule`.
     """
     desk, before = await _locked(tx, call, start_id)
     product_key = desk.catalogue.product_by_id(before.product_id).key
     version = desk.catalogue.current_version(product_key, plan_key, desk.customer.id)
     rules.check_waiting(before, desk.now)
-    if wish.starts_at is None or wish.starts_at <= desk.now:
-        raise StartRefused("its start does not lie ahead; cancel it and subscribe instead")
     terms = await _tried(tx, call, desk, version, interval=interval, currency=currency, wish=wish)
     if terms == before.terms:
         return before
@@ -147,8 +139,8 @@ async def _bring_up(tx: Tx, call: Call, desk: Desk, product_id: ProductId) -> No
 async def _tried(
     tx: Tx, call: Call, desk: Desk, version: PlanVersion, *, interval: Interval, currency: str, wish: Wish
 ) -> Terms:
-    """Try a start as if its instant had come, undo it, and return its terms. Raises as `subscribe`."""
-    assert wish.starts_at is not None, "it lies ahead"
+    """Try a start as if its instant had come, undo it, and return its terms. Raises as `schedule`."""
+    assert wish.starts_at is not None, "it says when"
     check_ahead(wish.starts_at, desk.now)
     async with tx.undone():
         await rehearse(tx, call, desk, version, interval=interval, currency=currency, wish=wish)

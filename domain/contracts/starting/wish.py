@@ -84,5 +84,5 @@ def _trial_days(start: Start, wish: Wish, *, has_tried: bool) -> int:
 
 def _back(starts_at: datetime, now: datetime) -> datetime:
     if not now - BACK_MAX <= starts_at <= now:
-        raise StartRefused(f"its start lies in the future, or more than {BACK_MAX.days} days back")
+        raise StartRefused(f"its start lies ahead, and is to be scheduled, or lies more than {BACK_MAX.days} days back")
     return starts_at

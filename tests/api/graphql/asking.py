@@ -74,6 +74,14 @@ INPUTS: dict[str, Any] = {
         "interval": "MONTH",
         "idempotencyKey": f"k{n}",
     },
+    "scheduleSubscription": lambda t, n: {
+        "customerId": t["customer"],
+        "product": "edge",
+        "plan": "free",
+        "interval": "MONTH",
+        "startsAt": "2027-06-01T00:00:00Z",
+        "idempotencyKey": f"k{n}",
+    },
     "changeScheduledStart": lambda t, _: {
         "startId": t["start"],
         "plan": "free",

@@ -95,7 +95,7 @@ async def wallet_of(server: Site, customer_id: CustomerId) -> dict[str, str]:
 async def start_of(server: Site, own: Subscription) -> str:
     """Schedule a start of the other product, ten days ahead."""
     async with server.runtime.db.transaction() as tx:
-        kept = await scheduling.subscribe(
+        kept = await scheduling.schedule(
             tx,
             server.world.call,
             customer_id=own.customer_id,

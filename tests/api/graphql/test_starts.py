@@ -20,7 +20,7 @@ async def test_a_member_schedules_a_start_that_then_begins_by_itself(site: Site)
     assert shown == {"at": "2026-04-10T00:00:00Z", "total": {"amount": "29.00"}}
     wish = {"customerId": own, "product": "llm", "plan": "basic", "interval": "MONTH", "idempotencyKey": "one"}
     for _ in range(2):
-        kept = await site.change("subscribe", KEPT, token, **wish, startsAt="2026-04-05T00:00:00Z")
+        kept = await site.change("scheduleSubscription", KEPT, token, **wish, startsAt="2026-04-05T00:00:00Z")
     start = kept["start"]
     assert start == {
         "id": start["id"],
@@ -64,7 +64,9 @@ async def test_a_start_that_is_refused_is_told_to_staff_and_one_that_is_cancelle
     own, token = encode("customer", ada.id), site.member(ada.id)
     wish = {"customerId": own, "plan": "free", "interval": "MONTH", "startsAt": "2026-04-10T00:00:00Z"}
     ids = [
-        (await site.change("subscribe", KEPT, token, **wish, product=product, idempotencyKey=product))["start"]["id"]
+        (await site.change("scheduleSubscription", KEPT, token, **wish, product=product, idempotencyKey=product))[
+            "start"
+        ]["id"]
         for product in ("edge", "llm")
     ]
     for _ in range(2):

@@ -19,6 +19,7 @@ from domain.credits.coupon import CouponExpired, Duration
 from domain.credits.coupons import service as coupons
 from domain.credits.coupons.service import Offer
 from domain.customers.service import CustomerNotFound
+from domain.invoices import service as invoices
 from domain.invoices.invoice import State
 from domain.invoices.opening import service as opening
 from domain.kernel.call import Call, Environment, Forbidden, Principal, PrincipalKind
@@ -51,9 +52,7 @@ def _of(shop: Shop, on: str = _MARCH, **wish: Any) -> dict[str, Any]:
 
 async def _schedule(shop: Shop, on: str = _MARCH, *, call: Call | None = None, **wish: Any) -> ScheduledStart:
     async with shop.db.transaction() as tx:
-        found = await service.subscribe(tx, call or shop.call, **_of(shop, on, **wish))
-    assert isinstance(found, ScheduledStart)
-    return found
+        return await service.schedule(tx, call or shop.call, **_of(shop, on, **wish))
 
 
 async def _carry_out(shop: Shop, start: ScheduledStart) -> ScheduledStart | None:
@@ -102,7 +101,7 @@ async def test_it_is_kept_and_starts_at_its_instant_once_as_its_preview_has_show
     assert await shop.bills() == [Bill(State.OPEN, 500, [("fee", 0, 1, 500)])]
     [invoice] = await shop.invoices()
     async with shop.db.transaction() as tx:
-        lines = (await previewing.invoices.lines_by_invoice_ids(tx, [invoice.id], scope=None))[invoice.id]
+        lines = (await invoices.lines_by_invoice_ids(tx, [invoice.id], scope=None))[invoice.id]
     assert [(each.identity, each.amount, each.period) for each in shown.lines] == [
         (replace(each.identity, subscription_id=shown.subscription.id), each.amount, each.period) for each in lines
     ]
