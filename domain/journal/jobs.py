@@ -30,123 +30,101 @@ class Job:
     """What a worker is to do, as stored."""
 
     kind: ClassVar[str]
+    # The field that makes the key, where one field does.
+    keyed_by: ClassVar[str | None] = None
 
     @property
     def key(self) -> str | None:
         """Jobs of one kind and key are staged once while one is pending; None stages always."""
-        return None
+        return None if self.keyed_by is None else str(getattr(self, self.keyed_by))
 
 
 @dataclass(frozen=True, slots=True)
 class ClosePeriod(Job):
     """Close every usage period of a subscription that has ended, and draft what is due."""
 
+    # One at a time for a subscription.
+    keyed_by = "subscription_id"
     kind = "close_period"
     customer_id: CustomerId
     subscription_id: SubscriptionId
-
-    @property
-    def key(self) -> str:
-        """One at a time for a subscription."""
-        return str(self.subscription_id)
 
 
 @dataclass(frozen=True, slots=True)
 class FinaliseInvoice(Job):
     """Derive a draft once more at the end of its grace, then open it."""
 
+    # One at a time for an invoice.
+    keyed_by = "invoice_id"
     kind = "finalise_invoice"
     customer_id: CustomerId
     invoice_id: InvoiceId
-
-    @property
-    def key(self) -> str:
-        """One at a time for an invoice."""
-        return str(self.invoice_id)
 
 
 @dataclass(frozen=True, slots=True)
 class CalculateTax(Job):
     """Ask for the taxes of a draft that is to be opened, then open it."""
 
+    # One at a time for an invoice.
+    keyed_by = "invoice_id"
     kind = "calculate_tax"
     customer_id: CustomerId
     invoice_id: InvoiceId
-
-    @property
-    def key(self) -> str:
-        """One at a time for an invoice."""
-        return str(self.invoice_id)
 
 
 @dataclass(frozen=True, slots=True)
 class RenderInvoice(Job):
     """Write the document of an invoice that was opened."""
 
+    # One at a time for an invoice.
+    keyed_by = "invoice_id"
     kind = "render_invoice"
     customer_id: CustomerId
     invoice_id: InvoiceId
-
-    @property
-    def key(self) -> str:
-        """One at a time for an invoice."""
-        return str(self.invoice_id)
 
 
 @dataclass(frozen=True, slots=True)
 class RenderCreditNote(Job):
     """Write the document of a credit note."""
 
+    # One at a time for a credit note.
+    keyed_by = "credit_note_id"
     kind = "render_credit_note"
     customer_id: CustomerId
     credit_note_id: CreditNoteId
-
-    @property
-    def key(self) -> str:
-        """One at a time for a credit note."""
-        return str(self.credit_note_id)
 
 
 @dataclass(frozen=True, slots=True)
 class CollectInvoice(Job):
     """Bring the gateway's copy of an invoice to what ours says: pushed, charged, credited or void."""
 
+    # One at a time for an invoice.
+    keyed_by = "invoice_id"
     kind = "collect_invoice"
     customer_id: CustomerId
     invoice_id: InvoiceId
-
-    @property
-    def key(self) -> str:
-        """One at a time for an invoice."""
-        return str(self.invoice_id)
 
 
 @dataclass(frozen=True, slots=True)
 class CollectWhenDue(Job):
     """Collect an invoice that was not due when it was opened; orders until then have jobs of their own."""
 
+    # One at a time for an invoice.
+    keyed_by = "invoice_id"
     kind = "collect_when_due"
     customer_id: CustomerId
     invoice_id: InvoiceId
-
-    @property
-    def key(self) -> str:
-        """One at a time for an invoice."""
-        return str(self.invoice_id)
 
 
 @dataclass(frozen=True, slots=True)
 class InvoiceSettled(Job):
     """No payment is needed for an invoice any more, and no attempt brought one: move the subscriptions on it."""
 
+    # One at a time for an invoice.
+    keyed_by = "invoice_id"
     kind = "invoice_settled"
     customer_id: CustomerId
     invoice_id: InvoiceId
-
-    @property
-    def key(self) -> str:
-        """One at a time for an invoice."""
-        return str(self.invoice_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,26 +145,20 @@ class ProcessInboxEvent(Job):
 class SweepInbox(Job):
     """Look through the gateway's list for events whose webhook never arrived."""
 
+    # One at a time for a provider.
+    keyed_by = "provider"
     kind = "sweep_inbox"
     provider: str
-
-    @property
-    def key(self) -> str:
-        """One at a time for a provider."""
-        return self.provider
 
 
 @dataclass(frozen=True, slots=True)
 class Reconcile(Job):
     """Compare some more of what the gateway holds with our rows."""
 
+    # One at a time for a comparison.
+    keyed_by = "run_id"
     kind = "reconcile"
     run_id: UUID
-
-    @property
-    def key(self) -> str:
-        """One at a time for a comparison."""
-        return str(self.run_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,28 +174,22 @@ class PaymentSettled(Job):
 class RunDunning(Job):
     """Do what is due about a dunning case: a retry, access, a mail, or its end."""
 
+    # One at a time for a case.
+    keyed_by = "case_id"
     kind = "run_dunning"
     customer_id: CustomerId
     case_id: CaseId
-
-    @property
-    def key(self) -> str:
-        """One at a time for a case."""
-        return str(self.case_id)
 
 
 @dataclass(frozen=True, slots=True)
 class LapseChange(Job):
     """Take back an upgrade that was not paid in time, and void its invoice."""
 
+    # One at a time for a change.
+    keyed_by = "change_id"
     kind = "lapse_change"
     customer_id: CustomerId
     change_id: ChangeId
-
-    @property
-    def key(self) -> str:
-        """One at a time for a change."""
-        return str(self.change_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,108 +241,84 @@ class CarryWallet(Job):
 class CheckWallets(Job):
     """Look whether a customer's wallets are to be topped up by themselves. Staged by what takes from a wallet."""
 
+    # One waits for a customer, however many draws there were meanwhile.
+    keyed_by = "customer_id"
     kind = "check_wallets"
     customer_id: CustomerId
-
-    @property
-    def key(self) -> str:
-        """One waits for a customer, however many draws there were meanwhile."""
-        return str(self.customer_id)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckThresholds(Job):
     """Look whether a customer's usage has reached what is worth an alert. Staged by the recording of usage."""
 
+    # One waits for a customer, however many flushes count usage meanwhile.
+    keyed_by = "customer_id"
     kind = "check_thresholds"
     customer_id: CustomerId
-
-    @property
-    def key(self) -> str:
-        """One waits for a customer, however many flushes count usage meanwhile."""
-        return str(self.customer_id)
 
 
 @dataclass(frozen=True, slots=True)
 class RemindGrace(Job):
     """Tell a customer how much is left of the grace of a soft limit. `alert_id` is the alert that began it."""
 
+    # One at a time for a grace.
+    keyed_by = "alert_id"
     kind = "remind_grace"
     customer_id: CustomerId
     alert_id: AlertId
-
-    @property
-    def key(self) -> str:
-        """One at a time for a grace."""
-        return str(self.alert_id)
 
 
 @dataclass(frozen=True, slots=True)
 class SendDigest(Job):
     """Mail a customer the week's usage, and wait for the next week."""
 
+    # One waits for a customer.
+    keyed_by = "customer_id"
     kind = "send_digest"
     customer_id: CustomerId
-
-    @property
-    def key(self) -> str:
-        """One waits for a customer."""
-        return str(self.customer_id)
 
 
 @dataclass(frozen=True, slots=True)
 class RemindTrial(Job):
     """Tell a customer that a trial ends soon, where it still does."""
 
+    # One waits for a subscription.
+    keyed_by = "subscription_id"
     kind = "remind_trial"
     customer_id: CustomerId
     subscription_id: SubscriptionId
-
-    @property
-    def key(self) -> str:
-        """One waits for a subscription."""
-        return str(self.subscription_id)
 
 
 @dataclass(frozen=True, slots=True)
 class MailStaff(Job):
     """Mail an alert to the merchant's staff."""
 
+    # One mail for an alert.
+    keyed_by = "alert_id"
     kind = "mail_staff"
     alert_id: StaffAlertId
-
-    @property
-    def key(self) -> str:
-        """One mail for an alert."""
-        return str(self.alert_id)
 
 
 @dataclass(frozen=True, slots=True)
 class DetachMethod(Job):
     """Remove at the gateway a payment method that was removed here."""
 
+    # One at a time for a method.
+    keyed_by = "method_id"
     kind = "detach_method"
     customer_id: CustomerId
     method_id: MethodId
-
-    @property
-    def key(self) -> str:
-        """One at a time for a method."""
-        return str(self.method_id)
 
 
 @dataclass(frozen=True, slots=True)
 class CarryRefund(Job):
     """Send a refund to the gateway, or find out what became of it."""
 
+    # One at a time for a refund.
+    keyed_by = "refund_id"
     kind = "carry_refund"
     customer_id: CustomerId
     refund_id: RefundId
-
-    @property
-    def key(self) -> str:
-        """One at a time for a refund."""
-        return str(self.refund_id)
 
 
 KINDS: dict[str, type[Job]] = {

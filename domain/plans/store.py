@@ -13,7 +13,7 @@ from domain import db
 from domain.kernel.ids import CustomerId, PlanId, ProductId, ProviderPriceId
 from domain.kernel.money import exact_text
 from domain.plans.meter import Aggregation, Meter
-from domain.plans.plan import Entitlement, Plan, PlanVersion, Price, Product
+from domain.plans.plan import Entitlement, Plan, PlanVersion, Price, PriceModel, Product
 from domain.plans.provider_price import ModelAlias, Provider, ProviderPrice
 from domain.plans.start import read_start
 
@@ -102,11 +102,7 @@ price = sa.Table(
     sa.CheckConstraint("interval IN ('month', 'year')", name="interval"),
     sa.CheckConstraint("(kind = 'fee') = (interval IS NOT NULL)", name="fee"),
     sa.CheckConstraint("(kind = 'usage') = (meter_id IS NOT NULL)", name="usage"),
-    sa.CheckConstraint(
-        "model IN ('flat', 'per_unit', 'graduated', 'volume', 'package', 'percentage', 'graduated_percentage',"
-        " 'matrix', 'dynamic')",
-        name="model",
-    ),
+    sa.CheckConstraint(f"model IN {get_args(PriceModel)}", name="model"),
 )
 
 entitlement = sa.Table(
