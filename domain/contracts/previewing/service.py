@@ -15,8 +15,9 @@ from domain.contracts.changing.wish import Decision, Wish
 from domain.contracts.desk.service import Desk, open_desk
 from domain.contracts.ending import service as ending
 from domain.contracts.ending.wish import Ending
-from domain.contracts.scheduling.rehearsal import check_ahead, rehearse
+from domain.contracts.rehearsing.service import rehearse
 from domain.contracts.starting.wish import Wish as StartWish
+from domain.contracts.starting.wish import check_ahead
 from domain.contracts.stepping.service import open_desk_of, step
 from domain.db import Tx
 from domain.invoices import service as invoices

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from domain.contracts.desk.service import Desk
 from domain.contracts.starting import service as starting
-from domain.contracts.starting.wish import StartRefused, Wish
+from domain.contracts.starting.wish import Wish
 from domain.db import Tx
 from domain.invoices import service as invoices
 from domain.kernel.call import Call
@@ -15,15 +15,6 @@ from domain.subscriptions import lifecycle
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.subscription import Subscription
-from domain.subscriptions.upcoming.scheduled_start import AHEAD_MAX
-
-
-def check_ahead(starts_at: datetime, now: datetime) -> None:
-    """Refuse a start that does not lie ahead, or too far. Raises StartRefused."""
-    if starts_at <= now:
-        raise StartRefused("it does not lie ahead: subscribe, which starts it now")
-    if starts_at > now + AHEAD_MAX:
-        raise StartRefused(f"its start lies more than {AHEAD_MAX.days} days ahead")
 
 
 async def rehearse(

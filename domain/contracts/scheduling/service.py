@@ -5,10 +5,10 @@ from datetime import timedelta
 
 from domain.access.roles import Permission
 from domain.contracts.desk.service import Desk, open_desk
-from domain.contracts.scheduling.rehearsal import check_ahead, rehearse
+from domain.contracts.rehearsing.service import rehearse
 from domain.contracts.scheduling.versions import version_at_start
 from domain.contracts.starting import service as starting
-from domain.contracts.starting.wish import Wish
+from domain.contracts.starting.wish import Wish, check_ahead
 from domain.contracts.stepping.service import PeriodsStillClosing, catch_up, is_behind
 from domain.db import Tx
 from domain.invoices.invoice import PaymentUnderWay

@@ -8,6 +8,7 @@ from domain.plans.start import TRIAL_DAYS_MAX, Start
 from domain.subscriptions.opening import Opening
 from domain.subscriptions.schedule import BILL_DAY_MAX
 from domain.subscriptions.subscription import TrialEnd
+from domain.subscriptions.upcoming.scheduled_start import AHEAD_MAX
 
 # How far back a start can lie: fees are owed from there, usage is accepted for its own 35 days.
 BACK_MAX = timedelta(days=366)
@@ -86,3 +87,11 @@ def _back(starts_at: datetime, now: datetime) -> datetime:
     if not now - BACK_MAX <= starts_at <= now:
         raise StartRefused(f"its start lies ahead, and is to be scheduled, or lies more than {BACK_MAX.days} days back")
     return starts_at
+
+
+def check_ahead(starts_at: datetime, now: datetime) -> None:
+    """Refuse a start that does not lie ahead, or too far. Raises StartRefused."""
+    if starts_at <= now:
+        raise StartRefused("it does not lie ahead: subscribe, which starts it now")
+    if starts_at > now + AHEAD_MAX:
+        raise StartRefused(f"its start lies more than {AHEAD_MAX.days} days ahead")

@@ -302,7 +302,6 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "quarantined": await _record(server, reporter, made.id, call, odd),
         "invoice": encode("invoice", invoice.id),
         "line": encode("line", line.id),
-        "start": await start_of(server, started),
         "note": await note_of(server, invoice.id, line.id),
         "environment": environment.name,
         "clock": encode("clock", world.clock_id),
@@ -352,11 +351,12 @@ async def _alert(server: Site, subscription: Subscription) -> str:
 
 
 async def _credits(server: Site, name: str, subscription: Subscription) -> dict[str, str]:
-    """Give a customer a coupon, a wallet and promotional units; return their ids and that of the payment method."""
+    """Give a customer a coupon, a wallet, units and a start ahead; return their ids and that of the payment method."""
     coupon = await coupon_of(server, name, subscription.customer_id)
     wallet = await wallet_of(server, subscription.customer_id)
     method = await method_of(server, subscription.customer_id)
-    return {**coupon, **wallet, "grant": await _grant(server, subscription), "method": method}
+    start = await start_of(server, subscription)
+    return {**coupon, **wallet, "grant": await _grant(server, subscription), "method": method, "start": start}
 
 
 async def _grant(server: Site, subscription: Subscription) -> str:

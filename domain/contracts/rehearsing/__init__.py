@@ -1,0 +1,1 @@
+"""A start as it would be at an instant ahead, inside of what is undone."""
