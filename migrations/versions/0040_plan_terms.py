@@ -1,12 +1,12 @@
 """What a plan version says of ends and of when its invoices are due.
 
-Revision ID: 0039
+Revision ID: 0040
 """
 
 from migrations import statements
 
-revision = "0039"
-down_revision = "0038"
+revision = "0040"
+down_revision = "0039"
 branch_labels = None
 depends_on = None
 

@@ -1,12 +1,12 @@
 """Starts of subscriptions that lie ahead.
 
-Revision ID: 0038
+Revision ID: 0039
 """
 
 from migrations import statements
 
-revision = "0038"
-down_revision = "0037"
+revision = "0039"
+down_revision = "0038"
 branch_labels = None
 depends_on = None
 

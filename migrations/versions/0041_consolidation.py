@@ -1,12 +1,12 @@
 """Whether what falls due of a customer at the same instant is on one invoice.
 
-Revision ID: 0040
+Revision ID: 0041
 """
 
 from migrations import statements
 
-revision = "0040"
-down_revision = "0039"
+revision = "0041"
+down_revision = "0040"
 branch_labels = None
 depends_on = None
 
