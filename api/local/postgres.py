@@ -54,7 +54,15 @@ RETRY_PAUSE_S = 1.0
 PASSING_SIGNS = ("lock file", "shared memory")
 # SIGINT is PostgreSQL's fast shutdown (roll back, checkpoint, end), SIGQUIT its immediate one (recover at next start).
 STOP_STEPS = ((signal.SIGINT, 15.0), (signal.SIGQUIT, 5.0))
-FASTER_BUT_LOSSY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")
+FASTER_BUT_LOSSY = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "autovacuum=off",
+    # What is written for recovery takes little room: the files may lie in memory.
+    "min_wal_size=32MB",
+    "max_wal_size=128MB",
+)
 
 
 class Address(TypedDict):

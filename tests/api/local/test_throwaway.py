@@ -1,5 +1,6 @@
 """Throw-away servers leave nothing behind, even when the process that uses them is killed."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,9 @@ import asyncpg
 import psutil
 import redis
 
+from api.local import throwaway
 from api.local.processes import PYTHON_ROOT, child_environment, wait_until
-from api.local.throwaway import temporary_servers
+from api.local.throwaway import MEMORY_FREE_BYTES_MIN, temporary_servers
 
 USER = """
 import sys
@@ -54,3 +56,11 @@ def test_kill_9_of_the_user_ends_the_servers_and_removes_their_files(tmp_path: P
 
     assert wait_until(lambda: not Path(place).exists(), 10.0)
     assert all(not server.is_running() or server.status() == psutil.STATUS_ZOMBIE for server in servers)
+
+
+def test_files_lie_in_memory_where_that_is_roomy_and_programs_run_from_it(tmp_path: Path) -> None:
+    has_room = shutil.disk_usage(tmp_path).free >= MEMORY_FREE_BYTES_MIN
+    assert throwaway._memory(tmp_path) == (tmp_path if has_room else None)
+    assert throwaway._memory(tmp_path / "absent") is None
+    # Nothing can be made there, and it has no room.
+    assert throwaway._memory(Path("/proc")) is None
