@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.usage.event import UsageEvent
+from domain.usage.reading import whole_of
 from domain.usage.verdict import COUNTED, Reason, Status
 from tests.domain.usage import yard
 from tests.domain.usage.world import World
@@ -49,13 +50,12 @@ def _made(own: Yard, sent: list[tuple[str, int, str, dict[str, Any]]]) -> list[U
 async def _agrees(own: Yard, standing: list[UsageEvent]) -> None:
     """Compare every meter, month and combination with the rule."""
     for month in range(2):
+        measured = await own.month(month)
         for definition in METERS:
             key = definition["key"]
             wanted = yard.rule(key, standing, month)
-            totals = await own.totals(key, month)
-            found = {total.dimensions.get("place"): total.amount for total in totals}
-            whole = await own.measured(key, month)
-            assert whole == (wanted.pop(None, None) or 0), (key, month, "whole")
+            found = {total.dimensions.get("place"): total.amount for total in measured[key]}
+            assert whole_of(measured[key]) == (wanted.pop(None, None) or 0), (key, month, "whole")
             if definition["dimensions"]:
                 for place, value in wanted.items():
                     assert found.get(place, Fraction(0)) == (value or 0), (key, month, place)

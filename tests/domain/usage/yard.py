@@ -118,12 +118,17 @@ class Yard:
         async with self.world.db.transaction() as tx:
             return (await subscriptions.segments_of(tx, [self.subscription.id]))[self.subscription.id]
 
-    async def totals(self, key: str, month: int = 0) -> list[SegmentTotal]:
-        """Return what a meter measured in January (0) or February (1), by combination."""
+    async def month(self, month: int = 0) -> dict[str, list[SegmentTotal]]:
+        """Return what each meter, by its key, measured in January (0) or February (1), by combination."""
         own = [each for each in await self.segments() if each.period == _PERIODS[month]]
         async with self.world.db.transaction() as tx:
-            found = await usage.usage_of_segments(tx, self.customer.id, [each.id for each in own])
-        return [total for each in own for total in found[each.id] if total.meter_id == self.meters[key]]
+            segments = await usage.usage_of_segments(tx, self.customer.id, [each.id for each in own])
+        every = [total for each in own for total in segments[each.id]]
+        return {key: [total for total in every if total.meter_id == own_id] for key, own_id in self.meters.items()}
+
+    async def totals(self, key: str, month: int = 0) -> list[SegmentTotal]:
+        """Return what one meter measured in a month, by combination."""
+        return (await self.month(month))[key]
 
     async def measured(self, key: str, month: int = 0) -> Fraction:
         """Return what a meter measured over all its combinations."""
@@ -137,8 +142,7 @@ class Yard:
         """Return everything that is measured, to compare before and after."""
         found: dict[str, Any] = {}
         for month in range(2):
-            for key in self.meters:
-                totals = await self.totals(key, month)
+            for key, totals in (await self.month(month)).items():
                 found[f"{key}{month}"] = sorted(
                     (sorted(each.dimensions.items()), each.amount, each.whole, each.events, each.digest)
                     for each in totals
