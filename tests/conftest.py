@@ -1,18 +1,18 @@
 """Fixtures for everyone: throw-away servers once per run, a fresh database per test."""
 
-import itertools
 import os
 from collections.abc import AsyncIterator, Iterator
 
-import asyncpg
 import pytest
 import structlog
 
 from api.local.throwaway import TemporaryServers, temporary_servers
 from domain.db import Database, Vault
 from migrations.run import upgrade
+from tests.databases import administer, copied, fresh_database, opened
+from tests.domain.usage.world import load_catalogue
+from tests.world import World, runtime_of
 
-_numbers = itertools.count(1)
 # Logs are written as lines: the default draws a trace with all local values, which takes half a minute for some.
 structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
 
@@ -29,31 +29,47 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporaryServe
         yield running
 
 
-async def _administer(servers: TemporaryServers, statement: str) -> None:
-    connection = await asyncpg.connect(**servers.postgres.asyncpg_arguments())
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
 @pytest.fixture(scope="session")
 async def template(servers: TemporaryServers) -> AsyncIterator[str]:
     """Migrate the empty database that every test's own is copied from."""
     name = f"template_{os.getpid()}"
-    await _administer(servers, f"CREATE DATABASE {name}")
+    await administer(servers, f"CREATE DATABASE {name}")
     await upgrade(servers.postgres.dsn(name))
     yield name
-    await _administer(servers, f"DROP DATABASE {name} WITH (FORCE)")
+    await administer(servers, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+async def seeded(servers: TemporaryServers, template: str) -> AsyncIterator[str]:
+    """Publish both catalogues in a database that others are copied from."""
+    async with copied(servers, "seeded", template) as name:
+        database = await opened(servers.postgres.dsn(name))
+        await World(runtime_of(database)).seed()
+        await database.close()
+        yield name
+
+
+@pytest.fixture(scope="session")
+async def catalogued(servers: TemporaryServers, template: str) -> AsyncIterator[str]:
+    """Publish both products, as of January 2026, in a database that others are copied from."""
+    async with copied(servers, "catalogued", template) as name:
+        database = await opened(servers.postgres.dsn(name))
+        await load_catalogue(database)
+        await database.close()
+        yield name
 
 
 @pytest.fixture
-async def database_url(servers: TemporaryServers, template: str) -> AsyncIterator[str]:
-    """Give the URL of an empty, migrated database of the test's own."""
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    await _administer(servers, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield servers.postgres.dsn(name)
-    await _administer(servers, f"DROP DATABASE {name} WITH (FORCE)")
+def origin(template: str) -> str:
+    """Name the database that a test's own is a copy of. Where each test would begin alike, it is a prepared one."""
+    return template
+
+
+@pytest.fixture
+async def database_url(servers: TemporaryServers, origin: str) -> AsyncIterator[str]:
+    """Give the URL of a migrated database of the test's own."""
+    async with copied(servers, "test", origin) as name:
+        yield servers.postgres.dsn(name)
 
 
 @pytest.fixture
@@ -65,6 +81,13 @@ def vault() -> Vault:
 @pytest.fixture
 async def db(database_url: str, vault: Vault) -> AsyncIterator[Database]:
     """Open the test's own database."""
-    database = Database(database_url, vault, pool_size=10)
+    database = await opened(database_url, vault)
     yield database
     await database.close()
+
+
+@pytest.fixture
+async def published(servers: TemporaryServers, seeded: str) -> AsyncIterator[Database]:
+    """Open a database of the test's own in which both catalogues are published."""
+    async with fresh_database(servers, "published", seeded) as database:
+        yield database

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from api.local.throwaway import TemporaryServers
 from domain.db import metadata
 from migrations.run import newest_revision, present_revision, upgrade
-from tests.api.conftest import fresh_database
+from tests.databases import fresh_database
 
 ROOT = Path(__file__).resolve().parents[1]
 

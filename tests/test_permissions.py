@@ -14,7 +14,6 @@ from graphql import GraphQLObjectType, is_required_argument
 from api.graphql.permissions import PERMISSION, SIGNED_IN
 from api.local.throwaway import TemporaryServers
 from domain.access.roles import Permission
-from tests.api.conftest import fresh_database
 from tests.api.graphql.asking import ARGUMENTS, INPUTS
 from tests.api.graphql.scene import (
     CORE,
@@ -32,6 +31,7 @@ from tests.api.graphql.scene import (
     open_scene,
 )
 from tests.api.graphql.socket_client import open_socket
+from tests.databases import fresh_database
 
 NOT_SHOWN = {"forbidden", "customer_not_found", "subscription_not_found", "environment_refused"}
 

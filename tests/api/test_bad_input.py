@@ -19,10 +19,9 @@ _TABLES = ("usage_event", "event_identity", "quarantined_event", "counter_total"
 
 
 @pytest.fixture
-async def site(db: Database) -> AsyncIterator[Site]:
+async def site(published: Database) -> AsyncIterator[Site]:
     """Serve the application over a database with both catalogues."""
-    async with open_site(db) as opened:
-        await opened.world.seed()
+    async with open_site(published) as opened:
         yield opened
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 
+import pytest
 import sqlalchemy as sa
 
 from api.books import EARLIEST, LATEST, check_ledger, export_ledger, report
@@ -16,9 +17,14 @@ from tests.api.test_verifying import settings
 from tests.world import World, runtime_of
 
 
+@pytest.fixture
+def origin(seeded: str) -> str:
+    """Begin with both catalogues published."""
+    return seeded
+
+
 async def test_the_books_hold_until_an_entry_is_tampered_with(db: Database, database_url: str) -> None:
     world, given = World(runtime_of(db)), settings(database_url)
-    await world.seed()
     ada = await world.customer(on="2026-01-31", card=None)
     await world.subscribe(ada, "pro")
     found = await check_ledger(given)
@@ -42,7 +48,6 @@ async def test_the_books_hold_until_an_entry_is_tampered_with(db: Database, data
 
 async def test_a_period_of_the_books_is_exported_line_by_line(db: Database, database_url: str) -> None:
     world, given = World(runtime_of(db)), settings(database_url)
-    await world.seed()
     ada = await world.customer(on="2026-01-31")
     await world.subscribe(ada, "pro")
 
@@ -66,7 +71,6 @@ async def test_a_period_of_the_books_is_exported_line_by_line(db: Database, data
 
 async def test_a_balance_just_before_an_instant_leaves_out_what_came_at_it(db: Database) -> None:
     world = World(runtime_of(db))
-    await world.seed()
     ada = await world.customer(on="2026-01-31", card=None)
     await world.subscribe(ada, "pro")
     await world.advance(to="2026-03-01")

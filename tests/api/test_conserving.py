@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import msgspec
+import pytest
 import sqlalchemy as sa
 
 from domain.db import Database
@@ -15,10 +16,15 @@ from tests.world import World, llm_call, runtime_of
 START = make.at("2026-01-31")
 
 
+@pytest.fixture
+def origin(seeded: str) -> str:
+    """Begin with both catalogues published."""
+    return seeded
+
+
 async def _two_customers(db: Database) -> tuple[World, str, list[str]]:
     """Bill Ada two periods, with 1.00 USD of usage in the first, and give Bob one period without usage."""
     world = World(runtime_of(db))
-    await world.seed()
     ada = await world.customer(on="2026-01-31")
     first = await world.subscribe(ada, "pro")
     # 800,000 input tokens at 1.25 USD a million: 1.00.

@@ -19,10 +19,15 @@ START = make.at("2026-01-31")
 _HEAD = "provider,model,pool,amount,per,valid_from,valid_to,source\n"
 
 
+@pytest.fixture
+def origin(seeded: str) -> str:
+    """Begin with both catalogues published."""
+    return seeded
+
+
 async def _quarantine(db: Database) -> World:
     """Put two calls without a price, one from before its subscription, and one event of no meter into quarantine."""
     world = World(runtime_of(db))
-    await world.seed()
     ada = await world.customer(on="2026-01-31")
     odd = UsageEvent("o1", "coffee.cup", encode("customer", ada.id))
     early = llm_call(ada, START, input_tokens=1_000)

@@ -16,6 +16,12 @@ from tests import make
 from tests.world import World, llm_call, runtime_of
 
 
+@pytest.fixture
+def origin(seeded: str) -> str:
+    """Begin with both catalogues published."""
+    return seeded
+
+
 def settings(database_url: str) -> Settings:
     """Name a database and the key of the tests."""
     return Settings(database_url=database_url, master_key=base64.b64encode(b"\x01" * 32).decode())
@@ -23,7 +29,6 @@ def settings(database_url: str) -> Settings:
 
 async def test_each_line_is_printed_with_what_differs(db: Database, database_url: str) -> None:
     world, given = World(runtime_of(db)), settings(database_url)
-    await world.seed()
     ada = await world.customer(on="2026-01-31")
     await world.subscribe(ada, "pro")
     # 800,000 input tokens at 1.25 per million: 1.00 USD. The model's name is the sender's, and may hold anything.

@@ -33,6 +33,12 @@ _EVENTS: st.SearchStrategy[_Sent] = st.lists(st.one_of(_SAMPLES, _BADGES, _STOCK
 
 
 @pytest.fixture
+def origin(catalogued: str) -> str:
+    """Begin with both products published."""
+    return catalogued
+
+
+@pytest.fixture
 async def world(db: Database) -> AsyncIterator[World]:
     """Stand on a seeded database with a running recorder."""
     async with open_world(db) as opened:

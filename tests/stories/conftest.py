@@ -8,17 +8,23 @@ import pytest
 from api.local.throwaway import TemporaryServers, temporary_servers
 from domain.db import Database
 from migrations.run import upgrade
-from tests.stories.processes import Processes, administer, running
+from tests.databases import administer
+from tests.stories.processes import Processes, running
 from tests.world import World, runtime_of
 
 DURABLE = "durable"
 
 
 @pytest.fixture
+def origin(seeded: str) -> str:
+    """Begin with both catalogues published."""
+    return seeded
+
+
+@pytest.fixture
 async def world(db: Database) -> AsyncIterator[World]:
     """Make a whole system with both catalogues published."""
     made = World(runtime_of(db))
-    await made.seed()
     yield made
     await made.close()
 

@@ -30,11 +30,11 @@ from api.replay.client import Client
 from api.seed import seed
 from domain.adapters import clock as real_time
 from domain.config import Settings
+from tests.databases import copied
 
 POLL_S = 0.05
 LIST_PAGES_MAX = 20
 PROCESS_END_S = 10.0
-_databases = itertools.count(1)
 T = TypeVar("T")
 
 MAKE_KEY = """mutation($input: CreateApiKeyInput!) {
@@ -227,7 +227,7 @@ async def running(servers: TemporaryServers, template: str, place: Path) -> Asyn
     home = open_home(place)
     secrets = make_secrets(home)
     async with AsyncExitStack() as held:
-        database = await held.enter_async_context(_database(servers, template))
+        database = await held.enter_async_context(copied(servers, "story", template))
         given = Settings(
             database_url=servers.postgres.dsn(database),
             redis_url=servers.valkey.url(),
@@ -268,24 +268,6 @@ async def _start(processes: Processes) -> None:
     )
     processes.settings = replace(stack.settings, stripe_webhook_secret=(secret,))
     await processes.start("api", "worker")
-
-
-@asynccontextmanager
-async def _database(servers: TemporaryServers, template: str) -> AsyncIterator[str]:
-    """Copy the migrated database, and drop the copy at the end."""
-    name = f"{template}_story_{next(_databases)}"
-    await administer(servers, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield name
-    await administer(servers, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-async def administer(servers: TemporaryServers, statement: str) -> None:
-    """Carry out a statement outside of any story's database, on a connection of its own: a story may end Postgres."""
-    connection = await asyncpg.connect(**servers.postgres.asyncpg_arguments())
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 def _http(url: str, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:

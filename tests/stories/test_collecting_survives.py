@@ -204,9 +204,7 @@ COURSES = {
 @pytest.fixture
 async def world(db: Database, stripe_gateway: StripeGateway) -> World:
     """Make a system whose gateway is the Stripe adapter against the sandbox."""
-    made = World(replace(runtime_of(db), gateway=stripe_gateway))
-    await made.seed()
-    return made
+    return World(replace(runtime_of(db), gateway=stripe_gateway))
 
 
 async def _begin(world: World, course: Course) -> Story:

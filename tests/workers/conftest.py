@@ -12,10 +12,15 @@ from workers.settings import connect
 
 
 @pytest.fixture
+def origin(seeded: str) -> str:
+    """Begin with both catalogues published."""
+    return seeded
+
+
+@pytest.fixture
 async def world(db: Database) -> AsyncIterator[World]:
     """Make a whole system with both catalogues published."""
     made = World(runtime_of(db))
-    await made.seed()
     yield made
     await made.close()
 

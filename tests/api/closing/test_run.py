@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import pytest
 import sqlalchemy as sa
 
 from api.closing.run import Summary, close_all, report
@@ -27,6 +28,12 @@ from tests.world import World, runtime_of
 from workers import runner
 
 _BREAK = sa.text("UPDATE customer SET name = 'sealed by nobody' WHERE customer_id = :customer_id")
+
+
+@pytest.fixture
+def origin(seeded: str) -> str:
+    """Begin with both catalogues published."""
+    return seeded
 
 
 async def _subscribers(world: World, count: int) -> list[Subscription]:
@@ -83,7 +90,6 @@ async def test_everybody_is_closed_but_the_one_who_cannot_be_and_that_one_is_nam
     db: Database, database_url: str
 ) -> None:
     world = World(runtime_of(db))
-    await world.seed()
     first, broken, last = await _subscribers(world, 3)
     async with db.transaction() as tx:
         await tx.execute(_BREAK.bindparams(customer_id=broken.customer_id))
@@ -106,7 +112,6 @@ async def test_everybody_is_closed_but_the_one_who_cannot_be_and_that_one_is_nam
 
 async def test_closing_twice_closes_nothing_more(db: Database, database_url: str) -> None:
     world = World(runtime_of(db))
-    await world.seed()
     await _subscribers(world, 2)
     async with _worker(world):
         assert (await _close(database_url, warned=[])).closed == 2
@@ -115,7 +120,6 @@ async def test_closing_twice_closes_nothing_more(db: Database, database_url: str
 
 async def test_what_cannot_be_closed_does_not_keep_others_from_being_staged(db: Database) -> None:
     world = World(runtime_of(db))
-    await world.seed()
     await _subscribers(world, 3)
     async with db.transaction() as tx:
         assert await closing.stage_due(tx, world.call, clock_id=None, limit=2) == 2
@@ -125,7 +129,6 @@ async def test_what_cannot_be_closed_does_not_keep_others_from_being_staged(db: 
 
 async def test_a_closing_takes_the_same_number_of_statements_however_many_are_due(db: Database) -> None:
     world = World(runtime_of(db))
-    await world.seed()
     found = []
     for more in (1, 3):
         made = await _subscribers(world, more)

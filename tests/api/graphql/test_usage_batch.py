@@ -60,6 +60,12 @@ class _Clock:
 
 
 @pytest.fixture
+def origin(catalogued: str) -> str:
+    """Begin with both products published."""
+    return catalogued
+
+
+@pytest.fixture
 async def site(db: Database) -> AsyncIterator[Site]:
     """Open a world with one customer."""
     async with open_world(db) as world:

@@ -6,9 +6,9 @@ import pytest
 
 from api.local.throwaway import TemporaryServers
 from domain.adapters.memory import MemoryGateway
-from tests.api.conftest import fresh_database
 from tests.api.graphql.site import Site, open_site
 from tests.api.rest.test_billing import Counter
+from tests.databases import fresh_database
 
 
 @pytest.fixture(scope="module")

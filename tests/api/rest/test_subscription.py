@@ -13,8 +13,8 @@ from api.local.throwaway import TemporaryServers
 from domain.customers.customer import Customer
 from domain.kernel.ids import encode
 from tests import make
-from tests.api.conftest import fresh_database
 from tests.api.graphql.site import Site, open_site
+from tests.databases import fresh_database
 from tests.world import llm_call
 
 _exact = msgspec.json.Decoder(float_hook=Decimal)

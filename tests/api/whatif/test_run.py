@@ -22,10 +22,15 @@ from tests import make
 from tests.world import World, llm_call, runtime_of
 
 
+@pytest.fixture
+def origin(seeded: str) -> str:
+    """Begin with both catalogues published."""
+    return seeded
+
+
 async def _two_who_use_and_many_who_do_not(db: Database) -> tuple[Customer, Customer, Subscription]:
     """Make two subscribers, the first with usage, and more customers than one page holds without any."""
     world = World(runtime_of(db))
-    await world.seed()
     ada, bob = await world.customer(on="2026-01-31"), await world.customer(on="2026-01-31")
     started = await world.subscribe(ada, "pro")
     await world.subscribe(bob, "basic")

@@ -9,6 +9,12 @@ from tests.domain.limits.office import Office, open_office
 
 
 @pytest.fixture
+def origin(catalogued: str) -> str:
+    """Begin with both products published."""
+    return catalogued
+
+
+@pytest.fixture
 async def office(db: Database) -> AsyncIterator[Office]:
     """Stand in an office on a seeded database."""
     async with open_office(db) as opened:

@@ -174,8 +174,11 @@ def name_of(customer: Customer | str) -> str:
 
 
 async def load_catalogue(db: Database) -> Catalogue:
-    """Seed and load both products."""
+    """Load both products. They are published where the database is no copy of one that has them."""
     async with db.transaction() as tx:
+        found = await plans.load_catalogue(tx)
+        if found.products:
+            return found
         await plans.seed_catalogue(tx, make.call(by=make.principal(*Permission)))
     async with db.transaction() as tx:
         return await plans.load_catalogue(tx)
@@ -192,7 +195,7 @@ async def open_recorder(db: Database, loaders: Loaders | None = None) -> AsyncIt
 
 @asynccontextmanager
 async def open_world(db: Database) -> AsyncIterator[World]:
-    """Seed a database and start a recorder on it."""
+    """Load the catalogue and start a recorder."""
     catalogue = await load_catalogue(db)
     wakeups = Wakeups()
     recorder = Recorder(db, wakeups)

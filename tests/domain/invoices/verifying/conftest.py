@@ -9,9 +9,14 @@ from tests.world import World, runtime_of
 
 
 @pytest.fixture
+def origin(seeded: str) -> str:
+    """Begin with both catalogues published."""
+    return seeded
+
+
+@pytest.fixture
 async def world(db: Database) -> AsyncIterator[World]:
     """Make a whole system with both catalogues published."""
     made = World(runtime_of(db))
-    await made.seed()
     yield made
     await made.close()
