@@ -4,16 +4,26 @@ from domain.alerts.staffing import service as staffing
 from domain.alerts.staffing.staff_alert import StaffAlertKind
 from domain.db import Tx
 from domain.dunning import service as dunning
+from domain.dunning.freezing import service as freezing
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.journal.store import StoredJob
 from domain.kernel.call import Call
 from domain.kernel.ids import encode
 from domain.payments import service as payments
+from domain.payments.dispute import Stance, facts_of
+from domain.payments.disputing import service as disputing
 from domain.payments.keeping import service as keeping
 from domain.payments.reconciling import service as reconciling
 from domain.payments.refunding import service as refunding
 from domain.runtime import Runtime
+
+# What a dispute comes to that staff have to see to.
+_ALERTS = {
+    Stance.INQUIRY: StaffAlertKind.DISPUTE_OPENED,
+    Stance.HELD: StaffAlertKind.DISPUTE_OPENED,
+    Stance.LOST: StaffAlertKind.DISPUTE_LOST,
+}
 
 
 async def collect_invoice(
@@ -63,6 +73,19 @@ async def carry_refund(runtime: Runtime, call: Call, stored: StoredJob, job: job
     async with runtime.db.transaction() as tx:
         await journal.finish(tx, call, stored)
         await refunding.look_again(tx, call, refund)
+    await runtime.wakeups.publish([job.customer_id])
+
+
+async def dispute_moved(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.DisputeMoved) -> None:
+    """Tell staff what became of a dispute, and have dunning of its invoice stand still or go on."""
+    async with runtime.db.transaction() as tx:
+        dispute = await disputing.load_dispute(tx, job.customer_id, job.dispute_id)
+        await freezing.follow_disputes(tx, call, customer_id=job.customer_id, invoice_id=dispute.invoice_id)
+        kind = _ALERTS.get(dispute.stance)
+        if kind is not None and (dispute.is_open or dispute.stance is Stance.LOST):
+            about, facts = encode("dispute", dispute.id), facts_of(dispute)
+            await staffing.raise_alert(tx, call, kind, about, environment=dispute.environment, facts=facts)
+        await journal.finish(tx, call, stored)
     await runtime.wakeups.publish([job.customer_id])
 
 

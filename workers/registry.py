@@ -39,4 +39,5 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.MailStaff: messages.mail_staff,
     jobs.DetachMethod: collection.detach_method,
     jobs.CarryRefund: collection.carry_refund,
+    jobs.DisputeMoved: collection.dispute_moved,
 }

@@ -122,13 +122,14 @@ def _told(case: StoredCase, calendar: Sequence[Happens]) -> str:
     return f"was {case.case.state}; would be {after}, {tries} attempts"
 
 
+_ANSWERED = frozenset(
+    (AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.ACTION_REQUIRED, AttemptState.RETURNED)
+)
+
+
 def outcomes_of(tries: Sequence[Attempt]) -> list[str]:
     """Return how the attempts of a case ended, the oldest first; what was not tried ends as the last one did."""
-    found = [
-        PAID if each.state is AttemptState.SUCCEEDED else _code(each)
-        for each in tries
-        if each.state in {AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.ACTION_REQUIRED}
-    ]
+    found = [PAID if each.state is AttemptState.SUCCEEDED else _code(each) for each in tries if each.state in _ANSWERED]
     first = next((index for index, outcome in enumerate(found) if outcome != PAID), None)
     return found[first:][:20] if first is not None else ["generic_decline"]
 

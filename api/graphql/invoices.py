@@ -12,6 +12,7 @@ from api.graphql import ids
 from api.graphql.bill_diff import BillDiff, diff_of
 from api.graphql.context import Context
 from api.graphql.credit_notes import CreditNote, note_of
+from api.graphql.dispute_views import Dispute, dispute_of
 from api.graphql.download import InvoiceDocument, document_of
 from api.graphql.enums import name_enum
 from api.graphql.fields import reading
@@ -26,7 +27,9 @@ from domain.access.roles import Permission
 from domain.invoices import invoice as invoices
 from domain.invoices import service
 from domain.invoices.billdiff.diff import compare
+from domain.invoices.reversal import charged_back
 from domain.kernel.ids import CustomerId, InvoiceId
+from domain.kernel.money import Money as Amount
 from domain.payments import attempt as attempts
 from domain.payments.declines import advice
 
@@ -36,9 +39,10 @@ name_enum(
     "Where an invoice stands.",
     DRAFT="It still grows.",
     OPEN="It is issued and owed.",
-    PAID="It is paid in full, for ever.",
+    PAID="It is paid in full. Only a bank can take that back.",
     VOID="It was taken back, for ever.",
     UNCOLLECTIBLE="It is owed, and written off.",
+    CHARGED_BACK="It was paid, and all or a part of that is lost in a dispute; it is not asked for.",
 )
 name_enum(
     invoices.VoidReason,
@@ -80,6 +84,7 @@ name_enum(
     SUCCEEDED="The money came.",
     FAILED="It was declined.",
     SUPERSEDED="Another payment method has taken over.",
+    RETURNED="The money had come, and the bank took it back.",
 )
 
 
@@ -155,7 +160,13 @@ class Invoice:
     tax: Money = strawberry.field(description="Sum of the taxes.")
     total: Money = strawberry.field(description="What is to be paid in all.")
     amount_due: Money = strawberry.field(description="What is still to be paid.")
-    amount_paid: Money = strawberry.field(description="What was paid in money.")
+    amount_paid: Money = strawberry.field(description="What was paid in money, less what banks took back for good.")
+    amount_disputed: Money = strawberry.field(
+        description="What of that banks hold until disputes are decided; zero where none is open."
+    )
+    amount_charged_back: Money = strawberry.field(
+        description="What banks took back for good and nobody asks for; zero unless it is charged back."
+    )
     credit_applied: Money = strawberry.field(description="What the customer's balances paid when it was opened.")
     credited: Money = strawberry.field(description="What credit notes took off before it was paid.")
     voided_at: datetime | None = strawberry.field(description="When it was taken back, in business time.")
@@ -222,6 +233,12 @@ class Invoice:
         found = await info.context.loaders.refunds.load((self.customer_key, self.key)) or []
         return [refund_of(each) for each in found]
 
+    @reading(Permission.PAYMENT_READ, "What of its payments was disputed or returned, the oldest first.")
+    async def disputes(self, info: Info[Context, None]) -> list[Dispute]:
+        """Load them with those of the other invoices of the request."""
+        found = await info.context.loaders.disputes.load((self.customer_key, self.key)) or []
+        return [dispute_of(each) for each in found]
+
     @reading(Permission.PAYMENT_READ, "The tries to collect it, newest first.")
     async def attempts(self, info: Info[Context, None]) -> list[PaymentAttempt]:
         """Load them with those of the other invoices of the request."""
@@ -286,6 +303,8 @@ def invoice_of(value: invoices.Invoice) -> Invoice:
         total=money_of(value.total),
         amount_due=money_of(value.amount_due),
         amount_paid=money_of(value.amount_paid),
+        amount_disputed=money_of(Amount(value.disputed_minor, value.currency)),
+        amount_charged_back=money_of(charged_back(value)),
         credit_applied=money_of(value.applied),
         credited=money_of(value.offset),
         voided_at=value.voided_at,

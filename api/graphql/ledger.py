@@ -27,7 +27,7 @@ from domain.ledger.account import Account, Posting
 name_enum(
     Account,
     "Account",
-    "Where money stands. Receivable, cash, bad debt and promotion grow by debits, the others by credits.",
+    "Where money stands. Receivable, cash, disputed, bad debt and promotion grow by debits, the others by credits.",
     RECEIVABLE="What customers owe.",
     REVENUE="What was earned.",
     TAX_PAYABLE="What is owed to the state.",
@@ -35,9 +35,10 @@ name_enum(
     CUSTOMER_CREDIT="What is owed to customers.",
     BAD_DEBT="What was given up.",
     PREPAID="What customers have paid ahead and not used.",
-    PREPAID_PENDING="What customers have ordered to pay ahead, and not paid yet.",
+    PREPAID_PENDING="What customers have ordered to pay ahead and not paid yet, or whose payment is disputed.",
     PROMOTION="What was given away and paid invoices.",
     BREAKAGE="What was paid ahead and never used.",
+    DISPUTED="What banks hold until disputes are decided.",
 )
 
 

@@ -38,6 +38,8 @@ from domain.kernel.ids import CaseId, ClockId, CreditNoteId, CustomerId, Invoice
 from domain.kernel.money import Money
 from domain.payments import store as payments
 from domain.payments.attempt import Attempt
+from domain.payments.dispute import Dispute
+from domain.payments.disputing.store import list_disputes_of
 from domain.payments.method import PaymentMethod
 from domain.payments.methods import service as methods
 from domain.payments.ordering import store as orders
@@ -113,6 +115,7 @@ class Loaders:
         self.profiles: DataLoader[CustomerId, Profile | None] = self._by_id(profiles.profiles_by_id)
         self.attempts: DataLoader[tuple[CustomerId, InvoiceId], list[Attempt] | None] = self._by_id(_attempts)
         self.refunds: DataLoader[tuple[CustomerId, InvoiceId], list[Refund] | None] = self._by_id(_refunds)
+        self.disputes: DataLoader[tuple[CustomerId, InvoiceId], list[Dispute] | None] = self._by_id(list_disputes_of)
         self.payment_pages: DataLoader[tuple[CustomerId, InvoiceId], str | None] = self._by_id(orders.list_hosted_pages)
         self.dunning_steps: DataLoader[tuple[CustomerId, CaseId], list[CaseStep] | None] = self._by_id(
             lambda tx, keys: _steps(tx, keys, scope)

@@ -45,7 +45,7 @@ class ReconciliationRun:
     window_end: datetime = strawberry.field(description="What was made from then on is left to the next one.")
     stage: str = strawberry.field(
         description="What it is at: customers, methods, invoices_there, invoices_here, payments, refunds, "
-        "refunds_here, report."
+        "refunds_here, disputes_there, disputes_here, report."
     )
     compared: BigInt = strawberry.field(description="How many things were compared so far.")
     ended_at: datetime | None = strawberry.field(description="When it came to its end; null while it is under way.")

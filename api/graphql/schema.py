@@ -13,6 +13,7 @@ from api.graphql.consumption import ConsumptionQuery
 from api.graphql.coupons import CouponMutation, CouponQuery
 from api.graphql.credit_notes import CreditNoteQuery
 from api.graphql.customers import CustomerMutation, CustomerQuery
+from api.graphql.disputes import DisputeMutation, DisputeQuery
 from api.graphql.documents import KnownDocuments
 from api.graphql.dunning import DunningQuery
 from api.graphql.dunning_desk import DunningDeskMutation
@@ -94,6 +95,7 @@ Query = _root(
     WhatIfQuery,
     LedgerQuery,
     MethodDeskQuery,
+    DisputeQuery,
     DunningQuery,
     DunningPolicyQuery,
     ClockQuery,
@@ -116,6 +118,7 @@ Mutation = _root(
     PaymentMutation,
     PayingMutation,
     RefundMutation,
+    DisputeMutation,
     MethodDeskMutation,
     CouponMutation,
     DunningDeskMutation,

@@ -42,6 +42,8 @@ name_enum(
     EXPIRED="Its time was over.",
     VOIDED="Staff took what was left.",
     REFUNDED="What was left of it was paid back.",
+    WITHHELD="Its payment is disputed, or was returned.",
+    RELEASED="The dispute of its payment was won.",
 )
 
 

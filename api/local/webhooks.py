@@ -16,6 +16,8 @@ TIMEOUT_S = 10.0
 EVENTS = (
     "charge.dispute.closed",
     "charge.dispute.created",
+    "charge.dispute.funds_reinstated",
+    "charge.dispute.funds_withdrawn",
     "charge.dispute.updated",
     "customer.subscription.created",
     "customer.subscription.deleted",

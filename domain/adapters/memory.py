@@ -18,6 +18,7 @@ from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId
 from domain.payments.declines import classify
+from domain.payments.listed import GatewayDispute
 from domain.payments.port import (
     GatewayEnvironmentDiffers,
     GatewayEvent,
@@ -244,6 +245,11 @@ class MemoryGateway:
         """Return a subscription that a test has put there."""
         await self.read("fetch_subscription")
         return self.subscriptions.get(gateway_subscription_id)
+
+    async def fetch_dispute(self, gateway_dispute_id: str) -> GatewayDispute | None:
+        """Return a dispute as it is."""
+        await self.read("fetch_dispute")
+        return self.listing.disputes.get(gateway_dispute_id)
 
     async def pending_deliveries(self) -> int | None:
         """Return None: it delivers nothing by itself."""

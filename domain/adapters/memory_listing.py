@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 from domain.kernel.errors import DomainError
 from domain.kernel.ids import CustomerId
 from domain.kernel.period import Period
-from domain.payments.listed import GatewayHolder, GatewayPayment, GatewayRefund, Page
+from domain.payments.listed import GatewayDispute, GatewayHolder, GatewayPayment, GatewayRefund, Page
 from domain.payments.port import GatewayEvent, GatewayInvoice, GatewayInvoiceState, GatewayMethod
 
 PAGE = 2
@@ -25,7 +25,7 @@ class _Gateway(Protocol):
 
 
 class MemoryListing:
-    """Lists what the gateway holds. It has no instants of its own: all but events and refunds is of any time."""
+    """Lists what the gateway holds. All but events, refunds and disputes is of any time."""
 
     def __init__(self, gateway: _Gateway) -> None:
         """Start without refunds.
@@ -37,6 +37,7 @@ class MemoryListing:
         self.failures: list[DomainError | None] = []
         self.refunds: list[GatewayRefund] = []
         self.payments: list[GatewayPayment] = []
+        self.disputes: dict[str, GatewayDispute] = {}
         self.balances: dict[str, int] = {}
         self.pages = 0
 
@@ -67,6 +68,11 @@ class MemoryListing:
     async def list_refunds(self, created: Period, *, after: str | None) -> Page[GatewayRefund]:
         """Return a page of the refunds that a test has put there."""
         found = [each for each in self.refunds if each.created_at in created]
+        return self._page({each.id: each for each in found}, after)
+
+    async def list_disputes(self, created: Period, *, after: str | None) -> Page[GatewayDispute]:
+        """Return a page of the disputes that a test has opened."""
+        found = [each for each in self.disputes.values() if each.created_at in created]
         return self._page({each.id: each for each in found}, after)
 
     async def list_methods(self, gateway_customer_id: str, *, after: str | None) -> Page[GatewayMethod]:

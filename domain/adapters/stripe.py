@@ -18,6 +18,7 @@ from domain.adapters.stripe_refunds import StripeRefunds
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, encode
+from domain.payments.listed import GatewayDispute
 from domain.payments.pace import STAND_IN_PER_S, rate_of
 from domain.payments.port import (
     GatewayEnvironmentDiffers,
@@ -236,6 +237,12 @@ class StripeGateway:
         with errors():
             found = await or_none(self.api.v1.payment_methods.retrieve_async(gateway_method_id))
         return stripe_objects.method(found) if found else None
+
+    async def fetch_dispute(self, gateway_dispute_id: str) -> GatewayDispute | None:
+        """Return the dispute, or None."""
+        with errors():
+            found = await or_none(self.api.v1.disputes.retrieve_async(gateway_dispute_id))
+        return stripe_objects.dispute(found) if found else None
 
     async def fetch_subscription(self, gateway_subscription_id: str) -> GatewaySubscription | None:
         """Return the subscription, ended ones too, or None."""

@@ -1,4 +1,4 @@
-"""Stripe's lists, page by page: events, customers, invoices, payments, refunds, payment methods."""
+"""Stripe's lists, page by page: events, customers, invoices, payments, refunds, disputes, methods."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from domain.adapters import stripe_objects
 from domain.adapters.stripe_errors import errors
 from domain.kernel.period import Period
-from domain.payments.listed import GatewayHolder, GatewayPayment, GatewayRefund, Page
+from domain.payments.listed import GatewayDispute, GatewayHolder, GatewayPayment, GatewayRefund, Page
 from domain.payments.port import GatewayEvent, GatewayInvoice, GatewayMethod
 
 if TYPE_CHECKING:
@@ -57,6 +57,12 @@ class StripeListing:
         with errors():
             found = await self._api().v1.refunds.list_async(_asked(after, created))
         return _page(found, lambda each: stripe_objects.refund(each.to_dict()))
+
+    async def list_disputes(self, created: Period, *, after: str | None) -> Page[GatewayDispute]:
+        """Return a page of disputes."""
+        with errors():
+            found = await self._api().v1.disputes.list_async(_asked(after, created))
+        return _page(found, lambda each: stripe_objects.dispute(each.to_dict()))
 
     async def list_methods(self, gateway_customer_id: str, *, after: str | None) -> Page[GatewayMethod]:
         """Return a page of what is attached to a customer."""

@@ -9,7 +9,7 @@ from domain.kernel.errors import DomainError
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, RefundId, decode
 from domain.kernel.period import Period
 from domain.payments.declines import classify
-from domain.payments.listed import GatewayHolder, GatewayPayment, GatewayRefund
+from domain.payments.listed import GatewayDispute, GatewayHolder, GatewayPayment, GatewayRefund
 from domain.payments.port import (
     GatewayEvent,
     GatewayInvoice,
@@ -162,6 +162,20 @@ def refund(found: Document) -> GatewayRefund:
         customer_id=_customer_id(found.get("metadata") or {}),
         refund_id=_refund_id(found.get("metadata") or {}),
         failure=found.get("failure_reason"),
+    )
+
+
+def dispute(found: Document) -> GatewayDispute:
+    """Translate a dispute: nothing of its evidence."""
+    return GatewayDispute(
+        id=found["id"],
+        status=found["status"],
+        reason=found["reason"],
+        currency=str(found["currency"]).upper(),
+        amount_minor=found["amount"],
+        gateway_payment_id=id_of(found.get("payment_intent")),
+        created_at=instant(found["created"]),
+        evidence_due_at=_instant_of((found.get("evidence_details") or {}).get("due_by")),
     )
 
 

@@ -48,6 +48,8 @@ class MoveKind(StrEnum):
     EXPIRED = "expired"
     VOIDED = "voided"
     REFUNDED = "refunded"
+    WITHHELD = "withheld"
+    RELEASED = "released"
 
 
 @dataclass(eq=False)

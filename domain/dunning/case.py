@@ -132,6 +132,20 @@ def failed_beside(
     return replace(after, next_attempt_at=days[coming], waits_until=None, skipped=skipped)
 
 
+def reopened(
+    policy: Policy, at: datetime, decline: Decline, *, method_kind: str, zone: str, on_method: int
+) -> tuple[Case, Next]:
+    """Begin a case anew whose money had come, and was taken back by its bank: its calendar and its grace begin again.
+
+    The tries on the method go on counting: a bank debit is not sent more often for that.
+    """
+    before = Case(CaseState.OPEN, at, 0, None, None)
+    after, next_ = failed_again(policy, before, at, decline, method_kind=method_kind, zone=zone, on_method=on_method)
+    if next_.gives_up:
+        return after, next_
+    return replace(after, notice_at=last_notice_at(policy, last_retry_at(policy, at, zone), at)), next_
+
+
 def ordered(before: Case, at: datetime) -> Case:
     """Note that an attempt is under way."""
     return replace(before, charging_since=at)

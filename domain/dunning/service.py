@@ -38,7 +38,7 @@ from domain.subscriptions.subscription import Status
 
 DUE_MAX = 1_000
 STAGE_MAX = 500
-_FAILED = frozenset((AttemptState.FAILED, AttemptState.ACTION_REQUIRED))
+_FAILED = frozenset((AttemptState.FAILED, AttemptState.ACTION_REQUIRED, AttemptState.RETURNED))
 # What has failed or was overtaken while it waited for its customer; what was never sent has not.
 _TRIED = _FAILED | {AttemptState.SUPERSEDED}
 
@@ -52,13 +52,16 @@ async def note_settled(tx: Tx, call: Call, *, customer_id: CustomerId, attempt_i
     attempt = await payments.follow_up(tx, call, customer_id=customer_id, attempt_id=attempt_id, desk=desk)
     if is_lost(attempt):
         return
-    failed = attempt.state is AttemptState.FAILED
+    failed = attempt.state in {AttemptState.FAILED, AttemptState.RETURNED}
     if await topping.follow_attempt(tx, call, desk.now, customer_id, attempt.invoice_id, failed=failed):
         await _tell_top_up(tx, call, attempt)
         return
     standing, filed = await filing.take(tx, call, desk, attempt.invoice_id)
     if attempt.state is AttemptState.SUCCEEDED and filed is not None:
         await _recover(tx, call, filed, by=attempt)
+    elif _is_begun_anew(standing, filed, attempt):
+        assert filed is not None, "a case that begins anew has been"
+        await _begin_anew(tx, call, filed, attempt)
     elif attempt.state in _FAILED and standing.invoice.state is InvoiceState.OPEN:
         await _note_failure(tx, call, desk, standing, filed=filed, attempt=attempt)
     await filing.refresh_access(tx, call, desk)
@@ -186,12 +189,42 @@ async def _note_failure(
     await _tell_failure(tx, call, filed, attempt, is_first=False, gives_up=gives_up)
 
 
+def _is_begun_anew(standing: Standing, filed: Filed | None, attempt: Attempt) -> bool:
+    """Whether a case begins anew: its invoice had been paid, and is open again.
+
+    A payment was returned by its bank, or staff ask for what was charged back and that fails.
+    """
+    if filed is None or standing.last is None or standing.last.id != attempt.id or attempt.state not in _FAILED:
+        return False
+    is_new = (attempt.number, True) > filed.stored.noted
+    is_reopened = filed.case.state is CaseState.RECOVERED or (is_new and attempt.state is AttemptState.RETURNED)
+    return is_reopened and standing.invoice.state is InvoiceState.OPEN
+
+
+async def _begin_anew(tx: Tx, call: Call, filed: Filed, attempt: Attempt) -> None:
+    """Follow a failure as the first one, from the instant of its end."""
+    at = attempt.ended_at or filed.desk.now
+    decline, zone = decline_of(attempt), filed.desk.customer.zone
+    kind, on_method = await _kind(tx, attempt), _tries_on(filed, attempt)
+    after, next_ = cases.reopened(filed.policy, at, decline, method_kind=kind, zone=zone, on_method=on_method)
+    filed = await filing.begin_graces(tx, filed, at)
+    facts = {"attempt": attempt.number, "decline_class": decline.kind, "trigger": attempt.trigger}
+    news = (attempt.number, attempt.state in ENDED)
+    filed = await filing.write(tx, call, filed, after, "begun_anew", noted=news, facts=facts)
+    await _tell_failure(tx, call, filed, attempt, is_first=True, gives_up=next_.gives_up)
+
+
+def _tries_on(filed: Filed, attempt: Attempt) -> int:
+    """Count what was tried on the method of an attempt."""
+    return sum(each.method_id == attempt.method_id for each in filed.standing.attempts if each.state in _TRIED)
+
+
 async def _follow_failure(
     tx: Tx, call: Call, filed: Filed, attempt: Attempt, *, counted: int, at: datetime, facts: dict[str, object]
 ) -> tuple[Filed, bool]:
     """Note a later failure on the case; whether nothing follows it any more."""
     kind, zone = await _kind(tx, attempt), filed.desk.customer.zone
-    on_method = sum(each.method_id == attempt.method_id for each in filed.standing.attempts if each.state in _TRIED)
+    on_method = _tries_on(filed, attempt)
     before, decline = filed.case, decline_of(attempt)
     if kind == BANK_DEBIT:
         # While a debit is on its way nobody can do better: the grace waits for it.
@@ -300,12 +333,20 @@ def decline_of(attempt: Attempt) -> Decline:
 
 
 def _tries(standing: Standing) -> list[Try]:
-    """Return the attempts that count, the oldest first."""
-    return [
-        Try(each.trigger, is_paid=each.state is AttemptState.SUCCEEDED)
-        for each in reversed(standing.attempts)
-        if each.sent_at is not None and not is_lost(each) and each.state in _TRIED | {AttemptState.SUCCEEDED}
-    ]
+    """Return the attempts that count, the oldest first. One that was returned had cleared all before it failed.
+
+    The failure that begins a calendar is its first one, whoever started the attempt.
+    """
+    found: list[Try] = []
+    for each in reversed(standing.attempts):
+        if each.sent_at is None or is_lost(each):
+            continue
+        if each.state in {AttemptState.SUCCEEDED, AttemptState.RETURNED}:
+            found.append(Try(each.trigger, is_paid=True))
+        if each.state in _TRIED:
+            is_first = not found or found[-1].is_paid
+            found.append(Try(Trigger.BILLING if is_first else each.trigger, is_paid=False))
+    return found
 
 
 async def _kind(tx: Tx, attempt: Attempt) -> str:

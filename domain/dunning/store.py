@@ -269,6 +269,18 @@ async def insert_step(tx: db.Tx, values: dict[str, Any]) -> None:
     await tx.execute(sa.insert(dunning_step).values(values))
 
 
+async def find_last_step(
+    tx: db.Tx, customer_id: CustomerId, case_id: CaseId, *, kinds: Collection[str]
+) -> CaseStep | None:
+    """Return the newest step of some kinds of a case, or None."""
+    own = dunning_step.c
+    statement = sa.select(dunning_step).where(
+        own.customer_id == customer_id, own.case_id == case_id, own.kind.in_(kinds)
+    )
+    row = await tx.row(statement.order_by(own.id.desc()).limit(1))
+    return CaseStep(row.id, row.at, row.kind, row.facts) if row else None
+
+
 async def steps_of_cases(
     tx: db.Tx, cases: Collection[tuple[CustomerId, CaseId]], *, limit: int
 ) -> dict[CaseId, list[CaseStep]]:

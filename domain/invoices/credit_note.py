@@ -8,6 +8,7 @@ from enum import StrEnum
 from fractions import Fraction
 
 from domain.invoices.invoice import Invoice, Line, State
+from domain.invoices.reversal import InvoiceDisputed
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, LineId
@@ -16,6 +17,8 @@ from domain.kernel.money import Money, round_half_up, split
 SERIES = "CN-"
 NUMBER_KIND = "credit_note"
 PARTS_MAX = 250
+# Of these something is owed, or was given up: a note lowers that first.
+OWED = frozenset((State.OPEN, State.UNCOLLECTIBLE, State.CHARGED_BACK))
 
 
 class CreditKind(StrEnum):
@@ -180,16 +183,19 @@ def shares_of(
 
     A written-off invoice counts as due. What prepaid wallets paid, of which `from_wallets_minor` is left, goes back to
     them once all that was paid in money is given back; earlier notes gave back `moved_minor` of that. What customer
-    credit paid comes back as customer credit where the kind is offset. Raises NothingToOffset.
+    credit paid comes back as customer credit where the kind is offset. A charged-back invoice counts as due likewise;
+    what is disputed is not given back. Raises NothingToOffset, InvoiceDisputed.
     """
-    due = invoice.collectable.minor if invoice.state in {State.OPEN, State.UNCOLLECTIBLE} else 0
+    due = invoice.outstanding.minor if invoice.state in OWED else 0
     if kind is CreditKind.OFFSET and not due:
         raise NothingToOffset
     offset = min(due, total_minor)
     rest = total_minor - offset
-    in_money = max(invoice.amount_paid.minor - moved_minor, 0)
+    in_money = max(invoice.amount_paid.minor - invoice.disputed_minor - moved_minor, 0)
     wallet = min(max(rest - in_money, 0), from_wallets_minor)
     rest -= wallet
+    if rest > in_money and invoice.disputed_minor:
+        raise InvoiceDisputed
     return Shares(offset, 0, rest, wallet) if kind is CreditKind.REFUND else Shares(offset, rest, 0, wallet)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from domain.credits.discount import Discount, total_of
 from domain.invoices.heading import AT_ONCE, Headed
 from domain.invoices.minimums import MINIMUM_DEFAULT, MINIMUMS
+from domain.invoices.number import number_text
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, InvoiceId, LineId, PriceId, SegmentId, SubscriptionId, TopUpId
@@ -18,9 +19,6 @@ from domain.kernel.period import Period
 
 # The origin of a line that the derivation made; a one-off charge will carry its own id instead.
 DERIVED = "derived"
-
-_SERIES_PREFIX = {Environment.LIVE: "", Environment.TEST: "TEST-"}
-_NUMBER_DIGITS = 6
 
 
 class State(StrEnum):
@@ -31,6 +29,7 @@ class State(StrEnum):
     PAID = "paid"
     VOID = "void"
     UNCOLLECTIBLE = "uncollectible"
+    CHARGED_BACK = "charged_back"
 
 
 class InvoiceKind(StrEnum):
@@ -74,7 +73,8 @@ FOLLOWING = {
     State.DRAFT: frozenset((State.OPEN, State.PAID)),  # paid at once: a statement
     State.OPEN: frozenset((State.PAID, State.VOID, State.UNCOLLECTIBLE)),
     State.UNCOLLECTIBLE: frozenset((State.PAID, State.VOID)),
-    State.PAID: frozenset[State](),
+    State.PAID: frozenset((State.CHARGED_BACK, State.OPEN)),  # open again: its bank debit was returned
+    State.CHARGED_BACK: frozenset((State.PAID, State.OPEN)),
     State.VOID: frozenset[State](),
 }
 
@@ -133,7 +133,9 @@ class Invoice:
     lines contain `tax_included_minor` already. `grace_ends_at` is when a draft may be opened. `applied_minor` was paid
     by the customer's balances when it was opened, `offset_minor` taken off by credit notes before it was paid. While
     an attempt is under way (`charging`), what is to be collected stays as it is. `memo` and `purchase_order` are
-    printed on it. One with a `top_up_id` asks for prepaid credit and nothing else.
+    printed on it. One with a `top_up_id` asks for prepaid credit and nothing else. Of what was paid, banks hold
+    `disputed_minor` until disputes are decided; once they took some for good, `kept_minor` is what is left of it.
+    `reopened` counts how often it was asked for again after it had been paid.
     """
 
     customer_id: CustomerId
@@ -162,6 +164,9 @@ class Invoice:
     top_up_id: TopUpId | None = None
     memo: str | None = None
     purchase_order: str | None = None
+    disputed_minor: int = 0
+    kept_minor: int = 0
+    reopened: int = 0
 
     @property
     def total(self) -> Money:
@@ -189,14 +194,19 @@ class Invoice:
         return Money(max(self.total.minor, 0) - self.applied_minor - self.offset_minor, self.currency)
 
     @property
+    def outstanding(self) -> Money:
+        """What of the collectable is not here, unless it is paid: all of it, or what banks have taken back."""
+        return Money(self.collectable.minor - self.kept_minor, self.currency)
+
+    @property
     def amount_due(self) -> Money:
-        """What is still to be paid: all that is collectable while it is open, nothing otherwise."""
-        return self.collectable if self.state is State.OPEN else Money(0, self.currency)
+        """What is still to be paid: all that is outstanding while it is open, nothing otherwise."""
+        return self.outstanding if self.state is State.OPEN else Money(0, self.currency)
 
     @property
     def amount_paid(self) -> Money:
-        """What was paid in money: all that was collectable or nothing."""
-        return self.collectable if self.state is State.PAID else Money(0, self.currency)
+        """What was paid in money, and is not gone: all that was collectable, or what banks have left of it."""
+        return self.collectable if self.state is State.PAID else Money(self.kept_minor, self.currency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +302,8 @@ def opened(draft: Invoice, now: datetime, *, headed: Headed = AT_ONCE, applied_m
 
     Raises InvoiceStateRefused.
     """
+    if draft.state is not State.DRAFT:
+        raise InvoiceStateRefused(draft.state, State.OPEN)
     return replace(
         _become(draft, State.OPEN),
         issued_at=now,
@@ -327,22 +339,22 @@ def stated(draft: Invoice, now: datetime) -> Invoice:
 def paid(before: Invoice, now: datetime, amount: Money) -> Invoice:
     """Mark an invoice paid in full; one that is paid stays as it is.
 
-    Raises InvoiceStateRefused for a draft or a void one, PaymentDiffers where the amount is not what is collectable.
+    Raises InvoiceStateRefused for a draft or a void one, PaymentDiffers where the amount is not what is outstanding.
     """
     if before.state is State.PAID:
         return before
     if before.state is State.DRAFT:
         raise InvoiceStateRefused(before.state, State.PAID)
-    after = replace(_become(before, State.PAID), paid_at=now, charging=False)
-    if amount != before.collectable:
-        raise PaymentDiffers(amount.major, amount.currency, before.collectable.major, before.currency)
+    after = replace(_become(before, State.PAID), paid_at=now, charging=False, kept_minor=0)
+    if amount != before.outstanding:
+        raise PaymentDiffers(amount.major, amount.currency, before.outstanding.major, before.currency)
     return after
 
 
 def covered(opened: Invoice, now: datetime) -> Invoice:
     """Mark an invoice paid of which nothing is left to collect: balances or credit notes took it all."""
-    assert not opened.collectable.minor, "something is left to collect"
-    return paid(opened, now, opened.collectable)
+    assert not opened.outstanding.minor, "something is left to collect"
+    return paid(opened, now, opened.outstanding)
 
 
 def voided(before: Invoice, now: datetime, reason: VoidReason) -> Invoice:
@@ -373,17 +385,4 @@ def written_off(before: Invoice, now: datetime) -> Invoice:
 
 def too_little(invoice: Invoice) -> bool:
     """Whether what is collectable is more than nothing and less than the gateway charges."""
-    return 0 < invoice.collectable.minor < minimum(invoice.currency).minor
-
-
-def series_year(now: datetime) -> int:
-    """Return the year of the number series that an invoice issued at business time `now` belongs to, in UTC."""
-    return now.year
-
-
-def number_text(environment: Environment, year: int, number: int, *, series: str = "") -> str:
-    """Write a number: 2026-000001, TEST-2026-000001 for test customers. More digits follow after 999,999.
-
-    `series` tells other kinds of documents apart: CN- for credit notes, as in TEST-CN-2026-000001.
-    """
-    return f"{_SERIES_PREFIX[environment]}{series}{year}-{number:0{_NUMBER_DIGITS}d}"
+    return 0 < invoice.outstanding.minor < minimum(invoice.currency).minor

@@ -48,13 +48,16 @@ invoice = sa.Table(
     sa.Column("top_up_id", db.Id, comment="it asks for prepaid credit and nothing else"),
     sa.Column("memo", sa.Text, comment="text on the document; set when it is opened"),
     sa.Column("purchase_order", sa.Text, comment="the customer's own numbers of its orders"),
+    sa.Column("disputed_minor", sa.BigInteger, nullable=False, comment="paid, and held by banks until it is decided"),
+    sa.Column("kept_minor", sa.BigInteger, nullable=False, comment="paid, and still here after banks took the rest"),
+    sa.Column("reopened", sa.SmallInteger, nullable=False, comment="how often it was asked for again"),
     sa.CheckConstraint("environment IN ('live', 'test')", name="environment"),
     sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     sa.CheckConstraint("kind IN ('invoice', 'statement')", name="kind"),
-    sa.CheckConstraint("state IN ('draft', 'open', 'paid', 'void', 'uncollectible')", name="state"),
+    sa.CheckConstraint("state IN ('draft', 'open', 'paid', 'void', 'uncollectible', 'charged_back')", name="state"),
     sa.CheckConstraint("(number IS NOT NULL) = (kind = 'invoice' AND state <> 'draft')", name="number"),
     sa.CheckConstraint("(issued_at IS NULL) = (state = 'draft')", name="issued_at"),
-    sa.CheckConstraint("(paid_at IS NOT NULL) = (state = 'paid')", name="paid_at"),
+    sa.CheckConstraint("(paid_at IS NOT NULL) = (state IN ('paid', 'charged_back'))", name="paid_at"),
     sa.CheckConstraint("kind = 'invoice' OR (state = 'paid' AND subtotal_minor = discount_minor)", name="statement"),
     sa.CheckConstraint(
         "applied_minor BETWEEN 0 AND greatest(subtotal_minor - discount_minor + tax_minor - tax_included_minor, 0)",
@@ -66,6 +69,11 @@ invoice = sa.Table(
         name="offset_minor",
     ),
     sa.CheckConstraint("NOT charging OR state = 'open'", name="charging"),
+    sa.CheckConstraint(
+        "disputed_minor >= 0 AND kept_minor >= 0 AND reopened >= 0"
+        " AND (kept_minor = 0 OR state IN ('open', 'uncollectible', 'charged_back'))",
+        name="reversed",
+    ),
     sa.CheckConstraint("(voided_at IS NOT NULL) = (state = 'void')", name="voided_at"),
     sa.CheckConstraint("(void_reason IS NOT NULL) = (state = 'void')", name="void_reason"),
     sa.CheckConstraint("written_off_at IS NOT NULL OR state <> 'uncollectible'", name="written_off_at"),
@@ -288,7 +296,8 @@ async def _lines(tx: db.Tx, statement: sa.Select[Any]) -> list[Line]:
 _PLAIN = (
     *("customer_id", "id", "environment", "currency", "kind", "state", "number", "created_at", "grace_ends_at"),
     *("issued_at", "due_at", "paid_at", "tax_included_minor", "version", "applied_minor", "offset_minor", "charging"),
-    *("voided_at", "void_reason", "written_off_at", "memo", "purchase_order", "top_up_id"),
+    *("voided_at", "void_reason", "written_off_at", "memo", "purchase_order", "top_up_id", "disputed_minor"),
+    *("kept_minor", "reopened"),
 )
 
 
@@ -325,6 +334,9 @@ def _invoice(row: sa.Row[Any]) -> Invoice:
         top_up_id=row.top_up_id,
         memo=row.memo,
         purchase_order=row.purchase_order,
+        disputed_minor=row.disputed_minor,
+        kept_minor=row.kept_minor,
+        reopened=row.reopened,
     )
 
 

@@ -8,14 +8,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from domain.invoices.credit_note import Credited, CreditPart, credited_lines
+from domain.invoices.credit_note import OWED, Credited, CreditPart, credited_lines
 from domain.invoices.derivation import NewLine
-from domain.invoices.invoice import FEE_KINDS, Invoice, Line, State
+from domain.invoices.invoice import FEE_KINDS, Invoice, Line
 from domain.kernel.errors import DomainError
 from domain.kernel.ids import InvoiceId, LineId
 from domain.kernel.money import round_half_up
-
-UNPAID = frozenset((State.OPEN, State.UNCOLLECTIBLE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +35,11 @@ class Offset:
 
 
 def is_unpaid(invoice: Invoice) -> bool:
-    """Whether what is due on an invoice can be lowered. While an attempt is under way, it counts as paid."""
-    return invoice.state in UNPAID and not invoice.charging
+    """Whether what is due on an invoice can be lowered; likewise what was given up of it, or is lost.
+
+    While an attempt is under way, or a part of it is disputed, it counts as paid.
+    """
+    return invoice.state in OWED and not invoice.charging and not invoice.disputed_minor
 
 
 def takes_back(line: NewLine) -> bool:

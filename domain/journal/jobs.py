@@ -15,6 +15,7 @@ from domain.kernel.ids import (
     ChangeId,
     CreditNoteId,
     CustomerId,
+    DisputeId,
     InvoiceId,
     MethodId,
     RefundId,
@@ -321,33 +322,36 @@ class CarryRefund(Job):
     refund_id: RefundId
 
 
+@dataclass(frozen=True, slots=True)
+class DisputeMoved(Job):
+    """A dispute was opened, or decided: tell staff, and have dunning of its invoice wait or go on."""
+
+    kind = "dispute_moved"
+    customer_id: CustomerId
+    dispute_id: DisputeId
+
+    @property
+    def key(self) -> str:
+        """One at a time for a dispute."""
+        return str(self.dispute_id)
+
+
 KINDS: dict[str, type[Job]] = {
     job.kind: job
     for job in (
-        ClosePeriod,
-        FinaliseInvoice,
-        CalculateTax,
-        RenderInvoice,
-        RenderCreditNote,
-        CollectInvoice,
-        DetachMethod,
-        CarryRefund,
-        CollectWhenDue,
-        InvoiceSettled,
-        ProcessInboxEvent,
-        SweepInbox,
-        Reconcile,
-        PaymentSettled,
-        RunDunning,
-        LapseChange,
-        BeginSubscription,
-        SendNotice,
-        CarryWallet,
-        CheckWallets,
-        CheckThresholds,
-        RemindGrace,
-        SendDigest,
-        RemindTrial,
-        MailStaff,
+        *(ClosePeriod, FinaliseInvoice, CalculateTax, RenderInvoice, RenderCreditNote, CollectInvoice, CollectWhenDue),
+        *(
+            DetachMethod,
+            CarryRefund,
+            DisputeMoved,
+            InvoiceSettled,
+            ProcessInboxEvent,
+            SweepInbox,
+            Reconcile,
+            LapseChange,
+            BeginSubscription,
+        ),
+        *(PaymentSettled, RunDunning, SendNotice, CarryWallet, CheckWallets, CheckThresholds, RemindGrace, SendDigest),
+        *(RemindTrial, MailStaff),
     )
 }

@@ -34,6 +34,7 @@ MethodId = NewType("MethodId", UUID)
 CreditNoteId = NewType("CreditNoteId", UUID)
 ChargeId = NewType("ChargeId", UUID)
 RefundId = NewType("RefundId", UUID)
+DisputeId = NewType("DisputeId", UUID)
 AttemptId = NewType("AttemptId", UUID)
 EntryId = NewType("EntryId", UUID)
 KeyId = NewType("KeyId", UUID)
@@ -78,6 +79,7 @@ PREFIXES = {
     "method": "pm",
     "attempt": "att",
     "refund": "rfd",
+    "dispute": "dsp",
     "entry": "led",
     "key": "key",
     "job": "job",

@@ -11,10 +11,11 @@ from domain.kernel.money import Money
 
 
 class Account(StrEnum):
-    """Where money stands. Receivable, cash, bad debt and promotion grow by debits, the others by credits.
+    """Where money stands. Receivable, cash, disputed, bad debt and promotion grow by debits, the others by credits.
 
-    Prepaid is what customers have paid for and not used; prepaid pending is ordered and not paid for yet. Promotion is
-    what was given away and paid invoices, breakage what was paid for and never used.
+    Prepaid is what customers have paid for and not used; prepaid pending is ordered and not paid for yet, or its
+    payment is disputed. Promotion is what was given away and paid invoices, breakage what was paid for and never used.
+    Disputed is what banks hold until a dispute is decided.
     """
 
     RECEIVABLE = "receivable"
@@ -27,6 +28,7 @@ class Account(StrEnum):
     PREPAID_PENDING = "prepaid_pending"
     PROMOTION = "promotion"
     BREAKAGE = "breakage"
+    DISPUTED = "disputed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,51 @@ def ordered(amount: Money) -> list[Posting]:
 def funded(amount: Money) -> list[Posting]:
     """Post that a top-up was paid: from now on it can be used."""
     return [Posting(Account.PREPAID_PENDING, amount), Posting(Account.PREPAID, -amount)]
+
+
+def unfunded(amount: Money) -> list[Posting]:
+    """Post that prepaid credit cannot be used while its payment is disputed."""
+    return [Posting(Account.PREPAID_PENDING, -amount), Posting(Account.PREPAID, amount)]
+
+
+def refunded_as_credit(amount: Money) -> list[Posting]:
+    """Post that prepaid credit whose grant has ended meanwhile becomes customer credit."""
+    return [Posting(Account.PREPAID_PENDING, amount), Posting(Account.CUSTOMER_CREDIT, -amount)]
+
+
+def disputed(amount: Money) -> list[Posting]:
+    """Post that a bank has taken a payment back until a dispute is decided; below zero, that it gave it back."""
+    return [Posting(Account.DISPUTED, amount), Posting(Account.CASH, -amount)]
+
+
+def lost(amount: Money) -> list[Posting]:
+    """Post that what a bank had taken is gone, and is not asked for."""
+    return [Posting(Account.BAD_DEBT, amount), Posting(Account.DISPUTED, -amount)]
+
+
+def returned(owed: Money, rest: Money) -> list[Posting]:
+    """Post that a bank has returned a debit: `owed` is asked for again, the rest of it is not."""
+    lines = (
+        Posting(Account.RECEIVABLE, owed),
+        Posting(Account.BAD_DEBT, rest),
+        Posting(Account.DISPUTED, -(owed + rest)),
+    )
+    return [line for line in lines if line.amount.minor]
+
+
+def reinstated(from_receivable: Money, from_bad_debt: Money) -> list[Posting]:
+    """Post that a bank gave back what was lost, against where it stands."""
+    lines = (
+        Posting(Account.CASH, from_receivable + from_bad_debt),
+        Posting(Account.RECEIVABLE, -from_receivable),
+        Posting(Account.BAD_DEBT, -from_bad_debt),
+    )
+    return [line for line in lines if line.amount.minor]
+
+
+def asked_again(amount: Money) -> list[Posting]:
+    """Post that what was lost is asked for again."""
+    return [Posting(Account.RECEIVABLE, amount), Posting(Account.BAD_DEBT, -amount)]
 
 
 def drawn(prepaid: Money, promotion: Money) -> list[Posting]:

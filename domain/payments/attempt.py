@@ -22,9 +22,10 @@ class AttemptState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     SUPERSEDED = "superseded"
+    RETURNED = "returned"  # it had succeeded, and its bank took the money back
 
 
-ENDED = frozenset((AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.SUPERSEDED))
+ENDED = frozenset((AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.SUPERSEDED, AttemptState.RETURNED))
 # At most one attempt of an invoice is in one of these: the next one waits for its end.
 LIVE = frozenset(AttemptState) - ENDED
 # Sent, and nothing certain is known: the gateway is asked, or the same key is sent again.
@@ -116,6 +117,13 @@ def supersede(before: Attempt, at: datetime, now: datetime) -> Attempt:
     if before.state not in {AttemptState.ACTION_REQUIRED, AttemptState.PLANNED}:
         return before
     return dataclasses.replace(before, state=AttemptState.SUPERSEDED, settled_at=at, ended_at=now)
+
+
+def give_back(before: Attempt, why: Decline, at: datetime, now: datetime) -> Attempt:
+    """Note that a bank has returned a payment that had succeeded: it counts as failed from then on. Safe to repeat."""
+    if before.state is not AttemptState.SUCCEEDED:
+        return before
+    return dataclasses.replace(before, state=AttemptState.RETURNED, decline=why, settled_at=at, ended_at=now)
 
 
 def is_lost(attempt: Attempt) -> bool:

@@ -109,7 +109,7 @@ def is_news_of_money(invoice: Invoice, last: Attempt | None, seen: GatewayInvoic
     """Whether a copy was paid without an attempt of ours. One that credit notes settled is paid without money."""
     if seen.state is not GatewayInvoiceState.PAID or (last is not None and last.state is AttemptState.SUCCEEDED):
         return False
-    return invoice.collectable.minor > 0 or seen.paid_minor > 0
+    return invoice.outstanding.minor > 0 or seen.paid_minor > 0
 
 
 def external(attempt: Attempt, seen: GatewayInvoice) -> Attempt:

@@ -62,3 +62,20 @@ class GatewayRefund:
     customer_id: CustomerId | None = None
     refund_id: RefundId | None = None
     failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayDispute:
+    """A dispute as the gateway has it now, in its own words for status and reason.
+
+    `evidence_due_at` is until when it can be answered; None where it cannot.
+    """
+
+    id: str
+    status: str
+    reason: str
+    currency: str
+    amount_minor: int
+    gateway_payment_id: str | None
+    created_at: datetime
+    evidence_due_at: datetime | None = None

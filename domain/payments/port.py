@@ -15,7 +15,7 @@ from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, RefundId
 from domain.kernel.period import Period
 from domain.payments.declines import Decline
-from domain.payments.listed import GatewayHolder, GatewayPayment, GatewayRefund, Page
+from domain.payments.listed import GatewayDispute, GatewayHolder, GatewayPayment, GatewayRefund, Page
 from domain.payments.refund import Refund
 from domain.payments.setup import GatewayMandate, GatewaySetup, SetupWay
 
@@ -261,6 +261,10 @@ class PaymentGateway(Protocol):
         """What it does about refunds."""
         ...
 
+    async def fetch_dispute(self, gateway_dispute_id: str) -> GatewayDispute | None:
+        """Return a dispute as it is now, or None. It is answered on the gateway's own pages."""
+        ...
+
     async def ensure_customer(self, customer_id: CustomerId, environment: Environment, *, key: str) -> str:
         """Make the gateway's customer and return its id. Nothing personal is sent: ids suffice."""
         ...
@@ -360,6 +364,10 @@ class Listing(Protocol):
 
     async def list_refunds(self, created: Period, *, after: str | None) -> Page[GatewayRefund]:
         """Return a page of refunds."""
+        ...
+
+    async def list_disputes(self, created: Period, *, after: str | None) -> Page[GatewayDispute]:
+        """Return a page of disputes."""
         ...
 
     async def list_methods(self, gateway_customer_id: str, *, after: str | None) -> Page[GatewayMethod]:

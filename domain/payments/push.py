@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from domain.invoices.credit_note import CreditNote
 from domain.invoices.invoice import Invoice, Line
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
@@ -17,6 +18,7 @@ DESCRIPTION_LENGTH_MAX = 300
 LINES_BATCH = 100
 NO_LINE = "Usage"
 FROM_BALANCE = "Paid from balance"
+SETTLED = "Already settled"
 
 
 @dataclass(eq=False)
@@ -42,7 +44,8 @@ class Push:
     """Our record of the gateway's copy. `number` counts the copies begun; `keyed_at` (real) is the age of its keys.
 
     `hosted_url` is the gateway's own page on which the customer can pay it; None until it is open there.
-    `credited_minor` is what credit notes have taken off the copy so far.
+    `credited_minor` is what credit notes have taken off the invoice as far as the copy shows it. Of one that is asked
+    for again, `credited_before_minor` was taken off, and `paid_before_minor` stays paid, before the copy was begun.
     """
 
     customer_id: CustomerId
@@ -54,6 +57,13 @@ class Push:
     hosted_url: str | None = None
     version: int = 1
     credited_minor: int = 0
+    credited_before_minor: int = 0
+    paid_before_minor: int = 0
+
+    @property
+    def settled_minor(self) -> int:
+        """What was settled before the copy was begun: nothing of it is collected by the copy."""
+        return self.credited_before_minor + self.paid_before_minor
 
 
 def begin(before: Push, at: datetime) -> Push:
@@ -68,6 +78,30 @@ def begin_anew(before: Push, at: datetime) -> Push:
     return dataclasses.replace(
         before, number=before.number + 1, state=PushState.PUSHING, gateway_invoice_id=None, keyed_at=at
     )
+
+
+def begin_again(before: Push, invoice: Invoice, at: datetime) -> Push:
+    """Begin another copy of an invoice that is asked for again: the one before was paid at the gateway, for ever.
+
+    What credit notes took off, and what is still paid of it, is settled before the new copy.
+    """
+    return dataclasses.replace(
+        before,
+        number=before.number + 1,
+        state=PushState.WAITING,
+        gateway_invoice_id=None,
+        keyed_at=at,
+        hosted_url=None,
+        credited_minor=invoice.offset_minor,
+        credited_before_minor=invoice.offset_minor,
+        paid_before_minor=invoice.kept_minor,
+    )
+
+
+def number_of(invoice: Invoice) -> str:
+    """Return the number of the gateway's copy: ours, and which time it is asked for where that is not the first."""
+    assert invoice.number is not None, "an opened invoice has a number"
+    return f"{invoice.number}-R{invoice.reopened}" if invoice.reopened else invoice.number
 
 
 def is_stale(push: Push, at: datetime) -> bool:
@@ -108,6 +142,17 @@ def fitted(lines: Sequence[PushedLine]) -> tuple[PushedLine, ...]:
     return tuple(kept)
 
 
+def notes_since(push: Push, notes: Sequence[CreditNote]) -> list[CreditNote]:
+    """Return the notes that take something off the copy: of all notes, the oldest first, those after it was begun."""
+    found, before = [], push.credited_before_minor
+    for note in notes:
+        if before > 0:
+            before -= note.offset_minor
+        elif note.offset_minor:
+            found.append(note)
+    return found
+
+
 def batches(lines: Sequence[PushedLine]) -> list[Sequence[PushedLine]]:
     """Cut the lines into the writes that carry them."""
     return [lines[start : start + LINES_BATCH] for start in range(0, len(lines), LINES_BATCH)]
@@ -118,36 +163,40 @@ def credit_key(environment: Environment, note_id: CreditNoteId) -> str:
     return f"{environment}:cn:{encode('credit_note', note_id)}"
 
 
-def pushed_invoice(invoice: Invoice, lines: Sequence[Line], gateway_customer_id: str) -> PushedInvoice:
+def pushed_invoice(
+    invoice: Invoice, lines: Sequence[Line], gateway_customer_id: str, *, settled_minor: int = 0
+) -> PushedInvoice:
     """Return what the gateway is to collect for an opened invoice: its lines after discounts, less what balances paid.
 
-    So totals agree. Credit notes follow by themselves, once the copy is open.
+    So totals agree. Credit notes follow by themselves, once the copy is open; what was settled before it was begun is a
+    line of it.
     """
-    assert invoice.number is not None, "an opened invoice has a number"
     sent = [PushedLine(line.description, line.net.minor, line.tax.minor, line.period) for line in lines]
     if invoice.applied_minor:
         sent.insert(0, PushedLine(FROM_BALANCE, -invoice.applied_minor))
+    if settled_minor:
+        sent.insert(0, PushedLine(SETTLED, -settled_minor))
     return PushedInvoice(
         customer_id=invoice.customer_id,
         invoice_id=invoice.id,
         environment=invoice.environment,
         gateway_customer_id=gateway_customer_id,
-        number=invoice.number,
+        number=number_of(invoice),
         currency=invoice.currency,
-        total_minor=invoice.total.minor - invoice.applied_minor,
+        total_minor=invoice.total.minor - invoice.applied_minor - settled_minor,
         tax_minor=invoice.tax.minor,
         lines=fitted(sent),
     )
 
 
-def differences(invoice: Invoice, seen: GatewayInvoice, *, before_pay: bool = False) -> list[str]:
+def differences(invoice: Invoice, push: Push, seen: GatewayInvoice, *, before_pay: bool = False) -> list[str]:
     """Name the sums on which the gateway's copy differs from our invoice.
 
     `before_pay` also asks for an open copy on which all that is due here is due there: credit notes have followed.
     """
     pairs: dict[str, tuple[object, object]] = {
         "currency": (invoice.currency, seen.currency),
-        "total": (invoice.total.minor - invoice.applied_minor, seen.total_minor),
+        "total": (invoice.total.minor - invoice.applied_minor - push.settled_minor, seen.total_minor),
         "tax": (invoice.tax.minor, seen.tax_minor),
     }
     if before_pay:

@@ -30,6 +30,7 @@ from domain.payments.attempt import (
 )
 from domain.payments.collection import Step, external, is_news_of_money, step_of
 from domain.payments.copies import service as copies
+from domain.payments.copies import store as past
 from domain.payments.declines import METHOD_DETACHED, Decline, DeclineClass, classify
 from domain.payments.endings import service as endings
 from domain.payments.methods.service import (
@@ -134,7 +135,10 @@ async def settle_from_gateway(
         push = await store.find_push_of(tx, gateway_invoice_id)
         if seen is not None and push is not None:
             await _converge(tx, call, push.customer_id, push.invoice_id, seen)
-        return push.customer_id if push else None
+        if push is None:
+            # A copy that was paid before its invoice was asked for again has no news.
+            return next((owner for owner, _ in (await past.past_of(tx, [gateway_invoice_id])).values()), None)
+        return push.customer_id
 
 
 async def reconcile_stale(db: Database, gateway: PaymentGateway, call: Call, *, limit: int) -> int:
@@ -204,7 +208,7 @@ async def _pay(db: Database, gateway: PaymentGateway, call: Call, work: _Work) -
         async with db.transaction() as tx:
             await _converge(tx, call, work.invoice.customer_id, work.invoice.id, seen)
         return
-    wrong = differences(work.invoice, seen, before_pay=True) if seen else ["existence"]
+    wrong = differences(work.invoice, work.pushed, seen, before_pay=True) if seen else ["existence"]
     if wrong:
         await copies.refuse(db, gateway, call, invoice=work.invoice, record=work.pushed, wrong=wrong)
     async with db.transaction() as tx:
@@ -224,7 +228,7 @@ async def _begin_attempt(tx: Tx, call: Call, work: _Work) -> Attempt | None:
         return None
     invoice = await invoices.hold_for_payment(tx, invoice)
     if last is not None and last.state is AttemptState.PLANNED:
-        attempt = send(replace(last, amount=invoice.collectable), call.at)
+        attempt = send(replace(last, amount=invoice.outstanding), call.at)
         await store.save_attempt(tx, last, attempt)
         return attempt
     attempt = send(planned(call, now, invoice, last, method_id=method.id, trigger=_trigger(last)), call.at)

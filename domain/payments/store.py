@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql as pg
 from domain import db
 from domain.customers.store import Sight
 from domain.invoices.invoice import Invoice, InvoiceNotFound
-from domain.invoices.store import find_invoice, invoice
+from domain.invoices.store import find_invoice
 from domain.kernel.ids import AttemptId, CustomerId, InvoiceId, MethodId
 from domain.kernel.money import Money
 from domain.payments.attempt import Attempt, AttemptState, Trigger
@@ -70,6 +70,8 @@ gateway_invoice = sa.Table(
     sa.Column("hosted_url", sa.Text, comment="the gateway's page on which the customer can pay"),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("credited_minor", sa.BigInteger, nullable=False, comment="what credit notes took off the copy"),
+    sa.Column("credited_before_minor", sa.BigInteger, nullable=False, comment="before this copy was begun"),
+    sa.Column("paid_before_minor", sa.BigInteger, nullable=False, comment="before that, and is still here"),
     sa.ForeignKeyConstraint(["customer_id", "invoice_id"], ["invoice.customer_id", "invoice.id"], ondelete="RESTRICT"),
     sa.UniqueConstraint("customer_id", "gateway_invoice_id"),
     sa.CheckConstraint("state IN ('waiting', 'pushing', 'pushed', 'closed')", name="state"),
@@ -112,13 +114,16 @@ payment_attempt = sa.Table(
     sa.UniqueConstraint("customer_id", "invoice_id", "number"),
     sa.UniqueConstraint("customer_id", "key"),
     sa.CheckConstraint(
-        "state IN ('planned', 'sent', 'processing', 'action_required', 'unknown', 'succeeded', 'failed', 'superseded')",
+        "state IN ('planned', 'sent', 'processing', 'action_required', 'unknown', 'succeeded', 'failed', 'superseded',"
+        " 'returned')",
         name="state",
     ),
-    sa.CheckConstraint("(state IN ('succeeded', 'failed', 'superseded')) = (settled_at IS NOT NULL)", name="settled"),
+    sa.CheckConstraint(
+        "(state IN ('succeeded', 'failed', 'superseded', 'returned')) = (settled_at IS NOT NULL)", name="settled"
+    ),
     sa.CheckConstraint("trigger IN ('billing', 'retry', 'customer', 'new_method', 'staff')", name="trigger"),
     sa.CheckConstraint("decline_class IN ('hard', 'customer', 'data', 'soft')", name="decline_class"),
-    sa.CheckConstraint("state <> 'failed' OR decline_class IS NOT NULL", name="failed"),
+    sa.CheckConstraint("state NOT IN ('failed', 'returned') OR decline_class IS NOT NULL", name="failed"),
     sa.CheckConstraint("amount_minor > 0", name="amount"),
     sa.CheckConstraint("number >= 1", name="number"),
     sa.Index(
@@ -331,18 +336,6 @@ async def lock_invoice(tx: db.Tx, customer_id: CustomerId, invoice_id: InvoiceId
     if found is None:
         raise InvoiceNotFound
     return found
-
-
-async def lock_open_invoice_ids(tx: db.Tx, customer_id: CustomerId, *, limit: int) -> Sequence[InvoiceId]:
-    """Lock a customer's open invoices, the oldest first, against a collection that ends at this moment."""
-    statement = (
-        sa.select(invoice.c.id)
-        .where(invoice.c.customer_id == customer_id, invoice.c.state == "open")
-        .order_by(invoice.c.id)
-        .limit(limit)
-        .with_for_update()
-    )
-    return [row.id for row in await tx.rows(statement)]
 
 
 def _values(value: PaymentMethod | Push) -> dict[str, Any]:

@@ -18,6 +18,7 @@ _INVOICE = ("invoice_id",)
 _PAYMENT = ("invoice_id", "attempt_id", "decline_class")
 _SUBSCRIPTION = ("subscription_id", "plan", "status", "end")
 _REFUND = ("refund_id", "credit_note_id", *_INVOICE)
+_DISPUTE = ("dispute_id", "invoice_id", "attempt_id", "reason")
 _COUPON = ("applied_coupon_id", "coupon_id")
 _WALLET = ("wallet_id", "wallet_grant_id")
 _TOP_UP = ("top_up_id", "wallet_id", "invoice_id", "trigger")
@@ -70,6 +71,12 @@ KINDS = (
     EventKind("refund.ordered", "refund_ordered", _REFUND, "What a credit note owes is to be paid back."),
     EventKind("refund.succeeded", "refund_succeeded", _REFUND, "The money of a refund has gone."),
     EventKind("refund.failed", "refund_failed", _REFUND, "A refund did not come off, or came back; it is owed again."),
+    EventKind("payment.returned", "payment_returned", _DISPUTE, "A bank has returned a debit that had succeeded."),
+    EventKind("invoice.charged_back", "invoice_charged_back", (*_INVOICE, "dispute_id"), "A dispute of it is lost."),
+    EventKind("invoice.reopened", "invoice_reopened", (*_INVOICE, "dispute_id"), "It was paid, and is due again."),
+    EventKind("dispute.opened", "dispute_opened", _DISPUTE, "A customer disputes a payment."),
+    EventKind("dispute.won", "dispute_won", _DISPUTE, "A dispute is won: the money is back."),
+    EventKind("dispute.lost", "dispute_lost", _DISPUTE, "A dispute is lost: the money is gone."),
     EventKind("payment_method.attached", "payment_method_attached", ("method_id", "kind"), "A method was added."),
     EventKind("payment_method.detached", "payment_method_detached", ("method_id", "kind"), "A method was removed."),
     EventKind("subscription.started", "subscription_started", _SUBSCRIPTION, "A subscription began."),
@@ -109,6 +116,8 @@ KINDS = (
     EventKind("wallet.topped_up", "wallet_topped_up", _WALLET, "A top-up was paid; it can be used."),
     EventKind("wallet.credit_voided", "wallet_credit_voided", _WALLET, "What was left of a grant was taken."),
     EventKind("wallet.credit_refunded", "wallet_credit_refunded", _WALLET, "What was left of a grant is paid back."),
+    EventKind("wallet.credit_withheld", "wallet_credit_withheld", _WALLET, "Its payment is disputed or was returned."),
+    EventKind("wallet.credit_released", "wallet_credit_released", _WALLET, "The dispute of its payment is won."),
     EventKind("wallet.credit_expired", "wallet_credit_expired", _WALLET, "What was left of a grant expired."),
     EventKind("top_up.ordered", "top_up_ordered", _TOP_UP, "A top-up was ordered; its payment is waited for."),
     EventKind("top_up.failed", "top_up_failed", _TOP_UP, "The payment of a top-up failed; nothing was bought."),

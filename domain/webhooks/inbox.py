@@ -29,6 +29,7 @@ class Topic(StrEnum):
     SETUP = "setup"
     MANDATE = "mandate"
     REFUND = "refund"
+    DISPUTE = "dispute"
 
 
 # The version of the gateway's objects that the adapter reads; an event of another one is an alarm.
@@ -56,17 +57,17 @@ TOPICS = {
     "refund.created": Topic.REFUND,
     "refund.updated": Topic.REFUND,
     "refund.failed": Topic.REFUND,
+    "charge.dispute.created": Topic.DISPUTE,
+    "charge.dispute.updated": Topic.DISPUTE,
+    "charge.dispute.closed": Topic.DISPUTE,
+    "charge.dispute.funds_withdrawn": Topic.DISPUTE,
+    "charge.dispute.funds_reinstated": Topic.DISPUTE,
 }
 
 # The types that are kept without an effect, each with the reason. They are asked for all the same, so that a replay can
 # still act on them once they have one.
 KEPT = {
     "setup_intent.setup_failed": "its customer has seen the failure, and no method has come of it",
-    "charge.dispute.created": "the comparison of disputes finds it",
-    "charge.dispute.updated": "the comparison of disputes finds it",
-    "charge.dispute.closed": "the comparison of disputes finds it",
-    "charge.dispute.funds_withdrawn": "the comparison of disputes finds it",
-    "charge.dispute.funds_reinstated": "the comparison of disputes finds it",
     "customer_cash_balance_transaction.created": "invoice.paid tells of the invoice that the money has paid",
 }
 KINDS = (*TOPICS, *KEPT)

@@ -16,6 +16,7 @@ from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId
 from domain.payments import service as payments
 from domain.payments import store as payments_store
+from domain.payments.disputing import service as disputing
 from domain.payments.keeping import service as keeping
 from domain.payments.port import GatewayEvent, GatewaySubscription, PaymentGateway
 from domain.payments.refunding import service as refunding
@@ -132,6 +133,11 @@ async def _follow_refund(db: Database, gateway: PaymentGateway, call: Call, obje
     return _processed(customer_id, "not a refund that was ordered here")
 
 
+async def _follow_dispute(db: Database, gateway: PaymentGateway, call: Call, object_id: str) -> _Verdict:
+    customer_id = await disputing.settle_from_gateway(db, gateway, call, object_id)
+    return _processed(customer_id, "not a dispute of a payment of ours")
+
+
 async def _follow_subscription(db: Database, gateway: PaymentGateway, call: Call, object_id: str) -> _Verdict:
     seen = await gateway.fetch_subscription(object_id)
     if seen is None:
@@ -191,5 +197,6 @@ _FOLLOW: dict[Topic, _Follow] = {
     Topic.SETUP: _follow_setup,
     Topic.MANDATE: _follow_mandate,
     Topic.REFUND: _follow_refund,
+    Topic.DISPUTE: _follow_dispute,
     Topic.SUBSCRIPTION: _follow_subscription,
 }

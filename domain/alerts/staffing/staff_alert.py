@@ -32,6 +32,8 @@ class StaffAlertKind(StrEnum):
     INBOX_VERSION = "inbox_version"
     DRIFT_FOUND = "drift_found"
     START_REFUSED = "start_refused"
+    DISPUTE_OPENED = "dispute_opened"
+    DISPUTE_LOST = "dispute_lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,18 @@ WORDINGS: Mapping[StaffAlertKind, Wording] = {
         "A scheduled subscription did not start: {customer_id}",
         "The start {about} of {customer_id} was scheduled for {starts_at} and was refused then ({refusal}). Nothing "
         "was invoiced. Mend the cause and subscribe the customer; with startsAt it begins where it should have.",
+    ),
+    StaffAlertKind.DISPUTE_OPENED: Wording(
+        Severity.CRITICAL,
+        "A payment of {amount} {currency} is disputed: {customer_id}",
+        "{customer_id} disputes the payment of {invoice_id} ({reason}). Answer {gateway_dispute_id} on the payment "
+        "provider's pages until {due}, or accept it there. Nothing more is collected for the invoice meanwhile.",
+    ),
+    StaffAlertKind.DISPUTE_LOST: Wording(
+        Severity.WARNING,
+        "A dispute is lost: {amount} {currency} of {customer_id}",
+        "The dispute {about} of {invoice_id} ({reason}) is lost, and the invoice is charged back. Its subscriptions go "
+        "on: cancel them, or have the invoice collected again, where that is right.",
     ),
 }
 

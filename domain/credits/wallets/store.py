@@ -99,11 +99,12 @@ wallet_move = sa.Table(
     ),
     sa.UniqueConstraint("customer_id", "grant_id", "kind", "about", name="wallet_move_about_key"),
     sa.CheckConstraint(
-        "kind IN ('granted', 'refilled', 'used', 'returned', 'rolled_over', 'expired', 'voided', 'refunded')",
+        "kind IN ('granted', 'refilled', 'used', 'returned', 'rolled_over', 'expired', 'voided', 'refunded',"
+        " 'withheld', 'released')",
         name="kind",
     ),
     sa.CheckConstraint(
-        "CASE WHEN kind IN ('used', 'expired', 'voided', 'refunded') THEN amount_minor < 0"
+        "CASE WHEN kind IN ('used', 'expired', 'voided', 'refunded', 'withheld') THEN amount_minor < 0"
         " WHEN kind = 'rolled_over' THEN amount_minor <> 0 ELSE amount_minor > 0 END",
         name="amount_minor",
     ),
@@ -202,6 +203,13 @@ async def grants_by_id(
     own = wallet_grant.c
     statement = sa.select(wallet_grant).where(own.customer_id == customer_id, own.id.in_(ids))
     return {row.id: _grant(row) for row in await tx.rows(statement)}
+
+
+async def find_grant_of_invoice(tx: db.Tx, customer_id: CustomerId, invoice_id: InvoiceId) -> WalletGrant | None:
+    """Return the grant that a top-up invoice has paid for, or None."""
+    own = wallet_grant.c
+    row = await tx.row(sa.select(wallet_grant).where(own.customer_id == customer_id, own.invoice_id == invoice_id))
+    return _grant(row) if row else None
 
 
 async def newest_grants_of(

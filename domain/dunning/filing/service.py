@@ -128,7 +128,7 @@ async def write(
         case=after,
         due_at=due_at,
         noted=noted or before.noted,
-        recovered_by=recovered_by or before.recovered_by,
+        recovered_by=recovered_by or (before.recovered_by if after.state is not CaseState.OPEN else None),
     )
     if stored == before:
         return filed
@@ -176,6 +176,16 @@ async def extend_grace(tx: Tx, filed: Filed, by: timedelta, *, running_at: datet
         later = each.grace_ends_at + by if each.grace_ends_at > running_at else each.grace_ends_at
         await store.save_grace(tx, each, later)
         holdings.append(replace(each, grace_ends_at=later))
+    return replace(filed, holdings=tuple(holdings))
+
+
+async def begin_graces(tx: Tx, filed: Filed, failed_at: datetime) -> Filed:
+    """Let the graces of a case begin anew with a failure. The case is to be written after it."""
+    holdings = [
+        replace(each, grace_ends_at=grace_end(filed.own[each.subscription_id], failed_at)) for each in filed.holdings
+    ]
+    for before, after in zip(filed.holdings, holdings, strict=True):
+        await store.save_grace(tx, before, after.grace_ends_at)
     return replace(filed, holdings=tuple(holdings))
 
 

@@ -24,6 +24,7 @@ from domain.invoices.credit_note import (
 )
 from domain.invoices.crediting import store
 from domain.invoices.invoice import Invoice, PaymentUnderWay, State
+from domain.invoices.number import number_text, series_year
 from domain.invoices.numbering import store as numbering
 from domain.invoices.opening import service as opening
 from domain.journal import jobs
@@ -52,15 +53,16 @@ async def credit_lines(
     kind: CreditKind,
     is_numbered: bool = True,
     of_top_up: bool = False,
+    earned: Account | None = None,
 ) -> CreditNote:
     """Give back parts of an opened invoice's lines, with their tax, by a credit note under a number of its own.
 
     What is still due is lowered first; what was paid becomes customer credit or a refund, by `kind`. An invoice of
     which nothing is left to collect is paid then; one of which too little is left for the gateway is written off. No
     parts mean all that is left. A note of a preview, which is undone, takes no number. Not repeatable: each call is
-    another note. Raises InvoiceNotFound, CreditRefused, CreditMalformed, CreditTooLarge, NothingToOffset,
-    PaymentUnderWay, and TopUpInvoiceRefused for a top-up, unless its wallet has given up what is credited
-    (`of_top_up`).
+    another note. `earned` is where the net stands, if not where such an invoice's does. Raises InvoiceNotFound,
+    CreditRefused, CreditMalformed, CreditTooLarge, NothingToOffset, InvoiceDisputed, PaymentUnderWay, and
+    TopUpInvoiceRefused for a top-up, unless its wallet has given up what is credited (`of_top_up`).
     """
     invoice = await opening.lock_invoice(tx, call, customer_id, invoice_id)
     if invoice.top_up_id is not None and not of_top_up:
@@ -80,7 +82,7 @@ async def credit_lines(
     if shares.offset_minor and invoice.charging:
         raise PaymentUnderWay
     note = _note(call, now, invoice, credited, shares, kind=kind, reason=reason)
-    await _post(tx, call, now, invoice, note)
+    await _post(tx, call, now, invoice, note, earned=earned)
     await _lower(tx, call, now, invoice, shares.offset_minor)
     numbered = await _numbered(tx, now, note) if is_numbered else note
     await store.insert_note(tx, numbered, [(call.new_id(), line) for line in credited])
@@ -89,9 +91,9 @@ async def credit_lines(
 
 
 async def _numbered(tx: Tx, now: datetime, note: CreditNote) -> CreditNote:
-    year = invoice_rules.series_year(now)
+    year = series_year(now)
     number = await numbering.take_number(tx, environment=note.environment, kind=rules.NUMBER_KIND, year=year)
-    return replace(note, number=invoice_rules.number_text(note.environment, year, number, series=rules.SERIES))
+    return replace(note, number=number_text(note.environment, year, number, series=rules.SERIES))
 
 
 def _note(
@@ -125,7 +127,9 @@ def _note(
     )
 
 
-async def _post(tx: Tx, call: Call, now: datetime, invoice: Invoice, note: CreditNote) -> None:
+async def _post(
+    tx: Tx, call: Call, now: datetime, invoice: Invoice, note: CreditNote, *, earned: Account | None
+) -> None:
     """Post a note, add its part of customer credit, and say so; before the number series is locked."""
     back = await _to_wallets(tx, call, now, invoice, note)
     credit = Money(note.credit_minor + back.credit_minor, note.currency)
@@ -147,8 +151,8 @@ async def _post(tx: Tx, call: Call, now: datetime, invoice: Invoice, note: Credi
                 prepaid=Money(back.prepaid_minor, note.currency),
                 promotion=Money(back.promotion_minor, note.currency),
             ),
-            written_off=invoice.state is State.UNCOLLECTIBLE,
-            earned=Account.REVENUE if invoice.top_up_id is None else Account.PREPAID,
+            written_off=invoice.state in {State.UNCOLLECTIBLE, State.CHARGED_BACK},
+            earned=earned or (Account.REVENUE if invoice.top_up_id is None else Account.PREPAID),
         ),
     )
     if credit.minor:
@@ -175,7 +179,7 @@ async def _lower(tx: Tx, call: Call, now: datetime, before: Invoice, offset_mino
     if not offset_minor:
         return
     after = replace(before, offset_minor=before.offset_minor + offset_minor)
-    if not after.collectable.minor:
+    if not after.outstanding.minor:
         after = await opening.cover(tx, call, now, after)
     elif after.state is State.OPEN and invoice_rules.too_little(after):
         after = await opening.give_up(tx, call, now, after)

@@ -17,6 +17,7 @@ from domain.invoices.granted import taking
 from domain.invoices.headings import service as headings
 from domain.invoices.holding import store as holding
 from domain.invoices.invoice import Invoice, InvoiceNotFound, Line, Opening, State
+from domain.invoices.number import series_year
 from domain.invoices.numbering import store as numbering
 from domain.invoices.taxing import service as taxing
 from domain.invoices.taxing import statement as taxes
@@ -62,7 +63,7 @@ async def open_invoice(
     await _use(tx, call, now, draft, reduced)
     await _post_opening(tx, call, now, draft)
     applied = await balances.spend(tx, call, now, draft, spending)
-    year = rules.series_year(now)
+    year = series_year(now)
     headed = await headings.heading_of_draft(tx, draft, reduced.lines)
     after = rules.opened(draft, now, headed=headed, applied_minor=applied)
     after = await _close_at_once(tx, call, now, after)
@@ -118,7 +119,7 @@ async def _close_at_once(tx: Tx, call: Call, now: datetime, opened: Invoice) -> 
         owed = -opened.total
         await balances.move(tx, call, now, opened, owed, reason="net_credit", about=opened.id)
         await post(tx, call, now, opened, account.kept(owed), reason="net_credit")
-    if not opened.collectable.minor:
+    if not opened.outstanding.minor:
         return await cover(tx, call, now, opened)
     if rules.too_little(opened):
         return await give_up(tx, call, now, opened)
@@ -134,7 +135,7 @@ async def cover(tx: Tx, call: Call, now: datetime, opened: Invoice) -> Invoice:
     after = rules.covered(opened, now)
     await stage(tx, call, now, opened.customer_id, jobs.InvoiceSettled(opened.customer_id, opened.id))
     await tell(
-        tx, call, now, opened, "invoice_paid", text="Invoice settled without a payment", amount=opened.collectable
+        tx, call, now, opened, "invoice_paid", text="Invoice settled without a payment", amount=opened.outstanding
     )
     return after
 
@@ -142,9 +143,9 @@ async def cover(tx: Tx, call: Call, now: datetime, opened: Invoice) -> Invoice:
 async def give_up(tx: Tx, call: Call, now: datetime, opened: Invoice) -> Invoice:
     """Return an open invoice as written off, with its entry; the caller saves it."""
     after = rules.written_off(opened, now)
-    await post(tx, call, now, opened, account.written_off(opened.collectable), reason="invoice_written_off")
-    text = f"{opened.collectable.major} {opened.currency} written off"
-    await tell(tx, call, now, opened, "invoice_written_off", text=text, amount=opened.collectable)
+    await post(tx, call, now, opened, account.written_off(opened.outstanding), reason="invoice_written_off")
+    text = f"{opened.outstanding.major} {opened.currency} written off"
+    await tell(tx, call, now, opened, "invoice_written_off", text=text, amount=opened.outstanding)
     await audit(tx, call, "write_off_invoice", opened)
     return after
 
@@ -155,14 +156,14 @@ async def mark_paid(
     """Mark an open invoice paid in full and post it. `about` names what paid it, such as an attempt's id.
 
     Safe to repeat: one that is paid stays as it is, and nothing is posted again. Raises InvoiceNotFound,
-    InvoiceStateRefused for a draft or a void invoice, PaymentDiffers where the amount is not what is collectable.
+    InvoiceStateRefused for a draft or a void invoice, PaymentDiffers where the amount is not what is outstanding.
     """
     before = await lock_invoice(tx, call, customer_id, invoice_id)
     after = rules.paid(before, now, amount)
     if after == before:
         return before
     saved = await store.save_invoice(tx, before, after)
-    lines = account.collected(amount, written_off=before.state is State.UNCOLLECTIBLE)
+    lines = account.collected(amount, written_off=before.state in {State.UNCOLLECTIBLE, State.CHARGED_BACK})
     await post(tx, call, now, saved, lines, reason="invoice_paid")
     await tell(tx, call, now, saved, "invoice_paid", text=f"Invoice {before.number} paid", amount=amount, paid_by=about)
     await audit(tx, call, "pay_invoice", saved, paid_by=about)
@@ -216,7 +217,8 @@ async def lines_of(tx: Tx, invoice: Invoice) -> list[Line]:
 
 
 async def post(tx: Tx, call: Call, now: datetime, about: Invoice, lines: list[Posting], *, reason: str) -> None:
-    """Post an entry about an invoice."""
+    """Post an entry about an invoice. One that was asked for again has each entry once more."""
+    name = encode("invoice", about.id)
     await ledger.post(
         tx,
         call,
@@ -224,7 +226,7 @@ async def post(tx: Tx, call: Call, now: datetime, about: Invoice, lines: list[Po
         customer_id=about.customer_id,
         environment=about.environment,
         reason=reason,
-        about=encode("invoice", about.id),
+        about=f"{name}:{about.reopened}" if about.reopened else name,
         lines=lines,
     )
 

@@ -31,6 +31,7 @@ from domain.invoices.credit_note import CreditKind, CreditNote, CreditPart, Cred
 from domain.invoices.crediting import service as crediting
 from domain.invoices.funding import store
 from domain.invoices.invoice import Invoice, InvoiceKind, State, VoidReason
+from domain.invoices.number import series_year
 from domain.invoices.numbering import store as numbering
 from domain.invoices.opening import service as opening
 from domain.invoices.topping.line import new_line
@@ -114,7 +115,7 @@ async def _open(tx: Tx, call: Call, now: datetime, draft: Invoice) -> Invoice:
     await opening.announce(tx, call, now, draft)
     await opening.stage(tx, call, now, draft.customer_id, jobs.CollectInvoice(draft.customer_id, draft.id))
     opened = invoice_rules.opened(draft, now)
-    year = invoice_rules.series_year(now)
+    year = series_year(now)
     number = await numbering.take_number(tx, environment=draft.environment, kind=draft.kind, year=year)
     return await invoices.save_invoice(tx, draft, invoice_rules.numbered(opened, year, number))
 
@@ -160,13 +161,16 @@ async def follow_attempt(
 ) -> bool:
     """Follow what became of an attempt to collect a top-up; False where the invoice asks for something else.
 
-    A failure ends the top-up and pauses the wallet's rule where that made it; the customer is told. While another
-    attempt is under way its outcome is waited for. Safe to repeat.
+    False too where a bank has taken back its payment: what was used of it is a debt as any other. A failure ends the
+    top-up and pauses the wallet's rule where that made it; the customer is told. While another attempt is under way its
+    outcome is waited for. Safe to repeat.
     """
     found = await store.find_of_invoice(tx, customer_id, invoice_id)
     if found is None:
         return False
     invoice = await opening.lock_invoice(tx, call, customer_id, invoice_id)
+    if invoice.reopened:
+        return False
     if not failed or invoice.charging or invoice.state is not State.OPEN:
         return True
     if await store.end_top_up(tx, found, TopUpState.FAILED, now):

@@ -12,7 +12,7 @@ from domain.invoices.crediting import store as notes
 from domain.invoices.discounting import service as discounting
 from domain.invoices.funding import service as funding
 from domain.invoices.holding import store as holding
-from domain.invoices.invoice import Invoice, State, VoidReason
+from domain.invoices.invoice import Invoice, InvoiceStateRefused, State, VoidReason
 from domain.invoices.opening import service as opening
 from domain.invoices.standing import store as standing
 from domain.invoices.voiding import store
@@ -38,6 +38,8 @@ async def void_invoice(
     after = rules.voided(before, now, reason)
     if after == before:
         return before
+    if before.kept_minor:
+        raise InvoiceStateRefused(before.state, after.state)  # a part of it is paid: it is credited instead
     saved = await invoices.save_invoice(tx, before, after)
     await store.void_lines(tx, saved)
     await standing.void_credits(tx, saved)
@@ -64,7 +66,7 @@ async def _post_void(tx: Tx, call: Call, now: datetime, before: Invoice, back: G
         Money(net, before.currency),
         Money(tax, before.currency),
         Sources(
-            due=before.collectable,
+            due=before.outstanding,
             credit=Money(back.credit_minor, before.currency),
             refund=Money(0, before.currency),
             prepaid=Money(back.prepaid_minor, before.currency),

@@ -13,6 +13,7 @@ from domain.kernel.call import Call
 from domain.kernel.ids import encode
 from domain.payments import push as copies
 from domain.payments import store
+from domain.payments.copies import store as past
 from domain.payments.methods.service import ensure_gateway_customer
 from domain.payments.port import GatewayInvoice, GatewayInvoiceState, PaymentGateway, PushedInvoice
 from domain.payments.push import GatewayCopyDiffers, Push, PushState
@@ -41,9 +42,23 @@ async def wait(tx: Tx, call: Call, invoice: Invoice) -> None:
         invoice.customer_id,
         "payment_method_missing",
         description="There is no payment method to collect the invoice from",
-        amount=invoice.collectable,
+        amount=invoice.outstanding,
         metadata={"invoice_id": encode("invoice", invoice.id)},
     )
+
+
+async def retire(tx: Tx, call: Call, invoice: Invoice) -> None:
+    """Let a paid copy stand for what it was, and have another one made: the invoice is asked for again.
+
+    The caller holds the invoice, which is open again already. Without a copy nothing happens.
+    """
+    before = await store.find_push(tx, invoice.customer_id, invoice.id)
+    if before is None:
+        return
+    if before.gateway_invoice_id is not None:
+        await past.insert_past(tx, before, before.gateway_invoice_id, at=call.at)
+    saved = await store.save_push(tx, before, copies.begin_again(before, invoice, call.at))
+    assert saved, "a paid copy is not written beside its invoice"
 
 
 async def push(
@@ -57,7 +72,7 @@ async def push(
     gateway_customer_id = await ensure_gateway_customer(db, gateway, call, customer)
     async with db.transaction() as tx:
         lines = await invoices.lines_by_invoice_ids(tx, [invoice.id], scope=invoice.customer_id)
-    wanted = copies.pushed_invoice(invoice, lines[invoice.id], gateway_customer_id)
+    wanted = copies.pushed_invoice(invoice, lines[invoice.id], gateway_customer_id, settled_minor=begun.settled_minor)
     record, seen = await _resume(db, gateway, call, begun, gateway_customer_id)
     record = await _create(db, gateway, record, wanted)
     copy_id = record.gateway_invoice_id
@@ -67,7 +82,7 @@ async def push(
         for number, batch in enumerate(copies.batches(wanted.lines)):
             await gateway.add_lines(copy_id, batch, key=copies.key(wanted.environment, record, f"lines:{number}"))
         seen = await gateway.fetch_invoice(copy_id)
-    wrong = copies.differences(invoice, seen) if seen else ["existence"]
+    wrong = copies.differences(invoice, record, seen) if seen else ["existence"]
     if wrong:
         await refuse(db, gateway, call, invoice=invoice, record=record, wrong=wrong)
     if seen and seen.state is GatewayInvoiceState.DRAFT:

@@ -30,7 +30,7 @@ async def credit(db: Database, gateway: PaymentGateway, *, invoice: Invoice, rec
     assert copy_id is not None, "a pushed copy has an id"
     async with db.transaction() as tx:
         found = await crediting.notes_by_invoice_ids(tx, [invoice.id], scope=invoice.customer_id)
-    notes = [note for note in found[invoice.id] if note.offset_minor]
+    notes = copies.notes_since(record, found[invoice.id])
     seen = await gateway.fetch_invoice(copy_id)
     if seen is not None and seen.state in _CREDITABLE:
         done = await gateway.list_credits(copy_id)
@@ -38,7 +38,7 @@ async def credit(db: Database, gateway: PaymentGateway, *, invoice: Invoice, rec
             if note.id not in done:
                 wanted = PushedCredit(note.id, note.offset_minor)
                 await gateway.credit_invoice(copy_id, wanted, key=copies.credit_key(note.environment, note.id))
-    taken = sum(note.offset_minor for note in notes)
+    taken = record.credited_before_minor + sum(note.offset_minor for note in notes)
     await _save(db, record, dataclasses.replace(record, credited_minor=taken))
 
 

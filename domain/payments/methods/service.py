@@ -15,6 +15,7 @@ from domain.kernel.ids import CustomerId, MethodId, encode
 from domain.payments import store
 from domain.payments.method import PaymentMethod, attached
 from domain.payments.method_rules import MANDATE_ENDED, successor
+from domain.payments.ordering import store as orders
 from domain.payments.ordering.service import stage
 from domain.payments.port import GatewayEnvironmentDiffers, GatewayIdMalformed, GatewayMethod, PaymentGateway
 from domain.payments.store import GatewayCustomer
@@ -214,6 +215,6 @@ async def _collect_open_invoices(tx: Tx, call: Call, customer_id: CustomerId) ->
     """
     customer = await customers.load_customer(tx, call, customer_id)
     now = await customers.business_now(tx, call, customer_id)
-    for invoice_id in await store.lock_open_invoice_ids(tx, customer_id, limit=OPEN_INVOICES_MAX):
+    for invoice_id in await orders.lock_open_invoice_ids(tx, customer_id, limit=OPEN_INVOICES_MAX):
         job = jobs.CollectInvoice(customer_id, invoice_id)
         await journal.stage(tx, call, job, customer_id=customer_id, clock_id=customer.clock_id, run_at=now)

@@ -81,7 +81,7 @@ def planned(
         invoice_id=invoice.id,
         number=number,
         method_id=method_id,
-        amount=invoice.collectable,
+        amount=invoice.outstanding,
         key=pay_key(invoice.environment, invoice.id, number),
         state=AttemptState.PLANNED,
         decline=None,

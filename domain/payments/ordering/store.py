@@ -1,4 +1,4 @@
-"""Statements that look at the attempts of many invoices."""
+"""Statements that look at many invoices and their attempts."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -6,6 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from domain import db
+from domain.invoices.store import invoice
 from domain.kernel.ids import CustomerId, InvoiceId
 from domain.payments.attempt import UNRESOLVED, Attempt
 from domain.payments.method import PaymentMethod
@@ -45,3 +46,15 @@ async def list_tries(tx: db.Tx, method: PaymentMethod, *, since: datetime, limit
         .limit(limit)
     )
     return [row.began_at for row in await tx.rows(statement)]
+
+
+async def lock_open_invoice_ids(tx: db.Tx, customer_id: CustomerId, *, limit: int) -> Sequence[InvoiceId]:
+    """Lock a customer's open invoices, the oldest first, against a collection that ends at this moment."""
+    statement = (
+        sa.select(invoice.c.id)
+        .where(invoice.c.customer_id == customer_id, invoice.c.state == "open")
+        .order_by(invoice.c.id)
+        .limit(limit)
+        .with_for_update()
+    )
+    return [row.id for row in await tx.rows(statement)]

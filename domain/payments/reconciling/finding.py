@@ -11,7 +11,8 @@ from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, InvoiceId
 from domain.kernel.money import Money
 from domain.payments.attempt import LIVE, Attempt, AttemptState
-from domain.payments.listed import GatewayHolder, GatewayPayment, GatewayRefund
+from domain.payments.dispute import Dispute, agrees
+from domain.payments.listed import GatewayDispute, GatewayHolder, GatewayPayment, GatewayRefund
 from domain.payments.method import PaymentMethod
 from domain.payments.port import GatewayInvoice, GatewayInvoiceState, GatewayMethod, PayState
 from domain.payments.push import Push, PushState
@@ -23,8 +24,11 @@ _SAME_STATE = {
     State.PAID: GatewayInvoiceState.PAID,
     State.VOID: GatewayInvoiceState.VOID,
     State.UNCOLLECTIBLE: GatewayInvoiceState.UNCOLLECTIBLE,
+    State.CHARGED_BACK: GatewayInvoiceState.PAID,
 }
 _GIVEN_UP = frozenset((State.VOID, State.UNCOLLECTIBLE))
+# At the gateway a payment stays paid, whatever a bank does afterwards.
+_BROUGHT = frozenset((AttemptState.SUCCEEDED, AttemptState.RETURNED))
 
 
 class Difference(StrEnum):
@@ -43,6 +47,9 @@ class Difference(StrEnum):
     REFUND_MISSING = "refund_missing"  # the refund that we know of is not there
     REFUND_STATE = "refund_state"
     REFUND_AMOUNT = "refund_amount"
+    DISPUTE_UNKNOWN = "dispute_unknown"  # of a payment of ours, and nothing here tells of it
+    DISPUTE_STATUS = "dispute_status"
+    DISPUTE_AMOUNT = "dispute_amount"
     METHOD_UNKNOWN = "method_unknown"  # attached there, not listed here
     METHOD_MISSING = "method_missing"  # listed here, not attached there
     METHOD_DETAILS = "method_details"
@@ -58,6 +65,7 @@ class Remedy(StrEnum):
     FOLLOW_INVOICE = "follow_invoice"  # as its webhook would have done
     FOLLOW_METHOD = "follow_method"  # likewise
     FOLLOW_REFUND = "follow_refund"  # likewise
+    FOLLOW_DISPUTE = "follow_dispute"  # likewise
     COLLECT = "collect"  # stage the collection, which closes or credits the copy as ours is
 
 
@@ -133,7 +141,7 @@ def _is_moving(last: Attempt | None, seen: GatewayInvoice) -> bool:
 
 
 def _sums(invoice: Invoice, push: Push, seen: GatewayInvoice) -> list[Found]:
-    total = invoice.total.minor - invoice.applied_minor
+    total = invoice.total.minor - invoice.applied_minor - push.settled_minor
     pairs: list[tuple[Difference, str, str]] = [
         (Difference.INVOICE_CURRENCY, invoice.currency, seen.currency),
         (Difference.INVOICE_TOTAL, _money(total, invoice.currency), _money(seen.total_minor, seen.currency)),
@@ -146,6 +154,13 @@ def _sums(invoice: Invoice, push: Push, seen: GatewayInvoice) -> list[Found]:
         remedy = Remedy.COLLECT if behind else Remedy.PERSON
         found.append(_of(Difference.INVOICE_DUE, invoice, seen.id, (ours, theirs), remedy))
     return found
+
+
+def about_past(invoice: Invoice, seen: GatewayInvoice) -> list[Found]:
+    """Look at a copy that was paid before its invoice was asked for again: it stays paid."""
+    if seen.state is GatewayInvoiceState.PAID:
+        return []
+    return [_of(Difference.INVOICE_STATE, invoice, seen.id, (GatewayInvoiceState.PAID, seen.state))]
 
 
 def about_unknown_invoice(seen: GatewayInvoice, push: Push | None) -> list[Found]:
@@ -161,7 +176,7 @@ def about_payment(payment: GatewayPayment, invoice: Invoice, attempts: Sequence[
     """Compare money that came in for an invoice of ours with the attempts on it."""
     if payment.status != "paid":
         return []
-    paid = [each for each in attempts if each.state is AttemptState.SUCCEEDED]
+    paid = [each for each in attempts if each.state in _BROUGHT]
     own = [each for each in paid if None in {each.gateway_payment_id, payment.payment_id} or _is_by(each, payment)]
     theirs = _money(payment.paid_minor, payment.currency)
     if not own:
@@ -216,6 +231,23 @@ def about_missing_refund(ours: Refund) -> Found:
     shown = f"{ours.state} {_money(ours.amount.minor, ours.amount.currency)}"
     about, kind = ours.gateway_refund_id, Difference.REFUND_MISSING
     return Found(kind, about, shown, NOTHING, ours.customer_id, ours.invoice_id)
+
+
+def about_dispute(seen: GatewayDispute, known: Dispute | None, customer_id: CustomerId | None) -> list[Found]:
+    """Compare a dispute of a payment of ours with our row. Following it heals what its webhook would have told."""
+    if customer_id is None:
+        return []
+    shown = f"{seen.status} {_money(seen.amount_minor, seen.currency)}"
+    if known is None:
+        remedy = Remedy.FOLLOW_DISPUTE
+        return [Found(Difference.DISPUTE_UNKNOWN, seen.id, NOTHING, shown, customer_id, remedy=remedy)]
+    ours = f"{known.status} {_money(known.amount.minor, known.amount.currency)}"
+    if known.status != seen.status:
+        remedy = Remedy.FOLLOW_DISPUTE
+        return [Found(Difference.DISPUTE_STATUS, seen.id, ours, shown, customer_id, known.invoice_id, remedy)]
+    if not agrees(known, seen):
+        return [Found(Difference.DISPUTE_AMOUNT, seen.id, ours, shown, customer_id, known.invoice_id)]
+    return []
 
 
 def about_methods(

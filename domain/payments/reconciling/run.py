@@ -28,6 +28,8 @@ class Stage(StrEnum):
     PAYMENTS = "payments"
     REFUNDS = "refunds"  # of the gateway
     REFUNDS_HERE = "refunds_here"  # ours that are on their way, or were sent lately
+    DISPUTES_THERE = "disputes_there"  # opened lately
+    DISPUTES_HERE = "disputes_here"  # ours that are not over, whatever their age
     REPORT = "report"  # what was found before and not in this run: is it still so?
 
 

@@ -16,6 +16,7 @@ from domain.kernel.call import Call, Environment, Forbidden
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import encode
 from domain.payments import service as payments
+from domain.payments.disputing import service as disputing
 from domain.payments.ordering.service import stage
 from domain.payments.port import GatewayEnvironmentDiffers, GatewayRefused, PaymentGateway
 from domain.payments.reconciling import run as runs
@@ -198,6 +199,12 @@ async def _follow_refund(db: Database, gateway: PaymentGateway, call: Call, foun
     return not any(each.kind is found.kind for each in left)
 
 
+async def _follow_dispute(db: Database, gateway: PaymentGateway, call: Call, found: Found) -> bool:
+    """Likewise, of a dispute; one that we may not follow stays for a person."""
+    await disputing.settle_from_gateway(db, gateway, call, found.about)
+    return not await comparing.look_at_dispute(db, gateway, found.about)
+
+
 async def _collect(db: Database, gateway: PaymentGateway, call: Call, found: Found) -> bool:
     """Stage what brings the copy to ours; the next run says whether it has."""
     del gateway
@@ -221,5 +228,6 @@ _REMEDIES: dict[Remedy, _Remedy] = {
     Remedy.FOLLOW_INVOICE: _follow_invoice,
     Remedy.FOLLOW_METHOD: _follow_method,
     Remedy.FOLLOW_REFUND: _follow_refund,
+    Remedy.FOLLOW_DISPUTE: _follow_dispute,
     Remedy.COLLECT: _collect,
 }

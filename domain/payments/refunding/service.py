@@ -19,6 +19,7 @@ from domain.ledger import service as ledger
 from domain.payments import refund as rules
 from domain.payments import store as payments
 from domain.payments.attempt import AttemptState, key_expired
+from domain.payments.disputing import store as disputes
 from domain.payments.listed import GatewayRefund
 from domain.payments.methods.service import check_environment
 from domain.payments.ordering.service import stage
@@ -153,8 +154,9 @@ async def _paid_in(tx: Tx, note: CreditNote) -> list[PaidIn]:
     """Return what came for an invoice through the gateway, the oldest first."""
     owner = (note.customer_id, note.invoice_id)
     attempts = (await payments.list_attempts_of(tx, [owner]))[note.invoice_id]
+    taken = await disputes.taken_of(tx, *owner)
     return [
-        PaidIn(each.gateway_payment_id, each.amount.minor)
+        PaidIn(each.gateway_payment_id, each.amount.minor - taken.get(each.gateway_payment_id, 0))
         for each in reversed(attempts)
         if each.state is AttemptState.SUCCEEDED and each.gateway_payment_id is not None
     ]

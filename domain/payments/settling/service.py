@@ -17,7 +17,7 @@ from domain.payments.ordering.service import stage
 from domain.payments.port import PayOutcome
 
 # What an attempt can have come to that moves subscriptions.
-_TOLD = frozenset((AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.ACTION_REQUIRED))
+_TOLD = frozenset((AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.ACTION_REQUIRED, AttemptState.RETURNED))
 
 
 async def settle_attempt(tx: Tx, call: Call, now: datetime, attempt: Attempt, outcome: PayOutcome) -> Attempt:

@@ -53,6 +53,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "paymentMethodSetup": {"customerId": "customer", "id": "=seti_1"},
     "dunningCase": {"id": "dunning"},
     "dunningCases": {"customerId": "customer"},
+    "disputes": {"customerId": "customer"},
     "dunningRecovery": {
         "environment": "environment",
         "start": "=2026-01-01T00:00:00Z",
@@ -124,6 +125,7 @@ INPUTS: dict[str, Any] = {
         "reason": "REQUESTED_BY_CUSTOMER",
         "idempotencyKey": f"k{n}",
     },
+    "collectChargedBackInvoice": lambda t, n: {"invoiceId": t["invoice"], "idempotencyKey": f"k{n}"},
     "markInvoiceUncollectible": lambda t, n: {"invoiceId": t["invoice"], "idempotencyKey": f"k{n}"},
     "setInvoiceHeading": lambda t, n: {"customerId": t["customer"], "netDays": n % 365, "purchaseOrder": f"PO {n}"},
     "setDraftHeading": lambda t, n: {"invoiceId": t["invoice"], "memo": f"Memo {n}"},

@@ -1,7 +1,8 @@
-"""What a customer of the scene has: a credit note, a dunning case, coupons."""
+"""What a customer of the scene has: a credit note, a dunning case, a dispute, coupons."""
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from domain.contracts.invoicing import service as invoicing
 from domain.contracts.scheduling import service as scheduling
@@ -17,9 +18,12 @@ from domain.invoices import service as invoices
 from domain.invoices.credit_note import CreditKind, CreditPart, CreditReason
 from domain.invoices.invoice import Invoice
 from domain.invoices.topping import service as topping
-from domain.kernel.ids import CustomerId, InvoiceId, LineId, encode
+from domain.kernel.ids import CustomerId, DisputeId, InvoiceId, LineId, encode
 from domain.kernel.money import Money
 from domain.payments import store as payments
+from domain.payments.attempt import AttemptState
+from domain.payments.dispute import Dispute, Stance
+from domain.payments.disputing.store import insert_dispute
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.subscription import Subscription
 from tests import make
@@ -41,14 +45,46 @@ async def note_of(server: Site, invoice_id: InvoiceId, line_id: LineId) -> str:
     return encode("credit_note", note.id)
 
 
-async def case_of(server: Site, invoice: Invoice) -> str:
-    """Follow an invoice up."""
+async def followed_of(server: Site, invoice: Invoice) -> dict[str, str]:
+    """Follow an invoice up, and dispute a payment of it."""
+    return {"dunning": await _case_of(server, invoice), "dispute": await _dispute_of(server, invoice)}
+
+
+async def _case_of(server: Site, invoice: Invoice) -> str:
     new = make.dunning_case(invoice)
     async with server.runtime.db.transaction() as tx:
         await insert_case(tx, new, [])
         step = {"customer_id": new.customer_id, "id": make.new_id(), "case_id": new.id, "at": new.created_at}
         await insert_step(tx, {**step, "kind": "opened", "facts": {}})
     return encode("dunning_case", new.id)
+
+
+async def _dispute_of(server: Site, invoice: Invoice) -> str:
+    now = server.runtime.now()
+    owner: dict[str, Any] = {"customer_id": invoice.customer_id, "invoice_id": invoice.id}
+    # Far from the numbers that collecting gives.
+    paid = examples.attempt(AttemptState.SUCCEEDED, number=999, key=f"test:{invoice.id}", **owner)
+    new = Dispute(
+        **owner,
+        id=DisputeId(make.new_id()),
+        attempt_id=paid.id,
+        environment=invoice.environment,
+        gateway_dispute_id=f"dp_{invoice.id}",
+        gateway_payment_id=f"pi_{invoice.id}",
+        amount=Money(100, "USD"),
+        reason="fraudulent",
+        status="won",
+        stance=Stance.WON,
+        disputed_at=now,
+        evidence_due_at=None,
+        created_at=now,
+        opened_at=now,
+        closed_at=now,
+    )
+    async with server.runtime.db.transaction() as tx:
+        await payments.insert_attempt(tx, paid)
+        await insert_dispute(tx, new)
+    return encode("dispute", new.id)
 
 
 async def coupon_of(server: Site, name: str, customer_id: CustomerId) -> dict[str, str]:

@@ -46,7 +46,7 @@ from tests.api.graphql.asking import (
     OF_TEST,
     subscribed,
 )
-from tests.api.graphql.belongings import case_of, coupon_of, method_of, note_of, start_of, wallet_of
+from tests.api.graphql.belongings import coupon_of, followed_of, method_of, note_of, start_of, wallet_of
 from tests.api.graphql.outgoing import outgoing_of, publish
 from tests.api.graphql.site import Site, open_server
 from tests.world import key_of, llm_call
@@ -256,6 +256,7 @@ _TOLD = (
     "alert",
     "applied",
     "dunning",
+    "dispute",
     "grant",
     "wallet",
     "walletGrant",
@@ -309,7 +310,7 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "key": await _victim(server, environment),
         "alert": await _alert(server, started),
         **await _credits(server, name, started),
-        "dunning": await case_of(server, invoice),
+        **await followed_of(server, invoice),
         **await outgoing_of(server, environment, made.id),
         **_OF_EVERYONE,
     }

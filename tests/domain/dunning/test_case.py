@@ -19,6 +19,7 @@ from domain.dunning.case import (
     paid,
     paused,
     put_off,
+    reopened,
     resumed,
     run,
     written_off,
@@ -171,3 +172,28 @@ def test_a_policy_without_retries_sends_no_last_notice() -> None:
     # A notice that would come before the failure is none.
     short, _ = opened(Policy(retry_days=(1,)), _BEGAN, _SOFT, method_kind="card", zone="UTC")
     assert short.notice_at is None
+
+
+def test_a_payment_that_was_returned_begins_the_calendar_anew() -> None:
+    returned_at = make.at("2026-07-01T10:00")
+    funds = Decline(DeclineClass.SOFT, "insufficient_funds")
+    debit = {"method_kind": "us_bank_account", "zone": "UTC"}
+    case, next_ = reopened(_POLICY, returned_at, funds, **debit, on_method=2)
+    assert (case.state, case.first_failed_at, case.counted, case.next_attempt_at) == (
+        CaseState.OPEN,
+        returned_at,
+        1,
+        make.at("2026-07-03T10:00"),
+    )
+    # Two days before the 14th day.
+    assert (case.notice_at, next_.status) == (make.at("2026-07-13T10:00"), Status.PAST_DUE)
+    # A debit that was sent three times is not sent again.
+    case, _ = reopened(_POLICY, returned_at, funds, **debit, on_method=3)
+    assert (case.next_attempt_at, case.waits_until) == (None, make.at("2026-07-15T10:00"))
+    case, _ = reopened(_POLICY, returned_at, _HARD, **debit, on_method=1)
+    assert (case.next_attempt_at, case.waits_until) == (None, make.at("2026-07-15T10:00"))
+
+
+def test_without_retries_a_returned_payment_is_given_up_at_once() -> None:
+    case, next_ = reopened(Policy(retry_days=()), _BEGAN, _SOFT, method_kind="card", zone="UTC", on_method=1)
+    assert (case.state, case.notice_at, next_.gives_up) == (CaseState.GIVEN_UP, None, True)

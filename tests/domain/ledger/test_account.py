@@ -3,6 +3,7 @@
 import pytest
 
 from domain.kernel.money import Money
+from domain.ledger import account as accounts
 from domain.ledger.account import Account, EntryUnbalanced, Posting, check_balanced, collected, invoiced
 
 
@@ -47,3 +48,44 @@ def test_lines_that_do_not_balance_in_each_currency_make_no_entry(lines: list[Po
 
 def test_an_entry_may_hold_several_currencies_each_balanced() -> None:
     check_balanced(collected(_usd(5)) + collected(Money(7, "EUR")))
+
+
+def _sums(*entries: list[Posting]) -> dict[str, int]:
+    """Add entries up by account, each balanced; accounts of zero are left out."""
+    found: dict[str, int] = {}
+    for entry in entries:
+        check_balanced(entry)
+        for line in entry:
+            found[line.account] = found.get(line.account, 0) + line.amount.minor
+    return {name: minor for name, minor in found.items() if minor}
+
+
+def test_a_dispute_holds_money_apart_and_gives_it_back_or_not() -> None:
+    paid, held = collected(_usd(2900)), accounts.disputed(_usd(2900))
+    assert _sums(paid, held) == {"receivable": -2900, "disputed": 2900}
+    assert _sums(paid, held, accounts.disputed(_usd(-2900))) == _sums(paid)
+    lost = accounts.lost(_usd(2900))
+    assert _sums(paid, held, lost) == {"receivable": -2900, "bad_debt": 2900}
+    assert _sums(paid, held, lost, accounts.reinstated(_usd(0), _usd(2900))) == _sums(paid)
+    assert _sums(paid, held, lost, accounts.asked_again(_usd(2900)), collected(_usd(2900))) == _sums(paid)
+
+
+def test_a_returned_debit_is_owed_again_but_for_what_is_too_little() -> None:
+    paid, held = collected(_usd(2900)), accounts.disputed(_usd(2900))
+    assert _sums(paid, held, accounts.returned(_usd(2900), _usd(0))) == {}
+    assert _sums(paid, held, accounts.returned(_usd(2800), _usd(100))) == {"receivable": -100, "bad_debt": 100}
+    # What came back was asked for again meanwhile: 28.00 are owed to the customer.
+    back = accounts.reinstated(_usd(2800), _usd(100))
+    assert _sums(back) == {"cash": 2900, "receivable": -2800, "bad_debt": -100}
+
+
+def test_prepaid_credit_is_pending_while_its_payment_is_disputed() -> None:
+    bought = accounts.ordered(_usd(500)) + collected(_usd(500)) + accounts.funded(_usd(500))
+    assert _sums(bought, accounts.unfunded(_usd(300))) == {"cash": 500, "prepaid": -200, "prepaid_pending": -300}
+    assert _sums(bought, accounts.unfunded(_usd(300)), accounts.funded(_usd(300))) == _sums(bought)
+    ended = accounts.refunded_as_credit(_usd(300))
+    assert _sums(bought, accounts.unfunded(_usd(300)), ended) == {
+        "cash": 500,
+        "prepaid": -200,
+        "customer_credit": -300,
+    }

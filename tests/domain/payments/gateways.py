@@ -1,11 +1,13 @@
 """The same questions to two gateways: the one in memory, and the Stripe adapter against a sandbox process."""
 
 import asyncio
+import dataclasses
 import json
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +16,10 @@ import pytest
 
 from domain.adapters.memory import MemoryGateway, When
 from domain.adapters.stripe import StripeGateway
+from domain.payments.dispute import RETURNS
+from domain.payments.listed import GatewayDispute
 from domain.payments.port import PaymentGateway
+from tests import make
 
 API_KEY = "sk_test_of_the_tests"
 ROOT = Path(__file__).resolve().parents[3]
@@ -54,6 +59,14 @@ class Probe(Protocol):
         """Pay an invoice by other means."""
         ...
 
+    async def dispute(self, gateway_payment_id: str, reason: str, minor: int | None = None) -> str:
+        """Dispute a payment, or return a debit; return the dispute's id."""
+        ...
+
+    async def decide(self, gateway_dispute_id: str, status: str) -> None:
+        """End a dispute: won or lost."""
+        ...
+
 
 class MemoryProbe:
     """Looks into the gateway in memory."""
@@ -80,6 +93,29 @@ class MemoryProbe:
     async def pay_outside(self, gateway_invoice_id: str) -> None:
         """See Probe."""
         self.gateway.pay_outside(gateway_invoice_id)
+
+    async def dispute(self, gateway_payment_id: str, reason: str, minor: int | None = None) -> str:
+        """See Probe."""
+        status = "lost" if reason in RETURNS else "needs_response"
+        paid = self.gateway.paid_by(gateway_payment_id) if minor is None else minor
+        opened_at = make.at("2026-01-15T12:00")
+        made = GatewayDispute(
+            id=self.gateway.new_id("dp"),
+            status=status,
+            reason=reason,
+            currency="USD",
+            amount_minor=paid,
+            gateway_payment_id=gateway_payment_id,
+            created_at=opened_at,
+            evidence_due_at=opened_at + timedelta(days=7),
+        )
+        self.gateway.listing.disputes[made.id] = made
+        return made.id
+
+    async def decide(self, gateway_dispute_id: str, status: str) -> None:
+        """See Probe."""
+        held = self.gateway.listing.disputes
+        held[gateway_dispute_id] = dataclasses.replace(held[gateway_dispute_id], status=status)
 
 
 class SandboxProbe:
@@ -119,6 +155,17 @@ class SandboxProbe:
     async def pay_outside(self, gateway_invoice_id: str) -> None:
         """See Probe."""
         await self.ask("POST", f"/v1/invoices/{gateway_invoice_id}/pay", data={"paid_out_of_band": "true"})
+
+    async def dispute(self, gateway_payment_id: str, reason: str, minor: int | None = None) -> str:
+        """See Probe."""
+        kind = "returns" if reason in RETURNS else "disputes"
+        given = {"reason": reason} | ({"amount": minor} if minor is not None else {})
+        made = await self.ask("POST", f"/_sandbox/{kind}/{gateway_payment_id}", content=json.dumps(given))
+        return str(made["id"])
+
+    async def decide(self, gateway_dispute_id: str, status: str) -> None:
+        """See Probe."""
+        await self.ask("POST", f"/_sandbox/verdicts/{gateway_dispute_id}", content=json.dumps({"result": status}))
 
 
 def _free_port() -> int:

@@ -4,7 +4,18 @@ from datetime import timedelta
 
 import pytest
 
-from domain.payments.attempt import ENDED, LIVE, AttemptState, key_expired, lost, news_of, send, settle, supersede
+from domain.payments.attempt import (
+    ENDED,
+    LIVE,
+    AttemptState,
+    give_back,
+    key_expired,
+    lost,
+    news_of,
+    send,
+    settle,
+    supersede,
+)
 from domain.payments.declines import Decline, DeclineClass
 from domain.payments.port import PayOutcome, PayState
 from tests.domain.payments.examples import NOON, attempt
@@ -112,3 +123,15 @@ def test_what_was_ordered_and_never_sent_can_be_withdrawn() -> None:
     assert (withdrawn.state, withdrawn.ended_at) == (AttemptState.SUPERSEDED, _LATER)
     sent = attempt(AttemptState.SENT)
     assert supersede(sent, _LATER, _LATER) == sent
+
+
+@pytest.mark.parametrize("state", list(AttemptState))
+def test_only_what_succeeded_is_returned(state: AttemptState) -> None:
+    why = Decline(DeclineClass.SOFT, "insufficient_funds")
+    before = attempt(state)
+    after = give_back(before, why, _LATER, _LATER)
+    if state is AttemptState.SUCCEEDED:
+        assert (after.state, after.decline, after.settled_at, after.ended_at) == ("returned", why, _LATER, _LATER)
+        assert give_back(after, why, NOON, NOON) == after
+    else:
+        assert after == before

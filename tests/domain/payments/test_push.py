@@ -7,9 +7,10 @@ from decimal import Decimal
 import pytest
 
 from domain.credits.discount import Discount
+from domain.invoices.credit_note import CreditKind, CreditNote, CreditReason
 from domain.invoices.invoice import Identity, Invoice, InvoiceKind, Line, LineKind, State
 from domain.kernel.call import Environment
-from domain.kernel.ids import InvoiceId, LineId, SubscriptionId, encode
+from domain.kernel.ids import CreditNoteId, InvoiceId, LineId, SubscriptionId, encode
 from domain.kernel.money import Money
 from domain.kernel.period import Period
 from domain.payments.port import GatewayInvoice, GatewayInvoiceState, PushedLine
@@ -17,11 +18,14 @@ from domain.payments.push import (
     PushState,
     batches,
     begin,
+    begin_again,
     begin_anew,
     differences,
     fitted,
     is_stale,
     key,
+    notes_since,
+    number_of,
     pay_key,
     pushed_invoice,
 )
@@ -110,8 +114,9 @@ def test_more_than_250_lines_keep_their_total_in_two_more() -> None:
 )
 def test_a_copy_that_differs_is_told_apart(changed: dict[str, object], named: list[str]) -> None:
     seen = dataclasses.replace(_THEIRS, **changed)  # type: ignore[arg-type]
-    assert differences(_OURS, seen, before_pay=True) == named
-    assert differences(_OURS, seen) == [name for name in named if name not in {"remaining", "state"}]
+    copy = push(PushState.PUSHED)
+    assert differences(_OURS, copy, seen, before_pay=True) == named
+    assert differences(_OURS, copy, seen) == [name for name in named if name not in {"remaining", "state"}]
 
 
 def test_the_copy_has_lines_after_discounts_so_that_its_total_is_ours() -> None:
@@ -136,3 +141,51 @@ def test_the_copy_has_lines_after_discounts_so_that_its_total_is_ours() -> None:
     sent = pushed_invoice(ours, [line], "cus_1")
     assert sent.lines == (PushedLine("Fee", 2900, 551, period),)
     assert sent.total_minor == 2900 + 551
+
+
+def test_an_invoice_that_is_asked_for_again_gets_another_copy_under_another_number() -> None:
+    # 34.51 were collectable; credit notes took off 4.51, 20.00 of the 30.00 that were paid are still here.
+    again = dataclasses.replace(_OURS, offset_minor=451, kept_minor=2_000, reopened=1)
+    before = dataclasses.replace(push(PushState.PUSHED), credited_minor=451, hosted_url="https://pay.example.com")
+    copy = begin_again(before, again, _LATER)
+    assert (copy.number, copy.state, copy.gateway_invoice_id, copy.hosted_url) == (2, PushState.WAITING, None, None)
+    assert (copy.credited_minor, copy.settled_minor, copy.keyed_at) == (451, 2_451, _LATER)
+    assert key(Environment.TEST, copy, "create") == f"test:inv:{_NAME}:2:create"
+    assert [number_of(each) for each in (_OURS, again)] == ["TEST-2026-000001", "TEST-2026-000001-R1"]
+    sent = pushed_invoice(again, [], "cus_1", settled_minor=copy.settled_minor)
+    # 34.51 - 4.51 - 20.00.
+    assert (sent.number, sent.total_minor) == ("TEST-2026-000001-R1", 1_000)
+    assert sent.lines == (PushedLine("Already settled", -2_451),)
+    seen = dataclasses.replace(_THEIRS, total_minor=1_000, remaining_minor=1_000)
+    assert differences(again, copy, seen, before_pay=True) == []
+    assert differences(again, before, seen, before_pay=True) == ["total"]
+
+
+def test_only_notes_of_after_its_beginning_are_taken_off_another_copy() -> None:
+    old, older, new = (_note(minor) for minor in (151, 300, 200))
+    copy = dataclasses.replace(push(PushState.PUSHED), credited_before_minor=451)
+    assert notes_since(copy, [old, _note(0), older, new]) == [new]
+    assert notes_since(push(PushState.PUSHED), [old, _note(0), new]) == [old, new]
+
+
+def _note(offset_minor: int) -> CreditNote:
+    nothing = Money(0, "USD")
+    return CreditNote(
+        customer_id=CUSTOMER,
+        id=CreditNoteId(make.new_id()),
+        invoice_id=_OURS.id,
+        environment=Environment.TEST,
+        currency="USD",
+        number="TEST-CN-2026-000001",
+        kind=CreditKind.OFFSET,
+        reason=CreditReason.GOODWILL,
+        issued_at=NOON,
+        subtotal=Money(offset_minor, "USD"),
+        discount=nothing,
+        tax=nothing,
+        tax_included_minor=0,
+        offset_minor=offset_minor,
+        credit_minor=0,
+        refund_minor=0,
+        wallet_minor=0,
+    )

@@ -8,10 +8,12 @@ from domain.customers.store import Sight
 from domain.db import Database, Tx
 from domain.invoices.invoice import Invoice
 from domain.invoices.store import invoices_by_id
-from domain.kernel.ids import CustomerId, InvoiceId
+from domain.kernel.ids import CustomerId
 from domain.payments import store as payments
 from domain.payments.attempt import Attempt
-from domain.payments.listed import GatewayRefund
+from domain.payments.copies.store import past_of
+from domain.payments.disputing import store as disputes
+from domain.payments.listed import GatewayDispute, GatewayRefund
 from domain.payments.methods.service import METHODS_MAX
 from domain.payments.port import GatewayInvoice, GatewayMethod, GatewayRefused, PaymentGateway
 from domain.payments.push import Push
@@ -27,6 +29,8 @@ METHOD_PAGES_MAX = 5
 OF_INVOICES = frozenset(each for each in Difference if each.value.startswith(("invoice_", "payment_")))
 # Likewise a refund.
 OF_REFUNDS = frozenset(each for each in Difference if each.value.startswith("refund_"))
+# These name a dispute of the gateway, likewise.
+OF_DISPUTES = frozenset(each for each in Difference if each.value.startswith("dispute_"))
 # A run compares all of these: what it has not seen is no more.
 OF_WHOLE = frozenset(each for each in Difference if each.value.startswith(("customer_", "method_")))
 
@@ -43,16 +47,25 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """Our side of an invoice: its copy's record and its attempts, the newest first."""
+    """Our side of an invoice: its copy's record and its attempts, the newest first.
+
+    A copy that was paid before its invoice was asked for again has no record any more.
+    """
 
     invoice: Invoice
-    push: Push
+    push: Push | None
     attempts: Sequence[Attempt]
 
     @property
     def last(self) -> Attempt | None:
         """The newest attempt."""
         return self.attempts[0] if self.attempts else None
+
+    def differences(self, seen: GatewayInvoice | None) -> list[Found]:
+        """Compare it with the copy as the gateway has it."""
+        if self.push is None:
+            return finding.about_past(self.invoice, seen) if seen is not None else []
+        return finding.about_invoice(self.invoice, self.push, self.last, seen)
 
 
 async def compare(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
@@ -68,7 +81,7 @@ async def look_at_copy(db: Database, gateway: PaymentGateway, gateway_invoice_id
         if side is not None:
             payment = finding.payment_of(seen) if seen is not None else None
             paid = finding.about_payment(payment, side.invoice, side.attempts) if payment is not None else []
-            return [*finding.about_invoice(side.invoice, side.push, side.last, seen), *paid]
+            return [*side.differences(seen), *paid]
         return finding.about_unknown_invoice(seen, await _push_named(tx, seen)) if seen is not None else []
 
 
@@ -132,7 +145,7 @@ async def _invoices_there(db: Database, gateway: PaymentGateway, run: Run) -> Co
         for seen in page.items:
             side = sides.get(seen.id)
             if side is not None:
-                found += finding.about_invoice(side.invoice, side.push, side.last, seen)
+                found += side.differences(seen)
             elif seen.invoice_id is not None:
                 found += finding.about_unknown_invoice(seen, await _push_named(tx, seen))
             compared += side is not None or seen.invoice_id is not None
@@ -147,7 +160,7 @@ async def _invoices_here(db: Database, gateway: PaymentGateway, run: Run) -> Com
     found: list[Found] = []
     for gateway_invoice_id, side in sides.items():
         seen = await gateway.fetch_invoice(gateway_invoice_id)
-        found += finding.about_invoice(side.invoice, side.push, side.last, seen)
+        found += side.differences(seen)
     return Compared(len(pushes), found, after=str(pushes[-1].invoice_id) if len(pushes) == ROWS_MAX else None)
 
 
@@ -215,6 +228,39 @@ async def _refund_sides(
     return [side for side in sides if side[1] is not None or side[2] is not None]
 
 
+async def look_at_dispute(db: Database, gateway: PaymentGateway, gateway_dispute_id: str) -> Sequence[Found]:
+    """Compare one dispute of the gateway with ours once more."""
+    seen = await gateway.fetch_dispute(gateway_dispute_id)
+    return await _of_disputes(db, [seen]) if seen is not None else []
+
+
+async def _disputes_there(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
+    """Compare disputes of payments of ours that were opened lately."""
+    page = await gateway.listing.list_disputes(run.window, after=run.after)
+    return Compared(len(page.items), await _of_disputes(db, page.items), after=page.last_id)
+
+
+async def _disputes_here(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
+    """Compare our disputes that are not over: a verdict may come after months."""
+    async with db.transaction() as tx:
+        ours = await disputes.page_open(tx, run.environment, after=_uuid(run.after), limit=ROWS_MAX)
+    theirs = [await gateway.fetch_dispute(each.gateway_dispute_id) for each in ours]
+    found = await _of_disputes(db, [each for each in theirs if each is not None])
+    return Compared(len(ours), found, after=str(ours[-1].id) if len(ours) == ROWS_MAX else None)
+
+
+async def _of_disputes(db: Database, seen: Sequence[GatewayDispute]) -> list[Found]:
+    """Compare disputes of the gateway with our rows: two statements."""
+    async with db.transaction() as tx:
+        known = await disputes.known_of(tx, [each.id for each in seen])
+        payers = await store.payers_of(tx, [each.gateway_payment_id for each in seen if each.gateway_payment_id])
+    return [
+        difference
+        for each in seen
+        for difference in finding.about_dispute(each, known.get(each.id), payers.get(each.gateway_payment_id or ""))
+    ]
+
+
 async def _report(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
     """Look at what earlier runs have found and this one has not: it is no more, or lies outside of the window."""
     async with db.transaction() as tx:
@@ -224,15 +270,17 @@ async def _report(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
     for each in unseen:
         still = await _is_still(db, gateway, each)
         found += still
-        if not still and each.kind in OF_INVOICES | OF_REFUNDS | OF_WHOLE:
+        if not still and each.kind in OF_INVOICES | OF_REFUNDS | OF_DISPUTES | OF_WHOLE:
             gone.append(each.id)
     return Compared(len(unseen), found, gone, str(unseen[-1].id) if len(unseen) == ROWS_MAX else None)
 
 
 async def _is_still(db: Database, gateway: PaymentGateway, before: Finding) -> list[Found]:
-    """Look once more at what a finding is about, where it names an invoice or a refund."""
+    """Look once more at what a finding is about, where it names an invoice, a refund or a dispute."""
     if before.kind in OF_REFUNDS:
         seen = await look_at_refund(db, gateway, before.about)
+    elif before.kind in OF_DISPUTES:
+        seen = await look_at_dispute(db, gateway, before.about)
     elif before.kind in OF_INVOICES:
         seen = await look_at_copy(db, gateway, before.about)
     else:
@@ -241,16 +289,17 @@ async def _is_still(db: Database, gateway: PaymentGateway, before: Finding) -> l
 
 
 async def _sides(tx: Tx, gateway_invoice_ids: Sequence[str]) -> dict[str, Side]:
-    """Return our side of those of the gateway's invoices that are copies of ours: three statements."""
+    """Return our side of those of the gateway's invoices that are, or were, copies of ours: four statements."""
     pushes = await store.pushes_of(tx, gateway_invoice_ids)
-    ids = {each.invoice_id for each in pushes.values()}
+    owners = {key: (push.customer_id, push.invoice_id) for key, push in pushes.items()}
+    owners |= await past_of(tx, gateway_invoice_ids)
+    ids = {invoice_id for _, invoice_id in owners.values()}
     invoices = await invoices_by_id(tx, ids, sight=Sight(None)) if ids else {}
-    owned: list[tuple[CustomerId, InvoiceId]] = [(each.customer_id, each.invoice_id) for each in pushes.values()]
-    attempts = await payments.list_attempts_of(tx, owned) if owned else {}
+    attempts = await payments.list_attempts_of(tx, list(owners.values())) if owners else {}
     return {
-        key: Side(invoices[push.invoice_id], push, attempts[push.invoice_id])
-        for key, push in pushes.items()
-        if push.invoice_id in invoices
+        key: Side(invoices[invoice_id], pushes.get(key), attempts[invoice_id])
+        for key, (_, invoice_id) in owners.items()
+        if invoice_id in invoices
     }
 
 
@@ -274,5 +323,7 @@ _STAGES: dict[Stage, _Compare] = {
     Stage.PAYMENTS: _payments,
     Stage.REFUNDS: _refunds,
     Stage.REFUNDS_HERE: _refunds_here,
+    Stage.DISPUTES_THERE: _disputes_there,
+    Stage.DISPUTES_HERE: _disputes_here,
     Stage.REPORT: _report,
 }

@@ -58,10 +58,12 @@ def test_a_run_goes_from_page_to_page_and_from_stage_to_stage() -> None:
         Stage.PAYMENTS,
         Stage.REFUNDS,
         Stage.REFUNDS_HERE,
+        Stage.DISPUTES_THERE,
+        Stage.DISPUTES_HERE,
         Stage.REPORT,
         Stage.REPORT,
     ]
-    assert (run.compared, run.ended_at) == (108, at)
+    assert (run.compared, run.ended_at) == (110, at)
 
 
 @pytest.mark.parametrize(

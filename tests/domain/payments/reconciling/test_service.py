@@ -12,13 +12,21 @@ from domain.adapters.stripe import StripeGateway
 from domain.db import Database
 from domain.journal.store import audit_entry, outbox_job
 from domain.kernel.call import Call, Environment, Forbidden
+from domain.payments import service as payments
+from domain.payments.disputing import service as disputing
 from domain.payments.listed import GatewayRefund
-from domain.payments.port import GatewayEnvironmentDiffers, GatewayRefused, GatewayUnavailable, PaymentGateway
+from domain.payments.port import (
+    GatewayEnvironmentDiffers,
+    GatewayInvoiceState,
+    GatewayRefused,
+    GatewayUnavailable,
+    PaymentGateway,
+)
 from domain.payments.reconciling import service
 from domain.payments.reconciling.finding import Finding, Outcome
 from domain.payments.reconciling.run import Run, Stage
 from tests import make
-from tests.domain.payments.gateways import SandboxProbe
+from tests.domain.payments.gateways import MemoryProbe, SandboxProbe
 from tests.domain.payments.till import DEBIT, VISA, Till, open_till, system
 
 _NIGHT, _NEXT_NIGHT = "2026-01-16T03:00", "2026-01-17T03:00"
@@ -301,3 +309,68 @@ async def test_the_sandbox_and_our_rows_agree_after_a_payment(
 async def _runs(db: Database) -> list[Run]:
     async with db.transaction() as tx:
         return list(await service.list_runs(tx, system(), before=None, limit=9))
+
+
+async def _dispute(till: Till, gateway: MemoryGateway, reason: str) -> str:
+    """Have the till's payment disputed, without any news of it."""
+    [attempt] = await till.attempt_rows()
+    assert attempt.gateway_payment_id is not None
+    return await MemoryProbe(gateway).dispute(attempt.gateway_payment_id, reason)
+
+
+async def test_a_dispute_whose_news_were_lost_is_followed_and_so_is_its_end(
+    db: Database, memory_gateway: MemoryGateway
+) -> None:
+    till = await _paid(db, memory_gateway)
+    dispute_id = await _dispute(till, memory_gateway, "fraudulent")
+    assert await _compare(db, memory_gateway) == [
+        ("dispute_unknown", "none", "needs_response 29.00 USD", "healed"),
+    ]
+    assert await till.posted("dispute_withdrawn") == 1
+    await MemoryProbe(memory_gateway).decide(dispute_id, "lost")
+    # Months later it is in no window any more, and compared because it is open here.
+    assert await _compare(db, memory_gateway, "2026-06-01T03:00") == [
+        ("dispute_status", "needs_response 29.00 USD", "lost 29.00 USD", "healed"),
+    ]
+    assert await till.state() == "charged_back"
+    assert await _compare(db, memory_gateway, "2026-06-02T03:00") == []
+
+
+async def test_a_dispute_that_may_not_be_followed_stays_for_a_person(
+    db: Database, memory_gateway: MemoryGateway
+) -> None:
+    till = await _paid(db, memory_gateway)
+    dispute_id = await _dispute(till, memory_gateway, "fraudulent")
+    await MemoryProbe(memory_gateway).decide(dispute_id, "won")
+    assert [each[3] for each in await _compare(db, memory_gateway)] == ["healed"]
+    # What was won is opened anew there.
+    await MemoryProbe(memory_gateway).decide(dispute_id, "lost")
+    assert await _compare(db, memory_gateway, _NEXT_NIGHT) == [
+        ("dispute_status", "won 29.00 USD", "lost 29.00 USD", "open"),
+    ]
+    assert await till.state() == "paid"
+    await MemoryProbe(memory_gateway).decide(dispute_id, "won")
+    assert await _compare(db, memory_gateway, "2026-01-18T03:00") == []
+    assert [each.outcome for each in await _findings(db)] == [Outcome.GONE, Outcome.HEALED]
+
+
+async def test_both_copies_of_an_invoice_that_was_asked_for_again_are_known(
+    db: Database, memory_gateway: MemoryGateway
+) -> None:
+    till = await open_till(db)
+    await till.attach(memory_gateway, DEBIT)
+    await till.collect(memory_gateway)
+    first = await till.gateway_invoice_id()
+    memory_gateway.settle(first, succeeds=True)
+    await payments.settle_from_gateway(db, memory_gateway, system(), first)
+    await disputing.settle_from_gateway(
+        db, memory_gateway, system(), await _dispute(till, memory_gateway, "insufficient_funds")
+    )
+    assert await _compare(db, memory_gateway) == []
+    await till.attach(memory_gateway, VISA, "2026-01-15T13:00")
+    await till.collect(memory_gateway, "2026-01-15T13:00")
+    assert await till.state() == "paid"
+    assert await _compare(db, memory_gateway, _NEXT_NIGHT) == []
+    # The first one is paid there for ever; anything else is for a person.
+    memory_gateway.copies[first].state = GatewayInvoiceState.VOID
+    assert await _compare(db, memory_gateway, "2026-01-18T03:00") == [("invoice_state", "paid", "void", "open")]

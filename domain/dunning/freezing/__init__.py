@@ -1,0 +1,1 @@
+"""While a payment of an invoice is disputed, dunning of that invoice stands still."""

@@ -1,0 +1,1 @@
+"""Prepaid credit whose payment a bank takes back: withheld, given back, or forfeited."""
