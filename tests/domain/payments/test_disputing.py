@@ -298,7 +298,7 @@ async def test_what_is_disputed_is_neither_refunded_nor_credited(
     with pytest.raises(InvoiceDisputed):
         await _note(till, 1)
     async with db.transaction() as tx:
-        part = await refunding.order(
+        [part] = await refunding.order(
             tx, system(), note.id, amount=Money(400, "USD"), reason=RefundReason.REQUESTED_BY_CUSTOMER
         )
     assert part.amount.minor == 400
@@ -310,7 +310,7 @@ async def test_a_dispute_after_a_refund_gives_it_back_twice_and_the_books_say_so
     till, payment_id = await _paid(db, memory_gateway, memory_probe)
     note = await _note(till, 900)
     async with db.transaction() as tx:
-        ordered = await refunding.order(tx, system(), note.id, amount=None, reason=RefundReason.REQUESTED_BY_CUSTOMER)
+        [ordered] = await refunding.order(tx, system(), note.id, amount=None, reason=RefundReason.REQUESTED_BY_CUSTOMER)
     await refunding.carry_out(db, memory_gateway, system(), customer_id=till.customer.id, refund_id=ordered.id)
     dispute_id = await memory_probe.dispute(payment_id, "credit_not_processed")
     await memory_probe.decide(dispute_id, "lost")
