@@ -59,7 +59,7 @@ class MeterUsage:
     """One meter."""
 
     meter_id: strawberry.Private[MeterId]
-    combinations: strawberry.Private[tuple[readings.Combination, ...]]
+    combinations: strawberry.Private[Sequence[readings.Combination]]
     key: str = strawberry.field(description="The meter's key, such as input_tokens.")
     quantity: Decimal = strawberry.field(description="In the meter's unit, exact, over all dimensions.")
     events: BigInt = strawberry.field(description="How many events it counted; 0 for a level.")

@@ -1,11 +1,11 @@
 """What is read back of usage: totals, events and quarantine, as values."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, localcontext
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 from domain.kernel.ids import CustomerId, EventId, MeterId, SegmentId, SubscriptionId
 from domain.kernel.period import Period
@@ -57,6 +57,40 @@ class Combination(NamedTuple):
     measured: Fraction | None = None
 
 
+class Split(Sequence[Combination]):
+    """The combinations of a meter, made when somebody looks at them: most readers want the sum alone."""
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[[], tuple[Combination, ...]]) -> None:
+        self._make = make
+        self._made: tuple[Combination, ...] | None = None
+
+    @property
+    def _all(self) -> tuple[Combination, ...]:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._all)
+
+    @overload
+    def __getitem__(self, index: int) -> Combination: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Combination]: ...
+    def __getitem__(self, index: int | slice) -> Combination | Sequence[Combination]:
+        """Return one of them, or some."""
+        return self._all[index]
+
+    def __eq__(self, other: object) -> bool:
+        """Compare with any sequence of combinations."""
+        return isinstance(other, Sequence) and self._all == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 @dataclass(frozen=True, slots=True)
 class MeterUsage:
     """What one meter shows in a usage period: a counter's sum, or a level as it stands now (then without events).
@@ -68,7 +102,7 @@ class MeterUsage:
     meter_id: MeterId
     quantity: Decimal
     events: int
-    combinations: tuple[Combination, ...]
+    combinations: Sequence[Combination]
     measured: Fraction | None = None
 
     @property

@@ -16,7 +16,7 @@ from domain.plans.exact import EXACT
 from domain.subscriptions.subscription import Subscription
 from domain.usage.counters.counter import SLOTS
 from domain.usage.event import DIGEST_MODULUS
-from domain.usage.reading import Combination, Hour, MeterUsage, SegmentTotal
+from domain.usage.reading import Combination, Hour, MeterUsage, SegmentTotal, Split
 from domain.usage.store import dimension_set, usage_version
 
 # A view.
@@ -38,8 +38,8 @@ _NO_SUMS = ", ".join(["NULL::numeric"] * SLOTS)
 _NO_MORE_SUMS = ", NULL" * (SLOTS - 1)
 # Sums are the last columns of a total, one for each slot: after whose it is, its combination, the values and events.
 _SUMS_AT = 4
-# Combination, its values, events and sums.
-Row = tuple[UUID, dict[str, str], int, tuple[Decimal, ...]]
+# Combination, its values as they are stored, events and sums.
+Row = tuple[UUID, str | None, int, Sequence[Decimal]]
 _VERSION, _MEASURED, _SET, _COUNTER, _OTHER = range(5)
 
 _OF_IDS = "ANY($2::uuid[])"
@@ -143,37 +143,44 @@ def _arranged(found: Iterable[asyncpg.Record]) -> Totals:
 def row_of(total: Sequence[Any]) -> tuple[UUID, Row]:
     """Read a total: the set or the meter that it is of, and what was counted under one combination."""
     owner, part, named, events = total[:_SUMS_AT]
-    return owner, (part, _NAMED.decode(named) if named else {}, events, tuple(total[_SUMS_AT:]))
+    return owner, (part, named, events, total[_SUMS_AT:])
 
 
 def meters_by_id(
     rows: Mapping[UUID, Sequence[Row]], sets: Mapping[UUID, Mapping[int, MeterId]]
 ) -> dict[MeterId, MeterUsage]:
     """Arrange totals by meter. Each is of a set, whose meters have a sum each, or else of one meter."""
-    meters: dict[MeterId, dict[UUID, Combination]] = {}
+    meters: dict[MeterId, MeterUsage] = {}
     for owner, own in rows.items():
+        whole = next((row for row in own if row[0] == _ALL), None)
+        parts = [row for row in own if row is not whole]
         for slot, meter_id in sets.get(owner, {0: MeterId(owner)}).items():
-            counted = {part: Combination(values, sums[slot], events) for part, values, events, sums in own}
+            counted = _counted(meter_id, slot, whole, parts)
             meters[meter_id] = _merged(meters[meter_id], counted) if meter_id in meters else counted
-    return {meter_id: _meter(meter_id, parts) for meter_id, parts in meters.items()}
+    return meters
 
 
-def _meter(meter_id: MeterId, own: dict[UUID, Combination]) -> MeterUsage:
+def _counted(meter_id: MeterId, slot: int, whole: Row | None, parts: Sequence[Row]) -> MeterUsage:
     """Arrange the totals of a meter; that of all combinations is added up where it is not kept."""
-    whole = own.pop(_ALL, None)
-    combinations = tuple(own.values())
-    if whole is None:
-        total = reduce(EXACT.add, [each.quantity for each in combinations], _NOTHING)
-        return MeterUsage(meter_id, total, sum([each.events for each in combinations]), combinations)
-    return MeterUsage(meter_id, whole.quantity, whole.events, combinations)
+    split = Split(lambda: tuple(Combination(_named(each[1]), each[3][slot], each[2]) for each in parts))
+    if whole is not None:
+        return MeterUsage(meter_id, whole[3][slot], whole[2], split)
+    total = reduce(EXACT.add, [each[3][slot] for each in parts], _NOTHING)
+    return MeterUsage(meter_id, total, sum([each[2] for each in parts]), split)
 
 
-def _merged(before: Mapping[UUID, Combination], more: Mapping[UUID, Combination]) -> dict[UUID, Combination]:
-    """Add up what a meter counted in two sets under the same combinations."""
-    own = dict(before)
-    for part, each in more.items():
-        own[part] = _sum(own[part], each) if part in own else each
-    return own
+def _named(text: str | None) -> dict[str, str]:
+    return _NAMED.decode(text) if text else {}
+
+
+def _merged(before: MeterUsage, more: MeterUsage) -> MeterUsage:
+    """Add up what a meter counted in two sets."""
+    own = {tuple(each.dimensions.items()): each for each in before.combinations}
+    for each in more.combinations:
+        key = tuple(each.dimensions.items())
+        own[key] = _sum(own[key], each) if key in own else each
+    quantity = EXACT.add(before.quantity, more.quantity)
+    return MeterUsage(before.meter_id, quantity, before.events + more.events, tuple(own.values()))
 
 
 def _sum(before: Combination, more: Combination) -> Combination:

@@ -1,0 +1,28 @@
+"""The split of a meter by combination: made once, and only when somebody looks at it."""
+
+from decimal import Decimal
+
+from domain.usage.reading import Combination, Split
+
+FRA, IAD = Combination({"region": "fra"}, Decimal(2), 1), Combination({"region": "iad"}, Decimal(3), 4)
+
+
+def test_a_split_is_made_once_and_only_when_it_is_looked_at() -> None:
+    made: list[int] = []
+
+    def make() -> tuple[Combination, ...]:
+        made.append(1)
+        return FRA, IAD
+
+    split = Split(make)
+    assert not made
+    assert (len(split), split[0], split[-1], list(split)) == (2, FRA, IAD, [FRA, IAD])
+    assert split[:1] == (FRA,)
+    assert made == [1]
+
+
+def test_a_split_equals_any_sequence_of_the_same_combinations() -> None:
+    split = Split(lambda: (FRA, IAD))
+    assert split == (FRA, IAD) == Split(lambda: (FRA, IAD))
+    assert split != (IAD, FRA)
+    assert split != 2
