@@ -128,13 +128,23 @@ async def _order(tx: Tx, call: Call, lane: Lane, lease: UUID) -> _Order | None:
         secrets = await endpoint_store.list_secrets(tx, endpoint.id, call.at)
         # The events before it are of no interest to the endpoint: the lane has passed them.
         return _Order(endpoint, present, wanted, body, tuple(each.text for each in secrets))
-    if unreadable is not None:
+    if unreadable is not None and present.is_live:
         await _hold(tx, call, endpoint, present, unreadable)
-    elif len(found) == LOOKED_MAX:
-        await queue.save_lane(tx, lanes.sent(present, found[-1].number, call.at), leased_until=None)
+    elif unreadable is not None:
+        # A replay keeps nobody's order: what it cannot send once more it passes.
+        await _pass_by(tx, call, present, unreadable.number)
     else:
-        await _end(tx, lanes.emptied(present))
+        await _pass_by(tx, call, present, found[-1].number if len(found) == LOOKED_MAX else present.wanted)
     return None
+
+
+async def _pass_by(tx: Tx, call: Call, lane: Lane, number: int) -> None:
+    """Let a lane go on after the event with a number; with nothing behind that it is empty."""
+    after = lanes.sent(lane, number, call.at)
+    if after.next_at is None:
+        await _end(tx, lanes.emptied(lane))
+    else:
+        await queue.save_lane(tx, after, leased_until=None)
 
 
 def _name_of(event: Numbered) -> str | None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from domain.kernel.ids import CustomerId, EndpointId
-from domain.webhooks.lane import JITTER_PARTS, LIVE, Lane, emptied, failed, resumed, sent
+from domain.webhooks.lane import JITTER_PARTS, LIVE, Lane, emptied, failed, held, resumed, sent
 from tests import make
 
 _AT = make.at("2026-03-01T12:00")
@@ -21,6 +21,14 @@ def test_what_arrived_is_done_and_the_next_is_due_at_once() -> None:
     lane = replace(_lane(), attempts=3, failing_since=_AT)
     assert sent(lane, 7, later) == replace(lane, done=7, next_at=later, attempts=0, failing_since=None)
     assert sent(lane, 9, later) == replace(lane, done=9, next_at=None, attempts=0, failing_since=None)
+
+
+def test_what_cannot_be_sent_is_held_with_what_is_before_it_done() -> None:
+    lane = replace(_lane(), attempts=3)
+    assert held(lane, 7, _AT) == replace(lane, done=6, next_at=None, failing_since=_AT, held_at=_AT)
+    # It had failed before, for another reason, and stands at the event itself.
+    failing = replace(lane, failing_since=_AT - timedelta(hours=1))
+    assert held(failing, 5, _AT) == replace(failing, next_at=None, held_at=_AT)
 
 
 def test_delays_grow_up_to_eight_hours() -> None:

@@ -128,3 +128,20 @@ async def test_the_feed_goes_on_after_it(db: Database) -> None:
     # The second of three is left out; its number shows that there was one.
     assert ([each.number for each in first.events], first.after, first.has_more) == ([1], 2, True)
     assert ([each.number for each in rest.events], rest.after, rest.has_more) == ([3], 3, False)
+
+
+async def test_a_replay_passes_it(db: Database) -> None:
+    merchant = Merchant(db)
+    ada = await merchant.customer()
+    await merchant.happens(ada, "invoice_opened")
+    event_id = await _spoilt(merchant, ada, NO_CURRENCY)
+    await merchant.happens(ada, "invoice_paid")
+    await merchant.publish()
+    endpoint = await merchant.endpoint()
+    async with db.transaction() as tx:
+        await replaying.replay_range(tx, merchant.call, endpoint.id, first_number=1, last_number=3)
+        await replaying.replay_event(tx, merchant.call, endpoint.id, event_id)
+    for _ in range(3):
+        await merchant.deliver()
+    assert merchant.types() == ["invoice.opened", "invoice.paid"]
+    assert (await _held(merchant, endpoint.id), await _alerts(merchant)) == (0, [])
