@@ -6,7 +6,7 @@ from tests.api.graphql.site import Site
 _INVOICES = """query($id: ID!) { customer(id: $id) { invoices(first: 5) { nodes {
     id lines { id } refunds { id status reason endedAt amount { amount currency } } } } } }"""
 _ISSUED = "... on CreditNoteIssued { creditNote { id refund { amount } } }"
-_ORDERED = "... on RefundOrdered { refund { id status amount { amount } } }"
+_ORDERED = "... on RefundOrdered { refund { id status amount { amount } } refunds { id status amount { amount } } }"
 
 
 async def test_a_refund_is_ordered_once_sent_and_shown_on_its_invoice(site: Site) -> None:
@@ -27,6 +27,7 @@ async def test_a_refund_is_ordered_once_sent_and_shown_on_its_invoice(site: Site
     first = await site.change("refundCreditNote", _ORDERED, finance, **part_of_it)
     again = await site.change("refundCreditNote", _ORDERED, finance, **part_of_it)
     assert first == again
+    assert first["refunds"] == [first["refund"]]
     assert (first["refund"]["status"], first["refund"]["amount"]["amount"]) == ("PENDING", "4.00")
     too_much = {**part_of_it, "amount": {"amount": "5.01", "currency": "USD"}, "idempotencyKey": "r2"}
     assert (await site.change("refundCreditNote", _ORDERED, finance, **too_much))["code"] == "refund_too_large"
