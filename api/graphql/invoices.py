@@ -19,6 +19,7 @@ from api.graphql.fields import reading
 from api.graphql.loaders import PageOf
 from api.graphql.paging import Connection, page
 from api.graphql.permissions import guarded_type
+from api.graphql.receipt_views import ReceivedPayment, received_of
 from api.graphql.refund_views import Refund, refund_of
 from api.graphql.scalars import Json, Money, exact, money_of
 from api.graphql.subscriptions import Period
@@ -238,6 +239,12 @@ class Invoice:
         """Load them with those of the other invoices of the request."""
         found = await info.context.loaders.disputes.load((self.customer_key, self.key)) or []
         return [dispute_of(each) for each in found]
+
+    @reading(Permission.PAYMENT_READ, "What came for it another way than through Stripe, as staff recorded it.")
+    async def received_payments(self, info: Info[Context, None]) -> list[ReceivedPayment]:
+        """Load them with those of the other invoices of the request."""
+        found = await info.context.loaders.received.load((self.customer_key, self.key)) or []
+        return [received_of(each) for each in found]
 
     @reading(Permission.PAYMENT_READ, "The tries to collect it, newest first.")
     async def attempts(self, info: Info[Context, None]) -> list[PaymentAttempt]:

@@ -43,6 +43,8 @@ from domain.payments.disputing.store import list_disputes_of
 from domain.payments.method import PaymentMethod
 from domain.payments.methods import service as methods
 from domain.payments.ordering import store as orders
+from domain.payments.receiving import store as receiving
+from domain.payments.receiving.receipt import Received
 from domain.payments.refund import Refund
 from domain.payments.refunding import store as refunding
 from domain.plans.plan import Catalogue
@@ -83,6 +85,13 @@ async def _refunds(
     return {key: found[key[1]] for key in keys}
 
 
+async def _received(
+    tx: Tx, keys: Sequence[tuple[CustomerId, InvoiceId]]
+) -> Mapping[tuple[CustomerId, InvoiceId], list[Received]]:
+    found = await receiving.list_received_of(tx, keys)
+    return {key: found[key[1]] for key in keys}
+
+
 async def _steps(
     tx: Tx, keys: Sequence[tuple[CustomerId, CaseId]], scope: CustomerId | None
 ) -> Mapping[tuple[CustomerId, CaseId], list[CaseStep]]:
@@ -116,6 +125,7 @@ class Loaders:
         self.attempts: DataLoader[tuple[CustomerId, InvoiceId], list[Attempt] | None] = self._by_id(_attempts)
         self.refunds: DataLoader[tuple[CustomerId, InvoiceId], list[Refund] | None] = self._by_id(_refunds)
         self.disputes: DataLoader[tuple[CustomerId, InvoiceId], list[Dispute] | None] = self._by_id(list_disputes_of)
+        self.received: DataLoader[tuple[CustomerId, InvoiceId], list[Received] | None] = self._by_id(_received)
         self.payment_pages: DataLoader[tuple[CustomerId, InvoiceId], str | None] = self._by_id(orders.list_hosted_pages)
         self.dunning_steps: DataLoader[tuple[CustomerId, CaseId], list[CaseStep] | None] = self._by_id(
             lambda tx, keys: _steps(tx, keys, scope)

@@ -39,6 +39,7 @@ from api.graphql.payments import PaymentMutation
 from api.graphql.previews import PreviewQuery
 from api.graphql.prices import PriceMutation
 from api.graphql.profiles import ProfileMutation
+from api.graphql.receiving import ReceivingMutation
 from api.graphql.reconciliation import ReconciliationMutation, ReconciliationQuery
 from api.graphql.redriving import RedriveMutation
 from api.graphql.refunds import RefundMutation
@@ -119,6 +120,7 @@ Mutation = _root(
     PayingMutation,
     RefundMutation,
     DisputeMutation,
+    ReceivingMutation,
     MethodDeskMutation,
     CouponMutation,
     DunningDeskMutation,

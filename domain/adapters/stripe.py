@@ -199,6 +199,13 @@ class StripeGateway:
         with errors():
             await self.api.v1.invoices.mark_uncollectible_async(gateway_invoice_id, {}, {"idempotency_key": key})
 
+    async def mark_paid_outside(self, gateway_invoice_id: str, *, key: str) -> None:
+        """Mark an invoice as paid out of band; Stripe cancels its payment."""
+        with errors():
+            await self.api.v1.invoices.pay_async(
+                gateway_invoice_id, {"paid_out_of_band": True}, {"idempotency_key": key}
+            )
+
     async def pay(self, gateway_invoice_id: str, gateway_method_id: str, *, key: str) -> PayOutcome:
         """Charge an open invoice; a decline is an outcome, not an error."""
         import stripe  # noqa: PLC0415 -- see the module's docstring

@@ -47,7 +47,7 @@ def invoice(found: Document) -> GatewayInvoice:
         invoice_id=_invoice_id(metadata),
         gateway_subscription_id=_subscription_of(found),
         hosted_url=found.get("hosted_invoice_url"),
-        paid_minor=found.get("amount_paid") or 0,
+        paid_minor=(found.get("amount_paid") or 0) - (found.get("amount_paid_off_stripe") or 0),
     )
 
 

@@ -28,6 +28,8 @@ class AttemptState(StrEnum):
 ENDED = frozenset((AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.SUPERSEDED, AttemptState.RETURNED))
 # At most one attempt of an invoice is in one of these: the next one waits for its end.
 LIVE = frozenset(AttemptState) - ENDED
+# Never sent, or waiting for the customer: no money moves by it unless somebody acts.
+WITHDRAWABLE = frozenset((AttemptState.PLANNED, AttemptState.ACTION_REQUIRED))
 # Sent, and nothing certain is known: the gateway is asked, or the same key is sent again.
 UNRESOLVED = frozenset((AttemptState.SENT, AttemptState.UNKNOWN))
 
@@ -112,9 +114,10 @@ def settle(before: Attempt, outcome: PayOutcome, at: datetime, now: datetime) ->
 def supersede(before: Attempt, at: datetime, now: datetime) -> Attempt:
     """Close an attempt that waits for the customer because a new payment method takes over.
 
-    Likewise one that is planned and was never sent, once nothing is owed any more.
+    Likewise one that is planned and was never sent, once nothing is owed any more; and either where money came another
+    way.
     """
-    if before.state not in {AttemptState.ACTION_REQUIRED, AttemptState.PLANNED}:
+    if before.state not in WITHDRAWABLE:
         return before
     return dataclasses.replace(before, state=AttemptState.SUPERSEDED, settled_at=at, ended_at=now)
 
@@ -124,6 +127,11 @@ def give_back(before: Attempt, why: Decline, at: datetime, now: datetime) -> Att
     if before.state is not AttemptState.SUCCEEDED:
         return before
     return dataclasses.replace(before, state=AttemptState.RETURNED, decline=why, settled_at=at, ended_at=now)
+
+
+def is_received(attempt: Attempt) -> bool:
+    """Whether an attempt stands for money that staff recorded: the gateway had no part in it."""
+    return attempt.trigger is Trigger.STAFF and attempt.method_id is None
 
 
 def is_lost(attempt: Attempt) -> bool:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from domain.invoices.invoice import Invoice, State
 from domain.kernel.money import Money
-from domain.payments.attempt import LIVE, UNRESOLVED, Attempt, AttemptState
+from domain.payments.attempt import LIVE, UNRESOLVED, Attempt, AttemptState, is_received
 from domain.payments.method import PaymentMethod, method_to_charge
 from domain.payments.port import GatewayInvoice, GatewayInvoiceState
 from domain.payments.push import Push, PushState
@@ -41,8 +41,9 @@ def next_step(
     """Decide, and name the method that the step is about.
 
     `last` is the newest attempt, `methods` the attached ones; `offset_minor` is what credit notes took off the invoice,
-    `is_given_up` says that it is void or written off. A live attempt always comes first: a second one is never begun
-    beside it. Before an invoice is due (`is_due`) nobody is charged who has not ordered it.
+    `is_given_up` says that it is void or written off, or was paid another way: the copy is to be closed. A live attempt
+    always comes first: a second one is never begun beside it. Before an invoice is due (`is_due`) nobody is charged who
+    has not ordered it.
     """
     if last is not None and last.state in UNRESOLVED:
         return Step.RECOVER, None
@@ -100,9 +101,18 @@ def step_of(
         last=last,
         methods=methods,
         offset_minor=invoice.offset_minor,
-        is_given_up=invoice.state in {State.VOID, State.UNCOLLECTIBLE},
+        is_given_up=invoice.state in {State.VOID, State.UNCOLLECTIBLE} or _was_received(last),
         is_due=invoice.due_at is None or invoice.due_at <= now,
     )
+
+
+def _was_received(last: Attempt | None) -> bool:
+    return last is not None and last.state is AttemptState.SUCCEEDED and is_received(last)
+
+
+def is_paid_twice(last: Attempt | None, seen: GatewayInvoice) -> bool:
+    """Whether the gateway took money too for what staff have recorded as paid another way."""
+    return _was_received(last) and seen.paid_minor > 0
 
 
 def is_news_of_money(invoice: Invoice, last: Attempt | None, seen: GatewayInvoice) -> bool:

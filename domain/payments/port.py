@@ -120,9 +120,9 @@ class GatewayInvoiceState(StrEnum):
 class GatewayInvoice:
     """An invoice as the gateway has it now.
 
-    `outcome` is the state of its payment, None where none was tried; `paid_minor` is what came in money. `invoice_id`
-    is ours, from the metadata: None marks an invoice that we did not make, `gateway_subscription_id` one of a
-    subscription billed by the gateway. `hosted_url` is the gateway's page on which the customer can pay an open one.
+    `outcome` is the state of its payment, None where none was tried; `paid_minor` is what came through the gateway.
+    `invoice_id` is ours, from the metadata: None marks an invoice that we did not make, `gateway_subscription_id` one
+    of a subscription billed by the gateway. `hosted_url` is its page on which the customer can pay an open one.
     """
 
     id: str
@@ -299,6 +299,10 @@ class PaymentGateway(Protocol):
 
     async def write_off_invoice(self, gateway_invoice_id: str, *, key: str) -> None:
         """Mark an open invoice as one that will not be collected."""
+        ...
+
+    async def mark_paid_outside(self, gateway_invoice_id: str, *, key: str) -> None:
+        """Mark an open or written-off invoice as paid by money that came another way; nothing is charged."""
         ...
 
     async def delete_draft(self, gateway_invoice_id: str) -> None:

@@ -36,7 +36,7 @@ class PushState(StrEnum):
     WAITING = "waiting"  # for a payment method; nothing was sent
     PUSHING = "pushing"
     PUSHED = "pushed"
-    CLOSED = "closed"  # void, written off or deleted there, as nothing is to be collected any more
+    CLOSED = "closed"  # void, written off, paid another way or deleted there: nothing is to be collected any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,12 @@ def number_of(invoice: Invoice) -> str:
     """Return the number of the gateway's copy: ours, and which time it is asked for where that is not the first."""
     assert invoice.number is not None, "an opened invoice has a number"
     return f"{invoice.number}-R{invoice.reopened}" if invoice.reopened else invoice.number
+
+
+def unclosed(before: Push) -> Push:
+    """Have a copy that was closed looked at once more; the gateway takes a payment also of what it has written off."""
+    is_closed = before.state is PushState.CLOSED and before.gateway_invoice_id is not None
+    return dataclasses.replace(before, state=PushState.PUSHED) if is_closed else before
 
 
 def is_stale(push: Push, at: datetime) -> bool:

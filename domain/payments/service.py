@@ -13,8 +13,9 @@ from domain.customers.customer import Customer
 from domain.db import Database, Tx
 from domain.invoices import service as invoices
 from domain.invoices.invoice import Invoice, State
+from domain.journal import service as journal
 from domain.kernel.call import Call
-from domain.kernel.ids import CustomerId, InvoiceId
+from domain.kernel.ids import CustomerId, InvoiceId, encode
 from domain.payments import store
 from domain.payments.attempt import (
     LIVE,
@@ -28,7 +29,7 @@ from domain.payments.attempt import (
     send,
     supersede,
 )
-from domain.payments.collection import Step, external, is_news_of_money, step_of
+from domain.payments.collection import Step, external, is_news_of_money, is_paid_twice, step_of
 from domain.payments.copies import service as copies
 from domain.payments.copies import store as past
 from domain.payments.declines import METHOD_DETACHED, Decline, DeclineClass, classify
@@ -199,6 +200,10 @@ async def _close(db: Database, gateway: PaymentGateway, call: Call, work: _Work)
     if seen is not None:
         async with db.transaction() as tx:
             await _converge(tx, call, work.invoice.customer_id, work.invoice.id, seen)
+            if is_paid_twice(work.last, seen):
+                # Its customer paid at the gateway while staff recorded it: staff have to send one of the two back.
+                about = encode("invoice", work.invoice.id)
+                await journal.audit(tx, call, "paid_twice", about, customer_id=work.invoice.customer_id, facts={})
 
 
 async def _pay(db: Database, gateway: PaymentGateway, call: Call, work: _Work) -> None:

@@ -45,7 +45,7 @@ async def credit(db: Database, gateway: PaymentGateway, *, invoice: Invoice, rec
 async def close(
     db: Database, gateway: PaymentGateway, call: Call, *, invoice: Invoice, record: Push
 ) -> GatewayInvoice | None:
-    """End the copy of an invoice that is not to be collected any more: deleted, void or written off.
+    """End the copy of an invoice that is not to be collected any more: deleted, void, written off, or paid another way.
 
     Returns the copy where it was paid before: the money is to be followed up. Raises GatewayRefused,
     GatewayUnavailable.
@@ -53,14 +53,21 @@ async def close(
     seen = await _find(db, gateway, call, invoice, record)
     if seen is not None and seen.state is GatewayInvoiceState.DRAFT:
         await gateway.delete_draft(seen.id)
-    elif seen is not None and invoice.state is State.UNCOLLECTIBLE:
-        if seen.state is GatewayInvoiceState.OPEN:
-            await gateway.write_off_invoice(seen.id, key=copies.key(invoice.environment, record, "write_off"))
     elif seen is not None and seen.state in _CREDITABLE:
-        await gateway.void_invoice(seen.id, key=copies.key(invoice.environment, record, "void"))
+        await _end(gateway, invoice, record, seen)
     # A copy under way may still be finished by another run, which then writes its own version over this one.
     await _save(db, record, dataclasses.replace(record, state=PushState.CLOSED))
     return seen if seen is not None and seen.state is GatewayInvoiceState.PAID else None
+
+
+async def _end(gateway: PaymentGateway, invoice: Invoice, record: Push, seen: GatewayInvoice) -> None:
+    """Bring an open or written-off copy to where our invoice stands."""
+    if invoice.state is State.PAID:
+        await gateway.mark_paid_outside(seen.id, key=copies.key(invoice.environment, record, "paid_outside"))
+    elif invoice.state is State.VOID:
+        await gateway.void_invoice(seen.id, key=copies.key(invoice.environment, record, "void"))
+    elif seen.state is GatewayInvoiceState.OPEN:
+        await gateway.write_off_invoice(seen.id, key=copies.key(invoice.environment, record, "write_off"))
 
 
 async def _find(

@@ -10,7 +10,7 @@ from domain.invoices.invoice import Invoice, State
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, InvoiceId
 from domain.kernel.money import Money
-from domain.payments.attempt import LIVE, Attempt, AttemptState
+from domain.payments.attempt import LIVE, Attempt, AttemptState, is_received
 from domain.payments.dispute import Dispute, agrees
 from domain.payments.listed import GatewayDispute, GatewayHolder, GatewayPayment, GatewayRefund
 from domain.payments.method import PaymentMethod
@@ -117,7 +117,7 @@ def about_invoice(invoice: Invoice, push: Push, last: Attempt | None, seen: Gate
     if push.state is PushState.PUSHING:
         return []
     if seen is None:
-        gone = push.state is PushState.CLOSED and invoice.state in _GIVEN_UP
+        gone = push.state is PushState.CLOSED and _is_done(invoice, last)
         return [] if gone else [_of(Difference.INVOICE_MISSING, invoice, about, (invoice.state, NOTHING))]
     if seen.state is not _SAME_STATE.get(invoice.state):
         return [_state(invoice, last, seen)]
@@ -129,9 +129,14 @@ def _state(invoice: Invoice, last: Attempt | None, seen: GatewayInvoice) -> Foun
     remedy = Remedy.PERSON
     if invoice.state is State.OPEN and seen.state is GatewayInvoiceState.PAID:
         remedy = Remedy.FOLLOW_INVOICE
-    elif invoice.state in _GIVEN_UP and seen.state is GatewayInvoiceState.OPEN and not _is_moving(last, seen):
+    elif _is_done(invoice, last) and seen.state is GatewayInvoiceState.OPEN and not _is_moving(last, seen):
         remedy = Remedy.COLLECT
     return _of(Difference.INVOICE_STATE, invoice, seen.id, (invoice.state, seen.state), remedy)
+
+
+def _is_done(invoice: Invoice, last: Attempt | None) -> bool:
+    """Whether nothing is to be collected by the copy any more, and a job closes it."""
+    return invoice.state in _GIVEN_UP or (invoice.state is State.PAID and last is not None and is_received(last))
 
 
 def _is_moving(last: Attempt | None, seen: GatewayInvoice) -> bool:
@@ -177,7 +182,7 @@ def about_payment(payment: GatewayPayment, invoice: Invoice, attempts: Sequence[
     if payment.status != "paid":
         return []
     paid = [each for each in attempts if each.state in _BROUGHT]
-    own = [each for each in paid if None in {each.gateway_payment_id, payment.payment_id} or _is_by(each, payment)]
+    own = [each for each in paid if _is_by(each, payment)]
     theirs = _money(payment.paid_minor, payment.currency)
     if not own:
         remedy = Remedy.PERSON if paid else Remedy.FOLLOW_INVOICE
@@ -289,7 +294,10 @@ def about_missing_customer(gateway_customer_id: str, customer_id: CustomerId) ->
 
 
 def _is_by(attempt: Attempt, payment: GatewayPayment) -> bool:
-    return attempt.gateway_payment_id == payment.payment_id
+    """Whether a payment may be an attempt's own; what staff recorded came another way."""
+    if is_received(attempt):
+        return False
+    return None in {attempt.gateway_payment_id, payment.payment_id} or attempt.gateway_payment_id == payment.payment_id
 
 
 def _details(method: PaymentMethod | GatewayMethod) -> str:

@@ -9,6 +9,7 @@ from domain.kernel.money import Money
 from domain.payments.attempt import ENDED, Attempt, AttemptState, Trigger
 from domain.payments.declines import Decline, DeclineClass
 from domain.payments.method import PaymentMethod
+from domain.payments.port import GatewayInvoice, GatewayInvoiceState
 from domain.payments.push import Push, PushState
 from tests import make
 
@@ -52,3 +53,20 @@ def attempt(state: AttemptState, method_id: MethodId | None = None, **more: Any)
 def push(state: PushState, number: int = 1) -> Push:
     """Make the record of a copy that was begun at noon."""
     return Push(CUSTOMER, INVOICE, number, state, "in_1" if state is PushState.PUSHED else None, NOON)
+
+
+def seen(**more: Any) -> GatewayInvoice:
+    """Make a paid copy over 29.00 USD as the gateway shows it."""
+    made = GatewayInvoice(
+        id="in_1",
+        state=GatewayInvoiceState.PAID,
+        currency="USD",
+        total_minor=2_900,
+        tax_minor=0,
+        remaining_minor=0,
+        outcome=None,
+        gateway_customer_id="cus_1",
+        customer_id=CUSTOMER,
+        invoice_id=INVOICE,
+    )
+    return dataclasses.replace(made, **more)

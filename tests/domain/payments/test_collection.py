@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from domain.payments.attempt import AttemptState
-from domain.payments.collection import Step, next_step
+from domain.payments.attempt import AttemptState, Trigger
+from domain.payments.collection import Step, is_paid_twice, next_step
 from domain.payments.push import PushState
-from tests.domain.payments.examples import NOON, attempt, method, push
+from tests.domain.payments.examples import NOON, attempt, method, push, seen
 
 _DEFAULT = method(is_default=True)
 _NEWER = method(NOON + timedelta(hours=1))
@@ -85,3 +85,21 @@ def test_before_it_is_due_nobody_is_charged_who_has_not_ordered_it() -> None:
     assert next_step(is_open=True, push=None, last=None, methods=methods, is_due=False) == (Step.NOTHING, None)
     ordered = attempt(AttemptState.PLANNED, _DEFAULT.id)
     assert next_step(is_open=True, push=None, last=ordered, methods=methods, is_due=False)[0] is Step.PUSH
+
+
+@pytest.mark.parametrize(("record", "step"), [(_PUSHED, Step.CLOSE), (push(PushState.PUSHING), Step.CLOSE)])
+def test_the_copy_of_what_was_paid_another_way_is_closed_once(record: object, step: Step) -> None:
+    last = attempt(AttemptState.SUCCEEDED, trigger=Trigger.STAFF)
+    found = next_step(is_open=False, push=record, last=last, methods=[_DEFAULT], is_given_up=True)  # type: ignore[arg-type]
+    assert found == (step, None)
+    closed = next_step(is_open=False, push=push(PushState.CLOSED), last=last, methods=[], is_given_up=True)
+    assert closed == (Step.NOTHING, None)
+
+
+def test_only_money_of_the_gateway_beside_recorded_money_is_paid_twice() -> None:
+    recorded = attempt(AttemptState.SUCCEEDED, trigger=Trigger.STAFF)
+    assert is_paid_twice(recorded, seen(paid_minor=2_900))
+    assert not is_paid_twice(recorded, seen(paid_minor=0))
+    charged = attempt(AttemptState.SUCCEEDED, _DEFAULT.id, trigger=Trigger.STAFF)
+    assert not is_paid_twice(charged, seen(paid_minor=2_900))
+    assert not is_paid_twice(None, seen(paid_minor=2_900))

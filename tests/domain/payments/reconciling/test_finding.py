@@ -8,7 +8,7 @@ import pytest
 from domain.invoices.invoice import Invoice, InvoiceKind, State
 from domain.kernel.call import Environment
 from domain.kernel.money import Money
-from domain.payments.attempt import AttemptState
+from domain.payments.attempt import AttemptState, Trigger
 from domain.payments.listed import GatewayHolder, GatewayPayment, GatewayRefund
 from domain.payments.port import GatewayInvoice, GatewayInvoiceState, GatewayMethod, PayOutcome, PayState
 from domain.payments.push import Push, PushState
@@ -157,6 +157,17 @@ def test_money_is_compared_with_the_attempt_that_brought_it() -> None:
     assert _shown(finding.about_payment(_payment(), _OURS, [twice])) == [("payment_unknown", "person")]
     [differs] = finding.about_payment(_payment(paid_minor=1), _OURS, [paid])
     assert (differs.kind, differs.theirs, differs.remedy) == ("payment_amount", "0.01 USD", "person")
+
+
+def test_what_staff_recorded_came_by_no_payment_there() -> None:
+    recorded = attempt(AttemptState.SUCCEEDED, trigger=Trigger.STAFF)
+    # The gateway took money as well: one of the two is to be sent back.
+    assert _shown(finding.about_payment(_payment(), _OURS, [recorded])) == [("payment_unknown", "person")]
+    paid = dataclasses.replace(_OURS, state=State.PAID)
+    assert _shown(finding.about_invoice(paid, _push(), recorded, _copy())) == [("invoice_state", "collect")]
+    assert finding.about_invoice(paid, _push(PushState.CLOSED), recorded, None) == []
+    closed = _copy(state=GatewayInvoiceState.PAID, remaining_minor=0)
+    assert finding.about_invoice(paid, _push(PushState.CLOSED), recorded, closed) == []
 
 
 def test_an_invoice_shows_its_money_once_it_is_paid() -> None:

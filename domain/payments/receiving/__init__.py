@@ -1,0 +1,1 @@
+"""Money that came another way than through the gateway, recorded by staff: a cheque, a transfer, cash."""

@@ -1,0 +1,71 @@
+"""Table and statements of payments that staff recorded."""
+
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+
+from domain import db
+from domain.kernel.ids import CustomerId, InvoiceId
+from domain.kernel.money import Money
+from domain.payments.receiving.receipt import ReceiptMethod, Received
+from domain.payments.store import payment_attempt
+
+received_payment = sa.Table(
+    "received_payment",
+    db.metadata,
+    sa.Column("customer_id", db.Id, primary_key=True),
+    sa.Column("attempt_id", db.Id, primary_key=True),
+    sa.Column("invoice_id", db.Id, nullable=False),
+    sa.Column("method", sa.Text, nullable=False),
+    sa.Column("reference", sa.Text, nullable=False, comment="what names it at the bank or on the cheque"),
+    sa.Column("received_at", db.Instant, nullable=False, comment="business time; when the money came"),
+    sa.Column("recorded_at", db.Instant, nullable=False, comment="business time; when staff wrote it down"),
+    sa.Column("created_at", db.Instant, nullable=False, comment="real time of that"),
+    sa.ForeignKeyConstraint(
+        ["customer_id", "attempt_id"], ["payment_attempt.customer_id", "payment_attempt.id"], ondelete="RESTRICT"
+    ),
+    sa.ForeignKeyConstraint(["customer_id", "invoice_id"], ["invoice.customer_id", "invoice.id"], ondelete="RESTRICT"),
+    sa.CheckConstraint("method IN ('bank_transfer', 'cheque', 'cash', 'other')", name="method"),
+    sa.CheckConstraint("length(reference) BETWEEN 1 AND 140", name="reference"),
+    sa.CheckConstraint("received_at <= recorded_at", name="received_at"),
+    sa.Index("received_payment_invoice_idx", "customer_id", "invoice_id"),
+)
+
+
+async def insert_received(tx: db.Tx, new: Received) -> None:
+    """Insert what was recorded; its amount is the attempt's."""
+    values = {name: getattr(new, name) for name in Received.__slots__ if name != "amount"}
+    await tx.execute(sa.insert(received_payment).values(values))
+
+
+async def list_received_of(
+    tx: db.Tx, invoices: Collection[tuple[CustomerId, InvoiceId]]
+) -> dict[InvoiceId, list[Received]]:
+    """Return what was recorded about customers' invoices, the newest first: one statement, for loaders."""
+    table, attempt = received_payment.c, payment_attempt.c
+    its = (attempt.customer_id == table.customer_id) & (attempt.id == table.attempt_id)
+    statement = (
+        sa.select(received_payment, attempt.amount_minor, attempt.currency)
+        .join(payment_attempt, its)
+        .where(sa.tuple_(table.customer_id, table.invoice_id).in_(invoices))
+        .order_by(table.attempt_id.desc())
+    )
+    found: dict[InvoiceId, list[Received]] = {invoice_id: [] for _, invoice_id in invoices}
+    for row in await tx.rows(statement):
+        found[row.invoice_id].append(_received(row))
+    return found
+
+
+def _received(row: sa.Row[Any]) -> Received:
+    return Received(
+        customer_id=row.customer_id,
+        attempt_id=row.attempt_id,
+        invoice_id=row.invoice_id,
+        amount=Money(row.amount_minor, row.currency),
+        method=ReceiptMethod(row.method),
+        reference=row.reference,
+        received_at=row.received_at,
+        recorded_at=row.recorded_at,
+        created_at=row.created_at,
+    )
