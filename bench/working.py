@@ -17,9 +17,10 @@ from typing import Any, cast
 from bench.machine import family_cpu_s, own_cpu_s
 from bench.world import MASTER_KEY, Servers, copy_database
 from domain.access.service import Hs256Verifier
-from domain.adapters.memory import MemoryGateway, MemoryMailer, MemoryWakeups
+from domain.adapters.memory import MemoryGateway, MemoryMailer
 from domain.adapters.memory_pdf import MemoryRenderer
 from domain.adapters.memory_tax import MemoryTax
+from domain.adapters.memory_wakeups import MemoryWakeups
 from domain.adapters.memory_webhooks import MemoryWebhooks
 from domain.alerts.port import MailPolicy
 from domain.config import Settings

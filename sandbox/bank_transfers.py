@@ -1,48 +1,33 @@
-"""Bank transfers (wires): money that a customer pushes, which pays an open invoice of the same amount.
+"""Bank transfers (wires): money that a customer pushes, for one invoice or without naming any."""
 
-Stripe keeps what arrives on a cash balance and applies it to invoices. Here it arrives for one invoice, whole; the two
-movements of the cash balance are told as events, and nothing stays on the balance.
-"""
-
-from typing import Any
-
-from sandbox import collecting, ids, intents
+from sandbox import cash, intents
 from sandbox.call import Call
 from sandbox.errors import invalid
-from sandbox.events import emit
-from sandbox.payment_methods import pushed
 from sandbox.store import Document
 
 
-def arrived(call: Call, invoice: Document, network: str) -> Document:
-    """Pay an open invoice by a transfer of what remains of it and give the invoice. Raises StripeError otherwise."""
+def arrived(call: Call, invoice: Document, network: str, amount: int | None = None) -> Document:
+    """Let a transfer arrive for an open invoice, of what remains of it unless told, and give the invoice.
+
+    It pays the invoice where the balance then covers it. Raises StripeError for an invoice that waits for none.
+    """
     intent = call.store.find(invoice["_intent"] or "")
     if invoice["status"] not in {"open", "uncollectible"} or intent is None:
         raise invalid(f"This invoice has a status of {invoice['status']}; it waits for no transfer.")
-    if intent["currency"] != "usd":
+    if intent["currency"] != cash.CURRENCY:
         raise invalid("The sandbox receives transfers in usd only.")
     if intent["status"] not in intents.WAITING_FOR_METHOD:
         raise invalid(f"The payment of this invoice has a status of {intent['status']}; it waits for no transfer.")
-    received = {"bank_transfer": {"type": "us_bank_transfer", "us_bank_transfer": {"network": network}}}
-    _moved(call, intent, intent["amount"], "funded", received)
-    paid = intents.succeed(call, intent, pushed(call))
-    _moved(call, intent, -intent["amount"], "applied_to_payment", {"payment_intent": intent["id"]})
-    collecting.collected(call, paid)
-    return call.document("invoice", invoice["id"])
+    cash.funded(call, invoice["customer"], intent["amount"] if amount is None else amount, network)
+    after = cash.applied(call, invoice)
+    cash.reconciled(call, invoice["customer"])
+    return after
 
 
-def _moved(call: Call, intent: Document, amount: int, kind: str, details: dict[str, Any]) -> None:
-    transaction: Document = {
-        "id": ids.new("ccsbtxn"),
-        "object": "customer_cash_balance_transaction",
-        "created": call.now,
-        "currency": intent["currency"],
-        "customer": intent["customer"],
-        "ending_balance": max(amount, 0),
-        "livemode": False,
-        "net_amount": amount,
-        "type": kind,
-        kind: details,
-    }
-    call.store.put(transaction)
-    emit(call, "customer_cash_balance_transaction.created", transaction)
+def pushed(call: Call, customer: Document, network: str, amount: int | None) -> Document:
+    """Let a transfer arrive that names no invoice, and give the customer's cash balance."""
+    if amount is None:
+        raise invalid("Say how much arrives.", code="parameter_missing", param="amount")
+    cash.funded(call, customer["id"], amount, network)
+    cash.reconciled(call, customer["id"])
+    return cash.retrieve(Call(call.store, call.now, {}, {"customer": customer["id"]}))

@@ -69,9 +69,10 @@ class Verdict(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Transfer(msgspec.Struct, forbid_unknown_fields=True):
-    """The network by which a bank transfer comes."""
+    """The network by which a bank transfer comes, and how much; null is what remains of the invoice that it names."""
 
     network: Literal["ach", "domestic_wire_us", "swift"] = "domestic_wire_us"
+    amount: int | None = None
 
 
 def answer(store: Store, verb: str, path: str, body: bytes) -> tuple[int, Any]:
@@ -195,9 +196,13 @@ def _decide_dispute(store: Store, target: str, body: bytes) -> Any:
 
 
 def _receive_transfer(store: Store, target: str, body: bytes) -> Any:
-    network = _decoded(body, Transfer).network
+    order = _decoded(body, Transfer)
+    found = store.find(target)
+    if found is not None and found["object"] == "customer":
+        customer = _call(store).document("customer", target)
+        return present(store, bank_transfers.pushed(_call(store), customer, order.network, order.amount))
     invoice = _call(store).document("invoice", target)
-    return present(store, bank_transfers.arrived(_call(store), invoice, network))
+    return present(store, bank_transfers.arrived(_call(store), invoice, order.network, order.amount))
 
 
 def _authenticate(store: Store, target: str, body: bytes) -> Any:

@@ -3,7 +3,7 @@
 draft -> open -> paid | void | uncollectible; uncollectible -> paid | void. Paid and void are final.
 """
 
-from sandbox import collecting, intents
+from sandbox import cash, collecting, intents
 from sandbox.call import Call, operation
 from sandbox.errors import StripeError, invalid, not_implemented
 from sandbox.events import emit, emit_update
@@ -49,7 +49,9 @@ def finalized(call: Call, invoice: Document) -> Document:
     call.store.put(after)
     emit_update(call, "invoice.updated", after, invoice)
     emit(call, "invoice.finalized", after)
-    return after if due > 0 else collecting.paid(call, after, 0)
+    if due <= 0:
+        return collecting.paid(call, after, 0)
+    return cash.applied(call, after) if after["collection_method"] == "send_invoice" else after
 
 
 def _numbered(call: Call, invoice: Document, customer: Document) -> tuple[str, Document]:

@@ -72,11 +72,23 @@ def _with_terms(given: Any, invoice: Document) -> Document:
 
 
 def _payment_settings(invoice: Document, given: Document) -> Document:
-    unknown = set(given) - {"payment_method_types"}
+    unknown = set(given) - {"payment_method_types", "payment_method_options"}
     if unknown:
         raise not_implemented(f"payment_settings[{min(unknown)}]")
+    options = given.get("payment_method_options") or {}
+    if set(options) - {"customer_balance"}:
+        raise not_implemented(f"payment_settings[payment_method_options][{min(options)}]")
     settings: Document = invoice["payment_settings"]
-    return settings | {"payment_method_types": given.get("payment_method_types") or None}
+    return settings | {
+        "payment_method_types": given.get("payment_method_types") or None,
+        "payment_method_options": _options(options["customer_balance"]) if options else None,
+    }
+
+
+def _options(given: Document) -> Document:
+    """Give the options of bank transfers as an invoice shows them."""
+    shown = {"bank_transfer": given.get("bank_transfer"), "funding_type": given.get("funding_type")}
+    return {"customer_balance": shown}
 
 
 def _unused(call: Call, invoice: Document, number: str) -> str | None:

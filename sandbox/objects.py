@@ -1,6 +1,7 @@
 """Every module that registers operations. Importing this one fills `call.ROUTES`; a new object is named here."""
 
 from sandbox import (
+    cash,
     charges,
     collecting,
     credit_notes,
@@ -22,6 +23,7 @@ from sandbox import (
 )
 
 MODULES = (
+    cash,
     charges,
     collecting,
     credit_notes,

@@ -6,6 +6,7 @@ from typing import Any
 
 from sandbox.behaviours import CHARGES
 from sandbox.call import ROUTES
+from sandbox.cash import NETWORKS
 from sandbox.disputes import LATE_RETURNS, OPEN, REASONS
 from sandbox.errors import malformed
 from sandbox.refunds import FAILURES
@@ -89,8 +90,11 @@ _TRANSFER = Action(
     "transfer",
     "Receive a bank transfer",
     "bank_transfers/{}",
-    (_choice("network", "Network", ("ach", "domestic_wire_us", "swift"), "domestic_wire_us"),),
-    hint="The customer has sent what remains of this invoice.",
+    (
+        _choice("network", "Network", NETWORKS, "domestic_wire_us"),
+        Field("amount", "Amount in minor units", kind="int"),
+    ),
+    hint="Without an amount the customer has sent what remains of this invoice; less stays on its cash balance.",
 )
 _SETTLE_REFUND = Action("settle-refund", "Let the refund succeed", "refunds/{}", fixed=(("result", "succeed"),))
 _FAIL_REFUND = Action(

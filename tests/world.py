@@ -15,9 +15,10 @@ import sqlalchemy as sa
 
 from domain.access.roles import system_principal
 from domain.access.service import Hs256Verifier
-from domain.adapters.memory import MemoryGateway, MemoryMailer, MemoryWakeups
+from domain.adapters.memory import MemoryGateway, MemoryMailer
 from domain.adapters.memory_pdf import MemoryRenderer
 from domain.adapters.memory_tax import MemoryTax
+from domain.adapters.memory_wakeups import MemoryWakeups
 from domain.adapters.memory_webhooks import MemoryWebhooks
 from domain.alerts.port import MailPolicy
 from domain.config import Settings

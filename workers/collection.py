@@ -5,6 +5,7 @@ from domain.alerts.staffing.staff_alert import StaffAlertKind
 from domain.db import Tx
 from domain.dunning import service as dunning
 from domain.dunning.freezing import service as freezing
+from domain.dunning.sending import service as sending
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.journal.store import StoredJob
@@ -45,6 +46,16 @@ async def payment_settled(runtime: Runtime, call: Call, stored: StoredJob, job: 
     async with runtime.db.transaction() as tx:
         await dunning.note_settled(tx, call, customer_id=job.customer_id, attempt_id=job.attempt_id)
         await journal.finish(tx, call, stored)
+    await runtime.wakeups.publish([job.customer_id])
+
+
+async def follow_sent_invoice(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.FollowSentInvoice) -> None:
+    """Do what has come of the calendar of a sent invoice, in one transaction with the job of its next day."""
+    async with runtime.db.transaction() as tx:
+        coming = await sending.follow(tx, call, job)
+        await journal.finish(tx, call, stored)
+        if coming is not None:
+            await sending.stage_next(tx, call, coming)
     await runtime.wakeups.publish([job.customer_id])
 
 

@@ -21,6 +21,7 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.RenderCreditNote: documents.render_credit_note,
     jobs.CollectInvoice: collection.collect_invoice,
     jobs.CollectWhenDue: collection.collect_invoice,
+    jobs.FollowSentInvoice: collection.follow_sent_invoice,
     jobs.InvoiceSettled: billing.invoice_settled,
     jobs.PaymentSettled: collection.payment_settled,
     jobs.Reconcile: collection.reconcile,

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from domain.access.roles import Permission, system_principal
-from domain.adapters.memory import MemoryWakeups
+from domain.adapters.memory_wakeups import MemoryWakeups
 from domain.contracts import service as contracts
 from domain.customers import service as customers
 from domain.customers.customer import Customer

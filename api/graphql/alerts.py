@@ -84,6 +84,10 @@ name_enum(
     PAYMENT_METHOD_EXPIRING="A card expires at the end of the month. Nobody can unsubscribe from it.",
     PAYMENT_METHOD_BLOCKED="A payment method cannot be charged any more. Nobody can unsubscribe from it.",
     TRIAL_ENDING="A trial ends in three days. Nobody can unsubscribe from it.",
+    INVOICE_SENT="An invoice is to be paid by a transfer, and how. Nobody can unsubscribe from it.",
+    INVOICE_DUE_SOON="Such an invoice is due soon. Nobody can unsubscribe from it.",
+    INVOICE_OVERDUE="Such an invoice is overdue. Nobody can unsubscribe from it.",
+    INVOICE_STILL_OVERDUE="Such an invoice is still overdue. Nobody can unsubscribe from it.",
 )
 
 

@@ -53,6 +53,18 @@ class Customer:
         description="Whether what falls due of its subscriptions at the same instant is on one invoice."
     )
     created_at: datetime = strawberry.field(description="When it was created, in real time.")
+    collection_method: customers.CollectionMethod = strawberry.field(
+        description="How invoices that are opened from now on are paid."
+    )
+
+    @reading(
+        Permission.PAYMENT_READ,
+        "What it has transferred and no invoice has used yet, by currency; it pays the next sent invoice that it "
+        "covers.",
+    )
+    async def cash_balances(self, info: Info[Context, None]) -> list[Money]:
+        """Load them with those of other customers of the request."""
+        return [money_of(each) for each in await info.context.loaders.cash.load(self.key) or ()]
 
     @reading(Permission.CLOCK_READ, "The test clock it is bound to, if any.")
     async def clock(self, info: Info[Context, None]) -> TestClock | None:
@@ -147,6 +159,7 @@ def customer_of(value: customers.Customer) -> Customer:
         country=value.country,
         consolidates=value.consolidates,
         created_at=value.created_at,
+        collection_method=value.collection,
     )
 
 

@@ -85,6 +85,10 @@ class DunningPolicy:
     last_notice_days: int | None = strawberry.field(description="How many days before the last one is warned.")
     mails: list[Mail] = strawberry.field(description="The mails that are sent.")
     caps: list[DunningCap] = strawberry.field(description="How often a card may be charged.")
+    due_reminder_days: list[int] = strawberry.field(
+        description="How many days before its due date an invoice that was sent, and not charged, is reminded of."
+    )
+    overdue_reminder_days: list[int] = strawberry.field(description="Likewise after it.")
 
 
 @guarded_type(Permission.DUNNING_READ, "A line of a simulated calendar.")
@@ -132,6 +136,11 @@ class DunningRulesInput:
     last_notice_days: int | None = strawberry.field(description="1 to 60.", default=None)
     mails: list[Mail] | None = strawberry.field(description="The mails that are sent.", default=None)
     caps: list[DunningCapInput] | None = strawberry.field(description="At most 20.", default=None)
+    due_reminder_days: list[int] | None = strawberry.field(
+        description="Days before the due date of a sent invoice, at most 10, each 1 to 60; none: no reminder.",
+        default=None,
+    )
+    overdue_reminder_days: list[int] | None = strawberry.field(description="Likewise after it.", default=None)
 
 
 @strawberry.input(description="A new version of a policy.")
@@ -189,6 +198,8 @@ def policy_of(value: definition.PolicyVersion) -> DunningPolicy:
         last_notice_days=policy.last_notice_days,
         mails=sorted(policy.mails),
         caps=[_cap_of(each) for each in policy.caps],
+        due_reminder_days=list(policy.due_reminder_days),
+        overdue_reminder_days=list(policy.overdue_reminder_days),
     )
 
 

@@ -7,6 +7,7 @@ import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
 from domain.contracts.ending.wish import CancelCredit
+from domain.customers.customer import CollectionMethod
 from domain.kernel.call import Environment, PrincipalKind
 
 E = TypeVar("E", bound=Enum)
@@ -45,4 +46,11 @@ name_enum(
     "What becomes of paid time that an end leaves unused.",
     NONE="Nothing: it was paid for the whole period.",
     PRORATE="It goes back: off an invoice that is not paid, else as customer credit.",
+)
+name_enum(
+    CollectionMethod,
+    "CollectionMethod",
+    "How invoices are paid.",
+    CHARGE="The customer's payment method is charged when an invoice is due.",
+    SEND="Nobody is charged: an invoice is sent with a due date, and its customer transfers the money.",
 )

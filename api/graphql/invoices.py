@@ -25,6 +25,7 @@ from api.graphql.scalars import Json, Money, exact, money_of
 from api.graphql.subscriptions import Period
 from api.graphql.taxes import InvoiceTax, taxes_of
 from domain.access.roles import Permission
+from domain.customers.customer import CollectionMethod
 from domain.invoices import invoice as invoices
 from domain.invoices import service
 from domain.invoices.billdiff.diff import compare
@@ -173,6 +174,9 @@ class Invoice:
     voided_at: datetime | None = strawberry.field(description="When it was taken back, in business time.")
     void_reason: invoices.VoidReason | None = strawberry.field(description="Why it was taken back.")
     written_off_at: datetime | None = strawberry.field(description="When it was given up, in business time.")
+    collection_method: CollectionMethod = strawberry.field(
+        description="How it is paid; fixed when it was opened, whatever its customer's is later."
+    )
     memo: str | None = strawberry.field(
         description="Text on the document; null for a draft, which gets it when opened."
     )
@@ -246,6 +250,16 @@ class Invoice:
         found = await info.context.loaders.received.load((self.customer_key, self.key)) or []
         return [received_of(each) for each in found]
 
+    @reading(
+        Permission.PAYMENT_READ,
+        "What is still to be transferred for an open invoice that was sent: what is due less what has arrived and is "
+        "not used, the oldest invoice first. It is paid once nothing is missing; null for any other invoice.",
+    )
+    async def amount_missing(self, info: Info[Context, None]) -> Money | None:
+        """Load it with those of the other invoices of the request."""
+        found = await info.context.loaders.missing.load((self.customer_key, self.key))
+        return money_of(found) if found is not None else None
+
     @reading(Permission.PAYMENT_READ, "The tries to collect it, newest first.")
     async def attempts(self, info: Info[Context, None]) -> list[PaymentAttempt]:
         """Load them with those of the other invoices of the request."""
@@ -317,6 +331,7 @@ def invoice_of(value: invoices.Invoice) -> Invoice:
         voided_at=value.voided_at,
         void_reason=value.void_reason,
         written_off_at=value.written_off_at,
+        collection_method=value.collection,
         memo=value.memo,
         purchase_order=value.purchase_order,
     )

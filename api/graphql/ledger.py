@@ -39,6 +39,7 @@ name_enum(
     PROMOTION="What was given away and paid invoices.",
     BREAKAGE="What was paid ahead and never used.",
     DISPUTED="What banks hold until disputes are decided.",
+    UNAPPLIED_CASH="What customers have transferred and no invoice has used yet.",
 )
 
 

@@ -47,6 +47,7 @@ from domain.payments.receiving import store as receiving
 from domain.payments.receiving.receipt import Received
 from domain.payments.refund import Refund
 from domain.payments.refunding import store as refunding
+from domain.payments.transferring import service as transferring
 from domain.plans.plan import Catalogue
 from domain.runtime import Runtime
 from domain.subscriptions import service as subscriptions
@@ -122,11 +123,7 @@ class Loaders:
         self._of_invoices(scope)
         self._of_credit(call)
         self.profiles: DataLoader[CustomerId, Profile | None] = self._by_id(profiles.profiles_by_id)
-        self.attempts: DataLoader[tuple[CustomerId, InvoiceId], list[Attempt] | None] = self._by_id(_attempts)
-        self.refunds: DataLoader[tuple[CustomerId, InvoiceId], list[Refund] | None] = self._by_id(_refunds)
-        self.disputes: DataLoader[tuple[CustomerId, InvoiceId], list[Dispute] | None] = self._by_id(list_disputes_of)
-        self.received: DataLoader[tuple[CustomerId, InvoiceId], list[Received] | None] = self._by_id(_received)
-        self.payment_pages: DataLoader[tuple[CustomerId, InvoiceId], str | None] = self._by_id(orders.list_hosted_pages)
+        self._of_payments()
         self.dunning_steps: DataLoader[tuple[CustomerId, CaseId], list[CaseStep] | None] = self._by_id(
             lambda tx, keys: _steps(tx, keys, scope)
         )
@@ -152,6 +149,16 @@ class Loaders:
         self.preferences: DataLoader[CustomerId, Preference | None] = self._by_id(
             lambda tx, ids: preferring.preferences_by_id(tx, ids, scope=scope)
         )
+
+    def _of_payments(self) -> None:
+        """Make the loaders of what came for invoices, and of what was transferred."""
+        self.attempts: DataLoader[tuple[CustomerId, InvoiceId], list[Attempt] | None] = self._by_id(_attempts)
+        self.refunds: DataLoader[tuple[CustomerId, InvoiceId], list[Refund] | None] = self._by_id(_refunds)
+        self.disputes: DataLoader[tuple[CustomerId, InvoiceId], list[Dispute] | None] = self._by_id(list_disputes_of)
+        self.received: DataLoader[tuple[CustomerId, InvoiceId], list[Received] | None] = self._by_id(_received)
+        self.missing: DataLoader[tuple[CustomerId, InvoiceId], Money | None] = self._by_id(transferring.missing_of)
+        self.cash: DataLoader[CustomerId, list[Money] | None] = self._by_id(transferring.balances_of)
+        self.payment_pages: DataLoader[tuple[CustomerId, InvoiceId], str | None] = self._by_id(orders.list_hosted_pages)
 
     def _of_invoices(self, scope: CustomerId | None) -> None:
         """Make the loaders of what belongs to one invoice."""

@@ -44,6 +44,7 @@ from api.graphql.reconciliation import ReconciliationMutation, ReconciliationQue
 from api.graphql.redriving import RedriveMutation
 from api.graphql.refunds import RefundMutation
 from api.graphql.scalars import CONFIG
+from api.graphql.sending import SendingMutation, SendingQuery
 from api.graphql.staff_alerts import StaffAlertMutation, StaffAlertQuery
 from api.graphql.starts import StartMutation
 from api.graphql.subscriptions import SubscriptionMutation, SubscriptionQuery
@@ -97,6 +98,7 @@ Query = _root(
     LedgerQuery,
     MethodDeskQuery,
     DisputeQuery,
+    SendingQuery,
     DunningQuery,
     DunningPolicyQuery,
     ClockQuery,
@@ -144,6 +146,7 @@ Mutation = _root(
     StaffAlertMutation,
     HeadingMutation,
     ConsolidationMutation,
+    SendingMutation,
 )
 
 schema = QuietSchema(

@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -45,6 +46,9 @@ _STATUSES = (
         "calls", "Calls a month", "hard", Decimal(5_000), Decimal(800), Decimal(16), LimitState.OK, "call", None
     ),
     LimitStatus("storage", "Storage", "observe", None, Decimal(3), None, LimitState.OK, "GB", None),
+)
+_OF_SENT = frozenset(
+    (Notice.INVOICE_SENT, Notice.INVOICE_DUE_SOON, Notice.INVOICE_OVERDUE, Notice.INVOICE_STILL_OVERDUE)
 )
 
 
@@ -106,6 +110,11 @@ def _reminder(notice: Notice, language: str) -> ReminderFacts:
         last_at=datetime(2026, 3, 14, 9, 30, tzinfo=UTC),
         link="https://pay.example.com/i/2026-000042",
     )
+    if notice in _OF_SENT:
+        # 104.03 less 50.00 that have arrived.
+        missing = money_of(Money(5_403, "USD"), language)
+        owed = replace(owed, waits_until=owed.last_at, due_at=_FEBRUARY, is_sent=True, missing=missing, next_at=None)
+        owed = replace(owed, account="Example Bank", last4="4321")
     return reminder_facts(notice, owed, merchant=_MERCHANT, name=_NAME, zone=_ZONE, locale=language)
 
 

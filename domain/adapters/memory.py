@@ -5,14 +5,14 @@ The gateway's methods behave by the name of the token they were attached from, a
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
 from domain.adapters.memory_copies import DECLINES, Copy
 from domain.adapters.memory_desk import MemoryDesk
 from domain.adapters.memory_listing import MemoryListing
 from domain.adapters.memory_refunds import MemoryRefunds
+from domain.adapters.memory_transfers import MemoryTransfers
 from domain.alerts.port import MailPolicy, OutgoingMail
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError
@@ -68,6 +68,7 @@ class MemoryGateway:
         self.listing = MemoryListing(self)
         self.desk = MemoryDesk(self)
         self.refunds = MemoryRefunds(self)
+        self.transfers = MemoryTransfers(self)
 
     @property
     def environment(self) -> Environment:
@@ -146,6 +147,7 @@ class MemoryGateway:
         def act() -> GatewayInvoice:
             copy = self._draft(gateway_invoice_id)
             copy.state = GatewayInvoiceState.OPEN
+            self.transfers.reconcile(copy.pushed.gateway_customer_id)
             return self._seen(copy)
 
         return await self.write("finalise_invoice", key, gateway_invoice_id, act)
@@ -218,11 +220,11 @@ class MemoryGateway:
         """End a payment that is processing or waits for its customer."""
         copy = self.copies[gateway_invoice_id]
         reason = DECLINES.get(copy.token, ("insufficient_funds", None))
-        copy.outcome = self._charged(copy) if succeeds else self._declined(*reason)
+        copy.outcome = self.charged(copy) if succeeds else self._declined(*reason)
 
     def pay_outside(self, gateway_invoice_id: str) -> None:
         """Mark an invoice paid by money that came another way."""
-        self._charged(self.copies[gateway_invoice_id])
+        self.charged(self.copies[gateway_invoice_id])
 
     async def fetch_invoice(self, gateway_invoice_id: str) -> GatewayInvoice | None:
         """Return an invoice as it is."""
@@ -295,11 +297,12 @@ class MemoryGateway:
             return PayOutcome(PayState.ACTION_REQUIRED, decline, self.new_id("pi"))
         if copy.token.startswith("pm_usBank"):
             return PayOutcome(PayState.PROCESSING, gateway_payment_id=self.new_id("pi"))
-        return self._charged(copy)
+        return self.charged(copy)
 
-    def _charged(self, copy: Copy) -> PayOutcome:
+    def charged(self, copy: Copy) -> PayOutcome:
+        """Take all that is due on a copy."""
         copy.state = GatewayInvoiceState.PAID
-        copy.paid_minor = self._total(copy) - sum(copy.credits.values())
+        copy.paid_minor = self.due_of(copy)
         self.charges.append((copy.id, copy.paid_minor))
         copy.outcome = PayOutcome(PayState.PAID, gateway_payment_id=self.new_id("pi"))
         return copy.outcome
@@ -315,7 +318,7 @@ class MemoryGateway:
             currency=copy.pushed.currency,
             total_minor=total,
             tax_minor=sum(line.tax_minor for line in copy.lines),
-            remaining_minor=0 if copy.state is GatewayInvoiceState.PAID else total - sum(copy.credits.values()),
+            remaining_minor=0 if copy.state is GatewayInvoiceState.PAID else self.due_of(copy),
             outcome=copy.outcome,
             gateway_customer_id=copy.pushed.gateway_customer_id,
             customer_id=copy.pushed.customer_id,
@@ -323,6 +326,10 @@ class MemoryGateway:
             hosted_url=f"https://pay.example.com/{copy.id}" if copy.state is GatewayInvoiceState.OPEN else None,
             paid_minor=copy.paid_minor,
         )
+
+    def due_of(self, copy: Copy) -> int:
+        """Return what is due on a copy as long as it is open: its total less credit notes."""
+        return self._total(copy) - sum(copy.credits.values())
 
     def _total(self, copy: Copy) -> int:
         return sum(line.amount_minor + line.tax_minor for line in copy.lines) + self.skew_minor
@@ -369,30 +376,3 @@ class MemoryMailer:
         if self.failures:
             raise self.failures.pop(0)
         self.sent.append(mail)
-
-
-class MemoryWakeups:
-    """Wake-ups within one process."""
-
-    def __init__(self) -> None:
-        self._watchers: dict[CustomerId, set[asyncio.Event]] = {}
-
-    async def publish(self, customers: Sequence[CustomerId]) -> None:
-        """Set the events of everyone who watches one of these customers."""
-        for customer_id in customers:
-            for event in self._watchers.get(customer_id, ()):
-                event.set()
-
-    @asynccontextmanager
-    async def watch(self, customer_id: CustomerId) -> AsyncIterator[asyncio.Event]:
-        """Yield an event that is set whenever the customer's rows may have moved."""
-        event = asyncio.Event()
-        self._watchers.setdefault(customer_id, set()).add(event)
-        try:
-            yield event
-        finally:
-            self._watchers[customer_id].discard(event)
-
-    async def close(self) -> None:
-        """Forget the watchers."""
-        self._watchers.clear()

@@ -15,6 +15,7 @@ from domain.adapters.stripe_desk import StripeDesk
 from domain.adapters.stripe_errors import errors, or_none
 from domain.adapters.stripe_listing import StripeListing
 from domain.adapters.stripe_refunds import StripeRefunds
+from domain.adapters.stripe_transfers import StripeTransfers, payment_settings
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, encode
@@ -111,6 +112,11 @@ class StripeGateway:
         """What Stripe pays back."""
         return StripeRefunds(lambda: self.api)
 
+    @property
+    def transfers(self) -> StripeTransfers:
+        """What customers transfer to Stripe."""
+        return StripeTransfers(lambda: self.api)
+
     async def ensure_customer(self, customer_id: CustomerId, environment: Environment, *, key: str) -> str:
         """Make the customer with our id in its metadata and nothing personal."""
         self._check(environment)
@@ -133,23 +139,20 @@ class StripeGateway:
     async def create_invoice(self, pushed: PushedInvoice, *, key: str) -> str:
         """Make an empty draft that Stripe neither advances nor charges by itself."""
         self._check(pushed.environment)
+        given: Any = {
+            "customer": pushed.gateway_customer_id,
+            "currency": pushed.currency.lower(),
+            "auto_advance": False,
+            "pending_invoice_items_behavior": "exclude",
+            "number": pushed.number,
+            "metadata": {
+                "invoice_id": encode("invoice", pushed.invoice_id),
+                "customer_id": encode("customer", pushed.customer_id),
+                "environment": str(pushed.environment),
+            },
+        }
         with errors():
-            made = await self.api.v1.invoices.create_async(
-                {
-                    "customer": pushed.gateway_customer_id,
-                    "currency": pushed.currency.lower(),
-                    "auto_advance": False,
-                    "collection_method": "charge_automatically",
-                    "pending_invoice_items_behavior": "exclude",
-                    "number": pushed.number,
-                    "metadata": {
-                        "invoice_id": encode("invoice", pushed.invoice_id),
-                        "customer_id": encode("customer", pushed.customer_id),
-                        "environment": str(pushed.environment),
-                    },
-                },
-                {"idempotency_key": key},
-            )
+            made = await self.api.v1.invoices.create_async(given | _terms(pushed), {"idempotency_key": key})
         return made.id
 
     async def add_lines(self, gateway_invoice_id: str, lines: Sequence[PushedLine], *, key: str) -> None:
@@ -292,6 +295,14 @@ def _pacer(per_s: int) -> Pacer:
     """Make the pacer of a process. Where there is no bound for all calls, there is none for an endpoint's."""
     each = per_s if per_s == STAND_IN_PER_S else min(per_s, ENDPOINT_CALLS_PER_S)
     return Pacer(rate_of(per_s), rate_of(each))
+
+
+def _terms(pushed: PushedInvoice) -> Any:
+    """Say who moves the money. Stripe mails nothing of what is sent: it is finalised, and `send` is never called."""
+    if pushed.days_until_due is None:
+        return {"collection_method": "charge_automatically"}
+    terms = {"collection_method": "send_invoice", "days_until_due": pushed.days_until_due}
+    return {**terms, **payment_settings(pushed.currency)}
 
 
 def _line(line: PushedLine) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from domain.payments.port import (
 
 Document = Mapping[str, Any]
 
+# Objects that are found by their customer.
+_OF_CUSTOMER = frozenset(("cash_balance", "customer_cash_balance_transaction"))
 # The codes with which Stripe says that the customer has to confirm the payment.
 CONFIRMATION_CODES = frozenset(("authentication_required", "invoice_payment_intent_requires_action"))
 
@@ -189,9 +191,14 @@ def event(found: Document, payload: bytes) -> GatewayEvent:
         created_at=instant(found["created"]),
         environment=Environment.LIVE if found["livemode"] else Environment.TEST,
         object_kind=_text(about.get("object") or ""),
-        object_id=_text(about.get("id") or ""),
+        object_id=_text(_id_to_fetch(about) or ""),
         payload=payload,
     )
+
+
+def _id_to_fetch(about: Document) -> Any:
+    """Return what is fetched by an event's object: of a customer's cash, the customer, whose movements are listed."""
+    return id_of(about.get("customer")) if about.get("object") in _OF_CUSTOMER else about.get("id")
 
 
 def _text(value: object) -> str:

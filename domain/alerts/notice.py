@@ -27,6 +27,10 @@ class Notice(StrEnum):
     TRIAL_ENDING = "trial_ending"
     PAYMENT_METHOD_EXPIRING = "payment_method_expiring"
     PAYMENT_METHOD_BLOCKED = "payment_method_blocked"
+    INVOICE_SENT = "invoice_sent"
+    INVOICE_DUE_SOON = "invoice_due_soon"
+    INVOICE_OVERDUE = "invoice_overdue"
+    INVOICE_STILL_OVERDUE = "invoice_still_overdue"
 
 
 # About an unpaid invoice, and what follows from that.
@@ -42,6 +46,10 @@ OWED = frozenset(
         Notice.SUBSCRIPTION_UNPAID,
         Notice.SUBSCRIPTION_ENDED_UNPAID,
         Notice.MOVED_TO_FREE,
+        Notice.INVOICE_SENT,
+        Notice.INVOICE_DUE_SOON,
+        Notice.INVOICE_OVERDUE,
+        Notice.INVOICE_STILL_OVERDUE,
     )
 )
 # About a payment method.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from domain.alerts.email import ReminderFacts
-from domain.alerts.language import ENGLISH, GERMAN, instant_of, language_of
+from domain.alerts.language import ENGLISH, GERMAN, day_of, instant_of, language_of
 from domain.alerts.notice import Notice
 from domain.alerts.words import GREETINGS
 
@@ -16,7 +16,9 @@ class Owed:
 
     `method` names what was charged and `decline` why it failed, by a key of ADVICE; both are empty where they do not
     apply. `next_at` is the next try by itself, `waits_until` the last day on which the customer can act instead;
-    `grace_ends_at` is when access is restricted, None where that is over. `link` leads to paying.
+    `grace_ends_at` is when access is restricted, None where that is over. `link` leads to paying. Of an invoice that
+    its customer pays without being charged (`is_sent`), `account` and `last4` name the bank account to transfer to, and
+    `missing` what is still to come where a part has arrived; `is_covered`: nothing is, all of it has arrived before.
     """
 
     number: str
@@ -29,6 +31,12 @@ class Owed:
     grace_ends_at: datetime | None = None
     last_at: datetime | None = None
     link: str = ""
+    due_at: datetime | None = None
+    is_sent: bool = False
+    account: str = ""
+    last4: str = ""
+    missing: str = ""
+    is_covered: bool = False
 
 
 _EN: Mapping[str, str] = {
@@ -43,6 +51,20 @@ _EN: Mapping[str, str] = {
     "subscription_ended_unpaid": "Your subscription ended: invoice {number} was not paid",
     "moved_to_free": "You were moved to the free plan: invoice {number} was not paid",
     "payment_method_wanted": "Please give another payment method for invoice {number}",
+    "invoice_sent": "Invoice {number} from {merchant}: {total}, due on {due}",
+    "invoice_due_soon": "Invoice {number} is due on {due}",
+    "invoice_overdue": "Invoice {number} is overdue",
+    "invoice_still_overdue": "Reminder: invoice {number} is overdue",
+    "here": "here is your invoice {number} over {total}. Please pay it by {due}.",
+    "covered": "here is your invoice {number} over {total}. What you have transferred covers it; you need to do "
+    "nothing.",
+    "soon": "invoice {number} over {total} is due on {due}. If you have paid it already, you need to do nothing.",
+    "was_due": "invoice {number} over {total} was due on {due} and is not paid.",
+    "transfer": "Please transfer the amount. All details are on the page of the invoice.",
+    "transfer_to": "Please transfer the amount to your account with us: {account}, ending in {last4}. All details "
+    "are on the page of the invoice.",
+    "part": "A part has arrived; {missing} are still missing.",
+    "pay_by": "Please pay by {waits}.",
     "failed": "the payment of {total} for invoice {number} failed on {failed}.",
     "failed_on": "the payment of {total} for invoice {number} failed on {failed} ({method}).",
     "not_bought": "Nothing was bought, and nothing is owed for it. A top-up that is made automatically is paused until "
@@ -76,6 +98,20 @@ _DE: Mapping[str, str] = {
     "subscription_ended_unpaid": "Ihr Abonnement ist beendet: Rechnung {number} wurde nicht bezahlt",
     "moved_to_free": "Sie nutzen jetzt den kostenlosen Plan: Rechnung {number} wurde nicht bezahlt",
     "payment_method_wanted": "Bitte hinterlegen Sie eine andere Zahlungsart für Rechnung {number}",
+    "invoice_sent": "Rechnung {number} von {merchant}: {total}, fällig am {due}",
+    "invoice_due_soon": "Rechnung {number} ist am {due} fällig",
+    "invoice_overdue": "Rechnung {number} ist überfällig",
+    "invoice_still_overdue": "Erinnerung: Rechnung {number} ist überfällig",
+    "here": "anbei Ihre Rechnung {number} über {total}. Bitte bezahlen Sie sie bis zum {due}.",
+    "covered": "anbei Ihre Rechnung {number} über {total}. Was Sie überwiesen haben, deckt sie; Sie müssen nichts tun.",
+    "soon": "die Rechnung {number} über {total} ist am {due} fällig. Falls Sie sie schon bezahlt haben, müssen Sie "
+    "nichts tun.",
+    "was_due": "die Rechnung {number} über {total} war am {due} fällig und ist nicht bezahlt.",
+    "transfer": "Bitte überweisen Sie den Betrag. Alle Angaben stehen auf der Seite der Rechnung.",
+    "transfer_to": "Bitte überweisen Sie den Betrag auf Ihr Konto bei uns: {account}, Endziffern {last4}. Alle Angaben "
+    "stehen auf der Seite der Rechnung.",
+    "part": "Ein Teil ist eingegangen; es fehlen noch {missing}.",
+    "pay_by": "Bitte bezahlen Sie bis zum {waits}.",
     "failed": "die Zahlung von {total} für Rechnung {number} ist am {failed} fehlgeschlagen.",
     "failed_on": "die Zahlung von {total} für Rechnung {number} ist am {failed} fehlgeschlagen ({method}).",
     "not_bought": "Es wurde nichts gekauft, und es ist nichts dafür zu bezahlen. Eine automatische Aufladung ruht, bis "
@@ -112,6 +148,10 @@ _SAID: Mapping[Notice, tuple[str, ...]] = {
     Notice.SUBSCRIPTION_ENDED_UNPAID: ("owed", "ended"),
     Notice.MOVED_TO_FREE: ("owed", "moved"),
     Notice.PAYMENT_METHOD_WANTED: ("want_method", "advice", "grace", "change"),
+    Notice.INVOICE_SENT: ("here", "part", "change"),
+    Notice.INVOICE_DUE_SOON: ("soon", "part", "change"),
+    Notice.INVOICE_OVERDUE: ("was_due", "part", "grace", "restricted", "waits", "change"),
+    Notice.INVOICE_STILL_OVERDUE: ("was_due", "part", "grace", "restricted", "waits", "change"),
 }
 
 
@@ -119,7 +159,7 @@ def reminder_facts(notice: Notice, owed: Owed, *, merchant: str, name: str, zone
     """Say what a mail says, in the customer's zone and language."""
     language = language_of(locale)
     words = WORDS[language]
-    texts = _texts(owed, language, zone)
+    texts = _texts(owed, language, zone) | {"merchant": merchant}
     paragraphs = (_paragraph(part, owed, words) for part in _SAID[notice])
     return ReminderFacts(
         merchant=merchant,
@@ -142,12 +182,24 @@ def _paragraph(part: str, owed: Owed, words: Mapping[str, str]) -> str:
         "grace": owed.grace_ends_at,
         "restricted": owed.grace_ends_at is None,
         "last": owed.last_at,
+        "part": owed.missing,
     }
     if not needed.get(part, True):
         return ""
     if part == "advice":
         return words[owed.decline]
+    if owed.is_sent and part in {"change", "waits", "here"}:
+        return _of_sent(part, owed, words)
     return words["failed_on"] if part == "failed" and owed.method else words[part]
+
+
+def _of_sent(part: str, owed: Owed, words: Mapping[str, str]) -> str:
+    """Say of an invoice that nobody charges what its customer can do: transfer the money, unless it has come."""
+    if part == "here":
+        return words["covered" if owed.is_covered else "here"]
+    if owed.is_covered:
+        return ""
+    return words["pay_by"] if part == "waits" else words["transfer_to" if owed.account else "transfer"]
 
 
 def _texts(owed: Owed, language: str, zone: str) -> dict[str, str]:
@@ -160,7 +212,16 @@ def _texts(owed: Owed, language: str, zone: str) -> dict[str, str]:
         "waits": _when(owed.waits_until, language, zone),
         "grace": _when(owed.grace_ends_at, language, zone),
         "last": _when(owed.last_at, language, zone),
+        "due": _day(owed.due_at, language, zone),
+        "account": owed.account,
+        "last4": owed.last4,
+        "missing": owed.missing,
     }
+
+
+def _day(at: datetime | None, language: str, zone: str) -> str:
+    """Write the day of an instant in a zone."""
+    return day_of(at, zone, language) if at is not None else ""
 
 
 def _when(at: datetime | None, language: str, zone: str) -> str:

@@ -152,7 +152,7 @@ async def _trial_facts(tx: Tx, policy: MailPolicy, customer: Customer, subscript
     assert found.trial_ends_at is not None, "a trial has an end"
     plan = (await plans.load_catalogue(tx)).plan_of_version(found.plan_version_id)
     return trial_facts(
-        trialing.end_of(found, has_method=customer.has_method),
+        trialing.end_of(found, has_method=customer.can_be_billed),
         merchant=policy.merchant,
         name=customer.name,
         plan=plan.name,

@@ -4,6 +4,7 @@ import re
 import zoneinfo
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from functools import cache
 
 from domain.kernel.call import Environment
@@ -82,13 +83,20 @@ class ClockNeedsTestCustomer(DomainError):
     kind = Kind.INVALID
 
 
+class CollectionMethod(StrEnum):
+    """How a customer's invoices are paid: by charging its payment method, or by itself once they were sent to it."""
+
+    CHARGE = "charge_automatically"
+    SEND = "send_invoice"
+
+
 @dataclass(frozen=True, slots=True)
 class Customer:
     """Who buys. Personal values stay out of its representation, so that a log line cannot show them.
 
     `external_id` is the merchant's own id, unique in its environment. `clock_id` is set for test customers only.
-    `has_method`: a payment method is attached, so that a trial can go on as a paid subscription. `consolidates`: what
-    falls due of several subscriptions at the same instant is on one invoice.
+    `has_method`: a payment method is attached. `consolidates`: what falls due of several subscriptions at the same
+    instant is on one invoice. `collection` is how invoices that are opened from now on are paid.
     """
 
     id: CustomerId
@@ -104,6 +112,12 @@ class Customer:
     version: int
     has_method: bool = False
     consolidates: bool = False
+    collection: CollectionMethod = CollectionMethod.CHARGE
+
+    @property
+    def can_be_billed(self) -> bool:
+        """Whether invoices reach money: by a payment method, or as they are sent. A trial can then go on as paid."""
+        return self.has_method or self.collection is CollectionMethod.SEND
 
 
 @cache

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
 from domain.customers.clock import Clock, ClockState
-from domain.customers.customer import Customer, fold_email
+from domain.customers.customer import CollectionMethod, Customer, fold_email
 from domain.journal.store import outbox_job
 from domain.kernel.call import Environment
 from domain.kernel.ids import ClockId, CustomerId
@@ -50,7 +50,9 @@ customer = sa.Table(
     sa.Column("consolidates", sa.Boolean, nullable=False, comment="what falls due together is on one invoice"),
     sa.Column("created_at", db.Instant, nullable=False, comment="real time"),
     sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("collection", sa.Text, nullable=False, comment="how its next invoices are paid"),
     sa.UniqueConstraint("environment", "external_id"),
+    sa.CheckConstraint("collection IN ('charge_automatically', 'send_invoice')", name="collection"),
     sa.CheckConstraint("environment IN ('live', 'test')", name="environment"),
     sa.CheckConstraint("clock_id IS NULL OR environment = 'test'", name="clock"),
     sa.Index("customer_email_hash_idx", "email_hash"),
@@ -91,6 +93,7 @@ async def insert_customer(tx: db.Tx, new: Customer, wrapped: bytes) -> bool:
         "consolidates": new.consolidates,
         "created_at": new.created_at,
         "version": new.version,
+        "collection": new.collection,
     }
     statement = (
         pg.insert(customer)
@@ -171,6 +174,15 @@ async def save_zone(tx: db.Tx, before: Customer, zone: str) -> Customer:
     statement = sa.update(customer).where(own.customer_id == before.id).values(zone=zone, version=own.version + 1)
     version = await tx.value(statement.returning(own.version))
     return replace(before, zone=zone, version=version)
+
+
+async def save_collection(tx: db.Tx, before: Customer, collection: CollectionMethod) -> Customer:
+    """Write another way of paying over the one that was read."""
+    own = customer.c
+    values = {"collection": collection, "version": own.version + 1}
+    statement = sa.update(customer).where(own.customer_id == before.id).values(values)
+    version = await tx.value(statement.returning(own.version))
+    return replace(before, collection=collection, version=version)
 
 
 async def find_wrapped_key(tx: db.Tx, customer_id: CustomerId) -> bytes | None:
@@ -293,6 +305,7 @@ def _customer(vault: db.Vault, row: sa.Row[Any]) -> Customer:
         version=row.version,
         has_method=row.has_method,
         consolidates=row.consolidates,
+        collection=CollectionMethod(row.collection),
     )
 
 

@@ -13,6 +13,7 @@ from domain.kernel.ids import PolicyId
 
 NAME_LENGTH_MAX = 60
 RETRIES_MAX = 10
+REMINDERS_MAX = 10
 DAYS_MAX = 60
 GRACE_DAYS_MAX = 90
 DEBIT_RETRIES_MAX = 2
@@ -63,6 +64,8 @@ def write_policy(policy: Policy) -> dict[str, Any]:
         "last_notice_days": policy.last_notice_days,
         "mails": sorted(policy.mails),
         "caps": [asdict(cap) for cap in policy.caps],
+        "due_reminder_days": list(policy.due_reminder_days),
+        "overdue_reminder_days": list(policy.overdue_reminder_days),
     }
 
 
@@ -74,7 +77,7 @@ def read_policy(given: Mapping[str, Any]) -> Policy:
         raise DunningPolicyMalformed(f"{', '.join(unknown)} is unknown")
     values = write_policy(default) | dict(given)
     return Policy(
-        retry_days=_retry_days(values["retry_days"]),
+        retry_days=_days("retry_days", values["retry_days"], RETRIES_MAX),
         grace_days=_whole("grace_days", values["grace_days"], 0, GRACE_DAYS_MAX),
         debit_retries_max=_whole("debit_retries_max", values["debit_retries_max"], 0, DEBIT_RETRIES_MAX),
         local_hour=_optional("local_hour", values["local_hour"], 0, 23),
@@ -82,6 +85,8 @@ def read_policy(given: Mapping[str, Any]) -> Policy:
         last_notice_days=_optional("last_notice_days", values["last_notice_days"], 1, DAYS_MAX),
         mails=frozenset(_mail(each) for each in _listed("mails", values["mails"], len(Mail))),
         caps=tuple(_cap(each) for each in _listed("caps", values["caps"], CAPS_MAX)),
+        due_reminder_days=_days("due_reminder_days", values["due_reminder_days"], REMINDERS_MAX),
+        overdue_reminder_days=_days("overdue_reminder_days", values["overdue_reminder_days"], REMINDERS_MAX),
     )
 
 
@@ -92,8 +97,8 @@ def check_name(name: str) -> str:
     return name
 
 
-def _retry_days(given: Any) -> tuple[int, ...]:
-    return tuple(_whole("retry_days", each, 1, DAYS_MAX) for each in _listed("retry_days", given, RETRIES_MAX))
+def _days(name: str, given: Any, most: int) -> tuple[int, ...]:
+    return tuple(_whole(name, each, 1, DAYS_MAX) for each in _listed(name, given, most))
 
 
 def _listed(name: str, given: Any, most: int) -> Sequence[Any]:

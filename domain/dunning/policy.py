@@ -53,6 +53,8 @@ class Policy:
     the retries of a bank debit. `local_hour`, 0 to 23, moves a retry to that hour of its own date in the customer's
     zone; None leaves it where it is. `last_notice_days` is how long before the last day the last notice is mailed; None
     sends none. `mails` are those that are sent. `caps` bound how often a card is charged, by its network.
+    An invoice that was sent and not charged is reminded of `due_reminder_days` before its due date and
+    `overdue_reminder_days` after it; its grace and its last day count from the due date.
     """
 
     retry_days: tuple[int, ...] = (2, 5, 7)
@@ -63,6 +65,8 @@ class Policy:
     last_notice_days: int | None = 2
     mails: frozenset[Mail] = frozenset(Mail)
     caps: tuple[Cap, ...] = CAPS
+    due_reminder_days: tuple[int, ...] = (7, 1)
+    overdue_reminder_days: tuple[int, ...] = (3, 10)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from domain.dunning.case import CaseState, Step
 from domain.dunning.filing import service as filing
 from domain.dunning.filing.service import Filed
 from domain.dunning.policy import BANK_DEBIT, Mail, Try, counted_failures
+from domain.invoices.invoice import Invoice
 from domain.invoices.invoice import State as InvoiceState
 from domain.invoices.topping import service as topping
 from domain.journal import jobs
@@ -29,6 +30,7 @@ from domain.kernel.ids import AttemptId, CaseId, ClockId, CustomerId, MethodId, 
 from domain.payments import service as payments
 from domain.payments import store as payment_store
 from domain.payments.attempt import ENDED, Attempt, AttemptState, Trigger, is_lost
+from domain.payments.collection import is_early
 from domain.payments.declines import Decline, DeclineClass
 from domain.payments.method import PaymentMethod, method_to_retry
 from domain.payments.ordering import service as orders
@@ -62,9 +64,13 @@ async def note_settled(tx: Tx, call: Call, *, customer_id: CustomerId, attempt_i
     elif _is_begun_anew(standing, filed, attempt):
         assert filed is not None, "a case that begins anew has been"
         await _begin_anew(tx, call, filed, attempt)
-    elif attempt.state in _FAILED and standing.invoice.state is InvoiceState.OPEN:
+    elif attempt.state in _FAILED and _is_owed(standing.invoice, desk.now):
         await _note_failure(tx, call, desk, standing, filed=filed, attempt=attempt)
     await filing.refresh_access(tx, call, desk)
+
+
+def _is_owed(invoice: Invoice, now: datetime) -> bool:
+    return invoice.state is InvoiceState.OPEN and not is_early(invoice, now)
 
 
 async def _tell_top_up(tx: Tx, call: Call, attempt: Attempt) -> None:
@@ -163,7 +169,7 @@ async def _note_failure(
     news = (attempt.number, attempt.state in ENDED)
     if filed is not None and news <= filed.stored.noted:
         return
-    decline = decline_of(attempt)
+    decline = _decline_on(standing.invoice, attempt)
     counted = max(1, counted_failures(_tries(standing)))
     facts = {"attempt": attempt.number, "decline_class": decline.kind, "trigger": attempt.trigger, "counted": counted}
     at = attempt.ended_at or desk.now
@@ -204,7 +210,7 @@ def _is_begun_anew(standing: Standing, filed: Filed | None, attempt: Attempt) ->
 async def _begin_anew(tx: Tx, call: Call, filed: Filed, attempt: Attempt) -> None:
     """Follow a failure as the first one, from the instant of its end."""
     at = attempt.ended_at or filed.desk.now
-    decline, zone = decline_of(attempt), filed.desk.customer.zone
+    decline, zone = _decline_on(filed.standing.invoice, attempt), filed.desk.customer.zone
     kind, on_method = await _kind(tx, attempt), _tries_on(filed, attempt)
     after, next_ = cases.reopened(filed.policy, at, decline, method_kind=kind, zone=zone, on_method=on_method)
     filed = await filing.begin_graces(tx, filed, at)
@@ -225,7 +231,7 @@ async def _follow_failure(
     """Note a later failure on the case; whether nothing follows it any more."""
     kind, zone = await _kind(tx, attempt), filed.desk.customer.zone
     on_method = _tries_on(filed, attempt)
-    before, decline = filed.case, decline_of(attempt)
+    before, decline = filed.case, _decline_on(filed.standing.invoice, attempt)
     if kind == BANK_DEBIT:
         # While a debit is on its way nobody can do better: the grace waits for it.
         filed = await filing.extend_grace(tx, filed, at - attempt.began_at, running_at=attempt.began_at)
@@ -330,6 +336,12 @@ def decline_of(attempt: Attempt) -> Decline:
         known = attempt.decline or Decline(DeclineClass.CUSTOMER)
         return replace(known, kind=DeclineClass.CUSTOMER)
     return attempt.decline
+
+
+def _decline_on(invoice: Invoice, attempt: Attempt) -> Decline:
+    """Return why an attempt failed. What was sent is never charged by the calendar: its customer has to act."""
+    decline = decline_of(attempt)
+    return replace(decline, kind=DeclineClass.CUSTOMER) if invoice.is_sent else decline
 
 
 def _tries(standing: Standing) -> list[Try]:

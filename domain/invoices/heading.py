@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from domain.customers.customer import CollectionMethod
 from domain.kernel.errors import DomainError, Kind
 from domain.plans.plan import NET_DAYS_MAX
 
+# Of an invoice that is sent to its customer, where nothing else is set: nobody transfers money within the instant.
+SENT_NET_DAYS_DEFAULT = 30
 MEMO_LENGTH_MAX = 500
 ORDER_LENGTH_MAX = 60
 # Orders of several subscriptions on one invoice are written one after the other.
@@ -55,6 +58,7 @@ class Headed:
     net_days: int
     memo: str | None
     purchase_order: str | None
+    collection: CollectionMethod = CollectionMethod.CHARGE
 
     def due_at(self, issued_at: datetime) -> datetime:
         """Return when an invoice of this instant is due: elapsed days later, so that no zone moves it."""
@@ -86,13 +90,19 @@ def _text(text: str | None, what: str, length_max: int) -> str | None:
 
 
 def heading_of(
-    own: Heading, customer: Heading, subscriptions: Sequence[Heading], plan_days: Sequence[int | None] = ()
+    own: Heading,
+    customer: Heading,
+    subscriptions: Sequence[Heading],
+    plan_days: Sequence[int | None] = (),
+    *,
+    collection: CollectionMethod = CollectionMethod.CHARGE,
 ) -> Headed:
     """Say what an invoice carries: what was set for itself, else for its subscriptions, else for its customer.
 
     `subscriptions` are those with a line on it, in their order, and `plan_days` the terms of each one's plan version,
     which count where no others are set; left out, no plan has any. The shortest of their terms counts for all of it;
-    each purchase order is named once. A memo of a subscription is shown where all of them have the same.
+    each purchase order is named once. A memo of a subscription is shown where all of them have the same. One that is
+    sent (`collection`) is due after SENT_NET_DAYS_DEFAULT days where nothing says otherwise.
     """
     on_it = subscriptions or (NOTHING,)
     held = [
@@ -103,10 +113,12 @@ def heading_of(
         )
         for each, of_plan in zip(on_it, plan_days or [None] * len(on_it), strict=True)
     ]
-    days = own.net_days if own.net_days is not None else min(each.net_days or 0 for each in held)
+    default = SENT_NET_DAYS_DEFAULT if collection is CollectionMethod.SEND else 0
+    terms = [default if each.net_days is None else each.net_days for each in held]
+    days = own.net_days if own.net_days is not None else min(terms)
     memos = {each.memo for each in held}
     memo = own.memo or (memos.pop() if len(memos) == 1 else customer.memo)
-    return Headed(days, memo, own.purchase_order or _orders(held))
+    return Headed(days, memo, own.purchase_order or _orders(held), collection)
 
 
 def _orders(held: Sequence[Heading]) -> str | None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from domain.credits.discount import Discount, total_of
+from domain.customers.customer import CollectionMethod
 from domain.invoices.heading import AT_ONCE, Headed
 from domain.invoices.minimums import MINIMUM_DEFAULT, MINIMUMS
 from domain.invoices.number import number_text
@@ -135,7 +136,7 @@ class Invoice:
     an attempt is under way (`charging`), what is to be collected stays as it is. `memo` and `purchase_order` are
     printed on it. One with a `top_up_id` asks for prepaid credit and nothing else. Of what was paid, banks hold
     `disputed_minor` until disputes are decided; once they took some for good, `kept_minor` is what is left of it.
-    `reopened` counts how often it was asked for again after it had been paid.
+    `reopened` counts how often it was asked for again after it had been paid. `collection` is how it is paid.
     """
 
     customer_id: CustomerId
@@ -167,6 +168,12 @@ class Invoice:
     disputed_minor: int = 0
     kept_minor: int = 0
     reopened: int = 0
+    collection: CollectionMethod = CollectionMethod.CHARGE
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether its customer pays it without being charged."""
+        return self.collection is CollectionMethod.SEND
 
     @property
     def total(self) -> Money:
@@ -310,6 +317,7 @@ def opened(draft: Invoice, now: datetime, *, headed: Headed = AT_ONCE, applied_m
         due_at=headed.due_at(now),
         memo=headed.memo,
         purchase_order=headed.purchase_order,
+        collection=headed.collection,
         applied_minor=applied_minor,
     )
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from domain import db
 from domain.credits import discount
+from domain.customers.customer import CollectionMethod
 from domain.customers.store import Sight
 from domain.invoices.derivation import NewLine
 from domain.invoices.invoice import FEE_KINDS, Identity, Invoice, InvoiceKind, Line, LineKind, State, VoidReason
@@ -51,6 +52,8 @@ invoice = sa.Table(
     sa.Column("disputed_minor", sa.BigInteger, nullable=False, comment="paid, and held by banks until it is decided"),
     sa.Column("kept_minor", sa.BigInteger, nullable=False, comment="paid, and still here after banks took the rest"),
     sa.Column("reopened", sa.SmallInteger, nullable=False, comment="how often it was asked for again"),
+    sa.Column("collection", sa.Text, nullable=False, comment="how it is paid; set when it is opened"),
+    sa.CheckConstraint("collection IN ('charge_automatically', 'send_invoice')", name="collection"),
     sa.CheckConstraint("environment IN ('live', 'test')", name="environment"),
     sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     sa.CheckConstraint("kind IN ('invoice', 'statement')", name="kind"),
@@ -297,7 +300,7 @@ _PLAIN = (
     *("customer_id", "id", "environment", "currency", "kind", "state", "number", "created_at", "grace_ends_at"),
     *("issued_at", "due_at", "paid_at", "tax_included_minor", "version", "applied_minor", "offset_minor", "charging"),
     *("voided_at", "void_reason", "written_off_at", "memo", "purchase_order", "top_up_id", "disputed_minor"),
-    *("kept_minor", "reopened"),
+    *("kept_minor", "reopened", "collection"),
 )
 
 
@@ -337,6 +340,7 @@ def _invoice(row: sa.Row[Any]) -> Invoice:
         disputed_minor=row.disputed_minor,
         kept_minor=row.kept_minor,
         reopened=row.reopened,
+        collection=CollectionMethod(row.collection),
     )
 
 

@@ -118,6 +118,21 @@ class CollectWhenDue(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class FollowSentInvoice(Job):
+    """Remind the customer of an invoice that was sent, or open its dunning case once it is overdue.
+
+    `after` is the instant of business time up to which its calendar is done; empty: from its issue on.
+    """
+
+    # One at a time for an invoice.
+    keyed_by = "invoice_id"
+    kind = "follow_sent_invoice"
+    customer_id: CustomerId
+    invoice_id: InvoiceId
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class InvoiceSettled(Job):
     """No payment is needed for an invoice any more, and no attempt brought one: move the subscriptions on it."""
 
@@ -340,6 +355,7 @@ KINDS: dict[str, type[Job]] = {
     job.kind: job
     for job in (
         *(ClosePeriod, FinaliseInvoice, CalculateTax, RenderInvoice, RenderCreditNote, CollectInvoice, CollectWhenDue),
+        FollowSentInvoice,
         *(
             DetachMethod,
             CarryRefund,

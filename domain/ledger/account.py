@@ -15,7 +15,8 @@ class Account(StrEnum):
 
     Prepaid is what customers have paid for and not used; prepaid pending is ordered and not paid for yet, or its
     payment is disputed. Promotion is what was given away and paid invoices, breakage what was paid for and never used.
-    Disputed is what banks hold until a dispute is decided.
+    Disputed is what banks hold until a dispute is decided. Unapplied cash was transferred by customers and has paid no
+    invoice yet.
     """
 
     RECEIVABLE = "receivable"
@@ -29,6 +30,7 @@ class Account(StrEnum):
     PROMOTION = "promotion"
     BREAKAGE = "breakage"
     DISPUTED = "disputed"
+    UNAPPLIED_CASH = "unapplied_cash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,11 @@ def invoiced(net: Money, tax: Money) -> list[Posting]:
 def collected(amount: Money, *, written_off: bool = False) -> list[Posting]:
     """Post a payment of what was receivable, or had been written off as a bad debt."""
     return [Posting(Account.CASH, amount), Posting(Account.BAD_DEBT if written_off else Account.RECEIVABLE, -amount)]
+
+
+def transferred(amount: Money) -> list[Posting]:
+    """Post money that a customer transferred: owed to it until an invoice uses it; below zero, it was used or left."""
+    return [Posting(Account.CASH, amount), Posting(Account.UNAPPLIED_CASH, -amount)]
 
 
 def paid_back(amount: Money) -> list[Posting]:

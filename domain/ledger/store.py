@@ -49,7 +49,7 @@ ledger_line = sa.Table(
     ),
     sa.CheckConstraint(
         "account IN ('receivable', 'revenue', 'tax_payable', 'cash', 'customer_credit', 'bad_debt', 'prepaid',"
-        " 'prepaid_pending', 'promotion', 'breakage', 'disputed')",
+        " 'prepaid_pending', 'promotion', 'breakage', 'disputed', 'unapplied_cash')",
         name="account",
     ),
     sa.CheckConstraint("amount_minor <> 0", name="amount_minor"),

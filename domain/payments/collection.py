@@ -37,13 +37,15 @@ def next_step(
     offset_minor: int = 0,
     is_given_up: bool = False,
     is_due: bool = True,
+    is_sent: bool = False,
 ) -> tuple[Step, PaymentMethod | None]:
     """Decide, and name the method that the step is about.
 
     `last` is the newest attempt, `methods` the attached ones; `offset_minor` is what credit notes took off the invoice,
     `is_given_up` says that it is void or written off, or was paid another way: the copy is to be closed. A live attempt
     always comes first: a second one is never begun beside it. Before an invoice is due (`is_due`) nobody is charged who
-    has not ordered it.
+    has not ordered it, and for one that is sent to its customer (`is_sent`) never: its copy is made, and money comes by
+    itself.
     """
     if last is not None and last.state in UNRESOLVED:
         return Step.RECOVER, None
@@ -53,6 +55,9 @@ def next_step(
         return _ordered(last, push, methods, is_open=is_open)
     if not is_open:
         return (Step.CLOSE if _is_left_open(push, is_given_up=is_given_up) else Step.NOTHING), None
+    if is_sent:
+        is_live = last is not None and last.state in LIVE
+        return (Step.WAIT if is_live else Step.PUSH if _charge(push) is Step.PUSH else Step.NOTHING), None
     return _collect(push, last, methods, is_due=is_due)
 
 
@@ -103,7 +108,13 @@ def step_of(
         offset_minor=invoice.offset_minor,
         is_given_up=invoice.state in {State.VOID, State.UNCOLLECTIBLE} or _was_received(last),
         is_due=invoice.due_at is None or invoice.due_at <= now,
+        is_sent=invoice.is_sent,
     )
+
+
+def is_early(invoice: Invoice, now: datetime) -> bool:
+    """Whether an invoice that was sent is not due yet: what fails before is its customer's own try, and no debt."""
+    return invoice.is_sent and invoice.due_at is not None and now < invoice.due_at
 
 
 def _was_received(last: Attempt | None) -> bool:

@@ -15,6 +15,7 @@ from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, RefundId
 from domain.kernel.period import Period
 from domain.payments.declines import Decline
+from domain.payments.desks.port import TransferDesk
 from domain.payments.listed import GatewayDispute, GatewayHolder, GatewayPayment, GatewayRefund, Page
 from domain.payments.refund import Refund
 from domain.payments.setup import GatewayMandate, GatewaySetup, SetupWay
@@ -71,7 +72,10 @@ class PushedLine:
 
 @dataclass(frozen=True, slots=True)
 class PushedInvoice:
-    """What the gateway is to collect: our number, our lines, our total."""
+    """What the gateway is to collect: our number, our lines, our total.
+
+    `days_until_due` marks one that its customer pays without being charged, by then; None: it is charged.
+    """
 
     customer_id: CustomerId
     invoice_id: InvoiceId
@@ -82,6 +86,7 @@ class PushedInvoice:
     total_minor: int
     tax_minor: int
     lines: tuple[PushedLine, ...]
+    days_until_due: int | None = None
 
 
 class PayState(StrEnum):
@@ -263,6 +268,11 @@ class PaymentGateway(Protocol):
 
     async def fetch_dispute(self, gateway_dispute_id: str) -> GatewayDispute | None:
         """Return a dispute as it is now, or None. It is answered on the gateway's own pages."""
+        ...
+
+    @property
+    def transfers(self) -> TransferDesk:
+        """What it does about bank transfers."""
         ...
 
     async def ensure_customer(self, customer_id: CustomerId, environment: Environment, *, key: str) -> str:

@@ -192,7 +192,17 @@ def pushed_invoice(
         total_minor=invoice.total.minor - invoice.applied_minor - settled_minor,
         tax_minor=invoice.tax.minor,
         lines=fitted(sent),
+        days_until_due=_days_until_due(invoice),
     )
+
+
+def _days_until_due(invoice: Invoice) -> int | None:
+    """Return the terms of an invoice that is sent. The gateway's own clock may be another: it is told no instant."""
+    if not invoice.is_sent:
+        return None
+    assert invoice.issued_at is not None, "an opened invoice was issued"
+    assert invoice.due_at is not None, "and is due"
+    return (invoice.due_at - invoice.issued_at).days
 
 
 def differences(invoice: Invoice, push: Push, seen: GatewayInvoice, *, before_pay: bool = False) -> list[str]:

@@ -187,7 +187,11 @@ async def _look(
 
 async def _push(db: Database, gateway: PaymentGateway, call: Call, work: _Work) -> None:
     assert work.push is not None, "a push is begun before it is made"
-    await copies.push(db, gateway, call, customer=work.customer, invoice=work.invoice, begun=work.push)
+    seen = await copies.push(db, gateway, call, customer=work.customer, invoice=work.invoice, begun=work.push)
+    if seen is not None and seen.state is GatewayInvoiceState.PAID:
+        # What its customer had transferred before has paid it as it was opened there.
+        async with db.transaction() as tx:
+            await _converge(tx, call, work.invoice.customer_id, work.invoice.id, seen)
 
 
 async def _credit(db: Database, gateway: PaymentGateway, call: Call, work: _Work) -> None:

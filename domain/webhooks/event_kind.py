@@ -56,6 +56,7 @@ class EventKind:
 KINDS = (
     EventKind("invoice.opened", "invoice_opened", _INVOICE, "An invoice got its number and is due."),
     EventKind("invoice.paid", "invoice_paid", (*_INVOICE, "paid_by"), "Nothing is due on an invoice any more."),
+    EventKind("invoice.overdue", "invoice_overdue", _INVOICE, "A sent invoice was not paid when it was due."),
     EventKind("invoice.voided", "invoice_voided", _INVOICE, "An invoice was voided; nothing is due on it."),
     EventKind("invoice.written_off", "invoice_written_off", _INVOICE, "An invoice was given up as a bad debt."),
     EventKind(
@@ -68,6 +69,7 @@ KINDS = (
     EventKind("payment.failed", "payment_failed", _PAYMENT, "An attempt to collect an invoice failed."),
     EventKind("payment.action_required", "payment_action_required", _PAYMENT, "A payment waits for its customer."),
     EventKind("payment.method_missing", "payment_method_missing", _INVOICE, "There is nothing to collect from."),
+    EventKind("transfer.received", "transfer_received", (), "Money of a customer arrived by bank transfer."),
     EventKind("refund.ordered", "refund_ordered", _REFUND, "What a credit note owes is to be paid back."),
     EventKind("refund.succeeded", "refund_succeeded", _REFUND, "The money of a refund has gone."),
     EventKind("refund.failed", "refund_failed", _REFUND, "A refund did not come off, or came back; it is owed again."),

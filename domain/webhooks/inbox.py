@@ -30,6 +30,7 @@ class Topic(StrEnum):
     MANDATE = "mandate"
     REFUND = "refund"
     DISPUTE = "dispute"
+    CASH = "cash"
 
 
 # The version of the gateway's objects that the adapter reads; an event of another one is an alarm.
@@ -62,13 +63,14 @@ TOPICS = {
     "charge.dispute.closed": Topic.DISPUTE,
     "charge.dispute.funds_withdrawn": Topic.DISPUTE,
     "charge.dispute.funds_reinstated": Topic.DISPUTE,
+    "customer_cash_balance_transaction.created": Topic.CASH,
+    "cash_balance.funds_available": Topic.CASH,
 }
 
 # The types that are kept without an effect, each with the reason. They are asked for all the same, so that a replay can
 # still act on them once they have one.
 KEPT = {
     "setup_intent.setup_failed": "its customer has seen the failure, and no method has come of it",
-    "customer_cash_balance_transaction.created": "invoice.paid tells of the invoice that the money has paid",
 }
 KINDS = (*TOPICS, *KEPT)
 NO_INTEREST = "a type of no interest"

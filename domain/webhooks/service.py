@@ -20,6 +20,7 @@ from domain.payments.disputing import service as disputing
 from domain.payments.keeping import service as keeping
 from domain.payments.port import GatewayEvent, GatewaySubscription, PaymentGateway
 from domain.payments.refunding import service as refunding
+from domain.payments.transferring import service as transferring
 from domain.subscriptions.subscription import Status
 from domain.webhooks import store
 from domain.webhooks.inbox import API_VERSION, TOPICS, InboxEvent, InboxState, Topic, plan_of, status_of, why_kept
@@ -138,6 +139,11 @@ async def _follow_dispute(db: Database, gateway: PaymentGateway, call: Call, obj
     return _processed(customer_id, "not a dispute of a payment of ours")
 
 
+async def _follow_cash(db: Database, gateway: PaymentGateway, call: Call, object_id: str) -> _Verdict:
+    customer_id = await transferring.converge(db, gateway, call, object_id)
+    return _processed(customer_id, "not the money of a customer of ours")
+
+
 async def _follow_subscription(db: Database, gateway: PaymentGateway, call: Call, object_id: str) -> _Verdict:
     seen = await gateway.fetch_subscription(object_id)
     if seen is None:
@@ -198,5 +204,6 @@ _FOLLOW: dict[Topic, _Follow] = {
     Topic.MANDATE: _follow_mandate,
     Topic.REFUND: _follow_refund,
     Topic.DISPUTE: _follow_dispute,
+    Topic.CASH: _follow_cash,
     Topic.SUBSCRIPTION: _follow_subscription,
 }

@@ -1,5 +1,7 @@
 """Money that is taken back after it was collected, and money that the customer pushes."""
 
+from typing import Any
+
 import pytest
 
 from tests.sandbox.world import World
@@ -138,6 +140,58 @@ async def test_a_bank_transfer_pays_the_invoice_it_comes_for(world: World) -> No
         again = await world.http.post(f"{world.server.url}/_sandbox/{path}", content="{}")
         assert again.status_code == 400
     assert (await world.event_types()).count("invoice.paid") == 1
+
+
+async def test_transfers_gather_until_they_cover_the_oldest_sent_invoice(world: World) -> None:
+    customer = await world.customer()
+    sent: dict[str, object] = {"collection_method": "send_invoice", "days_until_due": 30}
+    first, second = await world.opened(customer, 3_000, **sent), await world.opened(customer, 1_000, **sent)
+    charged = await world.opened(customer, 500)
+
+    async def transfer(target: str, amount: int) -> None:
+        await world.control("POST", f"bank_transfers/{target}", {"amount": amount})
+
+    async def states() -> list[str]:
+        found = [await world.api.v1.invoices.retrieve_async(each) for each in (first, second, charged)]
+        return [str(each.status) for each in found]
+
+    await transfer(customer, 900)
+    assert await states() == ["open", "open", "open"]
+    # 9.00 + 2.00 covers the second one alone, and 1.00 stays.
+    await transfer(customer, 200)
+    assert await states() == ["open", "paid", "open"]
+    await transfer(first, 2_950)
+    # 1.00 + 29.50 - 30.00.
+    assert await states() == ["paid", "paid", "open"]
+    balance = await world.api.v1.customers.cash_balance.retrieve_async(customer)
+    assert balance.available is not None
+    assert balance.available["usd"] == 50
+    moved = await world.api.v1.customers.cash_balance_transactions.list_async(customer, {"limit": 2})
+    assert [(each.type, each.net_amount, each.ending_balance) for each in moved.data] == [
+        ("applied_to_payment", -3_000, 50),
+        ("funded", 2_950, 3_050),
+    ]
+    # What is there pays the next one as it is finalised.
+    await world.control("POST", f"bank_transfers/{customer}", {"amount": 950})
+    third = await world.opened(customer, 1_000, **sent)
+    assert (await world.api.v1.invoices.retrieve_async(third)).status == "paid"
+    for body in ('{"amount": 0}', "{}"):
+        refused = await world.http.post(f"{world.server.url}/_sandbox/bank_transfers/{customer}", content=body)
+        assert refused.status_code == 400
+
+
+async def test_a_customer_has_one_account_to_transfer_to(world: World) -> None:
+    customer = await world.customer()
+    given: Any = {"bank_transfer": {"type": "us_bank_transfer"}, "currency": "usd", "funding_type": "bank_transfer"}
+    first = await world.api.v1.customers.funding_instructions.create_async(customer, given)
+    again = await world.api.v1.customers.funding_instructions.create_async(customer, given)
+    assert first.to_dict() == again.to_dict()
+    [address] = first.bank_transfer.financial_addresses
+    assert address.aba is not None
+    assert (address.aba.bank_name, len(address.aba.account_number)) == ("US Test Bank", 12)
+    euros = "bank_transfer[type]=eu_bank_transfer&currency=eur&funding_type=bank_transfer"
+    refused = await world.post(f"/v1/customers/{customer}/funding_instructions", euros)
+    assert refused.status_code == 400
 
 
 async def test_a_transfer_in_another_currency_or_while_a_debit_is_on_its_way_is_refused(world: World) -> None:

@@ -1,5 +1,6 @@
 """Gather what a mail about an unpaid invoice or a payment method says."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from domain.alerts.blocking import blocked_facts
@@ -17,7 +18,7 @@ from domain.dunning import store as cases
 from domain.dunning.reading import service as dunning
 from domain.dunning.store import StoredCase
 from domain.invoices import service as invoices
-from domain.invoices.invoice import InvoiceNotFound, State
+from domain.invoices.invoice import Invoice, InvoiceNotFound, State
 from domain.kernel.call import Call
 from domain.kernel.ids import AttemptId, CaseId, InvoiceId, MethodId
 from domain.payments import store as payments
@@ -25,7 +26,10 @@ from domain.payments.attempt import Attempt
 from domain.payments.declines import Decline, DeclineClass
 from domain.payments.expiring.month import year_and_month
 from domain.payments.method_rules import MANDATE_ENDED
+from domain.payments.transferring import service as transferring
 
+# Mails about an invoice, with a number of days behind its id where there is one for each of several days.
+_ABOUT_INVOICE = frozenset((Notice.INVOICE_SENT, Notice.INVOICE_DUE_SOON, Notice.INVOICE_STILL_OVERDUE))
 # Mails about an attempt; the others are about a case.
 _ABOUT_ATTEMPT = frozenset(
     (
@@ -41,7 +45,7 @@ _ABOUT_ATTEMPT = frozenset(
 async def facts_of(
     tx: Tx, call: Call, policy: MailPolicy, customer: Customer, *, notice: Notice, about: str
 ) -> ReminderFacts:
-    """Return what a mail says, about an attempt, a case or a payment method as it now stands.
+    """Return what a mail says, about an attempt, an invoice, a case or a payment method as it now stands.
 
     Raises InvoiceNotFound.
     """
@@ -54,6 +58,9 @@ async def facts_of(
         assert attempt is not None, "the mail names an attempt"
         case = await cases.find_case_of(tx, customer.id, attempt.invoice_id)
         invoice_id = attempt.invoice_id
+    elif notice in _ABOUT_INVOICE:
+        invoice_id = InvoiceId(UUID(about.partition(":")[0]))
+        attempt, case = None, await cases.find_case_of(tx, customer.id, invoice_id)
     else:
         attempt, case = None, await cases.find_case(tx, CaseId(UUID(about)), sight=Sight(customer.id))
         assert case is not None, "the mail names a case"
@@ -111,7 +118,7 @@ async def _owed(
     push = await payments.find_push(tx, customer_id, invoice_id)
     plan = await dunning.outlook(tx, stored, now) if stored is not None else None
     failed_at = (attempt.ended_at if attempt else None) or (stored.case.first_failed_at if stored else now)
-    return Owed(
+    owed = Owed(
         number=invoice.number or "",
         total=money_of(invoice.total, language),
         failed_at=failed_at,
@@ -121,7 +128,25 @@ async def _owed(
         waits_until=stored.case.waits_until if stored else None,
         grace_ends_at=plan.grace_ends_at if plan else None,
         last_at=plan.last_at if plan else None,
+        due_at=invoice.due_at,
         link=(push.hosted_url if push and invoice.state is not State.VOID else None) or "",
+    )
+    return await _of_sent(tx, invoice, owed, language) if invoice.is_sent else owed
+
+
+async def _of_sent(tx: Tx, invoice: Invoice, owed: Owed, language: str) -> Owed:
+    """Add what is said of an invoice that is transferred: where to, and what is missing, or that nothing is."""
+    account = await transferring.account_of(tx, invoice.customer_id, invoice.currency)
+    key = (invoice.customer_id, invoice.id)
+    missing = (await transferring.missing_of(tx, [key])).get(key)
+    is_part = missing is not None and 0 < missing.minor < invoice.amount_due.minor
+    return replace(
+        owed,
+        is_sent=True,
+        account=(account.bank_name or account.country) if account else "",
+        last4=account.last4 if account else "",
+        missing=money_of(missing, language) if missing is not None and is_part else "",
+        is_covered=not missing.minor if missing is not None else invoice.state is State.PAID,
     )
 
 

@@ -62,7 +62,7 @@ async def opening(tx: Tx, call: Call, desk: Desk, version: PlanVersion, wish: Wi
         call.need(Permission.SUBSCRIPTION_OVERRIDE)
     product_id = desk.catalogue.plan_of_version(version.id).product_id
     tried = version.start.trial is not None and await subscriptions.has_tried(tx, desk.customer.id, product_id)
-    opens = opening_of(version.start, wish, desk.now, has_method=desk.customer.has_method, has_tried=tried)
+    opens = opening_of(version.start, wish, desk.now, has_method=desk.customer.can_be_billed, has_tried=tried)
     if opens.when_paid and await headings.starts_on_net_terms(tx, desk.customer.id, version.net_days):
         return replace(opens, when_paid=False)
     return opens

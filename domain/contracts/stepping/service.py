@@ -136,7 +136,7 @@ async def _stop(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscri
 
 async def _leave_trial(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscription:
     assert before.trial_ends_at is not None, "a trial has an end"
-    becomes = trialing.end_of(before, has_method=desk.customer.has_method)
+    becomes = trialing.end_of(before, has_method=desk.customer.can_be_billed)
     if becomes is TrialEnd.CANCEL:
         return await end(tx, call, desk, before, lifecycle.end(before, before.trial_ends_at))
     if becomes is TrialEnd.PAUSE:

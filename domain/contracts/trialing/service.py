@@ -57,7 +57,7 @@ async def go_on(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscri
     at = before.trial_ends_at
     assert at is not None, "a trial has an end"
     after = await subscriptions.save(tx, before, lifecycle.trial_over(before))
-    if end_of(before, has_method=desk.customer.has_method) is TrialEnd.FALL_BACK:
+    if end_of(before, has_method=desk.customer.can_be_billed) is TrialEnd.FALL_BACK:
         after = await subscriptions.switch_version(tx, call, after, _fall_back(desk, after), at)
         await note(tx, call, desk, after, event_type="trial_fell_back", text="The trial is over; {plan} goes on")
     else:

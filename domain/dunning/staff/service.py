@@ -64,6 +64,14 @@ class NothingToCharge(DomainError):
 
 
 @dataclass(eq=False)
+class NothingTried(DomainError):
+    """No payment of this invoice was tried, so there is no payment method to replace: it is to be transferred."""
+
+    code = "nothing_tried"
+    kind = Kind.CONFLICT
+
+
+@dataclass(eq=False)
 class CardCapReached(DomainError):
     """The card was charged as often as its network allows. It can be charged again at {allowed_at}."""
 
@@ -189,12 +197,13 @@ async def write_off(tx: Tx, call: Call, case_id: CaseId, *, reason: str) -> Stor
 async def ask_for_method(tx: Tx, call: Call, case_id: CaseId) -> StoredCase:
     """Mail the customer a request for another payment method, at most one for each attempt that failed.
 
-    Safe to repeat. Raises Forbidden, DunningCaseNotFound, DunningCaseClosed.
+    Safe to repeat. Raises Forbidden, DunningCaseNotFound, DunningCaseClosed, NothingTried.
     """
 
     async def act(filed: Filed) -> Filed:
         last, customer = filed.standing.last, filed.desk.customer
-        assert last is not None, "a case follows an attempt"
+        if last is None:
+            raise NothingTried
         job = jobs.SendNotice(customer.id, "payment_method_wanted", str(last.id))
         await journal.stage(tx, call, job, customer_id=customer.id, clock_id=customer.clock_id, run_at=filed.desk.now)
         await filing.note(tx, call, filed, "method_wanted", {"attempt": last.number})

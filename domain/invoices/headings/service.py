@@ -6,6 +6,7 @@ from uuid import UUID
 
 from domain.access.roles import Permission
 from domain.customers import service as customers
+from domain.customers.customer import CollectionMethod
 from domain.customers.store import Sight
 from domain.db import Tx
 from domain.invoices import heading as rules
@@ -98,13 +99,14 @@ async def _save(tx: Tx, call: Call, customer_id: CustomerId, heading: Heading, *
 
 
 async def heading_of_draft(tx: Tx, draft: Invoice, lines: Sequence[Line]) -> Headed:
-    """Return what a draft carries if it is opened now."""
+    """Return what a draft carries if it is opened now, and how it will be paid."""
     named = sorted({each for line in lines if (each := line.identity.subscription_id) is not None})
     about = [draft.id, draft.customer_id, *named]
     found, plan_days = await store.headings_with_plans(tx, draft.customer_id, about, named)
     own, customer = found.get(draft.id, NOTHING), found.get(draft.customer_id, NOTHING)
     on_it = [found.get(each, NOTHING) for each in named]
-    return rules.heading_of(own, customer, on_it, [plan_days.get(each) for each in named])
+    collection = await _collection_of(tx, draft.customer_id)
+    return rules.heading_of(own, customer, on_it, [plan_days.get(each) for each in named], collection=collection)
 
 
 async def has_net_terms(tx: Tx, customer_id: CustomerId, subscription_id: SubscriptionId) -> bool:
@@ -112,13 +114,22 @@ async def has_net_terms(tx: Tx, customer_id: CustomerId, subscription_id: Subscr
     about = [customer_id, subscription_id]
     found, plan_days = await store.headings_with_plans(tx, customer_id, about, [subscription_id])
     customer, own = found.get(customer_id, NOTHING), found.get(subscription_id, NOTHING)
-    return rules.heading_of(NOTHING, customer, [own], [plan_days.get(subscription_id)]).net_days > 0
+    return await _is_later(tx, customer_id, customer, own, plan_days.get(subscription_id))
 
 
 async def starts_on_net_terms(tx: Tx, customer_id: CustomerId, plan_days: int | None) -> bool:
     """Whether the first invoice of a subscription to a version with such terms is due some time after it is issued."""
     customer = (await store.headings_about(tx, customer_id, [customer_id])).get(customer_id, NOTHING)
-    return rules.heading_of(NOTHING, customer, [NOTHING], [plan_days]).net_days > 0
+    return await _is_later(tx, customer_id, customer, NOTHING, plan_days)
+
+
+async def _is_later(tx: Tx, customer_id: CustomerId, customer: Heading, own: Heading, plan_days: int | None) -> bool:
+    collection = await _collection_of(tx, customer_id)
+    return rules.heading_of(NOTHING, customer, [own], [plan_days], collection=collection).net_days > 0
+
+
+async def _collection_of(tx: Tx, customer_id: CustomerId) -> CollectionMethod:
+    return (await customers.customers_by_id(tx, [customer_id], scope=None))[customer_id].collection
 
 
 async def headings_by_id(tx: Tx, ids: Collection[UUID]) -> dict[UUID, Heading]:

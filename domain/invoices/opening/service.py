@@ -5,6 +5,7 @@ from datetime import datetime
 
 from domain.credits.grants import service as unit_grants
 from domain.credits.top_up import TopUpInvoiceRefused
+from domain.customers.customer import CollectionMethod
 from domain.customers.service import load_customer
 from domain.customers.store import Sight
 from domain.db import Tx
@@ -14,6 +15,7 @@ from domain.invoices.balances import service as balances
 from domain.invoices.discounting import service as discounting
 from domain.invoices.funding import service as funding
 from domain.invoices.granted import taking
+from domain.invoices.heading import Headed
 from domain.invoices.headings import service as headings
 from domain.invoices.holding import store as holding
 from domain.invoices.invoice import Invoice, InvoiceNotFound, Line, Opening, State
@@ -61,14 +63,21 @@ async def open_invoice(
         await stage(tx, call, now, draft.customer_id, jobs.CalculateTax(draft.customer_id, draft.id))
         return draft
     await _use(tx, call, now, draft, reduced)
-    await _post_opening(tx, call, now, draft)
+    headed = await headings.heading_of_draft(tx, draft, reduced.lines)
+    is_sent = _will_be_sent(draft, headed, balance_minor=spending.total_minor)
+    await _post_opening(tx, call, now, draft, is_mailed=not is_sent)
     applied = await balances.spend(tx, call, now, draft, spending)
     year = series_year(now)
-    headed = await headings.heading_of_draft(tx, draft, reduced.lines)
     after = rules.opened(draft, now, headed=headed, applied_minor=applied)
     after = await _close_at_once(tx, call, now, after)
     number = await numbering.take_number(tx, environment=draft.environment, kind=draft.kind, year=year)
     return await store.save_invoice(tx, draft, rules.numbered(after, year, number))
+
+
+def _will_be_sent(draft: Invoice, headed: Headed, *, balance_minor: int) -> bool:
+    """Whether a draft, once opened, waits for its customer to pay it: balances leave enough, and nobody is charged."""
+    left = draft.total.minor - balance_minor
+    return headed.collection is CollectionMethod.SEND and left >= rules.minimum(draft.currency).minor
 
 
 async def _use(tx: Tx, call: Call, now: datetime, draft: Invoice, reduced: discounting.Reduced) -> None:
@@ -96,17 +105,22 @@ async def add_up(tx: Tx, now: datetime, draft: Invoice) -> tuple[Invoice, discou
     return saved, reduced, stated is not None
 
 
-async def _post_opening(tx: Tx, call: Call, now: datetime, draft: Invoice) -> None:
+async def _post_opening(tx: Tx, call: Call, now: datetime, draft: Invoice, *, is_mailed: bool) -> None:
     """Everything that opening causes whatever becomes of the money, before the number series is locked."""
     postings = account.invoiced(draft.net, draft.tax)
     if postings:
         await post(tx, call, now, draft, postings, reason="invoice_opened")
-    await announce(tx, call, now, draft)
+    await announce(tx, call, now, draft, is_mailed=is_mailed)
 
 
-async def announce(tx: Tx, call: Call, now: datetime, draft: Invoice) -> None:
-    """Tell of an invoice that is being opened, and have its document written."""
-    await stage(tx, call, now, draft.customer_id, jobs.SendNotice(draft.customer_id, "invoice_issued", str(draft.id)))
+async def announce(tx: Tx, call: Call, now: datetime, draft: Invoice, *, is_mailed: bool = True) -> None:
+    """Tell of an invoice that is being opened, and have its document written.
+
+    One that its customer pays without being charged is mailed later (`is_mailed`): once the mail can say how.
+    """
+    if is_mailed:
+        notice = jobs.SendNotice(draft.customer_id, "invoice_issued", str(draft.id))
+        await stage(tx, call, now, draft.customer_id, notice)
     await stage(tx, call, now, draft.customer_id, jobs.RenderInvoice(draft.customer_id, draft.id))
     text = f"Invoice over {draft.total.major} {draft.currency} issued"
     await tell(tx, call, now, draft, "invoice_opened", text=text, amount=draft.total)
@@ -124,6 +138,11 @@ async def _close_at_once(tx: Tx, call: Call, now: datetime, opened: Invoice) -> 
     if rules.too_little(opened):
         return await give_up(tx, call, now, opened)
     due_at = opened.due_at or now
+    if opened.is_sent:
+        # Its copy is made at once: it is what the customer pays. Nobody is charged, so nothing begins when it is due.
+        await stage(tx, call, now, opened.customer_id, jobs.CollectInvoice(opened.customer_id, opened.id))
+        await stage(tx, call, now, opened.customer_id, jobs.FollowSentInvoice(opened.customer_id, opened.id))
+        return opened
     later = jobs.CollectWhenDue(opened.customer_id, opened.id)
     job = later if due_at > now else jobs.CollectInvoice(opened.customer_id, opened.id)
     await stage(tx, call, due_at, opened.customer_id, job)

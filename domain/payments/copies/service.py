@@ -8,6 +8,7 @@ from domain.customers.customer import Customer
 from domain.db import Database, Tx
 from domain.invoices import service as invoices
 from domain.invoices.invoice import Invoice
+from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import encode
@@ -15,8 +16,12 @@ from domain.payments import push as copies
 from domain.payments import store
 from domain.payments.copies import store as past
 from domain.payments.methods.service import ensure_gateway_customer
+from domain.payments.ordering.service import stage
 from domain.payments.port import GatewayInvoice, GatewayInvoiceState, PaymentGateway, PushedInvoice
 from domain.payments.push import GatewayCopyDiffers, Push, PushState
+from domain.payments.transferring import service as transferring
+
+INVOICE_SENT = "invoice_sent"
 
 
 async def begin(tx: Tx, call: Call, invoice: Invoice, before: Push | None) -> Push:
@@ -63,8 +68,8 @@ async def retire(tx: Tx, call: Call, invoice: Invoice) -> None:
 
 async def push(
     db: Database, gateway: PaymentGateway, call: Call, *, customer: Customer, invoice: Invoice, begun: Push
-) -> None:
-    """Make the copy, or finish one under way, and open it once its sums are ours.
+) -> GatewayInvoice | None:
+    """Make the copy, or finish one under way, and open it once its sums are ours; return it as it then is.
 
     The draft's id is committed before it has lines, so an unknown draft is always empty. Raises GatewayCopyDiffers,
     GatewayRefused, GatewayUnavailable.
@@ -77,7 +82,7 @@ async def push(
     record = await _create(db, gateway, record, wanted)
     copy_id = record.gateway_invoice_id
     if copy_id is None:
-        return  # Another run has closed it meanwhile: what was made stays an empty draft, which charges nothing.
+        return None  # Another run has closed it meanwhile: what was made stays an empty draft, which charges nothing.
     if seen is None or seen.state is GatewayInvoiceState.DRAFT:
         for number, batch in enumerate(copies.batches(wanted.lines)):
             await gateway.add_lines(copy_id, batch, key=copies.key(wanted.environment, record, f"lines:{number}"))
@@ -88,7 +93,16 @@ async def push(
     if seen and seen.state is GatewayInvoiceState.DRAFT:
         seen = await gateway.finalise_invoice(copy_id, key=copies.key(wanted.environment, record, "finalise"))
     pushed = dataclasses.replace(record, state=PushState.PUSHED, hosted_url=seen.hosted_url if seen else None)
-    await _save(db, record, pushed)
+    if invoice.is_sent:
+        # Its mail names the account; the whole of it is shown where it is asked for.
+        await transferring.remember(db, gateway, customer, gateway_customer_id, invoice.currency)
+    async with db.transaction() as tx:
+        await store.save_push(tx, record, pushed)
+        if invoice.is_sent:
+            # Only now can a mail say where to pay it. Staged again after a crash, it is sent once all the same.
+            notice = jobs.SendNotice(invoice.customer_id, INVOICE_SENT, str(invoice.id))
+            await stage(tx, call, notice, invoice.customer_id)
+    return seen
 
 
 async def refuse(

@@ -1,6 +1,6 @@
 """What differs between the gateway and our rows, and what is done about it: healed, or left to a person."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -17,8 +17,10 @@ from domain.payments.method import PaymentMethod
 from domain.payments.port import GatewayInvoice, GatewayInvoiceState, GatewayMethod, PayState
 from domain.payments.push import Push, PushState
 from domain.payments.refund import Refund, RefundState, state_of
+from domain.payments.transfer import GatewayCash
 
 NOTHING = "none"
+SHOWN_MAX = 200
 _SAME_STATE = {
     State.OPEN: GatewayInvoiceState.OPEN,
     State.PAID: GatewayInvoiceState.PAID,
@@ -53,6 +55,7 @@ class Difference(StrEnum):
     METHOD_UNKNOWN = "method_unknown"  # attached there, not listed here
     METHOD_MISSING = "method_missing"  # listed here, not attached there
     METHOD_DETAILS = "method_details"
+    CASH_UNKNOWN = "cash_unknown"  # a transfer arrived or was used there, and nothing here tells of it
     CUSTOMER_UNKNOWN = "customer_unknown"  # the gateway's names one of ours, who has another there
     CUSTOMER_MISSING = "customer_missing"
     CUSTOMER_BALANCE = "customer_balance"  # the gateway holds a balance, which its next invoice would use up
@@ -66,6 +69,7 @@ class Remedy(StrEnum):
     FOLLOW_METHOD = "follow_method"  # likewise
     FOLLOW_REFUND = "follow_refund"  # likewise
     FOLLOW_DISPUTE = "follow_dispute"  # likewise
+    FOLLOW_CASH = "follow_cash"  # likewise
     COLLECT = "collect"  # stage the collection, which closes or credits the copy as ours is
 
 
@@ -275,6 +279,17 @@ def about_methods(
         if mine != other:
             found.append(Found(Difference.METHOD_DETAILS, key, mine, other, customer_id, remedy=follow))
     return sorted(found, key=lambda each: each.about)
+
+
+def about_cash(
+    customer_id: CustomerId, about: str, theirs: Sequence[GatewayCash], known: Collection[str]
+) -> list[Found]:
+    """Report what moved of a customer's transferred money and is not booked here; `about` is the gateway's customer."""
+    unknown = [each for each in theirs if each.id not in known]
+    if not unknown:
+        return []
+    shown = ", ".join(_money(each.amount_minor, each.currency) for each in unknown)
+    return [Found(Difference.CASH_UNKNOWN, about, NOTHING, shown[:SHOWN_MAX], customer_id, remedy=Remedy.FOLLOW_CASH)]
 
 
 def about_holder(holder: GatewayHolder, known: str | None) -> list[Found]:

@@ -26,6 +26,7 @@ from domain.payments.reconciling.comparing.service import Compared
 from domain.payments.reconciling.finding import Finding, Found, Outcome, Remedy
 from domain.payments.reconciling.run import Run
 from domain.payments.refunding import service as refunding
+from domain.payments.transferring import service as transferring
 
 # Pages of one job: each asks the gateway up to ROWS_MAX times, and a job has two minutes.
 STEPS_MAX = 2
@@ -205,6 +206,11 @@ async def _follow_dispute(db: Database, gateway: PaymentGateway, call: Call, fou
     return not await comparing.look_at_dispute(db, gateway, found.about)
 
 
+async def _follow_cash(db: Database, gateway: PaymentGateway, call: Call, found: Found) -> bool:
+    """Likewise, of what a customer has transferred."""
+    return await transferring.converge(db, gateway, call, found.about) is not None
+
+
 async def _collect(db: Database, gateway: PaymentGateway, call: Call, found: Found) -> bool:
     """Stage what brings the copy to ours; the next run says whether it has."""
     del gateway
@@ -229,5 +235,6 @@ _REMEDIES: dict[Remedy, _Remedy] = {
     Remedy.FOLLOW_METHOD: _follow_method,
     Remedy.FOLLOW_REFUND: _follow_refund,
     Remedy.FOLLOW_DISPUTE: _follow_dispute,
+    Remedy.FOLLOW_CASH: _follow_cash,
     Remedy.COLLECT: _collect,
 }

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from domain.contracts import service as contracts
 from domain.contracts.desk.service import Desk
+from domain.customers import service as customers
 from domain.db import Tx
 from domain.invoices import service as invoices
 from domain.invoices.invoice import InvoiceStateRefused
@@ -13,6 +14,7 @@ from domain.kernel.call import Call
 from domain.kernel.ids import AttemptId, CustomerId, encode
 from domain.payments import store
 from domain.payments.attempt import ENDED, Attempt, AttemptState, is_lost, settle
+from domain.payments.collection import is_early
 from domain.payments.ordering.service import stage
 from domain.payments.port import PayOutcome
 
@@ -48,6 +50,7 @@ async def follow_up(
     """Carry what became of an attempt to the subscriptions on its invoice, and stage the mail of a success.
 
     Waiting for the customer counts as a failure until it ends; failures are told by dunning, which knows what follows.
+    A failure at an invoice that was sent and is not due is none.
     An attempt that left no trace is none: the next one is begun.
     """
     attempt = await store.find_attempt(tx, customer_id, attempt_id)
@@ -56,10 +59,16 @@ async def follow_up(
         await stage(tx, call, jobs.CollectInvoice(customer_id, attempt.invoice_id), customer_id)
     elif attempt.state in _TOLD:
         succeeded = attempt.state is AttemptState.SUCCEEDED
-        await contracts.note_payment(tx, call, customer_id, attempt.invoice_id, succeeded=succeeded, desk=desk)
+        if succeeded or not await _is_early(tx, call, attempt):
+            await contracts.note_payment(tx, call, customer_id, attempt.invoice_id, succeeded=succeeded, desk=desk)
         if succeeded:
             await stage(tx, call, jobs.SendNotice(customer_id, "payment_received", str(attempt_id)), customer_id)
     return attempt
+
+
+async def _is_early(tx: Tx, call: Call, attempt: Attempt) -> bool:
+    invoice = await store.lock_invoice(tx, attempt.customer_id, attempt.invoice_id)
+    return is_early(invoice, await customers.business_now(tx, call, attempt.customer_id))
 
 
 async def _follow_end(tx: Tx, call: Call, now: datetime, attempt: Attempt) -> None:

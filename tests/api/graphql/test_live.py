@@ -13,7 +13,7 @@ from api.graphql.context import Context
 from api.graphql.live import FRAME_GAP_S, usage_frames
 from api.graphql.sockets import OPERATIONS_PER_SOCKET_MAX
 from api.serve import SOCKET_MESSAGE_BYTES_MAX
-from domain.adapters.memory import MemoryWakeups
+from domain.adapters.memory_wakeups import MemoryWakeups
 from domain.kernel.call import Environment
 from domain.kernel.ids import encode
 from domain.subscriptions.subscription import Subscription

@@ -27,7 +27,7 @@ from api.pricing.changes import (
 )
 from domain.access.roles import Permission
 from domain.access.service import Hs256Verifier
-from domain.adapters.memory import MemoryWakeups
+from domain.adapters.memory_wakeups import MemoryWakeups
 from domain.db import Database
 from domain.kernel.call import Call, Forbidden
 from domain.plans import service as plans

@@ -24,7 +24,7 @@ from api.problems import on_refusal
 from api.rest.events import post_events
 from domain.access import service as access
 from domain.access.roles import Permission
-from domain.adapters.memory import MemoryWakeups
+from domain.adapters.memory_wakeups import MemoryWakeups
 from domain.customers.customer import Customer
 from domain.db import Database, Vault
 from domain.kernel.call import Call, Environment, Principal

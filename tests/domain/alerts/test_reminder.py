@@ -78,3 +78,55 @@ def test_every_mail_exists_in_every_language_and_each_has_all_words(language: st
 
 def test_a_locale_without_words_of_its_own_is_written_to_in_english() -> None:
     assert [language_of(each) for each in ("de", "de-CH", "de_AT", "fr", "en-GB")] == ["de", "de", "de", "en", "en"]
+
+
+_SENT = Owed(
+    number="2026-000007",
+    total="29.00 USD",
+    failed_at=make.at("2026-03-15T10:00"),
+    waits_until=make.at("2026-03-29T10:00"),
+    grace_ends_at=make.at("2026-03-22T10:00"),
+    link="https://pay.example.com/1",
+    due_at=make.at("2026-03-15T10:00"),
+    is_sent=True,
+)
+
+
+def test_an_invoice_to_be_transferred_says_until_when_and_where_to() -> None:
+    assert _said(Notice.INVOICE_SENT, _SENT) == (
+        "here is your invoice 2026-000007 over 29.00 USD. Please pay it by 15 Mar 2026.",
+        "Please transfer the amount. All details are on the page of the invoice.",
+    )
+    known = dataclasses.replace(_SENT, account="Test Bank", last4="4321", missing="9.00 USD")
+    assert _said(Notice.INVOICE_DUE_SOON, known) == (
+        (
+            "invoice 2026-000007 over 29.00 USD is due on 15 Mar 2026. If you have paid it already, you need to do "
+            "nothing."
+        ),
+        "A part has arrived; 9.00 USD are still missing.",
+        (
+            "Please transfer the amount to your account with us: Test Bank, ending in 4321. All details are on "
+            "the page of the invoice."
+        ),
+    )
+
+
+def test_an_invoice_that_is_covered_already_asks_for_nothing() -> None:
+    covered = dataclasses.replace(_SENT, is_covered=True)
+    assert _said(Notice.INVOICE_SENT, covered) == (
+        "here is your invoice 2026-000007 over 29.00 USD. What you have transferred covers it; you need to do nothing.",
+    )
+
+
+def test_an_overdue_invoice_says_what_follows_and_never_that_it_is_charged() -> None:
+    assert _said(Notice.INVOICE_OVERDUE, _SENT, locale="de") == (
+        "die Rechnung 2026-000007 über 29.00 USD war am 15.03.2026 fällig und ist nicht bezahlt.",
+        (
+            "Bis zum 22.03.2026, 10:00 UTC können Sie alles nutzen, danach das, was der kostenlose Plan erlaubt, bis "
+            "die Rechnung bezahlt ist."
+        ),
+        "Bitte bezahlen Sie bis zum 29.03.2026, 10:00 UTC.",
+        "Bitte überweisen Sie den Betrag. Alle Angaben stehen auf der Seite der Rechnung.",
+    )
+    restricted = _said(Notice.ACCESS_RESTRICTED, dataclasses.replace(_SENT, grace_ends_at=None))
+    assert restricted[-1] == "Please transfer the amount. All details are on the page of the invoice."

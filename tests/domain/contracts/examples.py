@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from domain.access.roles import system_principal
-from domain.adapters.memory import MemoryWakeups
+from domain.adapters.memory_wakeups import MemoryWakeups
 from domain.contracts import service as contracts
 from domain.customers import service as customers
 from domain.customers.customer import Customer

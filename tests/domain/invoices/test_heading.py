@@ -2,6 +2,7 @@
 
 import pytest
 
+from domain.customers.customer import CollectionMethod
 from domain.invoices.heading import (
     AT_ONCE,
     NOTHING,
@@ -84,3 +85,11 @@ def test_terms_out_of_bounds_are_refused(days: int) -> None:
 def test_texts_that_cannot_be_printed_are_refused(heading: Heading) -> None:
     with pytest.raises(HeadingMalformed):
         check(heading)
+
+
+def test_what_is_sent_is_due_after_thirty_days_unless_terms_are_set() -> None:
+    send = CollectionMethod.SEND
+    assert heading_of(NOTHING, NOTHING, [], collection=send) == Headed(30, None, None, send)
+    assert heading_of(NOTHING, Heading(net_days=0), [NOTHING], collection=send).net_days == 0
+    assert heading_of(NOTHING, NOTHING, [Heading(net_days=60), NOTHING], collection=send).net_days == 30
+    assert heading_of(Heading(net_days=7), NOTHING, [], collection=send).net_days == 7

@@ -103,3 +103,26 @@ def test_only_money_of_the_gateway_beside_recorded_money_is_paid_twice() -> None
     charged = attempt(AttemptState.SUCCEEDED, _DEFAULT.id, trigger=Trigger.STAFF)
     assert not is_paid_twice(charged, seen(paid_minor=2_900))
     assert not is_paid_twice(None, seen(paid_minor=2_900))
+
+
+@pytest.mark.parametrize(
+    ("record", "last", "step"),
+    [
+        (None, None, Step.PUSH),
+        (push(PushState.WAITING), None, Step.PUSH),
+        (push(PushState.PUSHING), None, Step.PUSH),
+        (_PUSHED, None, Step.NOTHING),
+        (_PUSHED, attempt(AttemptState.FAILED, _DEFAULT.id), Step.NOTHING),
+        (_PUSHED, attempt(AttemptState.PROCESSING, _DEFAULT.id), Step.WAIT),
+        (_PUSHED, attempt(AttemptState.UNKNOWN, _DEFAULT.id), Step.RECOVER),
+        (_PUSHED, attempt(AttemptState.PLANNED, _DEFAULT.id), Step.PAY),
+    ],
+)
+def test_of_what_is_sent_the_copy_is_made_and_nothing_is_charged_without_an_order(
+    record: object, last: object, step: Step
+) -> None:
+    methods = [_DEFAULT, _NEWER]
+    found = next_step(is_open=True, push=record, last=last, methods=methods, is_due=False, is_sent=True)  # type: ignore[arg-type]
+    assert found[0] is step
+    no_method = next_step(is_open=True, push=None, last=None, methods=[], is_sent=True)
+    assert no_method == (Step.PUSH, None)

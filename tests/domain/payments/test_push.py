@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from domain.credits.discount import Discount
+from domain.customers.customer import CollectionMethod
 from domain.invoices.credit_note import CreditKind, CreditNote, CreditReason
 from domain.invoices.invoice import Identity, Invoice, InvoiceKind, Line, LineKind, State
 from domain.kernel.call import Environment
@@ -189,3 +190,9 @@ def _note(offset_minor: int) -> CreditNote:
         refund_minor=0,
         wallet_minor=0,
     )
+
+
+def test_the_copy_of_a_sent_invoice_has_its_terms_and_no_instant() -> None:
+    assert pushed_invoice(_OURS, [], "cus_1").days_until_due is None
+    sent = dataclasses.replace(_OURS, collection=CollectionMethod.SEND, due_at=NOON + timedelta(days=30))
+    assert pushed_invoice(sent, [], "cus_1").days_until_due == 30

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from domain.access.roles import system_principal
 from domain.contracts import service as contracts
 from domain.customers import service as customers
-from domain.customers.customer import Customer
+from domain.customers.collecting import service as collecting
+from domain.customers.customer import CollectionMethod, Customer
 from domain.customers.store import Sight
 from domain.db import Database, Tx
 from domain.invoices import store as invoice_store
@@ -110,7 +111,11 @@ class Till:
 
 
 async def open_till(
-    db: Database, *, environment: Environment = Environment.TEST, clock_id: ClockId | None = None
+    db: Database,
+    *,
+    environment: Environment = Environment.TEST,
+    clock_id: ClockId | None = None,
+    collection: CollectionMethod = CollectionMethod.CHARGE,
 ) -> Till:
     """Make a customer who has just subscribed to Edge Starter by the month."""
     call = system("2026-01-15T11:00")
@@ -126,6 +131,7 @@ async def open_till(
             zone="Europe/London",
             clock_id=clock_id,
         )
+        await collecting.set_collection(tx, call, customer.id, collection)
         await contracts.subscribe(
             tx, call, customer_id=customer.id, product_key="edge", plan_key="starter", interval=Interval.MONTH
         )

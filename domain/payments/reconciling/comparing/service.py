@@ -22,6 +22,7 @@ from domain.payments.reconciling.finding import Difference, Finding, Found
 from domain.payments.reconciling.run import Run, Stage
 from domain.payments.refund import Refund
 from domain.payments.refunding import store as refunds
+from domain.payments.transferring import store as transfers
 
 ROWS_MAX = 50
 METHOD_PAGES_MAX = 5
@@ -32,7 +33,7 @@ OF_REFUNDS = frozenset(each for each in Difference if each.value.startswith("ref
 # These name a dispute of the gateway, likewise.
 OF_DISPUTES = frozenset(each for each in Difference if each.value.startswith("dispute_"))
 # A run compares all of these: what it has not seen is no more.
-OF_WHOLE = frozenset(each for each in Difference if each.value.startswith(("customer_", "method_")))
+OF_WHOLE = frozenset(each for each in Difference if each.value.startswith(("customer_", "method_", "cash_")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ async def _methods(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
         rows = await store.page_gateway_customers(tx, run.environment, after=_uuid(run.after), limit=ROWS_MAX)
         owners = [owner for owner, _ in rows]
         ours = await payments.methods_of_customers(tx, owners, scope=None, limit=METHODS_MAX)
+        transferring = await transfers.holders_of(tx, owners)
     found: list[Found] = []
     for owner, gateway_customer_id in rows:
         theirs = await _attached(gateway, gateway_customer_id)
@@ -114,7 +116,16 @@ async def _methods(db: Database, gateway: PaymentGateway, run: Run) -> Compared:
             found.append(finding.about_missing_customer(gateway_customer_id, owner))
         else:
             found += finding.about_methods(owner, ours[owner], theirs)
+            found += await _cash(db, gateway, owner, gateway_customer_id) if owner in transferring else []
     return Compared(len(rows), found, after=str(owners[-1]) if len(rows) == ROWS_MAX else None)
+
+
+async def _cash(db: Database, gateway: PaymentGateway, owner: CustomerId, gateway_customer_id: str) -> list[Found]:
+    """Compare the newest movements of what a customer has transferred."""
+    page = await gateway.transfers.list_cash(gateway_customer_id, after=None)
+    async with db.transaction() as tx:
+        known = await transfers.known_of(tx, owner, [each.id for each in page.items])
+    return finding.about_cash(owner, gateway_customer_id, page.items, known)
 
 
 async def _attached(gateway: PaymentGateway, gateway_customer_id: str) -> list[GatewayMethod] | None:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
-from domain.adapters.memory import MemoryWakeups
+from domain.adapters.memory_wakeups import MemoryWakeups
 from domain.contracts import service as contracts
 from domain.contracts.changing.service import Changed
 from domain.contracts.changing.wish import Wish

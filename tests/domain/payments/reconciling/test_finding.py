@@ -15,6 +15,7 @@ from domain.payments.push import Push, PushState
 from domain.payments.reconciling import finding
 from domain.payments.reconciling.finding import Found
 from domain.payments.refund import RefundState
+from domain.payments.transfer import GatewayCash
 from tests.domain.payments.examples import CUSTOMER, INVOICE, NOON, attempt, method
 from tests.domain.payments.test_refund import refund
 
@@ -257,6 +258,21 @@ def test_methods_are_compared_both_ways_and_by_what_may_change() -> None:
     assert (found[2].ours, found[2].theirs) == ("4242 12/2030", "4242 12/2031")
     bank = dataclasses.replace(same, exp_month=None, exp_year=None, last4=None)
     assert finding.about_methods(owner, [bank], [_attached("pm_same", exp_month=None, exp_year=None, last4=None)]) == []
+
+
+def test_money_that_was_transferred_and_is_not_booked_is_followed() -> None:
+    moved = [
+        GatewayCash("ccsbtxn_2", "applied_to_payment", -2_900, "USD", "pi_1", NOON),
+        GatewayCash("ccsbtxn_1", "funded", 3_000, "USD", None, NOON),
+    ]
+    assert finding.about_cash(CUSTOMER, "cus_1", moved, {"ccsbtxn_1", "ccsbtxn_2"}) == []
+    [found] = finding.about_cash(CUSTOMER, "cus_1", moved, {"ccsbtxn_1"})
+    assert (found.kind, found.about, found.theirs, found.remedy) == (
+        "cash_unknown",
+        "cus_1",
+        "-29.00 USD",
+        "follow_cash",
+    )
 
 
 def _attached(method_id: str, **changed: Any) -> GatewayMethod:

@@ -1,0 +1,1 @@
+"""Parts of the payment gateway that do one thing each."""
