@@ -1,5 +1,6 @@
 """What became of everything that was counted: it adds up at every stage, and tampering is found."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from fractions import Fraction
 
@@ -7,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from api.conserving import report
+from api.local.throwaway import TemporaryServers
 from domain.access.roles import Permission
 from domain.invoices.conservation.balance import Account
 from domain.invoices.conservation.service import Conservation, conserve, list_periods
@@ -19,7 +21,8 @@ from domain.subscriptions.subscription import Subscription
 from domain.usage.event import UsageEvent
 from domain.usage.verdict import COUNTED
 from tests import make
-from tests.world import World, llm_call
+from tests.databases import fresh_database
+from tests.world import World, llm_call, runtime_of
 
 START = make.at("2026-01-10")
 
@@ -47,11 +50,35 @@ def parts(found: Conservation, *kinds: str, meter: str = "cost") -> list[str]:
     return [exact_text(getattr(account(found, meter), kind)) for kind in kinds]
 
 
-async def tamper(world: World, statement: str) -> None:
-    """Write what nobody may, with the database's own guards out of the way."""
-    async with world.runtime.db.transaction() as tx:
+async def prove_tampered(world: World, subscription: Subscription, statement: str) -> Conservation:
+    """Prove a period as it would be after somebody wrote what nobody may, and undo that."""
+    async with world.runtime.db.transaction() as tx, tx.undone():
+        # The database's own guards are out of the way until the transaction ends.
         await tx.execute(sa.text("SET LOCAL session_replication_role = replica"))
         assert (await tx.execute(sa.text(statement))).rowcount, "something was tampered with"
+        return await conserve(
+            tx,
+            world.call,
+            customer_id=subscription.customer_id,
+            subscription_id=subscription.id,
+            period_start=START,
+        )
+
+
+@pytest.fixture(scope="module")
+async def billed(servers: TemporaryServers, seeded: str) -> AsyncIterator[tuple[World, Subscription]]:
+    """Bill half a year once for all kinds of tampering, which are undone.
+
+    Once the segment is no longer derived, only what stands on invoices accounts for it.
+    """
+    async with fresh_database(servers, "billed", seeded) as database:
+        world = World(runtime_of(database))
+        ada = await world.customer(on="2026-01-10")
+        pro = await world.subscribe(ada, "pro")
+        await world.use("llm", *(llm_call(ada, START, input_tokens=400_000) for _ in range(2)))
+        await world.advance(to="2026-06-12")
+        yield world, pro
+        await world.close()
 
 
 async def test_a_running_period_is_not_yet_billed_and_a_closed_one_is_charged(world: World) -> None:
@@ -143,15 +170,10 @@ async def _cost_cap(world: World, subscription: Subscription) -> Fraction:
         "DELETE FROM event_identity",
     ],
 )
-async def test_tampering_is_found(world: World, statement: str) -> None:
-    ada = await world.customer(on="2026-01-10")
-    pro = await world.subscribe(ada, "pro")
-    await world.use("llm", *(llm_call(ada, START, input_tokens=400_000) for _ in range(2)))
-    # Once the segment is no longer derived, only what stands on invoices accounts for it.
-    await world.advance(to="2026-06-12")
+async def test_tampering_is_found(billed: tuple[World, Subscription], statement: str) -> None:
+    world, pro = billed
     assert (await prove(world, pro)).holds
-    await tamper(world, statement)
-    found = await prove(world, pro)
+    found = await prove_tampered(world, pro, statement)
     assert not found.holds
     assert list(report(found))[-1].endswith(f"does not hold, {found.events} events recounted")
 

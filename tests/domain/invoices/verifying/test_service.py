@@ -1,6 +1,7 @@
 """Verification on a real database: what is right is equal, and each kind of tampering is found where it is."""
 
 import json
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from api.local.throwaway import TemporaryServers
 from domain.customers.customer import Customer
 from domain.db import Tx
 from domain.invoices import service as invoices
@@ -21,7 +23,8 @@ from domain.plans import service as plans
 from domain.plans.definition import read_product
 from domain.usage.event import UsageEvent
 from tests import make
-from tests.world import World, llm_call
+from tests.databases import fresh_database
+from tests.world import World, llm_call, runtime_of
 
 START = make.at("2026-01-31")
 
@@ -37,6 +40,15 @@ async def month_of_calls(world: World) -> tuple[Customer, Invoice]:
     await world.use("llm", calls[2])
     await world.advance(to="2026-03-01")
     return ada, (await world.invoices(ada))[-1]
+
+
+@pytest.fixture(scope="module")
+async def month(servers: TemporaryServers, seeded: str) -> AsyncIterator[tuple[World, Customer, Invoice]]:
+    """Bill such a month once for all tests that write nothing or undo it."""
+    async with fresh_database(servers, "month", seeded) as database:
+        world = World(runtime_of(database))
+        yield world, *await month_of_calls(world)
+        await world.close()
 
 
 async def verify(world: World, invoice: Invoice) -> Verification:
@@ -80,8 +92,8 @@ def fields(differences: tuple[Difference, ...]) -> list[str]:
     return [difference.field for difference in differences]
 
 
-async def test_an_invoice_is_equal_to_what_its_events_come_to(world: World) -> None:
-    ada, invoice = await month_of_calls(world)
+async def test_an_invoice_is_equal_to_what_its_events_come_to(month: tuple[World, Customer, Invoice]) -> None:
+    world, ada, invoice = month
     found = await verify(world, invoice)
     assert (found.outcome, found.events) == (Outcome.EQUAL, 3)
     assert [(check.line.identity.kind, check.outcome) for check in found.lines] == [
@@ -93,8 +105,8 @@ async def test_an_invoice_is_equal_to_what_its_events_come_to(world: World) -> N
     assert (await verify(world, first)).outcome is Outcome.EQUAL
 
 
-async def test_events_that_were_changed_or_are_gone_are_found(world: World) -> None:
-    _, invoice = await month_of_calls(world)
+async def test_events_that_were_changed_or_are_gone_are_found(month: tuple[World, Customer, Invoice]) -> None:
+    world, _, invoice = month
     one = "WHERE id = (SELECT min(id::text)::uuid FROM usage_event)"
     found = await verify_tampered(world, invoice, f"UPDATE usage_event SET cost = 0.7 {one}")  # noqa: S608 -- of the test
     usage, fee = found.lines
@@ -125,8 +137,8 @@ TOTALS = [
 ]
 
 
-async def test_a_total_that_is_not_the_sum_of_its_events_is_found(world: World) -> None:
-    _, invoice = await month_of_calls(world)
+async def test_a_total_that_is_not_the_sum_of_its_events_is_found(month: tuple[World, Customer, Invoice]) -> None:
+    world, _, invoice = month
     slot = await world.slot_of("cost")
     for table, change, field, stored in TOTALS:
         found = await verify_tampered(world, invoice, f"UPDATE {table} SET {change.format(slot)}")  # noqa: S608 -- the same
@@ -150,8 +162,8 @@ LINES = [
 ]
 
 
-async def test_a_line_that_was_changed_or_taken_off_is_found(world: World) -> None:
-    _, invoice = await month_of_calls(world)
+async def test_a_line_that_was_changed_or_taken_off_is_found(month: tuple[World, Customer, Invoice]) -> None:
+    world, _, invoice = month
     for change, kind, expected in LINES:
         statement = f"UPDATE invoice_line SET {change} WHERE kind = '{kind}' AND invoice_id = '{invoice.id}'"  # noqa: S608 -- the same
         found = await verify_tampered(world, invoice, statement)
@@ -320,8 +332,8 @@ async def test_an_alias_that_was_added_later_changes_nothing(world: World) -> No
     assert (await verify(world, invoice)).outcome is Outcome.EQUAL
 
 
-async def test_a_line_shows_its_hours(world: World) -> None:
-    _, invoice = await month_of_calls(world)
+async def test_a_line_shows_its_hours(month: tuple[World, Customer, Invoice]) -> None:
+    world, _, invoice = month
     async with world.runtime.db.transaction() as tx:
         lines = (await invoices.lines_by_invoice_ids(tx, [invoice.id], scope=None))[invoice.id]
         catalogue = await world.runtime.catalogue()
@@ -339,8 +351,8 @@ def digest_of(hours: list[LineHour]) -> str:
     return f"{sum(int(hour.digest, 16) for hour in hours) % 2**256:064x}"
 
 
-async def test_only_who_sees_an_invoice_can_verify_it(world: World) -> None:
-    _, invoice = await month_of_calls(world)
+async def test_only_who_sees_an_invoice_can_verify_it(month: tuple[World, Customer, Invoice]) -> None:
+    world, _, invoice = month
     assert invoice.number is not None
     strangers = make.call(by=make.principal("invoice:read", customer_id=CustomerId(make.new_id())))
     live = make.call(by=make.principal("invoice:read", environment=Environment.LIVE))
