@@ -1,5 +1,6 @@
 """Fixtures for everyone: throw-away servers once per run, a fresh database per test."""
 
+import gc
 import os
 from collections.abc import AsyncIterator, Iterator
 
@@ -13,13 +14,21 @@ from tests.databases import administer, copied, fresh_database, opened
 from tests.domain.usage.world import load_catalogue
 from tests.world import World, runtime_of
 
+# The folders and files that take longest.
+LONG = frozenset(("stories", "test_permissions.py", "test_running.py", "test_flood.py", "test_kinds.py"))
 # Logs are written as lines: the default draws a trace with all local values, which takes half a minute for some.
 structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the stories: they take longest, and one begun last would keep the other processes waiting for it."""
-    items.sort(key=lambda item: "stories" not in item.path.parts)
+    """Begin with what takes longest: a file begun last would keep the other processes waiting for it."""
+    items.sort(key=lambda item: LONG.isdisjoint(item.path.parts))
+
+
+def pytest_collection_finish() -> None:
+    """Leave out of each later search for garbage what stays until the end: modules, the schema and the tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
