@@ -17,6 +17,7 @@ _ID = "_id"
 _INVOICE = ("invoice_id",)
 _PAYMENT = ("invoice_id", "attempt_id", "decline_class")
 _SUBSCRIPTION = ("subscription_id", "plan", "status", "end")
+_START = ("scheduled_start_id", "plan", "state", "starts_at", "refusal")
 _REFUND = ("refund_id", "credit_note_id", *_INVOICE)
 _DISPUTE = ("dispute_id", "invoice_id", "attempt_id", "reason")
 _COUPON = ("applied_coupon_id", "coupon_id")
@@ -81,6 +82,10 @@ KINDS = (
     EventKind("dispute.lost", "dispute_lost", _DISPUTE, "A dispute is lost: the money is gone."),
     EventKind("payment_method.attached", "payment_method_attached", ("method_id", "kind"), "A method was added."),
     EventKind("payment_method.detached", "payment_method_detached", ("method_id", "kind"), "A method was removed."),
+    EventKind("subscription.scheduled", "start_scheduled", _START, "A subscription will begin by itself."),
+    EventKind("subscription.start_changed", "start_changed", _START, "It will begin otherwise than was said."),
+    EventKind("subscription.start_canceled", "start_canceled", _START, "It will not begin."),
+    EventKind("subscription.start_refused", "start_refused", _START, "It could not begin at its instant."),
     EventKind("subscription.started", "subscription_started", _SUBSCRIPTION, "A subscription began."),
     EventKind("subscription.active", "subscription_active", _SUBSCRIPTION, "A subscription is paid, or paid again."),
     EventKind("subscription.past_due", "subscription_past_due", _SUBSCRIPTION, "A payment is overdue."),

@@ -124,10 +124,15 @@ async def test_one_that_fails_is_waited_for_so_often_and_then_left_to_its_own_jo
     assert await _totals(shop) == [1_000]
     with pytest.raises(sa.exc.IntegrityError):
         await _close(shop, bad, TOGETHER_TRIES)
+    # A month later it is still behind, and is not waited for any more.
+    await shop.move("2026-03-31T10:00")
+    await _close(shop, good, TOGETHER_TRIES)
+    assert await _totals(shop) == [1_000, 1_000]
     async with shop.db.transaction() as tx:
         await tx.execute(sa.text(_MEND))
+    # February and March of what was mended, each by itself.
     await _close(shop, bad, TOGETHER_TRIES + 1)
-    assert await _totals(shop) == [1_000, 1_000]
+    assert await _totals(shop) == [1_000] * 4
 
 
 async def _close(shop: Shop, which: Subscription, tries: int) -> None:
