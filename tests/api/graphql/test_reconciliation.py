@@ -8,6 +8,7 @@ from tests.api.graphql.site import Site
 from tests.domain.webhooks.examples import event, subscription
 
 _EVENTS = "query($state: InboxState) { inboxEvents(state: $state) { nodes { id eventId state note } } }"
+_STUCK = "{ inboxEvents(stuckOnly: true) { nodes { eventId } } }"
 _STANDING = "{ inboxStanding { waiting quarantined sweptTo expectedVersion alarms { apiVersion } } }"
 _FINDINGS = "{ driftFindings(outcome: OPEN) { nodes { id kind ours theirs needsPerson outcome note runId } } }"
 _RUNS = "{ reconciliationRuns { nodes { id trigger stage compared endedAt } } }"
@@ -36,6 +37,8 @@ async def test_events_in_quarantine_are_listed_and_replayed_by_id_or_by_time(sit
         await _quarantined(site, f"evt_{number}")
     [second, first] = await _events(site, "QUARANTINED")
     assert (first["eventId"], first["note"]) == ("evt_0", "customer_unknown")
+    stuck = await site.read(_STUCK, site.staff("support"))
+    assert [each["eventId"] for each in stuck["inboxEvents"]["nodes"]] == ["evt_1", "evt_0"]
     done = "... on InboxEventsReplayed { count lastId }"
     replayed = await site.change("replayInboxEvents", done, site.staff(), ids=[first["id"]])
     assert replayed == {"__typename": "InboxEventsReplayed", "count": 1, "lastId": None}
@@ -45,6 +48,7 @@ async def test_events_in_quarantine_are_listed_and_replayed_by_id_or_by_time(sit
     again = await site.change("replayInboxEvents", done, site.staff(), after=first["id"], **span)
     assert again["count"] == 1
     assert [each["state"] for each in await _events(site)] == ["RECEIVED", "RECEIVED"]
+    assert (await site.read(_STUCK, site.staff("support")))["inboxEvents"]["nodes"] == []
     assert second["eventId"] == "evt_1"
     standing = (await site.read(_STANDING, site.staff("support")))["inboxStanding"]
     assert standing == {
