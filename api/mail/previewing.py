@@ -45,7 +45,7 @@ _STATUSES = (
     LimitStatus(
         "calls", "Calls a month", "hard", Decimal(5_000), Decimal(800), Decimal(16), LimitState.OK, "call", None
     ),
-    LimitStatus("storage", "Storage", "observe", None, Decimal(3), None, LimitState.OK, "GB", None),
+    LimitStatus("modules", "Modules", "observe", None, Decimal(3), None, LimitState.OK, "module", None),
 )
 _OF_SENT = frozenset(
     (Notice.INVOICE_SENT, Notice.INVOICE_DUE_SOON, Notice.INVOICE_OVERDUE, Notice.INVOICE_STILL_OVERDUE)
