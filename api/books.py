@@ -1,10 +1,13 @@
 """`tollgate verify ledger` and `tollgate ledger export`: whether the books hold, and the books as a file."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from api.seed import operator_database
 from domain.config import Settings
+from domain.credits.prepaid import PrepaidDifference
+from domain.credits.wallets.reading import service as wallets
 from domain.kernel.call import Environment
 from domain.kernel.period import Period
 from domain.ledger import service
@@ -17,22 +20,44 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
 
-async def check_ledger(settings: Settings) -> list[Books]:
-    """Add up the books of both environments."""
-    async with operator_database(settings) as database, database.transaction() as tx:
-        return [await service.check_books(tx, environment) for environment in Environment]
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The books of one environment, and where they differ from what wallets hold."""
+
+    books: Books
+    prepaid: Sequence[PrepaidDifference]
+
+    @property
+    def hold(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.books.hold and not self.prepaid
 
 
-def report(found: Sequence[Books]) -> Iterator[str]:
+async def check_ledger(settings: Settings) -> list[Checked]:
+    """Add up the books of both environments, and compare prepaid money with the wallets, as of one moment."""
+    async with operator_database(settings) as database, database.snapshot() as tx:
+        return [
+            Checked(await service.check_books(tx, each), await wallets.prepaid_differences(tx, each))
+            for each in Environment
+        ]
+
+
+def report(found: Sequence[Checked]) -> Iterator[str]:
     """Write the balance of each account, and what is wrong."""
-    for books in found:
+    for checked in found:
+        books = checked.books
         for account, amount in books.balances:
             yield f"{books.environment}  {account:<{_ACCOUNT_WIDTH}}{amount.major:>{_AMOUNT_WIDTH}} {amount.currency}"
         for currency, minor in books.differences.items():
             yield f"{books.environment}  the accounts in {currency} add up to {minor} minor units, not to zero"
         if books.unbalanced:
             yield f"{books.environment}  {books.unbalanced} entries are not balanced"
-        yield f"{books.environment}  {'holds' if books.hold else 'does not hold'}"
+        for each in checked.prepaid:
+            yield (
+                f"{books.environment}  the account prepaid stands at {each.booked.major} {each.booked.currency}, "
+                f"wallets hold {each.held.major}"
+            )
+        yield f"{books.environment}  {'holds' if checked.hold else 'does not hold'}"
 
 
 async def export_ledger(settings: Settings, environment: Environment, period: Period) -> AsyncIterator[str]:

@@ -128,13 +128,13 @@ def verify_invoice(invoice: Annotated[str, typer.Argument(help="A number such as
 
 @verifying.command("ledger")
 def verify_ledger() -> None:
-    """Add up the books; exits 1 where an entry or the sum of all is not zero."""
+    """Add up the books; exits 1 where an entry or the sum is not zero, or prepaid money is not what wallets hold."""
     from api.books import check_ledger, report  # noqa: PLC0415 -- loaded by this command only
 
     found = asyncio.run(check_ledger(_settings_at_home()))
     for line in report(found):
         typer.echo(line)
-    if not all(books.hold for books in found):
+    if not all(checked.hold for checked in found):
         raise typer.Exit(1)
 
 

@@ -194,6 +194,18 @@ class Database:
                 yield Tx(connection, self.vault, self._kept)
 
     @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Tx]:
+        """Read one state of the database by several statements: nothing that others commit meanwhile is seen.
+
+        Nothing can be written. Raises ConnectionLost.
+        """
+        with _telling_losses():
+            async with self._engine.connect() as lent:
+                connection = await lent.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+                async with connection.begin():
+                    yield Tx(connection, self.vault, self._kept)
+
+    @asynccontextmanager
     async def driver(self) -> AsyncIterator[asyncpg.Connection]:
         """Lend the driver's connection outside of any transaction: each statement is one by itself.
 

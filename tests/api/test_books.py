@@ -38,10 +38,23 @@ async def test_the_books_hold_until_an_entry_is_tampered_with(db: Database, data
         await tx.execute(sa.text("SET LOCAL session_replication_role = replica"))
         await tx.execute(sa.text("UPDATE ledger_line SET amount_minor = 7901 WHERE account = 'receivable'"))
     found = await check_ledger(given)
-    assert [books.hold for books in found] == [True, False]
+    assert [checked.hold for checked in found] == [True, False]
     assert list(report(found))[3:] == [
         "test  the accounts in USD add up to 1 minor units, not to zero",
         "test  1 entries are not balanced",
+        "test  does not hold",
+    ]
+    # A balanced entry that owes prepaid money which no wallet holds.
+    async with db.transaction() as tx:
+        await tx.execute(sa.text("SET LOCAL session_replication_role = replica"))
+        await tx.execute(sa.text("UPDATE ledger_line SET amount_minor = 7900 WHERE account = 'receivable'"))
+        await tx.execute(sa.text("UPDATE ledger_line SET account = 'prepaid' WHERE account = 'revenue'"))
+    found = await check_ledger(given)
+    assert [checked.hold for checked in found] == [True, False]
+    assert list(report(found))[1:] == [
+        "test  prepaid                     -79.00 USD",
+        "test  receivable                   79.00 USD",
+        "test  the account prepaid stands at 79.00 USD, wallets hold 0.00",
         "test  does not hold",
     ]
 

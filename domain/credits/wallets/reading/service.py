@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from domain.access.roles import Permission
+from domain.credits.prepaid import PrepaidDifference, differences
 from domain.credits.purse import Purse, carried
 from domain.credits.wallet import Wallet, WalletGrant, WalletNotFound
 from domain.credits.wallets import store
@@ -16,6 +17,7 @@ from domain.db import Tx
 from domain.kernel.call import Call, Environment
 from domain.kernel.ids import CustomerId, WalletId
 from domain.kernel.money import Money
+from domain.ledger import service as ledger
 
 GRANTS_SHOWN_MAX = 100
 # A page of 100, and the row that tells whether another follows.
@@ -86,3 +88,12 @@ async def list_moves(
 async def prepaid_total(tx: Tx, environment: Environment) -> list[Money]:
     """Return what is left of all that was paid for: what the account of prepaid money has to hold. For operators."""
     return [Money(minor, currency) for currency, minor in (await store.sum_prepaid(tx, environment)).items()]
+
+
+async def prepaid_differences(tx: Tx, environment: Environment) -> list[PrepaidDifference]:
+    """Return the currencies in which the account of prepaid money is not what is left in wallets. For operators.
+
+    Two statements: the caller reads one state of the database.
+    """
+    balances = await ledger.trial_balance(tx, environment)
+    return differences(balances, await prepaid_total(tx, environment))
