@@ -72,6 +72,7 @@ name_enum(
     PRORATION="What a change inside a fee period takes back of the old fee, or adds for the new one.",
     USAGE="Usage, in arrears.",
     CAP="It takes off what lies above a monthly cost cap.",
+    ONE_OFF="A one-off charge.",
     TOP_UP="Prepaid credit that is bought into a wallet.",
 )
 name_enum(
@@ -106,7 +107,9 @@ class InvoiceLine:
     """A line."""
 
     id: strawberry.ID = strawberry.field(description="`line_…`")
-    subscription_id: strawberry.ID | None = strawberry.field(description="`sub_…`; null for a top-up.")
+    subscription_id: strawberry.ID | None = strawberry.field(
+        description="`sub_…`; null for a top-up, and where a one-off charge is of none."
+    )
     kind: invoices.LineKind = strawberry.field(description="What it charges.")
     description: str = strawberry.field(description="For people.")
     period: Period = strawberry.field(description="The time that it charges.")

@@ -33,6 +33,7 @@ from api.graphql.mails import MailMutation, MailQuery
 from api.graphql.method_desk import MethodDeskMutation, MethodDeskQuery
 from api.graphql.moving import AnchorMutation, AnchorQuery
 from api.graphql.negotiating import CustomVersionMutation, CustomVersionQuery
+from api.graphql.one_off_charges import OneOffChargeMutation, OneOffChargeQuery
 from api.graphql.pausing import PauseMutation
 from api.graphql.paying import PayingMutation
 from api.graphql.payments import PaymentMutation
@@ -84,6 +85,7 @@ Query = _root(
     EventQuery,
     InvoiceQuery,
     CreditNoteQuery,
+    OneOffChargeQuery,
     TaxQuery,
     CouponQuery,
     GrantQuery,
@@ -147,6 +149,7 @@ Mutation = _root(
     HeadingMutation,
     ConsolidationMutation,
     SendingMutation,
+    OneOffChargeMutation,
 )
 
 schema = QuietSchema(

@@ -25,6 +25,8 @@ class Permission(StrEnum):
     EVENT_WRITE = "event:write"
     INVOICE_READ = "invoice:read"
     INVOICE_WRITE = "invoice:write"
+    CHARGE_READ = "charge:read"
+    CHARGE_WRITE = "charge:write"
     PAYMENT_READ = "payment:read"
     PAYMENT_WRITE = "payment:write"
     KEY_READ = "key:read"
@@ -108,16 +110,16 @@ _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
     (PrincipalKind.STAFF, "admin"): _ALL - {_P.USAGE_WRITE, _P.USAGE_CORRECT, _P.LIMIT_CHECK, _P.GATEWAY},
     (PrincipalKind.STAFF, "finance"): _READS
     | {_P.PRICE_WRITE, _P.EVENT_WRITE, _P.SUBSCRIPTION_WRITE, _P.INVOICE_WRITE, _P.PAYMENT_WRITE, _P.LIMIT_WRITE}
-    | {_P.CREDIT_WRITE, _P.CREDIT_REDEEM, _P.DUNNING_WRITE}
+    | {_P.CREDIT_WRITE, _P.CREDIT_REDEEM, _P.DUNNING_WRITE, _P.CHARGE_READ, _P.CHARGE_WRITE}
     | {_P.SUBSCRIPTION_OVERRIDE}
     | {_P.CLOCK_READ, _P.AUDIT_READ, _P.JOB_READ, _P.LEDGER_READ}
     | {_P.PROFILE_WRITE, _P.TAX_READ, _P.TAX_WRITE}
     | {_P.FEED_READ, _P.WEBHOOK_READ, _P.STAFF_ALERT_READ, _P.STAFF_ALERT_WRITE, _P.MAIL_READ},
     (PrincipalKind.STAFF, "support"): _READS
-    | {_P.CUSTOMER_WRITE, _P.SUBSCRIPTION_WRITE, _P.ALERT_WRITE, _P.PROFILE_WRITE, _P.TAX_READ}
+    | {_P.CUSTOMER_WRITE, _P.SUBSCRIPTION_WRITE, _P.ALERT_WRITE, _P.PROFILE_WRITE, _P.TAX_READ, _P.CHARGE_READ}
     | {_P.CLOCK_READ, _P.CLOCK_WRITE, _P.KEY_READ, _P.JOB_READ}
     | {_P.FEED_READ, _P.WEBHOOK_READ, _P.STAFF_ALERT_READ, _P.STAFF_ALERT_WRITE, _P.MAIL_READ, _P.MAIL_WRITE},
-    (PrincipalKind.STAFF, "viewer"): _READS | {_P.CLOCK_READ, _P.TAX_READ},
+    (PrincipalKind.STAFF, "viewer"): _READS | {_P.CLOCK_READ, _P.TAX_READ, _P.CHARGE_READ},
 }
 
 # A key cannot make keys: a stolen one must not outlive its own revocation.

@@ -88,7 +88,7 @@ CAUSES: Mapping[str, Mapping[Cause, str]] = {
         Cause.PRORATION: "anteilige Zeiträume",
         Cause.DISCOUNTS: "Rabatte",
         Cause.TAX: "Steuer",
-        Cause.OTHER: "Übriges",
+        Cause.OTHER: "einmalige Beträge",
         Cause.CREDITS: "Gutschriften",
     },
 }

@@ -26,7 +26,10 @@ class BilledBefore:
 
 @dataclass(frozen=True, slots=True)
 class DiscountableLine:
-    """A line before discounts. A credit gives back of what it `follows`; one that `lowers`, as a cap, is turned."""
+    """A line before discounts. A credit gives back of what it `follows`; one that `lowers`, as a cap, is turned.
+
+    An `exempt` one is left alone by every coupon.
+    """
 
     amount_minor: int
     subscription_id: SubscriptionId | None
@@ -34,6 +37,7 @@ class DiscountableLine:
     plan_id: PlanId | None
     lowers: bool = False
     follows: BilledBefore | None = None
+    exempt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,8 @@ def _left_of(right: Right, back: Mapping[str, int]) -> int | None:
 def touches(right: Right, line: DiscountableLine) -> bool:
     """Whether an applied coupon reduces a line: its subscription's, of its products and plans."""
     applied, coupon = right.applied, right.applied.coupon
+    if line.exempt:
+        return False
     if applied.subscription_id is not None and applied.subscription_id != line.subscription_id:
         return False
     if not coupon.product_ids and not coupon.plan_ids:

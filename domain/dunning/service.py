@@ -318,7 +318,8 @@ async def _give_notice(tx: Tx, call: Call, filed: Filed) -> Filed:
     notice_at = filed.case.notice_at
     if notice_at is None or notice_at > filed.desk.now:
         return filed
-    await filing.mail(tx, call, filed, Mail.LAST_NOTICE, notice="last_notice", about=str(filed.stored.id))
+    if filed.holdings:  # It says what will end; an invoice over one-off charges alone ends nothing.
+        await filing.mail(tx, call, filed, Mail.LAST_NOTICE, notice="last_notice", about=str(filed.stored.id))
     return await filing.write(tx, call, filed, cases.noticed(filed.case), "last_notice")
 
 

@@ -62,6 +62,10 @@ class Changes:
     def __bool__(self) -> bool:
         return bool(self.remove or self.add)
 
+    def __add__(self, other: "Changes") -> "Changes":
+        """Both, of different identities."""
+        return Changes((*self.remove, *other.remove), (*self.add, *other.add))
+
 
 def changes(wanted: Sequence[WantedLine], issued: Iterable[Line], drafted: Iterable[Line]) -> Changes:
     """Compare what should exist with the lines of opened invoices and with those of the draft.

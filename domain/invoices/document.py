@@ -14,7 +14,8 @@ from domain.kernel.period import Period
 DESCRIPTION_LENGTH_MAX = 500
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _EVERY = {"month": "monthly", "year": "yearly"}
-_ORDER = {LineKind.USAGE: 0, LineKind.CAP: 1, LineKind.PRORATION: 2, LineKind.FEE: 3, LineKind.TOP_UP: 4}
+_SHOWN = (LineKind.USAGE, LineKind.CAP, LineKind.PRORATION, LineKind.FEE, LineKind.ONE_OFF, LineKind.TOP_UP)
+_ORDER = {kind: number for number, kind in enumerate(_SHOWN)}
 _NO_VALUE = "(none)"
 # What is of no subscription stands last.
 _NONE = UUID(int=2**128 - 1)
@@ -65,6 +66,11 @@ def describe_usage(product: str, meter: str, values: Sequence[str], periods: Seq
 def describe_cap(product: str, periods: Sequence[Period], zone: str) -> str:
     """Describe what a monthly cost cap takes off."""
     return _cut(f"{product}: above the monthly cost cap, not charged, {periods_text(periods, zone)}")
+
+
+def describe_charge(text: str, period: Period | None, zone: str) -> str:
+    """Describe a one-off charge in the words of staff, with its service period where it has one."""
+    return _cut(f"{text}, {period_text(period, zone)}" if period else text)
 
 
 def describe_adjustment(description: str) -> str:

@@ -18,7 +18,7 @@ from domain.kernel.ids import CustomerId, InvoiceId, LineId, PriceId, SegmentId,
 from domain.kernel.money import Money
 from domain.kernel.period import Period
 
-# The origin of a line that the derivation made; a one-off charge will carry its own id instead.
+# The origin of a line that follows from a subscription; that of a one-off charge or a top-up is its own id.
 DERIVED = "derived"
 
 
@@ -43,7 +43,8 @@ class InvoiceKind(StrEnum):
 class LineKind(StrEnum):
     """A fee is billed in advance, usage in arrears; a cap takes off what lies above a monthly cost cap.
 
-    A top-up is prepaid credit, of no subscription.
+    A one-off charge is what staff charge once beside them, of a subscription or of none; a top-up is prepaid credit,
+    of no subscription.
 
     Proration is what a change inside a fee period takes back of the old fee and adds for the new one.
     """
@@ -52,6 +53,7 @@ class LineKind(StrEnum):
     PRORATION = "proration"
     USAGE = "usage"
     CAP = "cap"
+    ONE_OFF = "one_off"
     TOP_UP = "top_up"
 
 
@@ -222,7 +224,7 @@ class Identity:
 
     `period` is the service period. `dimension_key` is the canonical text of the dimensions, or a cap's key, or which
     side of a proration it is; empty where there is none. Fees and prorations have no segment, caps no price,
-    top-ups neither these nor a subscription.
+    one-off charges neither of these, top-ups no subscription either.
     """
 
     kind: LineKind

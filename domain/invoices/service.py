@@ -19,6 +19,7 @@ from domain.invoices.holding import store as holding
 from domain.invoices.invoice import Invoice, InvoiceKind, Line, State, minimum
 from domain.invoices.offsetting import service as offsetting
 from domain.invoices.offsetting.service import Offsets
+from domain.invoices.one_off import service as one_off
 from domain.invoices.opening.service import (
     add_up,
     hold_for_payment,
@@ -74,28 +75,32 @@ async def draft_due(
     customer: Customer,
     subscriptions: Sequence[Subscription],
     catalogue: Catalogue,
+    currency: str | None = None,
     grace_s: int = 0,
     offsets: Offsets = Offsets.ISSUED,
 ) -> Invoice | None:
     """Bring the customer's draft up to business time `now`: what should exist, less what stands on other invoices.
 
-    Fees of begun periods and usage of ended segments, within the bounds of `assembly.obligation_of`. `subscriptions`
-    are all of this customer and share one currency; lines of others stay as they are. A new draft, and one whose grace
-    is over and to which something was added, may be opened `grace_s` seconds after `now`. What a change takes back of
-    an unpaid invoice is put on a credit note of that one, unless `offsets` says otherwise. Returns the draft, or None
-    where there is none and nothing is due. Run twice, it adds nothing.
+    Fees of begun periods and usage of ended segments, within the bounds of `assembly.obligation_of`, and the one-off
+    charges that wait. `subscriptions` are all of this customer and share one currency; lines of others stay as they
+    are. Without any, only charges in `currency` are looked at. A new draft, and one whose grace is over and to which
+    something was added, may be opened `grace_s` seconds after `now`. What a change takes back of an unpaid invoice is
+    put on a credit note of that one, unless `offsets` says otherwise. Returns the draft, or None where there is none
+    and nothing is due. Run twice, it adds nothing.
     """
-    if not subscriptions:
+    if subscriptions:
+        currency = _one_currency(customer, subscriptions)
+    if currency is None:
         return None
-    currency = _one_currency(customer, subscriptions)
     await holding.hold_derivation(tx, customer.id)
-    obligations = await _obligations(tx, now, customer.id, subscriptions)
+    obligations = await _obligations(tx, now, customer.id, subscriptions) if subscriptions else []
     draft = await store.lock_draft(tx, customer_id=customer.id, environment=customer.environment, currency=currency)
     needed = await _changes(tx, customer.id, obligations, draft, catalogue)
     for _ in range(offsetting.NOTES_MAX if offsets is not Offsets.NONE else 0):
         if not await offsetting.offset_next(tx, call, now, customer, needed, how=offsets):
             break
         needed = await _changes(tx, customer.id, obligations, draft, catalogue)
+    needed += await one_off.needed(tx, now, customer, currency, draft)
     if not needed:
         return draft
     grace_ends_at = now + timedelta(seconds=grace_s)
@@ -246,6 +251,7 @@ async def set_aside(tx: Tx, *, customer: Customer, currency: str, opened_by: dat
     if draft is None or draft.grace_ends_at > opened_by or draft.total < minimum(currency):
         return
     lines = (await store.lines_by_invoice_ids(tx, [draft.id], sight=Sight(customer.id)))[draft.id]
+    await one_off.take(tx, draft, lines)
     await store.delete_lines(tx, draft, [line.id for line in lines])
     await add_up(tx, opened_by, draft)
 

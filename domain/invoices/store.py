@@ -96,7 +96,7 @@ invoice_line = sa.Table(
     sa.Column("customer_id", db.Id, primary_key=True),
     sa.Column("id", db.Id, primary_key=True),
     sa.Column("invoice_id", db.Id, nullable=False),
-    sa.Column("origin", sa.Text, nullable=False, comment="derived, or the id of a one-off charge"),
+    sa.Column("origin", sa.Text, nullable=False, comment="derived, or the id of a one-off charge or a top-up"),
     sa.Column("subscription_id", db.Id, comment="null: not of a subscription"),
     sa.Column("price_id", db.Id, sa.ForeignKey("price.id", ondelete="RESTRICT"), comment="null: a cap"),
     sa.Column("segment_id", db.Id, comment="null: a fee"),
@@ -129,8 +129,9 @@ invoice_line = sa.Table(
         name="invoice_line_subscription_fkey",
         ondelete="RESTRICT",
     ),
-    sa.CheckConstraint("kind IN ('fee', 'proration', 'usage', 'cap', 'top_up')", name="kind"),
-    sa.CheckConstraint("(subscription_id IS NULL) = (kind = 'top_up')", name="subscription"),
+    sa.CheckConstraint("kind IN ('fee', 'proration', 'usage', 'cap', 'one_off', 'top_up')", name="kind"),
+    sa.CheckConstraint("kind = 'one_off' OR (subscription_id IS NULL) = (kind = 'top_up')", name="subscription"),
+    sa.CheckConstraint("(origin = 'derived') = (kind NOT IN ('one_off', 'top_up'))", name="origin"),
     sa.CheckConstraint("service_start_at < service_end_at", name="service"),
     sa.CheckConstraint("revision >= 0", name="revision"),
     sa.CheckConstraint("discount_minor BETWEEN least(amount_minor, 0) AND greatest(amount_minor, 0)", name="discount"),
@@ -233,6 +234,13 @@ async def lines_by_invoice_ids(tx: db.Tx, ids: Collection[InvoiceId], *, sight: 
     for line in await _lines(tx, statement):
         found[line.invoice_id].append(line)
     return found
+
+
+async def list_lines_of_kind(tx: db.Tx, draft: Invoice, kind: LineKind) -> list[Line]:
+    """Return the lines of one kind on a draft."""
+    own = invoice_line.c
+    of_draft = (own.customer_id == draft.customer_id, own.invoice_id == draft.id, own.kind == kind)
+    return await _lines(tx, _LINES.where(*of_draft))
 
 
 async def list_standing_lines(

@@ -32,7 +32,7 @@ WalletGrantId = NewType("WalletGrantId", UUID)
 TopUpId = NewType("TopUpId", UUID)
 MethodId = NewType("MethodId", UUID)
 CreditNoteId = NewType("CreditNoteId", UUID)
-ChargeId = NewType("ChargeId", UUID)
+OneOffChargeId = NewType("OneOffChargeId", UUID)
 RefundId = NewType("RefundId", UUID)
 DisputeId = NewType("DisputeId", UUID)
 AttemptId = NewType("AttemptId", UUID)
@@ -75,7 +75,7 @@ PREFIXES = {
     "wallet_grant": "wgr",
     "top_up": "top",
     "credit_note": "cn",
-    "charge": "chg",
+    "one_off_charge": "oneoff",
     "method": "pm",
     "attempt": "att",
     "refund": "rfd",

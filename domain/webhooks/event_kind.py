@@ -24,6 +24,7 @@ _COUPON = ("applied_coupon_id", "coupon_id")
 _WALLET = ("wallet_id", "wallet_grant_id")
 _TOP_UP = ("top_up_id", "wallet_id", "invoice_id", "trigger")
 _GRANT = ("grant_id", "subscription_id")
+_CHARGE = ("one_off_charge_id", "subscription_id")
 
 
 @dataclass(eq=False)
@@ -118,6 +119,8 @@ KINDS = (
     EventKind("coupon.used_up", "coupon_used_up", _COUPON, "A coupon has nothing left to give."),
     EventKind("credit.units_granted", "units_granted", _GRANT, "A customer got promotional units."),
     EventKind("credit.grant_voided", "grant_voided", _GRANT, "What was left of promotional units is gone."),
+    EventKind("one_off_charge.created", "one_off_charge_created", _CHARGE, "A one-off charge waits for an invoice."),
+    EventKind("one_off_charge.canceled", "one_off_charge_canceled", _CHARGE, "A one-off charge was taken back."),
     EventKind("wallet.created", "wallet_created", _WALLET, "A prepaid wallet was opened."),
     EventKind("wallet.credit_granted", "wallet_credit_granted", _WALLET, "Credit was given into a wallet."),
     EventKind("wallet.topped_up", "wallet_topped_up", _WALLET, "A top-up was paid; it can be used."),

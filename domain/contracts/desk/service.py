@@ -107,14 +107,29 @@ async def finalise_draft(
     `derived` names subscriptions that were just derived up to the same instant in this transaction.
     """
     on_it, until = await held_on(tx, desk, draft.id), at or draft.grace_ends_at
-    await _draft(tx, call, desk, until, [each for each in on_it if each.id not in derived])
+    left = [each for each in on_it if each.id not in derived]
+    if left or not on_it:
+        await _draft(tx, call, desk, until, left, currency=draft.currency)
     await _make_final(tx, on_it, until)
     return await _open(tx, call, desk, draft)
 
 
-async def derive_anew(tx: Tx, call: Call, desk: Desk, due: Sequence[Subscription]) -> Invoice | None:
-    """Bring the draft up to now for some subscriptions of one currency; None where nothing is due."""
-    return await _draft(tx, call, desk, desk.now, due)
+async def derive_anew(tx: Tx, call: Call, desk: Desk, due: Sequence[Subscription], currency: str) -> Invoice | None:
+    """Bring the draft of a currency up to now for some subscriptions, and for one-off charges.
+
+    None where nothing is due.
+    """
+    return await _draft(tx, call, desk, desk.now, due, currency=currency)
+
+
+async def derive_draft(tx: Tx, call: Call, desk: Desk, currency: str, *, only_present: bool = False) -> Invoice | None:
+    """Bring the draft of a currency up to now for one-off charges alone; where asked, only where there is a draft."""
+    own = desk.customer
+    if only_present and not await invoice_store.lock_draft(
+        tx, customer_id=own.id, environment=own.environment, currency=currency
+    ):
+        return None
+    return await derive_anew(tx, call, desk, (), currency)
 
 
 async def close_last(tx: Tx, call: Call, desk: Desk, settled: Subscription) -> None:
@@ -191,6 +206,7 @@ async def _draft(
     at: datetime,
     due: Sequence[Subscription],
     *,
+    currency: str | None = None,
     grace_s: int = 0,
     lowers_unpaid: bool = True,
 ) -> Invoice | None:
@@ -201,6 +217,7 @@ async def _draft(
         at,
         customer=desk.customer,
         subscriptions=due,
+        currency=currency,
         catalogue=desk.catalogue,
         grace_s=grace_s,
         offsets=offsets if lowers_unpaid else Offsets.NONE,

@@ -30,7 +30,7 @@ async def recompute_draft(tx: Tx, call: Call, *, invoice_id: InvoiceId) -> Invoi
     """
     desk, draft = await _open_desk_of(tx, call, invoice_id)
     _need_draft(draft)
-    return await derive_anew(tx, call, desk, await held_on(tx, desk, draft.id)) or draft
+    return await derive_anew(tx, call, desk, await held_on(tx, desk, draft.id), draft.currency) or draft
 
 
 async def finalise_now(tx: Tx, call: Call, *, invoice_id: InvoiceId) -> Invoice:
@@ -62,7 +62,8 @@ async def void(
     )
     if not regenerate:
         return voided, None
-    return voided, await derive_anew(tx, call, desk, await held_on(tx, desk, invoice_id, also_settled=True))
+    due = await held_on(tx, desk, invoice_id, also_settled=True)
+    return voided, await derive_anew(tx, call, desk, due, found.currency)
 
 
 async def write_off(tx: Tx, call: Call, *, invoice_id: InvoiceId) -> Invoice:

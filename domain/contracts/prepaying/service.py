@@ -38,7 +38,7 @@ from domain.invoices.invoice import Line, LineKind, minimum
 from domain.invoices.topping import service as topping
 from domain.journal import service as journal
 from domain.kernel.call import Call
-from domain.kernel.ids import CustomerId, WalletId, encode
+from domain.kernel.ids import CustomerId, SubscriptionId, WalletId, encode
 from domain.kernel.money import CurrencyMismatch, Money
 from domain.subscriptions import service as subscriptions
 
@@ -97,14 +97,14 @@ async def _unbilled(tx: Tx, call: Call, desk: Desk, currencies: Sequence[str]) -
             preview = await preview_invoice(tx, call, subscription_id=subscription_id)
         except (NothingUpcoming, PeriodsStillClosing):
             continue
-        own += [
-            line
-            for line in preview.lines
-            if line.identity.subscription_id == subscription_id
-            and line.identity.kind in _RUNNING
-            and line.identity not in known
-        ]
+        own += [line for line in preview.lines if _is_running(line, subscription_id) and line.identity not in known]
     return found
+
+
+def _is_running(line: Line, subscription_id: SubscriptionId) -> bool:
+    """Whether a line is usage of a subscription, or a one-off charge, which comes with whatever is invoiced next."""
+    own = line.identity
+    return own.kind is LineKind.ONE_OFF or (own.subscription_id == subscription_id and own.kind in _RUNNING)
 
 
 async def _drafted(tx: Tx, desk: Desk, currency: str) -> list[Line]:

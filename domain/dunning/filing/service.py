@@ -229,7 +229,8 @@ async def finish(tx: Tx, call: Call, filed: Filed) -> None:
     # While a payment waits for its customer the invoice stays open: it may still be confirmed.
     if filed.policy.after_last is AfterLast.WRITE_OFF and filed.standing.under_way is None:
         await write_off(tx, call, filed)
-    await mail(tx, call, filed, Mail.ENDED, notice=notice, about=str(filed.stored.id))
+    if filed.holdings:  # An invoice over one-off charges alone ends nothing.
+        await mail(tx, call, filed, Mail.ENDED, notice=notice, about=str(filed.stored.id))
 
 
 async def write_off(tx: Tx, call: Call, filed: Filed, facts: Mapping[str, Any] | None = None) -> Filed:

@@ -21,7 +21,8 @@ class Cause(StrEnum):
     Fees of another plan or interval, and fees that only one of the invoices has, are of the plan; so is what another
     plan's prices make of the earlier usage. Price is what other prices of the same plan make of the earlier quantity,
     usage what another quantity makes at the later price, with what rounding leaves. Prorations, short fee periods and
-    later differences of earlier invoices are one part. Tax is what comes on top: what prices contain moves with them.
+    later differences of earlier invoices are one part, one-off charges another. Tax is what comes on top: what prices
+    contain moves with them.
     """
 
     PLAN = "plan"
@@ -30,7 +31,7 @@ class Cause(StrEnum):
     PRORATION = "proration"
     DISCOUNTS = "discounts"
     TAX = "tax"
-    OTHER = "other"
+    OTHER = "one-off charges"
     CREDITS = "credits"
 
 

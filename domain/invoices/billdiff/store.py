@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from domain import db
 from domain.customers.store import Sight
-from domain.invoices.invoice import InvoiceKind, State
+from domain.invoices.invoice import InvoiceKind, LineKind, State
 from domain.invoices.store import invoice, invoice_line
 from domain.kernel.ids import InvoiceId
 
@@ -15,7 +15,7 @@ async def previous_ids(tx: db.Tx, ids: Collection[InvoiceId], *, sight: Sight) -
     """Return, by invoice in sight, the newest one opened before it that is not void and bills a subscription of it.
 
     Both are of one customer, environment and currency. A draft comes after all that are opened. Statements have none
-    and are none. One statement.
+    and are none, and one-off charges do not make two invoices comparable. One statement.
     """
     later, earlier = invoice.alias("later"), invoice.alias("earlier")
     own, before = invoice_line.alias("own"), invoice_line.alias("before")
@@ -26,6 +26,8 @@ async def previous_ids(tx: db.Tx, ids: Collection[InvoiceId], *, sight: Sight) -
             own.c.customer_id == later.c.customer_id,
             own.c.invoice_id == later.c.id,
             before.c.invoice_id == earlier.c.id,
+            own.c.kind != LineKind.ONE_OFF,
+            before.c.kind != LineKind.ONE_OFF,
         )
         .correlate(later, earlier)
     )

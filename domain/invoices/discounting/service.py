@@ -106,4 +106,5 @@ def _discountable(line: Line, sold: Mapping[Identity, _Sold], credit: Credited) 
         plan_id=plan_id,
         lowers=line.identity.kind is LineKind.CAP or credit.lowers,
         follows=credit.before,
+        exempt=not line.derivation.get("discountable", True),
     )

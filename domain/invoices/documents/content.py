@@ -20,7 +20,7 @@ from domain.kernel.ids import LineId
 from domain.kernel.money import Money
 
 # Units of fees, which are ours; units of meters are the catalogue's.
-_UNITS = frozenset(("month", "year"))
+_UNITS = frozenset(("month", "year", "unit"))
 
 
 @dataclass(frozen=True, slots=True)

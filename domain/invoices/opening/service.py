@@ -21,6 +21,7 @@ from domain.invoices.holding import store as holding
 from domain.invoices.invoice import Invoice, InvoiceNotFound, Line, Opening, State
 from domain.invoices.number import series_year
 from domain.invoices.numbering import store as numbering
+from domain.invoices.one_off import service as one_off
 from domain.invoices.taxing import service as taxing
 from domain.invoices.taxing import statement as taxes
 from domain.journal import jobs
@@ -81,9 +82,10 @@ def _will_be_sent(draft: Invoice, headed: Headed, *, balance_minor: int) -> bool
 
 
 async def _use(tx: Tx, call: Call, now: datetime, draft: Invoice, reduced: discounting.Reduced) -> None:
-    """Write what an invoice takes of coupons and of promotional grants as it is opened."""
+    """Write what an invoice takes of coupons, of promotional grants and of one-off charges as it is opened."""
     await discounting.use(tx, call, now, draft, reduced)
     await unit_grants.use(tx, now, draft.customer_id, draft.id, taking(reduced.lines))
+    await one_off.take(tx, draft, reduced.lines)
 
 
 async def add_up(tx: Tx, now: datetime, draft: Invoice) -> tuple[Invoice, discounting.Reduced, bool]:

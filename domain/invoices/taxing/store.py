@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
+from domain.invoices.invoice import LineKind
 from domain.invoices.store import invoice_line
 from domain.invoices.tax import NoTax, Rate
 from domain.invoices.taxing.statement import TaxStatement
@@ -202,7 +203,10 @@ async def end_rate(tx: db.Tx, rate: TaxRate, at: datetime) -> None:
 
 
 async def tax_codes_of_lines(tx: db.Tx, customer_id: CustomerId, invoice_id: InvoiceId) -> dict[LineId, str | None]:
-    """Return the tax code of the plan version that each line charges: its price's, or for a cap its segment's."""
+    """Return the tax code of the plan version that each line charges: its price's, or for a cap its segment's.
+
+    A one-off charge has a code of its own.
+    """
     of_price, of_segment = plan_version.alias("of_price"), plan_version.alias("of_segment")
     own = invoice_line.c
     joined = (
@@ -211,7 +215,11 @@ async def tax_codes_of_lines(tx: db.Tx, customer_id: CustomerId, invoice_id: Inv
         .outerjoin(segment, sa.and_(segment.c.customer_id == own.customer_id, segment.c.id == own.segment_id))
         .outerjoin(of_segment, of_segment.c.id == segment.c.plan_version_id)
     )
-    code = sa.case((own.price_id.is_not(None), of_price.c.tax_code), else_=of_segment.c.tax_code)
+    code = sa.case(
+        (own.price_id.is_not(None), of_price.c.tax_code),
+        (own.kind == LineKind.ONE_OFF, own.derivation["tax_code"].astext),
+        else_=of_segment.c.tax_code,
+    )
     statement = (
         sa.select(own.id, code.label("tax_code"))
         .select_from(joined)

@@ -21,6 +21,9 @@ from domain.invoices.fees import fee_lines, fee_periods_begun
 from domain.invoices.funding import store as funding
 from domain.invoices.granted import granted_by
 from domain.invoices.invoice import FEE_KINDS, Identity, Invoice, InvoiceNotFound, Line, LineKind
+from domain.invoices.one_off import service as one_off
+from domain.invoices.one_off_charge import OneOffCharge
+from domain.invoices.one_off_charge import wanted_line as charge_line
 from domain.invoices.rating import SegmentUsage
 from domain.invoices.recount import (
     Charged,
@@ -53,6 +56,7 @@ from domain.usage.recounting import service as recounting
 
 # Usage that is counted while a segment is recounted makes its totals newer than its events: it is recounted then.
 RECOUNTS_MAX = 3
+_ANY_ZONE = "UTC"
 # Segments that are rated together, in order of time.
 _Group = tuple[Segment, ...]
 
@@ -81,6 +85,7 @@ class _Books:
     rules: Rules
     events_since: datetime | None
     top_up: TopUp | None
+    charges: Mapping[str, OneOffCharge]
 
 
 async def verify_invoice(tx: Tx, call: Call, invoice_id: InvoiceId) -> Verification:
@@ -106,8 +111,7 @@ async def verify_invoice(tx: Tx, call: Call, invoice_id: InvoiceId) -> Verificat
         events += sum(recount.events for recount in recounted.recounts.values())
     for line in lines:
         if line.id not in checks:
-            own_check = _check_top_up if line.identity.kind is LineKind.TOP_UP else _check_fee
-            checks[line.id] = own_check(books, line)
+            checks[line.id] = _CHECKS.get(line.identity.kind, _check_fee)(books, line)
     in_order = tuple(checks[line.id] for line in lines)
     stated = (await taxing.statements_by_invoice_ids(tx, [invoice.id], scope=invoice.customer_id))[invoice.id]
     return Verification(invoice, in_order, tuple(totals), verification.sums_of(invoice, lines, stated), events)
@@ -168,6 +172,7 @@ async def _open_books(tx: Tx, invoice: Invoice, lines: Sequence[Line]) -> _Books
         rules_of(catalogue, await plans.load_price_book(tx), catalogue.fingerprint),
         await recounting.oldest_events_at(tx),
         await funding.find_of_invoice(tx, invoice.customer_id, invoice.id) if invoice.top_up_id else None,
+        await one_off.charges_on(tx, invoice, lines),
     )
 
 
@@ -300,6 +305,16 @@ def _check_top_up(books: _Books, line: Line) -> LineCheck:
     wanted = wanted_line(books.top_up, name) if books.top_up is not None else None
     found = verification.differences_of([line], wanted)
     return LineCheck(line, Outcome.DIFFERENT if found else Outcome.EQUAL, found)
+
+
+def _check_one_off(books: _Books, line: Line) -> LineCheck:
+    """Compare the line of a one-off charge with what was charged. Its words are not compared: any zone will do."""
+    charge = books.charges.get(line.identity.origin)
+    found = verification.differences_of([line], charge_line(charge, _ANY_ZONE) if charge is not None else None)
+    return LineCheck(line, Outcome.DIFFERENT if found else Outcome.EQUAL, found)
+
+
+_CHECKS = {LineKind.TOP_UP: _check_top_up, LineKind.ONE_OFF: _check_one_off}
 
 
 def _wanted_fee(books: _Books, line: Line) -> WantedLine | None:

@@ -13,6 +13,7 @@ from domain.invoices.discounting import service as discounting
 from domain.invoices.funding import service as funding
 from domain.invoices.holding import store as holding
 from domain.invoices.invoice import Invoice, InvoiceStateRefused, State, VoidReason
+from domain.invoices.one_off import service as one_off
 from domain.invoices.opening import service as opening
 from domain.invoices.standing import store as standing
 from domain.invoices.voiding import store
@@ -45,6 +46,7 @@ async def void_invoice(
     await standing.void_credits(tx, saved)
     await discounting.give_back(tx, now, saved)
     await unit_grants.give_back(tx, now, customer_id, invoice_id)
+    await one_off.release(tx, saved)
     if saved.top_up_id is not None:
         await funding.drop(tx, now, saved)
     await _post_void(tx, call, now, before, await balances.give_back(tx, call, now, saved))

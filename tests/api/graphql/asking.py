@@ -24,6 +24,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "usageEvents": {"customerId": "customer"},
     "invoice": {"id": "invoice"},
     "creditNote": {"id": "note"},
+    "oneOffCharges": {"customerId": "customer"},
     "lineHours": {"invoiceId": "invoice", "lineId": "line"},
     "verifyInvoice": {"id": "invoice"},
     "conservation": {"customerId": "customer", "subscriptionId": "subscription", "periodStart": "started"},
@@ -121,6 +122,13 @@ INPUTS: dict[str, Any] = {
         "kind": "CUSTOMER_CREDIT",
         "idempotencyKey": f"k{n}",
     },
+    "createOneOffCharge": lambda t, n: {
+        "customerId": t["customer"],
+        "description": f"Charge {n}",
+        "amount": {"amount": "1.00", "currency": "USD"},
+        "idempotencyKey": f"k{n}",
+    },
+    "cancelOneOffCharge": lambda t, _: {"customerId": t["customer"], "id": t["oneOff"]},
     "refundCreditNote": lambda t, n: {
         "creditNoteId": t["note"],
         "reason": "REQUESTED_BY_CUSTOMER",

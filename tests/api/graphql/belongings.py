@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from domain.contracts.charging import service as charging
 from domain.contracts.invoicing import service as invoicing
 from domain.contracts.scheduling import service as scheduling
 from domain.contracts.starting.wish import Wish
@@ -17,6 +18,7 @@ from domain.dunning.store import insert_case, insert_step
 from domain.invoices import service as invoices
 from domain.invoices.credit_note import CreditKind, CreditPart, CreditReason
 from domain.invoices.invoice import Invoice
+from domain.invoices.one_off_charge import ChargeWish
 from domain.invoices.topping import service as topping
 from domain.kernel.ids import CustomerId, DisputeId, InvoiceId, LineId, encode
 from domain.kernel.money import Money
@@ -45,12 +47,21 @@ async def note_of(server: Site, invoice_id: InvoiceId, line_id: LineId) -> str:
     return encode("credit_note", note.id)
 
 
+async def charge_of(server: Site, customer_id: CustomerId) -> str:
+    """Charge a dollar with the next invoice; return the id of the charge."""
+    wish = ChargeWish("USD", "Set-up", Decimal(1))
+    async with server.runtime.db.transaction() as tx:
+        made, _ = await charging.charge(tx, server.world.call, customer_id=customer_id, wish=wish)
+    return made.origin
+
+
 async def followed_of(server: Site, invoice: Invoice) -> dict[str, str]:
     """Follow an invoice up, and dispute a payment of it."""
     return {"dunning": await _case_of(server, invoice), "dispute": await _dispute_of(server, invoice)}
 
 
 async def _case_of(server: Site, invoice: Invoice) -> str:
+    """Follow an invoice up."""
     new = make.dunning_case(invoice)
     async with server.runtime.db.transaction() as tx:
         await insert_case(tx, new, [])

@@ -46,7 +46,15 @@ from tests.api.graphql.asking import (
     OF_TEST,
     subscribed,
 )
-from tests.api.graphql.belongings import coupon_of, followed_of, method_of, note_of, start_of, wallet_of
+from tests.api.graphql.belongings import (
+    charge_of,
+    coupon_of,
+    followed_of,
+    method_of,
+    note_of,
+    start_of,
+    wallet_of,
+)
 from tests.api.graphql.outgoing import outgoing_of, publish
 from tests.api.graphql.site import Site, open_server
 from tests.world import key_of, llm_call
@@ -263,6 +271,7 @@ _TOLD = (
     "topUp",
     "bought",
     "start",
+    "oneOff",
     "method",
 )
 
@@ -304,6 +313,7 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "invoice": encode("invoice", invoice.id),
         "line": encode("line", line.id),
         "note": await note_of(server, invoice.id, line.id),
+        "oneOff": await charge_of(server, made.id),
         "environment": environment.name,
         "clock": encode("clock", world.clock_id),
         "job": encode("job", made.id),

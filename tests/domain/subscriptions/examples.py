@@ -107,10 +107,11 @@ async def publish(
     return await plans.load_catalogue(tx)
 
 
-async def publish_other(tx: Tx, *, grace_s: int = GRACE_S) -> Catalogue:
-    """Publish a second product "scan" with the same plans."""
+async def publish_other(tx: Tx, *, grace_s: int = GRACE_S, tax_code: str | None = None) -> Catalogue:
+    """Publish a second product "scan" with the same plans, which are `tax_code` to taxes."""
     product = _product("10.00", "108.00", "stay", grace_s=grace_s) | {"key": "scan", "name": "Scan"}
     product["meters"][0] |= {"event_type": "scan.page"}
+    product["plans"] = [plan | {"tax_code": tax_code} for plan in product["plans"]]
     await plans.publish(tx, call(), read_product(json.dumps(product).encode()))
     return await plans.load_catalogue(tx)
 

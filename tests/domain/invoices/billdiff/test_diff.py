@@ -181,10 +181,10 @@ def test_a_short_fee_period_is_proration_and_not_another_price() -> None:
     assert _amounts(_diff([nothing], [whole])) == {"usage": 7900}
 
 
-def test_one_off_charges_are_other() -> None:
-    setup = _line(LineKind.FEE, 5000, "Setup", origin="charge")
-    assert _said(_diff([], [setup])) == [("other", "Setup", 5000)]
-    assert _said(_diff([setup], [])) == [("other", "Not any more: Setup", -5000)]
+def test_one_off_charges_are_a_part_of_their_own() -> None:
+    setup = _line(LineKind.ONE_OFF, 5000, "Setup", origin="oneoff_1")
+    assert _said(_diff([], [setup])) == [("one-off charges", "Setup", 5000)]
+    assert _said(_diff([setup], [])) == [("one-off charges", "Not any more: Setup", -5000)]
 
 
 def test_discounts_are_compared_by_coupon() -> None:

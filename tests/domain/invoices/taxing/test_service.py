@@ -9,6 +9,9 @@ from sqlalchemy.exc import DBAPIError
 
 from domain.access.roles import Permission
 from domain.adapters.memory_tax import MemoryTax
+from domain.credits.coupon import Duration
+from domain.credits.coupons import service as coupons
+from domain.credits.coupons.service import Offer
 from domain.customers import service as customers
 from domain.customers.customer import LocaleMalformed
 from domain.customers.profiles import service as profiles
@@ -17,11 +20,14 @@ from domain.customers.profiles.store import billing_profile
 from domain.db import Database
 from domain.invoices import service as invoices
 from domain.invoices.invoice import Invoice, State
+from domain.invoices.one_off import service as one_off
+from domain.invoices.one_off_charge import ChargeWish
 from domain.invoices.tax import NoTax, Rate
 from domain.invoices.taxing import service
 from domain.invoices.taxing.asking import service as asking
 from domain.invoices.taxing.port import TaxUnavailable
 from domain.invoices.taxing.treatment import RegistrationMalformed, TaxRateMalformed, TaxSource
+from domain.invoices.verification import Outcome
 from domain.invoices.verifying import service as verifying
 from domain.journal.store import audit_entry
 from domain.kernel.call import Environment, Forbidden
@@ -92,6 +98,33 @@ async def test_an_invoice_bears_the_rate_of_the_customers_country_and_posts_it(w
             (Account.TAX_PAYABLE, Money(-1501, "USD")),
         ]
         assert (await verifying.verify_invoice(tx, system_call(), opened.id)).sums == ()
+
+
+async def test_a_one_off_charge_bears_the_rate_of_its_own_code_after_the_coupons_that_may_reduce_it(
+    world: World,
+) -> None:
+    call, since = system_call(), make.at("2020-01-01")
+    await _set_rate(world, "19", since=since)
+    async with world.db.transaction() as tx:
+        await service.set_rate(
+            tx, call, country="DE", name="VAT", percent=Decimal(7), valid_from=since, tax_code="books"
+        )
+        offer = Offer("tenth", "Tenth", Duration.FOREVER, percent_off=Decimal(10))
+        await coupons.apply_coupon(tx, call, world.customer.id, (await coupons.create_coupon(tx, call, offer)).id)
+        book = ChargeWish("USD", "Book", Decimal(50), tax_code="books")
+        for wish in (book, ChargeWish("USD", "Deposit", Decimal(10), discountable=False)):
+            await one_off.add(tx, call, STARTED, world.customer, wish)
+    opened = await world.open_first()
+    # 79.00 - 7.90 and 10.00 at 19 %: 81.10 x 0.19 = 15.409; 50.00 - 5.00 at 7 %: 3.15.
+    assert (opened.subtotal.minor, opened.discount.minor, opened.tax.minor) == (13_900, 1_290, 1_541 + 315)
+    assert sorted((base, tax) for _, base, tax in await _stated(world, opened)) == [(4_500, 315), (8_110, 1_541)]
+    async with world.db.transaction() as tx:
+        lines = (await invoices.lines_by_invoice_ids(tx, [opened.id], scope=None))[opened.id]
+        assert [(line.description, line.discount.minor) for line in lines if line.identity.kind == "one_off"] == [
+            ("Book", 500),
+            ("Deposit", 0),
+        ]
+        assert (await verifying.verify_invoice(tx, call, opened.id)).outcome is Outcome.EQUAL
 
 
 async def test_a_price_that_contains_the_tax_is_not_raised_by_it(world: World) -> None:

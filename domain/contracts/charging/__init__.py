@@ -1,0 +1,1 @@
+"""One-off charges by staff, with the next invoice or at once."""
