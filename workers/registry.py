@@ -33,6 +33,7 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.SendNotice: messages.send_notice,
     jobs.CarryWallet: wallets.carry_wallet,
     jobs.CheckWallets: wallets.check_wallets,
+    jobs.LapseTopUp: wallets.lapse_top_up,
     jobs.CheckThresholds: alerts.check_thresholds,
     jobs.RemindGrace: alerts.remind_grace,
     jobs.SendDigest: alerts.send_digest,

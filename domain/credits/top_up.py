@@ -16,6 +16,10 @@ OPEN_TOP_UPS_MAX = 5
 AUTOMATIC_MAX = 100
 AUTOMATIC_DEFAULT = 3
 WINDOW = timedelta(hours=24)
+# For so long an automatic top-up waits for its customer to confirm it, or for a payment to be begun at all.
+CONFIRM_WITHIN = timedelta(hours=23)
+# A bank debit takes some days. After so long its customer is told, and nothing more is ordered by itself.
+DEBIT_WITHIN = timedelta(days=14)
 
 
 class TopUpTrigger(StrEnum):

@@ -22,6 +22,7 @@ from domain.kernel.ids import (
     StaffAlertId,
     StartId,
     SubscriptionId,
+    TopUpId,
     WalletId,
 )
 
@@ -255,12 +256,22 @@ class CarryWallet(Job):
 
 @dataclass(frozen=True, slots=True)
 class CheckWallets(Job):
-    """Look whether a customer's wallets are to be topped up by themselves. Staged by what takes from a wallet."""
+    """Look whether a customer's wallets are to be topped up or warned of. Staged by whatever moves one."""
 
     # One waits for a customer, however many draws there were meanwhile.
     keyed_by = "customer_id"
     kind = "check_wallets"
     customer_id: CustomerId
+
+
+@dataclass(frozen=True, slots=True)
+class LapseTopUp(Job):
+    """End a top-up that was made by itself and whose payment waits too long for its customer's bank."""
+
+    keyed_by = "top_up_id"
+    kind = "lapse_top_up"
+    customer_id: CustomerId
+    top_up_id: TopUpId
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +379,6 @@ KINDS: dict[str, type[Job]] = {
             BeginSubscription,
         ),
         *(PaymentSettled, RunDunning, SendNotice, CarryWallet, CheckWallets, CheckThresholds, RemindGrace, SendDigest),
-        *(RemindTrial, MailStaff),
+        *(RemindTrial, MailStaff, LapseTopUp),
     )
 }

@@ -35,6 +35,8 @@ from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError
 from domain.kernel.money import CurrencyMismatch, Money
 from domain.ledger import service as ledger
+from domain.payments import service as payments
+from domain.payments.keeping import service as keeping
 from tests.world import World, llm_call
 
 DAY = "2026-01-31"
@@ -314,3 +316,64 @@ async def _credited(world: World, of: TopUp) -> Invoice:
             kind=CreditKind.REFUND,
         )
     raise AssertionError("it was credited")
+
+
+async def test_a_top_up_that_is_not_confirmed_lapses_and_the_next_one_can_be_made(world: World) -> None:
+    ada = await world.customer(on=DAY, card="pm_card_authenticationRequired")
+    own = await _wallet(world, ada)
+    await _rule(world, own, amount=_usd(5_000))
+    await world.advance(to="2026-01-31T22:59")
+    assert await _top_ups(world, ada) == [("automatic", 5_000, "open")]
+    world.gateway.lose("void_invoice", "after")
+    await world.advance(to="2026-02-01")
+    assert await _top_ups(world, ada) == [("automatic", 5_000, "failed")]
+    [invoice] = await world.invoices(ada)
+    assert (invoice.state, await _books(world, ada)) == (State.VOID, {})
+    assert [copy.state for copy in world.gateway.copies.values()] == ["void"]
+    assert await _paused(world, ada) is PauseReason.PAYMENT_FAILED
+    assert {"payment_action_required", "top_up_failed", "automatic_top_up_paused"} <= await _told(world, ada)
+    assert isinstance(world.runtime.mailer, MemoryMailer)
+    assert [each.subject for each in world.runtime.mailer.sent][1:] == [
+        "Please confirm the payment of invoice TEST-2026-000001",
+        "Your top-up of 50.00 USD failed, invoice TEST-2026-000001",
+    ]
+    await _rule(world, own, amount=_usd(5_000))
+    assert [state for _, _, state in await _top_ups(world, ada)] == ["failed", "open"]
+
+
+async def test_a_top_up_that_was_confirmed_unheard_does_not_lapse(world: World) -> None:
+    ada = await world.customer(on=DAY, card="pm_card_authenticationRequired")
+    await _rule(world, await _wallet(world, ada), amount=_usd(5_000))
+    [copy_id] = world.gateway.copies
+    world.gateway.settle(copy_id, succeeds=True)
+    await world.advance(to="2026-02-01")
+    assert await _top_ups(world, ada) == [("automatic", 5_000, "paid")]
+    assert (await _left(world, ada), await _paused(world, ada)) == (5_000, None)
+
+
+async def test_a_debit_that_is_late_pauses_the_rule_and_is_waited_for(world: World) -> None:
+    ada = await world.customer(on=DAY, card="pm_usBankAccount_success")
+    await _rule(world, await _wallet(world, ada), amount=_usd(5_000))
+    await world.advance(to="2026-02-13T23:59")
+    assert await _paused(world, ada) is None
+    await world.advance(to="2026-02-14T12:00")
+    assert await _top_ups(world, ada) == [("automatic", 5_000, "open")]
+    assert await _paused(world, ada) is PauseReason.PAYMENT_FAILED
+    [copy_id] = world.gateway.copies
+    world.gateway.settle(copy_id, succeeds=True)
+    await payments.settle_from_gateway(world.runtime.db, world.gateway, world.call, copy_id)
+    await world.drain()
+    assert await _top_ups(world, ada) == [("automatic", 5_000, "paid")]
+
+
+async def test_a_top_up_that_nothing_can_be_charged_for_any_more_lapses(world: World) -> None:
+    ada = await world.customer(on=DAY)
+    own = await _wallet(world, ada)
+    async with world.runtime.db.transaction() as tx:
+        await prepaying.save_rule(tx, world.call, ada.id, own.id, threshold=_usd(1_000), amount=_usd(5_000))
+        [ordered] = await prepaying.check(tx, world.call, ada.id)
+        [method] = await payments.list_methods(tx, world.call, ada.id)
+        await keeping.detach(tx, world.call, customer_id=ada.id, method_id=method.id)
+    await world.advance(to="2026-02-01")
+    assert (ordered.state, await _top_ups(world, ada)) == (TopUpState.OPEN, [("automatic", 5_000, "failed")])
+    assert await _paused(world, ada) is PauseReason.NO_PAYMENT_METHOD

@@ -10,6 +10,7 @@ from datetime import datetime
 from domain.access.roles import Permission
 from domain.credits import top_up as rules
 from domain.credits.top_up import (
+    CONFIRM_WITHIN,
     OPEN_TOP_UPS_MAX,
     NothingToPayBack,
     PauseReason,
@@ -83,7 +84,14 @@ async def begin(tx: Tx, call: Call, now: datetime, into: Wallet, amount: Money, 
     await store.insert_top_up(tx, new)
     await _tell(tx, call, now, new, "top_up_ordered", text=f"Top-up of {amount.major} {amount.currency} ordered")
     await _open(tx, call, now, draft)
+    if trigger is TopUpTrigger.AUTOMATIC:
+        await stage_lapse(tx, call, new.customer_id, new.id, now + CONFIRM_WITHIN)
     return new
+
+
+async def stage_lapse(tx: Tx, call: Call, customer_id: CustomerId, top_up_id: TopUpId, at: datetime) -> None:
+    """Have it looked at a business instant whether an automatic top-up still waits for its payment."""
+    await opening.stage(tx, call, at, customer_id, jobs.LapseTopUp(customer_id, top_up_id))
 
 
 def _draft(of: TopUp, into: Wallet) -> Invoice:
@@ -173,13 +181,22 @@ async def follow_attempt(
         return False
     if not failed or invoice.charging or invoice.state is not State.OPEN:
         return True
-    if await store.end_top_up(tx, found, TopUpState.FAILED, now):
-        await _void(tx, call, now, found, VoidReason.LAPSED)
-        if found.trigger is TopUpTrigger.AUTOMATIC:
-            await pause(tx, call, now, found.customer_id, found.wallet_id, reason=PauseReason.PAYMENT_FAILED)
-        text = f"Top-up of {found.amount.major} {found.amount.currency} failed"
-        await _tell(tx, call, now, found, "top_up_failed", text=text)
+    await fail(tx, call, now, found, reason=PauseReason.PAYMENT_FAILED)
     return True
+
+
+async def fail(tx: Tx, call: Call, now: datetime, found: TopUp, *, reason: PauseReason) -> None:
+    """End a top-up whose open invoice nobody pays: that is void, and the rule pauses that made it. Safe to repeat.
+
+    The caller holds the invoice, of which no attempt is under way.
+    """
+    if not await store.end_top_up(tx, found, TopUpState.FAILED, now):
+        return
+    await _void(tx, call, now, found, VoidReason.LAPSED)
+    if found.trigger is TopUpTrigger.AUTOMATIC:
+        await pause(tx, call, now, found.customer_id, found.wallet_id, reason=reason)
+    text = f"Top-up of {found.amount.major} {found.amount.currency} failed"
+    await _tell(tx, call, now, found, "top_up_failed", text=text)
 
 
 async def pause(
