@@ -83,6 +83,7 @@ name_enum(
     WEEKLY_DIGEST="What was used, once a week, for those who want it.",
     PAYMENT_METHOD_EXPIRING="A card expires at the end of the month. Nobody can unsubscribe from it.",
     PAYMENT_METHOD_BLOCKED="A payment method cannot be charged any more. Nobody can unsubscribe from it.",
+    WALLET_LOW="No more than its threshold is left in a prepaid wallet.",
     TRIAL_ENDING="A trial ends in three days. Nobody can unsubscribe from it.",
     INVOICE_SENT="An invoice is to be paid by a transfer, and how. Nobody can unsubscribe from it.",
     INVOICE_DUE_SOON="Such an invoice is due soon. Nobody can unsubscribe from it.",

@@ -29,6 +29,7 @@ from api.graphql.keys import KeyMutation, KeyQuery
 from api.graphql.ledger import LedgerQuery
 from api.graphql.limits import LimitMutation, LimitQuery
 from api.graphql.live import Live
+from api.graphql.low_balance import LowBalanceMutation
 from api.graphql.mails import MailMutation, MailQuery
 from api.graphql.method_desk import MethodDeskMutation, MethodDeskQuery
 from api.graphql.moving import AnchorMutation, AnchorQuery
@@ -132,6 +133,7 @@ Mutation = _root(
     GrantMutation,
     WalletMutation,
     TopUpMutation,
+    LowBalanceMutation,
     EventMutation,
     UsageBatchMutation,
     LimitMutation,

@@ -94,6 +94,9 @@ class Wallet:
         description="For so many days from its payment a top-up can be used; null: for ever."
     )
     balance: Money = strawberry.field(description="What invoices can draw on now.")
+    warn_below: Money | None = strawberry.field(
+        description="The customer is mailed once no more is left, unbilled usage taken off; null: never."
+    )
     grants: list[WalletGrant] = strawberry.field(description="The newest first, at most 100, ended ones too.")
 
 
@@ -122,6 +125,7 @@ def wallet_of(value: Standing) -> Wallet:
         created_at=own.created_at,
         valid_days=own.valid_days,
         balance=_money(value.purse.balance_minor, own.currency),
+        warn_below=_money(own.warn_below_minor, own.currency) if own.warn_below_minor is not None else None,
         grants=[_grant_of(each, own.currency) for each in value.shown],
     )
 

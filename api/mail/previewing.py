@@ -20,6 +20,7 @@ from domain.alerts.language import (
     money_of,
     percent_text,
 )
+from domain.alerts.low_balance import low_balance_facts
 from domain.alerts.notice import OF_METHOD, OWED, Content, Notice
 from domain.alerts.reminder import Owed, reminder_facts
 from domain.alerts.wording import digest_facts, trial_facts
@@ -54,7 +55,7 @@ _OF_SENT = frozenset(
 
 def _facts(notice: Notice, language: str) -> AnyFacts:
     """Return the example that a mail is rendered with."""
-    if notice in OWED | OF_METHOD:
+    if notice in OWED | OF_METHOD | {Notice.WALLET_LOW}:
         return _reminder(notice, language)
     day = day_of(_FEBRUARY, _ZONE, language)
     if notice is Notice.TRIAL_ENDING:
@@ -99,6 +100,8 @@ def _reminder(notice: Notice, language: str) -> ReminderFacts:
         return expiry_facts(method, 2026, 3, is_default=True, merchant=_MERCHANT, name=_NAME, locale=language)
     if notice is Notice.PAYMENT_METHOD_BLOCKED:
         return blocked_facts(method, by_mandate=False, is_default=True, merchant=_MERCHANT, name=_NAME, locale=language)
+    if notice is Notice.WALLET_LOW:
+        return low_balance_facts("Prepaid", Money(1_000, "USD"), merchant=_MERCHANT, name=_NAME, locale=language)
     owed = Owed(
         number="2026-000042",
         total=money_of(_TOTAL, language),

@@ -31,6 +31,7 @@ class Notice(StrEnum):
     INVOICE_DUE_SOON = "invoice_due_soon"
     INVOICE_OVERDUE = "invoice_overdue"
     INVOICE_STILL_OVERDUE = "invoice_still_overdue"
+    WALLET_LOW = "wallet_low"
 
 
 # About an unpaid invoice, and what follows from that.

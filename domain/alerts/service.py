@@ -20,6 +20,7 @@ from domain.alerts.mail_state import MailState
 from domain.alerts.mailing import service as mailing
 from domain.alerts.notice import LEGAL, OF_METHOD, OWED, Notice
 from domain.alerts.port import Mailer, MailPolicy, MailRefused, OutgoingMail
+from domain.alerts.preferring import service as preferring
 from domain.alerts.raising import store as raising
 from domain.alerts.reminding import service as reminding
 from domain.alerts.store import Mail
@@ -49,8 +50,9 @@ async def send_notice(
 
     `about` is an invoice's id for `invoice_issued`, a subscription's for `trial_ending`, an attempt's for the payment
     notices, a dunning case's for what follows from an unpaid invoice, a method's for `payment_method_blocked`, and with
-    a month for `payment_method_expiring`, an alert's for those about limits, and the day for the digest. Safe to
-    repeat: what was sent is not sent again, and a mail that may have been sent keeps its Message-ID.
+    a month for `payment_method_expiring`, a wallet's with an id of the fall for `wallet_low`, an alert's for those
+    about limits, and the day for the digest. Safe to repeat: what was sent is not sent again, and a mail that may have
+    been sent keeps its Message-ID.
 
     Raises MailUnavailable (try again later), CustomerNotFound, InvoiceNotFound, SubscriptionNotFound, AlertNotFound.
     """
@@ -90,7 +92,9 @@ async def _written(tx: Tx, call: Call, policy: MailPolicy, *, customer_id: Custo
     customer = await customers.load_customer(tx, call, customer_id)
     facts = await _facts(tx, call, policy, customer=customer, notice=Notice(notice), about=about)
     state = MailState.QUEUED if policy.allows(customer.environment, customer.email) else MailState.WITHHELD
-    if await mailing.is_stopped(tx, customer_id, customer.email, notice):
+    if await mailing.is_stopped(tx, customer_id, customer.email, notice) or await preferring.is_unwanted(
+        tx, customer_id, Notice(notice)
+    ):
         state = MailState.SUPPRESSED
     new = Mail(
         customer_id=customer_id,
@@ -114,7 +118,7 @@ async def _facts(
         return await _digest_facts(tx, call, policy, customer)
     if notice is Notice.TRIAL_ENDING:
         return await _trial_facts(tx, policy, customer, SubscriptionId(UUID(about)))
-    if notice in OWED | OF_METHOD:
+    if notice in OWED | OF_METHOD | {Notice.WALLET_LOW}:
         return await reminding.facts_of(tx, call, policy, customer, notice=notice, about=about)
     if notice not in LEGAL:
         return await _alert_facts(tx, policy, customer, AlertId(UUID(about)))

@@ -111,7 +111,8 @@ class Wallet:
     A top-up can be used for `valid_days` from its payment on; None: for ever. With products or kinds it pays only lines
     of these, tax included; without, it pays any. What is left of a grant
     with a rollover bound is cut at each month's end, counted from `created_at` in `zone`. Boundaries of grants are
-    booked up to `carried_to`. All instants are business time.
+    booked up to `carried_to`. Its customer is warned once no more than `warn_below_minor` is left (None: never), which
+    it has been since `warned_at`. All instants are business time.
     """
 
     customer_id: CustomerId
@@ -126,6 +127,8 @@ class Wallet:
     created_at: datetime
     carried_to: datetime
     valid_days: int | None = None
+    warn_below_minor: int | None = None
+    warned_at: datetime | None = None
 
     @property
     def draw_key(self) -> tuple[int, datetime, WalletId]:

@@ -128,6 +128,7 @@ KINDS = (
     EventKind("wallet.credit_refunded", "wallet_credit_refunded", _WALLET, "What was left of a grant is paid back."),
     EventKind("wallet.credit_withheld", "wallet_credit_withheld", _WALLET, "Its payment is disputed or was returned."),
     EventKind("wallet.credit_released", "wallet_credit_released", _WALLET, "The dispute of its payment is won."),
+    EventKind("wallet.low_balance", "wallet_low_balance", _WALLET, "No more than its threshold is left in a wallet."),
     EventKind("wallet.credit_expired", "wallet_credit_expired", _WALLET, "What was left of a grant expired."),
     EventKind("top_up.ordered", "top_up_ordered", _TOP_UP, "A top-up was ordered; its payment is waited for."),
     EventKind("top_up.failed", "top_up_failed", _TOP_UP, "The payment of a top-up failed; nothing was bought."),

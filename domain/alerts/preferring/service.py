@@ -5,7 +5,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from domain.access.roles import Permission
-from domain.alerts.notice import Notice
+from domain.alerts.notice import LEGAL, Notice
 from domain.alerts.preference import Preference, next_digest_at, preference_of
 from domain.alerts.preferring import store
 from domain.customers import service as customers
@@ -46,6 +46,14 @@ async def change_preference(tx: Tx, call: Call, wanted: Preference) -> Preferenc
     if wanted.weekly_digest and not before.weekly_digest:
         await _stage_digest(tx, call, customer, await customers.business_now(tx, call, customer.id))
     return wanted
+
+
+async def is_unwanted(tx: Tx, customer_id: CustomerId, notice: Notice) -> bool:
+    """Whether a customer does not want mails of a kind; what must be told has no such choice."""
+    if notice in LEGAL:
+        return False
+    found = await store.find_preference(tx, customer_id)
+    return found is not None and notice in found.unsubscribed
 
 
 async def unsubscribe(tx: Tx, call: Call, customer_id: CustomerId, notice: Notice) -> None:

@@ -1,4 +1,4 @@
-"""Gather what a mail about an unpaid invoice or a payment method says."""
+"""Gather what a mail about an unpaid invoice, a payment method or a wallet says."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -7,9 +7,11 @@ from domain.alerts.blocking import blocked_facts
 from domain.alerts.email import ReminderFacts
 from domain.alerts.expiry import expiry_facts
 from domain.alerts.language import language_of, method_of, money_of
+from domain.alerts.low_balance import low_balance_facts
 from domain.alerts.notice import Notice
 from domain.alerts.port import MailPolicy
 from domain.alerts.reminder import Owed, reminder_facts
+from domain.credits.wallets import store as wallets
 from domain.customers import service as customers
 from domain.customers.customer import Customer
 from domain.customers.store import Sight
@@ -20,7 +22,8 @@ from domain.dunning.store import StoredCase
 from domain.invoices import service as invoices
 from domain.invoices.invoice import Invoice, InvoiceNotFound, State
 from domain.kernel.call import Call
-from domain.kernel.ids import AttemptId, CaseId, InvoiceId, MethodId
+from domain.kernel.ids import AttemptId, CaseId, InvoiceId, MethodId, WalletId
+from domain.kernel.money import Money
 from domain.payments import store as payments
 from domain.payments.attempt import Attempt
 from domain.payments.declines import Decline, DeclineClass
@@ -45,7 +48,7 @@ _ABOUT_ATTEMPT = frozenset(
 async def facts_of(
     tx: Tx, call: Call, policy: MailPolicy, customer: Customer, *, notice: Notice, about: str
 ) -> ReminderFacts:
-    """Return what a mail says, about an attempt, an invoice, a case or a payment method as it now stands.
+    """Return what a mail says, about an attempt, an invoice, a case, a payment method or a wallet as it now stands.
 
     Raises InvoiceNotFound.
     """
@@ -53,6 +56,8 @@ async def facts_of(
         return await _expiring(tx, policy, customer, about)
     if notice is Notice.PAYMENT_METHOD_BLOCKED:
         return await _blocked(tx, policy, customer, MethodId(UUID(about)))
+    if notice is Notice.WALLET_LOW:
+        return await _low(tx, policy, customer, about)
     if notice in _ABOUT_ATTEMPT:
         attempt = await payments.find_attempt(tx, customer.id, AttemptId(UUID(about)))
         assert attempt is not None, "the mail names an attempt"
@@ -95,6 +100,20 @@ async def _blocked(tx: Tx, policy: MailPolicy, customer: Customer, method_id: Me
         method_of(method, language_of(customer.locale)),
         by_mandate=method.blocked == MANDATE_ENDED,
         is_default=method.is_default,
+        merchant=policy.merchant,
+        name=customer.name,
+        locale=customer.locale,
+    )
+
+
+async def _low(tx: Tx, policy: MailPolicy, customer: Customer, about: str) -> ReminderFacts:
+    """Say which wallet has fallen to what; `about` is its id and an id of the fall."""
+    wallet_id, _, _ = about.partition(":")
+    found = await wallets.find_wallet(tx, WalletId(UUID(wallet_id)), sight=Sight(customer.id))
+    assert found is not None, "wallets are never deleted"
+    return low_balance_facts(
+        found.name,
+        Money(found.warn_below_minor or 0, found.currency),
         merchant=policy.merchant,
         name=customer.name,
         locale=customer.locale,

@@ -12,6 +12,7 @@ from domain.access.roles import Permission
 from domain.contracts.desk.service import Desk, open_desk
 from domain.contracts.previewing.service import NothingUpcoming, preview_invoice
 from domain.contracts.stepping.service import PeriodsStillClosing
+from domain.contracts.warning import service as warning
 from domain.credits import purse as rules
 from domain.credits.purse import Purse
 from domain.credits.top_up import (
@@ -183,18 +184,22 @@ async def list_top_ups(tx: Tx, call: Call, customer_id: CustomerId) -> list[TopU
 
 
 async def check(tx: Tx, call: Call, customer_id: CustomerId) -> list[TopUp]:
-    """Order the top-ups that are due by themselves; one statement where a customer has no such wallet.
+    """Order the top-ups that are due by themselves, and warn of what runs low; one statement without any wallet.
 
     Safe to repeat and to run twice at once: the wallet is held while it is decided, one automatic top-up of a wallet is
     under way at a time, and WINDOW holds a bounded number. Without a payment method the rule is paused instead.
     """
+    held = await keeping.list_wallets(tx, customer_id)
+    if not held:
+        return []
     wanted = {key: rule for key, rule in (await store.list_automatic(tx, customer_id)).items() if rule.paused is None}
-    if not wanted:
+    if not wanted and not any(each.warn_below_minor is not None for each in held):
         return []
     desk = await open_desk(tx, call, customer_id)
     found = [own for listed in (await _ongoing(tx, call, desk)).values() for own in listed]
     made = []
     for own in found:
+        await warning.look(tx, call, desk.now, desk.customer, own.wallet, left_minor=own.left_minor)
         if own.wallet.id in wanted:
             ordered = await _decide(tx, call, desk, wanted[own.wallet.id], own)
             made += [ordered] if ordered else []

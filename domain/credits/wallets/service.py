@@ -115,6 +115,7 @@ async def grant(tx: Tx, call: Call, customer_id: CustomerId, wallet_id: WalletId
         amount=terms.amount,
         about=new,
     )
+    await keeping.stage_check(tx, call, now, customer_id)
     return new
 
 
@@ -182,6 +183,7 @@ async def void_grant(
     if found.balance_minor:
         move = Move(found.id, MoveKind.VOIDED, -found.balance_minor, now)
         await keeping.book(tx, call, held.wallet, held.grants, [move])
+        await keeping.stage_check(tx, call, now, customer_id)
     voided = replace(found, voided_at=now, balance_minor=0)
     await store.save_voiding(tx, voided)
     await keeping.note(tx, call, now, held.wallet, "wallet_credit_voided", text=f"{found.name} voided", about=found)
@@ -201,6 +203,7 @@ async def take_unused(
         move = Move(found.id, MoveKind.REFUNDED, -found.balance_minor, now)
         await keeping.write(tx, call, held.wallet, [move], about=now.isoformat())
         await store.save_voiding(tx, replace(found, voided_at=now))
+        await keeping.stage_check(tx, call, now, customer_id)
         await keeping.note(
             tx, call, now, held.wallet, "wallet_credit_refunded", text=f"{found.name} paid back", about=found
         )

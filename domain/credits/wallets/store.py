@@ -32,9 +32,13 @@ wallet = sa.Table(
     sa.Column("created_at", db.Instant, nullable=False, comment="business time, as all instants here"),
     sa.Column("carried_to", db.Instant, nullable=False, comment="boundaries of grants are booked up to it"),
     sa.Column("valid_days", sa.SmallInteger, comment="for so long a top-up can be used; null: for ever"),
+    sa.Column("warn_below_minor", sa.BigInteger, comment="the customer is warned once no more is left; null: never"),
+    sa.Column("warned_at", db.Instant, comment="when it fell so low; null while it is above"),
     sa.CheckConstraint("environment IN ('live', 'test')", name="environment"),
     sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     sa.CheckConstraint("valid_days BETWEEN 1 AND 3650", name="valid_days"),
+    sa.CheckConstraint("warn_below_minor >= 0", name="warn_below_minor"),
+    sa.CheckConstraint("warned_at IS NULL OR warn_below_minor IS NOT NULL", name="warned_at"),
     sa.Index("wallet_id_idx", "id"),
 )
 
@@ -177,6 +181,13 @@ async def save_carried(tx: db.Tx, after: Wallet) -> None:
     own = wallet.c
     statement = sa.update(wallet).where(own.customer_id == after.customer_id, own.id == after.id)
     await tx.execute(statement.values(carried_to=after.carried_to))
+
+
+async def save_warning(tx: db.Tx, after: Wallet) -> None:
+    """Write from which balance on a wallet's customer is warned, and whether it was; the caller holds it."""
+    own = wallet.c
+    statement = sa.update(wallet).where(own.customer_id == after.customer_id, own.id == after.id)
+    await tx.execute(statement.values(warn_below_minor=after.warn_below_minor, warned_at=after.warned_at))
 
 
 async def insert_grant(tx: db.Tx, new: WalletGrant) -> None:

@@ -36,6 +36,11 @@ WALLET_INPUTS: dict[str, Any] = {
         "threshold": {"amount": str(n % 100), "currency": "EUR"},
         "amount": _FIVE,
     },
+    "setLowBalanceWarning": lambda t, n: {
+        "customerId": t["customer"],
+        "walletId": t["wallet"],
+        "threshold": {"amount": str(n % 100), "currency": "EUR"},
+    },
     "removeAutomaticTopUp": lambda t, _: {"customerId": t["customer"], "walletId": t["wallet"]},
     "payBackWalletCredit": lambda t, n: {
         "customerId": t["customer"],

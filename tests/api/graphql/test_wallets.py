@@ -135,6 +135,23 @@ async def test_a_member_buys_credit_once_and_has_it_bought_by_itself(shared: Sit
     assert credit["customer"]["credit"] == [{"amount": "100.00"}]
 
 
+async def test_a_member_says_when_it_is_to_be_warned(shared: Site, ada: Customer) -> None:
+    wallet = await _opened(shared, ada)
+    given = {"customerId": encode("customer", ada.id), "walletId": wallet["id"]}
+    ask = "... on WalletSaved { wallet { warnBelow { amount } } }"
+    wish = {**given, "threshold": {"amount": "10.00", "currency": "USD"}}
+    saved = await shared.change("setLowBalanceWarning", ask, shared.member(ada.id), **wish)
+    assert saved["wallet"] == {"warnBelow": {"amount": "10.00"}}
+    for currency, amount, code in (("EUR", "10.00", "currency_mismatch"), ("USD", "-1.00", "wallet_malformed")):
+        wrong = {**given, "threshold": {"amount": amount, "currency": currency}}
+        refused = await shared.change("setLowBalanceWarning", ask, shared.member(ada.id), **wrong)
+        assert (refused["__typename"], refused["code"]) == ("InvalidInput", code)
+    viewer = await shared.change("setLowBalanceWarning", ask, shared.member(ada.id, "viewer"), **given)
+    assert viewer["__typename"] == "NotPermitted"
+    never = await shared.change("setLowBalanceWarning", ask, shared.member(ada.id), **given)
+    assert never["wallet"] == {"warnBelow": None}
+
+
 GRANTS = "query($id: ID!) { wallets(customerId: $id) { grants { id source expiresAt } } }"
 
 

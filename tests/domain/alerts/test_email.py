@@ -7,9 +7,11 @@ import pytest
 from domain.alerts.blocking import blocked_facts
 from domain.alerts.email import AlertFacts, DigestFacts, Facts, ReminderFacts, ShownLine, TrialFacts, message_id, render
 from domain.alerts.expiry import expiry_facts
+from domain.alerts.low_balance import low_balance_facts
 from domain.alerts.notice import LEGAL, OWED, Content, Notice
 from domain.alerts.reminder import Owed, reminder_facts
 from domain.kernel.ids import CustomerId
+from domain.kernel.money import Money
 from tests import make
 
 _FACTS = Facts(
@@ -85,6 +87,9 @@ _OTHER: dict[Notice, DigestFacts | TrialFacts | ReminderFacts] = {
     ),
     Notice.PAYMENT_METHOD_BLOCKED: blocked_facts(
         "Visa <i>", by_mandate=True, is_default=True, merchant="Tools & Co", name="Ada <b>", locale="en"
+    ),
+    Notice.WALLET_LOW: low_balance_facts(
+        "Prepaid <i>", Money(1_000, "USD"), merchant="Tools & Co", name="Ada <b>", locale="en"
     ),
     Notice.WEEKLY_DIGEST: _WEEK,
     Notice.TRIAL_ENDING: TrialFacts("Tools & Co", "Ada <b>", "Pro <i>", "14 Feb 2026", "It then ends."),

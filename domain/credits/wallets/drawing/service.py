@@ -78,6 +78,7 @@ async def give_back(
         await keeping.write(tx, call, own.wallet, [move], about=about, invoice_id=invoice_id)
         grown = replace(grants[grant_id], balance_minor=grants[grant_id].balance_minor + amount)
         await keeping.plan(tx, call, Purse(own.wallet, (grown,)))
+    await keeping.stage_check(tx, call, now, customer_id)
     paid = rules.of_source(grants, back.to_grants)
     given = sum(each for _, each in back.to_grants) - paid + back.lapsed_minor
     return GivenBack(paid, given, back.credit_minor)

@@ -37,13 +37,18 @@ async def currencies_of(tx: Tx, customer_id: CustomerId) -> list[str]:
     return sorted(set((await currency_by_wallet(tx, customer_id)).values()))
 
 
+async def list_wallets(tx: Tx, customer_id: CustomerId) -> list[Wallet]:
+    """Return a customer's wallets as they were booked last: one statement."""
+    return await store.list_wallets(tx, customer_id)
+
+
 async def currency_by_wallet(tx: Tx, customer_id: CustomerId) -> dict[WalletId, str]:
     """Return the currency of each of a customer's wallets: one statement."""
     return {each.id: each.currency for each in await store.list_wallets(tx, customer_id)}
 
 
 async def stage_check(tx: Tx, call: Call, now: datetime, customer_id: CustomerId) -> None:
-    """Have it looked whether a wallet is to be topped up by itself; the caller holds the wallet that has moved."""
+    """Have it looked whether a wallet is to be topped up or warned of; the caller holds the wallet that has moved."""
     customer = await customers.load_customer(tx, call, customer_id)
     job = jobs.CheckWallets(customer_id)
     await journal.stage(tx, call, job, customer_id=customer_id, clock_id=customer.clock_id, run_at=now)
@@ -76,7 +81,7 @@ async def carried(tx: Tx, call: Call, now: datetime, held: Sequence[Wallet]) -> 
         if after.wallet != wallet:
             await store.save_carried(tx, after.wallet)
         found.append(after)
-        if any(each.amount_minor < 0 for each in moves):
+        if moves:
             await stage_check(tx, call, now, owner)
     return found
 

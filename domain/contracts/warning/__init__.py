@@ -1,0 +1,1 @@
+"""Warning a wallet's customer that little is left."""
