@@ -1,12 +1,12 @@
 """The balance of a wallet from which on its customer is warned.
 
-Revision ID: 0043
+Revision ID: 0047
 """
 
 from migrations import statements
 
-revision = "0043"
-down_revision = "0042"
+revision = "0047"
+down_revision = "0046"
 branch_labels = None
 depends_on = None
 

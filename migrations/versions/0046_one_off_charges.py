@@ -1,12 +1,12 @@
 """One-off charges, and the lines that they become.
 
-Revision ID: 0042
+Revision ID: 0046
 """
 
 from migrations import statements
 
-revision = "0042"
-down_revision = "0041"
+revision = "0046"
+down_revision = "0045"
 branch_labels = None
 depends_on = None
 
