@@ -229,18 +229,11 @@ async def delete_lines(tx: db.Tx, draft: Invoice, ids: Collection[LineId]) -> No
 
 async def lines_by_invoice_ids(tx: db.Tx, ids: Collection[InvoiceId], *, sight: Sight) -> dict[InvoiceId, list[Line]]:
     """Return the lines of invoices in sight, in no order; at most LINES_MAX."""
-    statement = _seen(_LINES.where(invoice_line.c.invoice_id.in_(ids)), sight)
+    statement = _seen(LINES.where(invoice_line.c.invoice_id.in_(ids)), sight)
     found: dict[InvoiceId, list[Line]] = {invoice_id: [] for invoice_id in ids}
     for line in await _lines(tx, statement):
         found[line.invoice_id].append(line)
     return found
-
-
-async def list_lines_of_kind(tx: db.Tx, draft: Invoice, kind: LineKind) -> list[Line]:
-    """Return the lines of one kind on a draft."""
-    own = invoice_line.c
-    of_draft = (own.customer_id == draft.customer_id, own.invoice_id == draft.id, own.kind == kind)
-    return await _lines(tx, _LINES.where(*of_draft))
 
 
 async def list_standing_lines(
@@ -261,7 +254,7 @@ async def list_standing_lines(
         fees = sa.and_(
             own.kind.in_(FEE_KINDS), own.subscription_id.in_(subscription_ids), own.service_start_at >= fees_since
         )
-    statement = _LINES.where(own.customer_id == customer_id, ~own.void, sa.or_(own.segment_id.in_(segment_ids), fees))
+    statement = LINES.where(own.customer_id == customer_id, ~own.void, sa.or_(own.segment_id.in_(segment_ids), fees))
     return await _lines(tx, statement)
 
 
@@ -285,7 +278,7 @@ async def list_billed_segment_ids(
 
 
 _SAME_INVOICE = sa.and_(invoice.c.customer_id == invoice_line.c.customer_id, invoice.c.id == invoice_line.c.invoice_id)
-_LINES = sa.select(invoice_line, invoice.c.currency).join(invoice, _SAME_INVOICE)
+LINES = sa.select(invoice_line, invoice.c.currency).join(invoice, _SAME_INVOICE)
 
 
 def _in_sight(sight: Sight) -> list[sa.ColumnElement[bool]]:
@@ -300,7 +293,7 @@ def _seen(statement: sa.Select[Any], sight: Sight) -> sa.Select[Any]:
 async def _lines(tx: db.Tx, statement: sa.Select[Any]) -> list[Line]:
     rows = await tx.rows(statement.limit(LINES_MAX + 1))
     assert len(rows) <= LINES_MAX, "an invoice's lines are bounded by its meters' combinations"
-    return [_line(row) for row in rows]
+    return [line_of(row) for row in rows]
 
 
 # Columns that hold what the attribute of their name does.
@@ -380,7 +373,8 @@ def _line_row(draft: Invoice, line_id: LineId, line: NewLine) -> dict[str, Any]:
     }
 
 
-def _line(row: sa.Row[Any]) -> Line:
+def line_of(row: sa.Row[Any]) -> Line:
+    """Read a row of LINES."""
     return Line(
         id=row.id,
         invoice_id=row.invoice_id,

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from domain import db
 from domain.invoices.invoice import Invoice, Line, LineKind
-from domain.invoices.one_off_charge import ChargeState, ChargeWish, OneOffCharge
-from domain.invoices.store import list_lines_of_kind
+from domain.invoices.one_off_charge import PENDING_MAX, ChargeState, ChargeWish, OneOffCharge
+from domain.invoices.store import LINES, invoice_line, line_of
 from domain.kernel.ids import CustomerId, InvoiceId, OneOffChargeId
 
 one_off_charge = sa.Table(
@@ -154,7 +154,9 @@ async def release(tx: db.Tx, customer_id: CustomerId, invoice_id: InvoiceId) -> 
 
 async def list_drafted_lines(tx: db.Tx, draft: Invoice) -> list[Line]:
     """Return the lines of one-off charges on a draft."""
-    return await list_lines_of_kind(tx, draft, LineKind.ONE_OFF)
+    own = invoice_line.c
+    of_draft = (own.customer_id == draft.customer_id, own.invoice_id == draft.id, own.kind == LineKind.ONE_OFF)
+    return [line_of(row) for row in await tx.rows(LINES.where(*of_draft).limit(PENDING_MAX))]
 
 
 def _charge(row: sa.Row[Any]) -> OneOffCharge:

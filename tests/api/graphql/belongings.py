@@ -162,3 +162,15 @@ async def method_of(server: Site, customer_id: CustomerId) -> str:
             found = [examples.method(customer_id=customer_id, is_default=True)]
             await payments.insert_method(tx, found[0])
     return encode("method", found[0].id)
+
+
+async def credits_of(server: Site, name: str, subscription: Subscription) -> dict[str, str]:
+    """Give a customer a coupon, a wallet, a start ahead and a charge; return their ids and the payment method's."""
+    owner = subscription.customer_id
+    return {
+        **await coupon_of(server, name, owner),
+        **await wallet_of(server, owner),
+        "method": await method_of(server, owner),
+        "start": await start_of(server, subscription),
+        "oneOff": await charge_of(server, owner),
+    }

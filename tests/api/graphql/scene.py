@@ -46,15 +46,7 @@ from tests.api.graphql.asking import (
     OF_TEST,
     subscribed,
 )
-from tests.api.graphql.belongings import (
-    charge_of,
-    coupon_of,
-    followed_of,
-    method_of,
-    note_of,
-    start_of,
-    wallet_of,
-)
+from tests.api.graphql.belongings import credits_of, followed_of, note_of
 from tests.api.graphql.outgoing import outgoing_of, publish
 from tests.api.graphql.site import Site, open_server
 from tests.world import key_of, llm_call
@@ -313,7 +305,6 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         "invoice": encode("invoice", invoice.id),
         "line": encode("line", line.id),
         "note": await note_of(server, invoice.id, line.id),
-        "oneOff": await charge_of(server, made.id),
         "environment": environment.name,
         "clock": encode("clock", world.clock_id),
         "job": encode("job", made.id),
@@ -362,12 +353,8 @@ async def _alert(server: Site, subscription: Subscription) -> str:
 
 
 async def _credits(server: Site, name: str, subscription: Subscription) -> dict[str, str]:
-    """Give a customer a coupon, a wallet, units and a start ahead; return their ids and that of the payment method."""
-    coupon = await coupon_of(server, name, subscription.customer_id)
-    wallet = await wallet_of(server, subscription.customer_id)
-    method = await method_of(server, subscription.customer_id)
-    start = await start_of(server, subscription)
-    return {**coupon, **wallet, "grant": await _grant(server, subscription), "method": method, "start": start}
+    """Give a customer what a scene holds beside its invoice; return the ids."""
+    return {**await credits_of(server, name, subscription), "grant": await _grant(server, subscription)}
 
 
 async def _grant(server: Site, subscription: Subscription) -> str:
