@@ -5,6 +5,7 @@ end. One payment of 29.00 is given back in pieces of ten cents, a piece a life, 
 """
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from domain.adapters import stripe_objects
 from domain.adapters.stripe import StripeGateway
 from domain.contracts import service as contracts
 from domain.customers import service as customers
@@ -24,7 +26,6 @@ from domain.invoices.crediting import service as crediting
 from domain.journal import service as journal
 from domain.journal.store import outbox_job
 from domain.kernel.call import Environment
-from domain.kernel.period import Period
 from domain.ledger import service as ledger
 from domain.payments.refund import Refund, RefundReason, RefundState
 from domain.payments.refunding import service as refunding
@@ -44,6 +45,8 @@ __all__ = ["sandbox", "sandbox_url", "stripe_gateway"]
 PIECE_MINOR = 10
 REFUNDING = frozenset(("carry_refund", "process_inbox_event"))
 NEWS = ("refund.updated", "refund.failed")
+# What a life has made stands first in the sandbox's lists.
+NEWEST = 5
 # A refund on its way is looked at again after six hours: until then only news can tell of it.
 SOON = timedelta(hours=1)
 
@@ -67,7 +70,7 @@ class Life:
     async def paid_back(self) -> list[dict[str, Any]]:
         """Return what the gateway has paid back of it, by what stands in the metadata."""
         ours = {str(each.key).rpartition(":")[2] for each in await self.rows()}
-        found = (await self.probe.ask("GET", "/v1/refunds", params={"limit": 100}))["data"]
+        found = (await self.probe.ask("GET", "/v1/refunds", params={"limit": NEWEST}))["data"]
         return [each for each in found if each["metadata"]["refund_id"] in ours]
 
     async def work(self, runtime: Runtime) -> None:
@@ -113,9 +116,8 @@ async def _told(life: Life, runtime: Runtime) -> None:
     """Let every event about the refund arrive, each of them twice, the newest first."""
     call = runtime.call(life.story.world.call.principal)
     ids = {each["id"] for each in await life.paid_back()}
-    lately = Period(call.at - timedelta(days=1), call.at + timedelta(days=1))
-    page = await life.living.gateway.listing.list_events(lately, NEWS, after=None)
-    for event in page.items:
+    page = await life.probe.ask("GET", "/v1/events", params={"types[]": NEWS, "limit": NEWEST})
+    for event in [stripe_objects.event(each, json.dumps(each).encode()) for each in page["data"]]:
         if event.object_id in ids:
             for process in (runtime, life.living):
                 async with process.db.transaction() as tx:
