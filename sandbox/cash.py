@@ -126,7 +126,7 @@ def instruct(call: Call) -> Document:
                         "bank_name": "US Test Bank",
                         "routing_number": "999999999",
                     },
-                    "supported_networks": ["ach", "us_domestic_wire"],
+                    "supported_networks": ["ach", "domestic_wire_us"],
                 }
             ],
             "type": "us_bank_transfer",

@@ -7,7 +7,6 @@ from strawberry.types import Info
 
 from api.graphql import ids
 from api.graphql.context import Context
-from api.graphql.customers import Customer, customer_of
 from api.graphql.fields import changing, reading
 from api.graphql.permissions import guarded_type
 from api.graphql.problems import AnyProblem
@@ -77,11 +76,11 @@ class SendingQuery:
         return _instructions_of(found) if found is not None else None
 
 
-@guarded_type(Permission.CUSTOMER_READ, "Invoices are paid like this from now on, or were already.")
+@guarded_type(Permission.INVOICE_READ, "Invoices are paid like this from now on, or were already.")
 class CollectionMethodSet:
     """Success of setCollectionMethod."""
 
-    customer: Customer = strawberry.field(description="The customer as it now is.")
+    collection_method: CollectionMethod = strawberry.field(description="How the customer's next invoices are paid.")
 
 
 @strawberry.input(description="Whose invoices, and how they are paid from now on.")
@@ -117,4 +116,4 @@ class SendingMutation:
         customer_id = ids.customer_id(input.customer_id)
         async with info.context.runtime.db.transaction() as tx:
             after = await service.set_collection(tx, info.context.call, customer_id, input.collection_method)
-        return CollectionMethodSet(customer=customer_of(after))
+        return CollectionMethodSet(collection_method=after.collection)

@@ -109,7 +109,7 @@ def selection(output: GraphQLOutputType, depth: int = DEPTH) -> str:
         )
         if is_asked and (depth > 0 or is_leaf_type(get_named_type(field.type))):
             parts.append(f"{name} {selection(field.type, depth - 1)}")
-    return "{ __typename " + " ".join(parts) + " }"
+    return "{ " + (" ".join(parts) or "__typename") + " }"
 
 
 @dataclass(frozen=True)
