@@ -280,3 +280,20 @@ async def test_a_disputed_top_up_cannot_be_used_until_it_is_won(
     await probe.decide(dispute_id, end)
     await _news(world, dispute_id, end)
     assert (await _left(world, ada), await _books(world, ada)) == (left, books)
+
+
+async def test_what_a_won_dispute_gives_back_after_its_days_becomes_customer_credit(world: World) -> None:
+    probe = MemoryProbe(world.gateway)
+    ada = await world.customer(on="2026-03-01")
+    async with world.runtime.db.transaction() as tx:
+        own = await wallets.create_wallet(tx, world.call, ada.id, name="Prepaid", currency="USD", valid_days=10)
+        await topping.order(tx, world.call, ada.id, own.id, Money(10_000, "USD"))
+    await world.drain()
+    dispute_id = await probe.dispute(await _payment_of(world, ada), "fraudulent")
+    await _news(world, dispute_id, "opened")
+    await world.advance(to="2026-03-15")
+    await probe.decide(dispute_id, "won")
+    await _news(world, dispute_id, "won")
+    assert (await _left(world, ada), await _books(world, ada)) == (0, {"cash": 10_000, "customer_credit": -10_000})
+    await world.subscribe(ada, "starter", product="edge")
+    assert await _books(world, ada) == {"cash": 10_000, "customer_credit": -7_100, "revenue": -2_900}

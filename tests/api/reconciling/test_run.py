@@ -42,6 +42,8 @@ async def test_it_tells_what_it_compares_and_what_needs_a_person(
         "comparing: payments",
         "comparing: refunds",
         "comparing: refunds here",
+        "comparing: disputes there",
+        "comparing: disputes here",
         "comparing: report",
     ]
     # The methods of the customer, and the invoice that is open; what the sandbox has made just now is left out.

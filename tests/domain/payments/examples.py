@@ -4,10 +4,12 @@ import dataclasses
 from datetime import datetime
 from typing import Any
 
-from domain.kernel.ids import AttemptId, CustomerId, InvoiceId, MethodId
+from domain.kernel.call import Environment
+from domain.kernel.ids import AttemptId, CustomerId, DisputeId, InvoiceId, MethodId
 from domain.kernel.money import Money
 from domain.payments.attempt import ENDED, Attempt, AttemptState, Trigger
 from domain.payments.declines import Decline, DeclineClass
+from domain.payments.dispute import Dispute, Stance
 from domain.payments.method import PaymentMethod
 from domain.payments.port import GatewayInvoice, GatewayInvoiceState
 from domain.payments.push import Push, PushState
@@ -68,5 +70,27 @@ def seen(**more: Any) -> GatewayInvoice:
         gateway_customer_id="cus_1",
         customer_id=CUSTOMER,
         invoice_id=INVOICE,
+    )
+    return dataclasses.replace(made, **more)
+
+
+def dispute(stance: Stance = Stance.INQUIRY, **more: Any) -> Dispute:
+    """Make a dispute of 29.00, of which nothing is booked."""
+    made = Dispute(
+        customer_id=CUSTOMER,
+        id=DisputeId(make.new_id()),
+        invoice_id=INVOICE,
+        attempt_id=AttemptId(make.new_id()),
+        environment=Environment.TEST,
+        gateway_dispute_id="dp_1",
+        gateway_payment_id="pi_1",
+        amount=Money(2_900, "USD"),
+        reason="fraudulent",
+        status="",
+        stance=stance,
+        disputed_at=NOON,
+        evidence_due_at=None,
+        created_at=NOON,
+        opened_at=NOON,
     )
     return dataclasses.replace(made, **more)

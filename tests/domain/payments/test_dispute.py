@@ -5,9 +5,7 @@ import itertools
 
 import pytest
 
-from domain.kernel.call import Environment
-from domain.kernel.ids import AttemptId, CustomerId, DisputeId, InvoiceId, encode
-from domain.kernel.money import Money
+from domain.kernel.ids import encode
 from domain.payments.declines import DeclineClass
 from domain.payments.dispute import (
     RETURNS,
@@ -25,6 +23,7 @@ from domain.payments.dispute import (
 )
 from domain.payments.listed import GatewayDispute
 from tests import make
+from tests.domain.payments.examples import dispute
 
 NOON = make.at("2026-01-15T12:00")
 LATER = make.at("2026-02-15T12:00")
@@ -53,34 +52,18 @@ def _seen(status: str, reason: str = "fraudulent", minor: int = 2_900) -> Gatewa
 
 
 def _dispute(stance: Stance = Stance.INQUIRY, reason: str = "fraudulent", status: str = "") -> Dispute:
-    return Dispute(
-        customer_id=CustomerId(make.new_id()),
-        id=DisputeId(make.new_id()),
-        invoice_id=InvoiceId(make.new_id()),
-        attempt_id=AttemptId(make.new_id()),
-        environment=Environment.TEST,
-        gateway_dispute_id="dp_1",
-        gateway_payment_id="pi_1",
-        amount=Money(2_900, "USD"),
-        reason=reason,
-        status=status,
-        stance=stance,
-        disputed_at=NOON,
-        evidence_due_at=None,
-        created_at=NOON,
-        opened_at=NOON,
-    )
+    return dispute(stance=stance, reason=reason, status=status)
 
 
 def _lived(statuses: tuple[str, ...], reason: str) -> tuple[Dispute, tuple[int, ...]]:
     """Follow what was fetched, one after the other; return where it ends and what the books show then."""
-    dispute = _dispute(reason=reason)
+    found = _dispute(reason=reason)
     books: tuple[int, ...] = (0, 0, 0)
     for status in statuses:
-        dispute, moves = follow(dispute, _seen(status, reason), NOON)
+        found, moves = follow(found, _seen(status, reason), NOON)
         for move in moves:
             books = tuple(have + change for have, change in zip(books, _BOOKS[move], strict=True))
-    return dispute, books
+    return found, books
 
 
 @pytest.mark.parametrize("reason", ["fraudulent", "insufficient_funds"])

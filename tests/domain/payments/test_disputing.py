@@ -29,7 +29,7 @@ from domain.payments.refund import RefundReason, RefundUnsupported
 from domain.payments.refunding import service as refunding
 from tests import make
 from tests.domain.payments.gateways import MemoryProbe, Probe
-from tests.domain.payments.till import DEBIT, NOON, VISA, Till, open_till, system
+from tests.domain.payments.till import DEBIT, NO_FUNDS, NOON, VISA, Till, open_till, system
 
 _WHOLE = {"disputed": 2_900, "revenue": -2_900}
 _PAID = {"cash": 2_900, "revenue": -2_900}
@@ -385,3 +385,34 @@ async def test_an_inquiry_takes_nothing(db: Database, memory_gateway: MemoryGate
     assert ((await _invoice(till)).disputed_minor, await _books(till)) == (0, _PAID)
     [asked] = await _disputes(till)
     assert asked.is_open
+
+
+@pytest.mark.parametrize(("end", "stance"), [("won", Stance.WON), ("lost", Stance.LOST)])
+async def test_of_money_that_came_for_a_void_invoice_the_books_never_tell(
+    db: Database, memory_gateway: MemoryGateway, memory_probe: MemoryProbe, end: str, stance: Stance
+) -> None:
+    till = await open_till(db)
+    await till.attach(memory_gateway, NO_FUNDS)
+    await till.collect(memory_gateway)
+    copy_id = await till.gateway_invoice_id()
+    memory_gateway.pay_outside(copy_id)
+    async with db.transaction() as tx:
+        await invoices.void_invoice(
+            tx,
+            system(),
+            system().at,
+            customer_id=till.customer.id,
+            invoice_id=till.invoice.id,
+            reason=VoidReason.DUPLICATE,
+        )
+    await collection.settle_from_gateway(db, memory_gateway, system(), copy_id)
+    [paid, _] = await till.attempt_rows()
+    assert (await till.audited("paid_though_closed"), paid.gateway_payment_id is None) == (1, False)
+    dispute_id = await memory_probe.dispute(paid.gateway_payment_id or "", "fraudulent")
+    await _follow(till, memory_gateway, dispute_id)
+    await memory_probe.decide(dispute_id, end)
+    await _follow(till, memory_gateway, dispute_id)
+    assert ([each.stance for each in await _disputes(till)], await _books(till)) == ([stance], {})
+    await memory_probe.decide(dispute_id, "won")
+    await _follow(till, memory_gateway, dispute_id)
+    assert (await till.state(), await _books(till)) == ("void", {})

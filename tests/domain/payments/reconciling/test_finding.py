@@ -9,14 +9,14 @@ from domain.invoices.invoice import Invoice, InvoiceKind, State
 from domain.kernel.call import Environment
 from domain.kernel.money import Money
 from domain.payments.attempt import AttemptState, Trigger
-from domain.payments.listed import GatewayHolder, GatewayPayment, GatewayRefund
+from domain.payments.listed import GatewayDispute, GatewayHolder, GatewayPayment, GatewayRefund
 from domain.payments.port import GatewayInvoice, GatewayInvoiceState, GatewayMethod, PayOutcome, PayState
 from domain.payments.push import Push, PushState
 from domain.payments.reconciling import finding
 from domain.payments.reconciling.finding import Found
 from domain.payments.refund import RefundState
 from domain.payments.transfer import GatewayCash
-from tests.domain.payments.examples import CUSTOMER, INVOICE, NOON, attempt, method
+from tests.domain.payments.examples import CUSTOMER, INVOICE, NOON, attempt, dispute, method
 from tests.domain.payments.test_refund import refund
 
 # 29.00 net and 5.51 tax (19 %) are 34.51.
@@ -293,3 +293,34 @@ def test_a_customer_there_is_the_one_that_ours_has_and_holds_no_balance() -> Non
     assert (lost.ours, lost.remedy) == ("none", "person")
     missing = finding.about_missing_customer("cus_1", owner)
     assert (missing.kind, missing.theirs) == ("customer_missing", "none")
+
+
+def test_a_dispute_of_a_payment_of_ours_is_compared_with_our_row() -> None:
+    owner = _OURS.customer_id
+    seen = GatewayDispute("dp_1", "lost", "fraudulent", "USD", 3_451, "pi_1", NOON)
+    known = dispute(status="needs_response", amount=Money(3_451, "USD"))
+    assert finding.about_dispute(seen, None, None) == []
+    assert finding.about_dispute(seen, dataclasses.replace(known, status="lost"), owner) == []
+    [unknown] = finding.about_dispute(seen, None, owner)
+    assert (unknown.kind, unknown.theirs, unknown.remedy) == ("dispute_unknown", "lost 34.51 USD", "follow_dispute")
+    [moved] = finding.about_dispute(seen, known, owner)
+    assert (moved.kind, moved.ours, moved.remedy) == ("dispute_status", "needs_response 34.51 USD", "follow_dispute")
+    less = dataclasses.replace(known, status="lost", amount=Money(3_450, "USD"))
+    [other] = finding.about_dispute(seen, less, owner)
+    assert (other.kind, other.ours, other.remedy) == ("dispute_amount", "lost 34.50 USD", "person")
+
+
+def test_a_copy_that_was_paid_before_its_invoice_was_asked_for_again_stays_paid() -> None:
+    paid = _copy(state=GatewayInvoiceState.PAID)
+    assert finding.about_past(_OURS, paid) == []
+    [odd] = finding.about_past(_OURS, _copy(state=GatewayInvoiceState.VOID))
+    assert (odd.kind, odd.ours, odd.theirs, odd.remedy) == ("invoice_state", "paid", "void", "person")
+    # Charged back here, it is paid there.
+    back = dataclasses.replace(_OURS, state=State.CHARGED_BACK, paid_at=NOON)
+    assert finding.about_invoice(back, _push(), None, paid) == []
+
+
+def test_money_that_a_bank_returned_is_known_there_as_a_payment() -> None:
+    payment = GatewayPayment("inpay_1", "paid", "USD", 3_451, "in_1", "pi_1")
+    returned = attempt(AttemptState.RETURNED, amount=Money(3_451, "USD"), gateway_payment_id="pi_1")
+    assert finding.about_payment(payment, _OURS, [returned]) == []
