@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from domain.adapters.memory import MemoryGateway
 from domain.adapters.stripe import StripeGateway
+from domain.customers.customer import CollectionMethod
 from domain.db import Database
 from domain.journal.store import audit_entry, outbox_job
 from domain.kernel.call import Call, Environment, Forbidden
@@ -147,6 +148,15 @@ async def test_methods_are_followed_both_ways(db: Database, memory_gateway: Memo
     del memory_gateway.methods[other.id]
     assert await _compare(db, memory_gateway, "2026-01-18T03:00") == [("method_missing", "card", "none", "open")]
     del till
+
+
+async def test_transferred_money_whose_news_was_lost_is_booked(db: Database, memory_gateway: MemoryGateway) -> None:
+    till = await open_till(db, collection=CollectionMethod.SEND)
+    await till.collect(memory_gateway)
+    memory_gateway.transfers.arrive(till.customer.id, 2_000)
+    assert await _compare(db, memory_gateway) == [("cash_unknown", "none", "20.00 USD", "healed")]
+    assert await till.posted("cash_moved") == 1
+    assert await _compare(db, memory_gateway, _NEXT_NIGHT) == []
 
 
 async def test_a_customer_whom_the_gateway_does_not_know_is_found(db: Database, memory_gateway: MemoryGateway) -> None:
