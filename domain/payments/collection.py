@@ -127,8 +127,12 @@ def is_paid_twice(last: Attempt | None, seen: GatewayInvoice) -> bool:
 
 
 def is_news_of_money(invoice: Invoice, last: Attempt | None, seen: GatewayInvoice) -> bool:
-    """Whether a copy was paid without an attempt of ours. One that credit notes settled is paid without money."""
-    if seen.state is not GatewayInvoiceState.PAID or (last is not None and last.state is AttemptState.SUCCEEDED):
+    """Whether a copy was paid without an attempt of ours. One that credit notes settled is paid without money.
+
+    What an earlier attempt brought is none, unless the invoice is open again: then it is gone, and the copy another.
+    """
+    is_known = last is not None and last.state is AttemptState.SUCCEEDED and invoice.state is not State.OPEN
+    if seen.state is not GatewayInvoiceState.PAID or is_known:
         return False
     return invoice.outstanding.minor > 0 or seen.paid_minor > 0
 

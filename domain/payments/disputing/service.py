@@ -121,8 +121,8 @@ async def load_dispute(tx: Tx, customer_id: CustomerId, dispute_id: DisputeId) -
 async def ask_again(tx: Tx, call: Call, invoice_id: InvoiceId) -> Invoice:
     """Have what was lost of a charged-back invoice collected again, by staff: at once from the default method.
 
-    Without one it is open until the customer gives another. Raises Forbidden, InvoiceNotFound, InvoiceStateRefused,
-    InvoiceDisputed, TooLittleToCollect.
+    Without one it is open until the customer gives another; one that is sent to its customer is sent again. Raises
+    Forbidden, InvoiceNotFound, InvoiceStateRefused, InvoiceDisputed, TooLittleToCollect.
     """
     call.need(Permission.INVOICE_WRITE)
     found = await find_invoice(tx, call, invoice_id)
@@ -134,8 +134,10 @@ async def ask_again(tx: Tx, call: Call, invoice_id: InvoiceId) -> Invoice:
     await copies.retire(tx, call, after)
     standing = await orders.look(tx, after.customer_id, after.id)
     method = next((each for each in standing.methods if each.is_default and each.blocked is None), None)
-    if method is not None:
+    if method is not None and not after.is_sent:
         await orders.order_attempt(tx, call, now, standing, method_id=method.id, trigger=Trigger.STAFF)
+    else:
+        await stage(tx, call, jobs.CollectInvoice(after.customer_id, after.id), after.customer_id)
     return after
 
 
@@ -253,6 +255,7 @@ async def _return(tx: Tx, call: Call, case: _Case) -> _Case:
             await forfeiting.forfeit(tx, call, case.now, invoice, minor=dispute.withheld_minor)
         if invoice.reopened > case.invoice.reopened:
             await copies.retire(tx, call, await payments.lock_invoice(tx, invoice.customer_id, invoice.id))
+            await stage(tx, call, jobs.CollectInvoice(attempt.customer_id, attempt.invoice_id), attempt.customer_id)
     await stage(tx, call, jobs.PaymentSettled(attempt.customer_id, attempt.id), attempt.customer_id)
     invoice = await payments.lock_invoice(tx, attempt.customer_id, attempt.invoice_id)
     return replace(case, attempt=after, invoice=invoice)
