@@ -102,9 +102,10 @@ def test_charges_are_those_of_the_same_price_and_end_that_began_before() -> None
     assert charged_by([fee, other, later, usage], _credit(1)) == [fee]
 
 
-def test_only_open_and_written_off_invoices_without_a_payment_under_way_are_unpaid() -> None:
+def test_only_what_is_open_written_off_or_charged_back_without_a_payment_under_way_is_unpaid() -> None:
     found = invoice()
-    assert [state for state in State if is_unpaid(replace(found, state=state))] == [State.OPEN, State.UNCOLLECTIBLE]
+    unpaid = [state for state in State if is_unpaid(replace(found, state=state))]
+    assert unpaid == [State.OPEN, State.UNCOLLECTIBLE, State.CHARGED_BACK]
     assert not is_unpaid(replace(found, state=State.OPEN, charging=True))
 
 
