@@ -9,6 +9,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-strip-extras --custom-compile-command "make lock" pyproject.toml --group build
 MAKEFLAGS += --no-print-directory
+# Tests start many processes: each would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Every test process has servers of its own; a file's tests stay in one process, in the order of tests/conftest.py.
 SIDE_BY_SIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
