@@ -14,7 +14,7 @@ import msgspec
 
 from bench.machine import apart, cpu_s, memory_mb
 from bench.report import Result, at_most, middle
-from bench.serving import HOST, Api, ask, connected, read_any, send_all, serving
+from bench.serving import HOST, Api, ask_in_turn, connected, read_any, send_all, serving
 from bench.world import PEPPER, Servers, opened, operator
 from domain.access import service as access
 from domain.customers import service as customers
@@ -56,11 +56,11 @@ async def _measure(running: Servers, database: str, api: Api, requests: int) -> 
         names = await _subscribers(db, PLAN, max(requests // 20, 20))
         [narrow] = await _subscribers(db, FLOODED_PLAN, 1)
     warm, *others = names
-    bare = await _timed(api, [_get(api)] * requests)
-    await _timed(api, [_reserve(api, secret, warm, "first")])
-    checked = await _timed(api, [_post(api, secret, "/v1/check", _wanted(warm))] * requests)
-    reserved = await _timed(api, [_reserve(api, secret, warm, f"r{number}") for number in range(requests)])
-    queried = await _timed(api, [_query(api, secret, warm)] * requests)
+    bare = _timed(api, [_get(api)] * requests)
+    _timed(api, [_reserve(api, secret, warm, "first")])
+    checked = _timed(api, [_post(api, secret, "/v1/check", _wanted(warm))] * requests)
+    reserved = _timed(api, [_reserve(api, secret, warm, f"r{number}") for number in range(requests)])
+    queried = _timed(api, [_query(api, secret, warm)] * requests)
     found = [
         Result("an endpoint that does nothing: p50", f"{bare.ms:.2f} ms"),
         Result("an endpoint that does nothing: CPU of the API", f"{bare.cpu_us:.0f} us"),
@@ -68,7 +68,7 @@ async def _measure(running: Servers, database: str, api: Api, requests: int) -> 
         *_told("reserve, warm lease", reserved, WARM_MS_MAX),
         *_told("check through GraphQL, warm", queried, GRAPHQL_MS_MAX),
     ]
-    found += _told("reserve when a lease must be granted", await _granted(api, secret, others), GRANT_MS_MAX)
+    found += _told("reserve when a lease must be granted", _granted(api, secret, others), GRANT_MS_MAX)
     found.append(await _throughput(api, secret, warm, requests))
     return [*found, *await _flooded(api, secret, narrow, FLOOD)]
 
@@ -85,13 +85,13 @@ def _told(work: str, timed: _Timed, ms_max: float) -> list[Result]:
     ]
 
 
-async def _granted(api: Api, secret: str, names: Sequence[str]) -> _Timed:
+def _granted(api: Api, secret: str, names: Sequence[str]) -> _Timed:
     """Grant each customer its first lease, a moment after a check: its plan is known, and nothing is leased."""
     found = []
     for start in range(0, len(names), GRANTS_TOGETHER):
         some = names[start : start + GRANTS_TOGETHER]
-        await _timed(api, [_post(api, secret, "/v1/check", _wanted(name)) for name in some])
-        found.append(await _timed(api, [_reserve(api, secret, name, "first") for name in some]))
+        _timed(api, [_post(api, secret, "/v1/check", _wanted(name)) for name in some])
+        found.append(_timed(api, [_reserve(api, secret, name, "first") for name in some]))
     return _Timed(middle([each.ms for each in found]), middle([each.cpu_us for each in found]))
 
 
@@ -141,15 +141,11 @@ async def _flooded(api: Api, secret: str, name: str, requests: int) -> list[Resu
     ]
 
 
-async def _timed(api: Api, requests: Sequence[bytes]) -> _Timed:
+def _timed(api: Api, requests: Sequence[bytes]) -> _Timed:
     """Send requests one after another."""
-    found, cpu = [], cpu_s(api.process_id)
-    async with connected(api) as (reader, writer):
-        for request in requests:
-            started = time.perf_counter()
-            await ask(reader, writer, request)
-            found.append((time.perf_counter() - started) * 1_000)
-    return _Timed(middle(found), (cpu_s(api.process_id) - cpu) / len(requests) * 1e6)
+    cpu = cpu_s(api.process_id)
+    took = ask_in_turn(api, requests)
+    return _Timed(middle(took) * 1_000, (cpu_s(api.process_id) - cpu) / len(requests) * 1e6)
 
 
 def _wanted(name: str) -> dict[str, object]:

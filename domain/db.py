@@ -223,10 +223,14 @@ class Database:
                 # The server has gone meanwhile, and the pool does not know.
                 await connection.invalidate()
                 driver = await self._driver_of(connection)
+            is_lost = False
             try:
                 yield driver
+            except asyncpg.InternalClientError:
+                is_lost = True
+                raise
             finally:
-                if driver.is_closed():
+                if is_lost or driver.is_closed():
                     # The pool would lend it again: nothing was run through SQLAlchemy, which would have noticed.
                     await connection.invalidate()
 
@@ -250,6 +254,9 @@ def _telling_losses() -> Iterator[None]:
     """Raise ConnectionLost where the driver or SQLAlchemy raise a loss as one of the errors of wrong statements."""
     try:
         yield
+    except asyncpg.InternalClientError as error:
+        # The server has ended the connection, and the driver, which has not read all of its farewell, does not know.
+        raise ConnectionLost from error
     except (sa.exc.DBAPIError, asyncpg.PostgresError) as error:
         if _is_loss(error):
             raise ConnectionLost from error

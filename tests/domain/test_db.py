@@ -107,6 +107,30 @@ async def test_a_connection_that_is_lent_is_lost_as_well(db: Database) -> None:
         assert await driver.fetchval("SELECT 1") == 1
 
 
+async def test_a_connection_that_is_ending_while_it_is_lent_is_lost_and_not_lent_again(db: Database) -> None:
+    # As the driver says it when the server's last message came, and the end of the connection has not.
+    ending = asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+    seen = []
+
+    async def look(*, ends: bool) -> None:
+        async with db.driver() as driver:
+            seen.append(await driver.fetchval("SELECT pg_backend_pid()"))
+            if ends:
+                raise ending
+
+    async def work() -> None:
+        async with db.transaction() as tx:
+            await tx.ping()
+            raise ending
+
+    with pytest.raises(ConnectionLost):
+        await look(ends=True)
+    await look(ends=False)
+    assert seen[0] != seen[1]
+    with pytest.raises(ConnectionLost):
+        await work()
+
+
 async def test_a_wrong_statement_is_no_lost_connection(db: Database) -> None:
     async with db.transaction() as tx:
         await tx.execute(sa.text("CREATE TABLE note (word text PRIMARY KEY)"))

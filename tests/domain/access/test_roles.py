@@ -63,6 +63,8 @@ _EXPECTED = {
         "credit:write",
         "invoice:write",
         "subscription:override",
+        "charge:read",
+        "charge:write",
     },
     ("staff", "finance"): _READS
     | _MERCHANT_READS
@@ -85,13 +87,15 @@ _EXPECTED = {
         "credit:write",
         "invoice:write",
         "subscription:override",
+        "charge:read",
+        "charge:write",
     },
     ("staff", "support"): _READS
     | {"customer:write", "subscription:write", "clock:read", "clock:write", "key:read", "job:read", "alert:write"}
-    | {"profile:write", "tax:read"}
+    | {"profile:write", "tax:read", "charge:read"}
     | _MERCHANT_READS
     | {"staff_alert:write", "mail:write"},
-    ("staff", "viewer"): _READS | {"clock:read", "tax:read"},
+    ("staff", "viewer"): _READS | {"clock:read", "tax:read", "charge:read"},
 }
 
 
