@@ -12,13 +12,12 @@ from api.graphql.catalogue import Plan, plan_of
 from api.graphql.context import Context
 from api.graphql.enums import name_enum
 from api.graphql.fields import changing, reading
-from api.graphql.once import KEY_DESCRIPTION, once
-from api.graphql.once import Wish as Once
+from api.graphql.once import KEY_DESCRIPTION, Wish, once
 from api.graphql.permissions import guarded_type
 from api.graphql.problems import AnyProblem
 from domain.access.roles import Permission
 from domain.contracts.scheduling import service
-from domain.contracts.starting.wish import Wish
+from domain.contracts.starting.wish import Wish as StartWish
 from domain.db import Tx
 from domain.kernel.ids import PlanVersionId, ProductId, StartId
 from domain.subscriptions import schedule
@@ -212,8 +211,8 @@ class StartMutation:
         async def again(tx: Tx, kept: Mapping[str, str]) -> SubscriptionScheduled:
             return SubscriptionScheduled(start=await _start_again(tx, context, kept))
 
-        key = Once(context, "scheduleSubscription", input.idempotency_key, customer, strawberry.asdict(input))
-        return await once(key, act, again)
+        wish = Wish(context, "scheduleSubscription", input.idempotency_key, customer, strawberry.asdict(input))
+        return await once(wish, act, again)
 
     @changing(
         Permission.SUBSCRIPTION_WRITE,
@@ -250,5 +249,5 @@ class StartMutation:
         return ScheduledStartCanceled(start=start_of(canceled))
 
 
-def _wish(input: ScheduleSubscriptionInput | ChangeScheduledStartInput) -> Wish:
-    return Wish(input.trial_days, input.starts_at, input.bill_day, input.calendar, input.promotion_code)
+def _wish(input: ScheduleSubscriptionInput | ChangeScheduledStartInput) -> StartWish:
+    return StartWish(input.trial_days, input.starts_at, input.bill_day, input.calendar, input.promotion_code)

@@ -89,8 +89,9 @@ class TooManyCharges(DomainError):
 class ChargeWish:
     """What is to be charged: `quantity` times `unit_price`, exact major units of `currency`, rounded once.
 
-    Without `service_end_at` it is for an instant, by default for now. Coupons reduce it unless it is not
-    `discountable`. Without a tax code of its own it has its subscription's.
+    It is for the time from `service_start_at` to `service_end_at`; without an end it is for an instant, and without a
+    start that is the one at which it is made. Coupons reduce it only where it is `discountable`. Without a tax code it
+    has its subscription's.
     """
 
     currency: str

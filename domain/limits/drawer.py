@@ -73,8 +73,10 @@ class Drawer:
         if book is None or self.look <= since or not book.account.is_fresh(place.epoch, at, place.now):
             return None
         judged = judge(book.account, book.shares, asking)
-        if judged.by is None or judged.code is Code.USAGE_UNPRICED or judged.by.key in self.recalled:
-            return judged if judged.by is not None else None
+        if judged.by is None:
+            return None
+        if judged.code is Code.USAGE_UNPRICED or judged.by.key in self.recalled:
+            return judged
         alone = refusing(book.account, judged.asks, judged.held, place.now, alone=True)
         return judged if alone is not None else None
 

@@ -4,6 +4,7 @@ import dataclasses
 from datetime import datetime
 from typing import Any
 
+from domain.invoices.invoice import Invoice, InvoiceKind, State
 from domain.kernel.call import Environment
 from domain.kernel.ids import AttemptId, CustomerId, DisputeId, InvoiceId, MethodId
 from domain.kernel.money import Money
@@ -18,6 +19,29 @@ from tests import make
 CUSTOMER = CustomerId(make.new_id())
 INVOICE = InvoiceId(make.new_id())
 NOON = make.at("2026-01-15T12:00")
+
+
+def invoice(**more: Any) -> Invoice:
+    """Make an open invoice: 29.00 net and 5.51 tax (19 %) are 34.51."""
+    made = Invoice(
+        customer_id=CUSTOMER,
+        id=INVOICE,
+        environment=Environment.TEST,
+        currency="USD",
+        kind=InvoiceKind.INVOICE,
+        state=State.OPEN,
+        number="TEST-2026-000001",
+        created_at=NOON,
+        grace_ends_at=NOON,
+        issued_at=NOON,
+        due_at=NOON,
+        paid_at=None,
+        subtotal=Money(2_900, "USD"),
+        discount=Money(0, "USD"),
+        tax=Money(551, "USD"),
+        version=1,
+    )
+    return dataclasses.replace(made, **more)
 
 
 def method(created_at: datetime = NOON, *, is_default: bool = False, **more: Any) -> PaymentMethod:

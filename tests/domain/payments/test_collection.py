@@ -4,13 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from domain.invoices.invoice import Invoice, InvoiceKind, State
-from domain.kernel.call import Environment
+from domain.invoices.invoice import State
 from domain.kernel.money import Money
 from domain.payments.attempt import AttemptState, Trigger
 from domain.payments.collection import Step, is_news_of_money, is_paid_twice, next_step
 from domain.payments.push import PushState
-from tests.domain.payments.examples import CUSTOMER, INVOICE, NOON, attempt, method, push, seen
+from tests.domain.payments.examples import NOON, attempt, invoice, method, push, seen
 
 _DEFAULT = method(is_default=True)
 _NEWER = method(NOON + timedelta(hours=1))
@@ -146,23 +145,6 @@ def test_of_what_is_sent_the_copy_is_made_and_nothing_is_charged_without_an_orde
 def test_money_on_a_copy_is_news_unless_an_attempt_has_brought_it(
     state: State, last: AttemptState | None, *, is_news: bool
 ) -> None:
-    invoice = Invoice(
-        customer_id=CUSTOMER,
-        id=INVOICE,
-        environment=Environment.TEST,
-        currency="USD",
-        kind=InvoiceKind.INVOICE,
-        state=state,
-        number="TEST-2026-000001",
-        created_at=NOON,
-        grace_ends_at=NOON,
-        issued_at=NOON,
-        due_at=NOON,
-        paid_at=None,
-        subtotal=Money(2_900, "USD"),
-        discount=Money(0, "USD"),
-        tax=Money(0, "USD"),
-        version=1,
-    )
+    owed = invoice(state=state, tax=Money(0, "USD"))
     paid = seen(paid_minor=2_900)
-    assert is_news_of_money(invoice, attempt(last) if last is not None else None, paid) is is_news
+    assert is_news_of_money(owed, attempt(last) if last is not None else None, paid) is is_news

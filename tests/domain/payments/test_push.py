@@ -9,7 +9,7 @@ import pytest
 from domain.credits.discount import Discount
 from domain.customers.customer import CollectionMethod
 from domain.invoices.credit_note import CreditKind, CreditNote, CreditReason
-from domain.invoices.invoice import Identity, Invoice, InvoiceKind, Line, LineKind, State
+from domain.invoices.invoice import Identity, Line, LineKind
 from domain.kernel.call import Environment
 from domain.kernel.ids import CreditNoteId, InvoiceId, LineId, SubscriptionId, encode
 from domain.kernel.money import Money
@@ -31,28 +31,11 @@ from domain.payments.push import (
     pushed_invoice,
 )
 from tests import make
-from tests.domain.payments.examples import CUSTOMER, INVOICE, NOON, push
+from tests.domain.payments.examples import CUSTOMER, INVOICE, NOON, invoice, push
 
 _NAME = encode("invoice", INVOICE)
 _LATER = NOON + timedelta(hours=23)
-_OURS = Invoice(
-    customer_id=CUSTOMER,
-    id=InvoiceId(INVOICE),
-    environment=Environment.TEST,
-    currency="USD",
-    kind=InvoiceKind.INVOICE,
-    state=State.OPEN,
-    number="TEST-2026-000001",
-    created_at=NOON,
-    grace_ends_at=NOON,
-    issued_at=NOON,
-    due_at=NOON,
-    paid_at=None,
-    subtotal=Money(2900, "USD"),
-    discount=Money(0, "USD"),
-    tax=Money(551, "USD"),
-    version=1,
-)
+_OURS = invoice()
 # 29.00 net and 5.51 tax (19 %) are 34.51.
 _THEIRS = GatewayInvoice(
     "in_1", GatewayInvoiceState.OPEN, "USD", 3451, 551, 3451, None, "cus_1", CUSTOMER, InvoiceId(INVOICE)

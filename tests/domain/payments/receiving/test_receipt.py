@@ -5,34 +5,14 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from domain.invoices.invoice import Invoice, InvoiceKind, InvoiceStateRefused, PaymentDiffers, PaymentUnderWay, State
-from domain.kernel.call import Environment
+from domain.invoices.invoice import InvoiceStateRefused, PaymentDiffers, PaymentUnderWay, State
 from domain.kernel.money import Money
 from domain.payments.attempt import AttemptState
 from domain.payments.receiving.receipt import ReceiptMalformed, check_owed, check_reference
-from tests.domain.payments.examples import CUSTOMER, INVOICE, NOON, attempt
+from tests.domain.payments.examples import NOON, attempt, invoice
 
 # 29.00, of which balances paid 4.00 and credit notes took 5.00: 20.00 is due.
-_OPEN = Invoice(
-    customer_id=CUSTOMER,
-    id=INVOICE,
-    environment=Environment.TEST,
-    currency="USD",
-    kind=InvoiceKind.INVOICE,
-    state=State.OPEN,
-    number="TEST-2026-000001",
-    created_at=NOON,
-    grace_ends_at=NOON,
-    issued_at=NOON,
-    due_at=NOON,
-    paid_at=None,
-    subtotal=Money(2_900, "USD"),
-    discount=Money(0, "USD"),
-    tax=Money(0, "USD"),
-    version=1,
-    applied_minor=400,
-    offset_minor=500,
-)
+_OPEN = invoice(tax=Money(0, "USD"), applied_minor=400, offset_minor=500)
 _DUE = Money(2_000, "USD")
 
 

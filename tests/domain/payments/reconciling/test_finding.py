@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from domain.invoices.invoice import Invoice, InvoiceKind, State
-from domain.kernel.call import Environment
+from domain.invoices.invoice import State
 from domain.kernel.money import Money
 from domain.payments.attempt import AttemptState, Trigger
 from domain.payments.listed import GatewayDispute, GatewayHolder, GatewayPayment, GatewayRefund
@@ -16,28 +15,10 @@ from domain.payments.reconciling import finding
 from domain.payments.reconciling.finding import Found
 from domain.payments.refund import RefundState
 from domain.payments.transfer import GatewayCash
-from tests.domain.payments.examples import CUSTOMER, INVOICE, NOON, attempt, dispute, method
+from tests.domain.payments.examples import CUSTOMER, NOON, attempt, dispute, invoice, method
 from tests.domain.payments.test_refund import refund
 
-# 29.00 net and 5.51 tax (19 %) are 34.51.
-_OURS = Invoice(
-    customer_id=CUSTOMER,
-    id=INVOICE,
-    environment=Environment.TEST,
-    currency="USD",
-    kind=InvoiceKind.INVOICE,
-    state=State.OPEN,
-    number="TEST-2026-000001",
-    created_at=NOON,
-    grace_ends_at=NOON,
-    issued_at=NOON,
-    due_at=NOON,
-    paid_at=None,
-    subtotal=Money(2900, "USD"),
-    discount=Money(0, "USD"),
-    tax=Money(551, "USD"),
-    version=1,
-)
+_OURS = invoice()
 
 
 def _copy(**changed: Any) -> GatewayInvoice:
