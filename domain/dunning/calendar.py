@@ -43,12 +43,12 @@ def calendar(policy: Policy, issued_at: datetime, due_at: datetime) -> tuple[Day
     return tuple(sorted([*kept, Day(due_at, Happens.OVERDUE, 0), *after], key=lambda day: day.at))
 
 
-def due_now(days: Sequence[Day], *, after: datetime, now: datetime) -> list[Day]:
-    """Return what has come since an instant: of reminders that were missed together only the last one is worth a mail.
+def due_now(days: Sequence[Day], *, after: datetime | None, now: datetime) -> list[Day]:
+    """Return what has come since an instant, None for ever: of reminders missed together only the last is worth a mail.
 
     Being overdue is never left out: everything that follows counts from it.
     """
-    come = [day for day in days if after < day.at <= now]
+    come = [day for day in days if (after is None or after < day.at) and day.at <= now]
     return [day for day in come if day.what is Happens.OVERDUE or day is come[-1]]
 
 

@@ -32,12 +32,12 @@ async def _collect_by(world: World, ada: Customer, collection: CollectionMethod)
         await collecting.set_collection(tx, world.call, ada.id, collection)
 
 
-async def _sent(world: World, *, card: str | None = None) -> tuple[Customer, Subscription]:
-    """Make a customer who is sent an invoice over 29.00 on 1 March, due on the 15th."""
+async def _sent(world: World, *, card: str | None = None, net_days: int = 14) -> tuple[Customer, Subscription]:
+    """Make a customer who is sent an invoice over 29.00 on 1 March, due on the 15th unless told."""
     ada = await world.customer(on="2026-03-01", card=card)
     await _collect_by(world, ada, CollectionMethod.SEND)
     async with world.runtime.db.transaction() as tx:
-        await headings.set_heading(tx, world.call, ada.id, Heading(net_days=14))
+        await headings.set_heading(tx, world.call, ada.id, Heading(net_days=net_days))
     return ada, await world.subscribe(ada, "starter", product="edge")
 
 
@@ -215,3 +215,14 @@ async def test_a_part_is_shown_the_rest_pays_and_a_surplus_pays_the_next_invoice
         "revenue": -5_800,
         "unapplied_cash": -300,
     }
+
+
+async def test_an_invoice_that_is_due_as_it_is_sent_is_overdue_at_once(world: World) -> None:
+    ada, _ = await _sent(world, net_days=0)
+    await world.drain()
+    assert await live(world, ada) == [("starter", Status.PAST_DUE, AccessState.FULL)]
+    case = await case_of(world, ada)
+    assert (case.case.state, case.case.first_failed_at) == (CaseState.OPEN, make.at("2026-03-01"))
+    await world.advance(to="2026-03-08T01:00")
+    assert await live(world, ada) == [("starter", Status.PAST_DUE, AccessState.RESTRICTED)]
+    assert _mails(world).count(f"Invoice {_NUMBER} is overdue") == 1

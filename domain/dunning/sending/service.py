@@ -49,7 +49,8 @@ async def follow(tx: Tx, call: Call, job: jobs.FollowSentInvoice) -> Coming | No
     assert invoice.issued_at is not None, "an open invoice was issued"
     assert invoice.due_at is not None, "and is due"
     days = calendar(await _policy(tx, desk, invoice), invoice.issued_at, invoice.due_at)
-    since = datetime.fromisoformat(job.after) if job.after else invoice.issued_at
+    # At the first look nothing is left out: an invoice may be due as it is issued.
+    since = datetime.fromisoformat(job.after) if job.after else None
     for day in due_now(days, after=since, now=desk.now):
         await _happens(tx, call, desk, standing, day)
     at = next_after(days, desk.now)

@@ -55,6 +55,12 @@ def test_what_was_missed_is_caught_up_without_a_heap_of_reminders(after: str, no
     assert [f"{day.at:%m-%d}" for day in found] == come
 
 
+def test_what_is_due_as_it_is_issued_comes_with_the_first_look_and_once() -> None:
+    days = calendar(Policy(due_reminder_days=(1,), overdue_reminder_days=(3,)), _DUE, _DUE)
+    assert [day.what for day in due_now(days, after=None, now=_DUE)] == [Happens.OVERDUE]
+    assert due_now(days, after=_DUE, now=_DUE) == []
+
+
 def test_the_next_day_is_the_first_that_has_not_come() -> None:
     assert next_after(_DAYS, _ISSUED) == make.at("2026-03-08T10:00")
     assert next_after(_DAYS, _DUE) == make.at("2026-03-18T10:00")
