@@ -159,13 +159,30 @@ class Tx:
 
     async def raw(self) -> asyncpg.Connection:
         """Return the driver's connection inside the same transaction, for statements whose speed matters."""
-        connection = await self.connection.get_raw_connection()
-        driver = cast("asyncpg.Connection", connection.driver_connection)
+        # The connection is open already, so that it needs none of SQLAlchemy's ways to wait, which cost as much as a
+        # statement.
+        lent = cast("sa.Connection", self.connection.sync_connection).connection
+        driver = cast("asyncpg.Connection", lent.driver_connection)
         if not driver.is_in_transaction():
             # SQLAlchemy begins with its own first statement; a raw one before it would commit by itself. A statement
             # that does nothing but begin would be one more exchange with the server.
-            await cast("Any", connection.dbapi_connection)._start_transaction()  # noqa: SLF001
+            await cast("Any", lent.dbapi_connection)._start_transaction()  # noqa: SLF001
         return driver
+
+
+def _dump_json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, default=_plain)
+
+
+def _plain(value: Any) -> str:
+    """Decimals and ids are stored as strings: a JSON number would lose digits on the way back."""
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return str(value)
+
+
+# What connections speak: for statements that are compiled apart from one.
+DIALECT: sa.Dialect = cast("Any", pg.asyncpg.dialect)(json_serializer=_dump_json)
 
 
 class Database:
@@ -285,14 +302,3 @@ def newest_of_each(
         own = own.where(table.c.id < before)
     newest = own.order_by(table.c.id.desc()).limit(limit).lateral("newest")
     return sa.select(newest).select_from(wanted.join(newest, sa.true())).order_by(newest.c.id.desc())
-
-
-def _dump_json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, default=_plain)
-
-
-def _plain(value: Any) -> str:
-    """Decimals and ids are stored as strings: a JSON number would lose digits on the way back."""
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    return str(value)

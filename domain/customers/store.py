@@ -1,8 +1,9 @@
 """Tables and statements of customers, data keys and test clocks; seals and opens personal values on the way."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from domain.customers.customer import CollectionMethod, Customer, fold_email
 from domain.journal.store import outbox_job
 from domain.kernel.call import Environment
 from domain.kernel.ids import ClockId, CustomerId
+from domain.statement import Row, Statement, among, narrowed, present
 
 test_clock = sa.Table(
     "test_clock",
@@ -119,10 +121,17 @@ async def save_consolidates(tx: db.Tx, customer_id: CustomerId, *, consolidates:
     await tx.execute(statement.values(consolidates=consolidates, version=customer.c.version + 1))
 
 
+@cache
+def _by_id(*names: str) -> Statement:
+    statement = _readable().where(among(customer.c.customer_id, "ids"), *narrowed(customer, names))
+    return Statement(statement)
+
+
 async def customers_by_id(tx: db.Tx, ids: Collection[CustomerId], *, sight: Sight) -> dict[CustomerId, Customer]:
     """Return the customers of these ids that may be seen."""
-    statement = _read(sight).where(customer.c.customer_id.in_(ids))
-    return {found.id: found for found in _customers(tx, await tx.rows(statement))}
+    known = present(customer_id=sight.scope, environment=sight.environment)
+    rows = await _by_id(*known).rows(tx, ids=list(ids), **known)
+    return {found.id: found for found in _customers(tx, rows)}
 
 
 async def customers_by_external_id(
@@ -185,22 +194,28 @@ async def save_collection(tx: db.Tx, before: Customer, collection: CollectionMet
     return replace(before, collection=collection, version=version)
 
 
+_WRAPPED_KEY = Statement(sa.select(data_key.c.wrapped).where(*narrowed(data_key, ("customer_id",))))
+
+
 async def find_wrapped_key(tx: db.Tx, customer_id: CustomerId) -> bytes | None:
     """Return a customer's wrapped data key, or None."""
-    found: bytes | None = await tx.value(sa.select(data_key.c.wrapped).where(data_key.c.customer_id == customer_id))
+    found: bytes | None = await _WRAPPED_KEY.value(tx, customer_id=customer_id)
     return found
+
+
+@cache
+def _now(*names: str) -> Statement:
+    clocks = customer.outerjoin(test_clock, test_clock.c.id == customer.c.clock_id)
+    statement = sa.select(customer.c.clock_id, test_clock.c.now_at).select_from(clocks)
+    return Statement(statement.where(customer.c.customer_id == sa.bindparam("id"), *narrowed(customer, names)))
 
 
 async def find_customer_now(
     tx: db.Tx, customer_id: CustomerId, *, sight: Sight
 ) -> tuple[ClockId | None, datetime | None] | None:
     """Return the customer's test clock and what it shows (None without one); None for no such customer."""
-    statement = (
-        sa.select(customer.c.clock_id, test_clock.c.now_at)
-        .select_from(customer.outerjoin(test_clock, test_clock.c.id == customer.c.clock_id))
-        .where(customer.c.customer_id == customer_id, *_seen(sight))
-    )
-    row = await tx.row(statement)
+    known = present(customer_id=sight.scope, environment=sight.environment)
+    row = await _now(*known).row(tx, id=customer_id, **known)
     return (row.clock_id, row.now_at) if row else None
 
 
@@ -280,16 +295,20 @@ def _seen(sight: Sight) -> list[sa.ColumnElement[bool]]:
 
 
 def _read(sight: Sight) -> sa.Select[Any]:
+    return _readable().where(*_seen(sight))
+
+
+def _readable() -> sa.Select[Any]:
     """Select customers with their keys in one statement."""
     joined = customer.join(data_key, data_key.c.customer_id == customer.c.customer_id)
-    return sa.select(customer, data_key.c.wrapped).select_from(joined).where(*_seen(sight))
+    return sa.select(customer, data_key.c.wrapped).select_from(joined)
 
 
-def _customers(tx: db.Tx, rows: Sequence[sa.Row[Any]]) -> list[Customer]:
+def _customers(tx: db.Tx, rows: Iterable[Row]) -> list[Customer]:
     return [_customer(tx.vault, row) for row in rows]
 
 
-def _customer(vault: db.Vault, row: sa.Row[Any]) -> Customer:
+def _customer(vault: db.Vault, row: Row) -> Customer:
     key = vault.unwrap(str(row.customer_id), row.wrapped)
     return Customer(
         id=row.customer_id,

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
 from domain.kernel.ids import ClockId, CustomerId, JobId
+from domain.statement import Statement, given, narrowed
 
 outbox_job = sa.Table(
     "outbox_job",
@@ -259,7 +260,7 @@ async def delete_ended_jobs(tx: db.Tx, *, before: datetime, limit: int) -> int:
 
 async def insert_audit_entry(tx: db.Tx, values: dict[str, Any]) -> None:
     """Append an audit entry."""
-    await tx.execute(sa.insert(audit_entry).values(values))
+    await _AUDIT.run(tx, **values)
 
 
 async def list_audit_entries(
@@ -279,12 +280,8 @@ async def lock_unsealed_entries(tx: db.Tx, *, limit: int) -> Sequence[tuple[Cust
     """Return committed entries without a number, oldest first, after taking the sealer's lock."""
     await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_SEALER_LOCK)))
     entry = audit_entry.c
-    statement = (
-        sa.select(entry.customer_id, entry.id, entry.digest)
-        .where(entry.number.is_(None))
-        .order_by(entry.id)
-        .limit(limit)
-    )
+    unsealed = sa.select(entry.customer_id, entry.id, entry.digest).where(entry.number.is_(None))
+    statement = unsealed.order_by(entry.id).limit(limit)
     return [(r.customer_id, r.id, r.digest) for r in await tx.rows(statement)]
 
 
@@ -311,7 +308,7 @@ async def save_seal(tx: db.Tx, *, customer_id: CustomerId, entry_id: UUID, numbe
 
 async def insert_billing_event(tx: db.Tx, values: dict[str, Any]) -> None:
     """Append a billing event."""
-    await tx.execute(sa.insert(billing_event).values(values))
+    await _TELL.run(tx, **values)
 
 
 async def list_billing_events_of(
@@ -346,14 +343,7 @@ async def find_idempotency(
     tx: db.Tx, *, customer_id: CustomerId, principal_id: str, mutation: str, key: str
 ) -> Remembered | None:
     """Return what an earlier call with this key came to, or None."""
-    kept = idempotency.c
-    statement = sa.select(kept.input_digest, kept.outcome).where(
-        kept.customer_id == customer_id,
-        kept.principal_id == principal_id,
-        kept.mutation == mutation,
-        kept.key == key,
-    )
-    row = await tx.row(statement)
+    row = await _KEPT.row(tx, customer_id=customer_id, principal_id=principal_id, mutation=mutation, key=key)
     return Remembered(row.input_digest, row.outcome) if row else None
 
 
@@ -385,6 +375,14 @@ async def save_schedule(tx: db.Tx, *, name: str, next_run_at: datetime) -> None:
 
 
 _SEALER_LOCK = 0x5EA1
+# The numbers are the sealer's.
+_AUDIT = Statement(sa.insert(audit_entry).values(given(audit_entry, but=("number", "chain"))))
+_TELL = Statement(sa.insert(billing_event).values(given(billing_event, but=("written", "number", "sequence"))))
+_KEPT = Statement(
+    sa.select(idempotency.c.input_digest, idempotency.c.outcome).where(
+        *narrowed(idempotency, ("customer_id", "principal_id", "mutation", "key"))
+    )
+)
 # Written out, since each job takes both: SQLAlchemy takes five times as long to make the statements.
 _JOB_VALUES = ("customer_id", "id", "kind", "payload", "key", "clock_id", "run_at", "retry_at", "created_at")
 _INSERT_JOB = """INSERT INTO outbox_job

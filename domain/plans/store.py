@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any, get_args
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from domain.plans.meter import Aggregation, Meter
 from domain.plans.plan import Entitlement, Plan, PlanVersion, Price, PriceModel, Product
 from domain.plans.provider_price import ModelAlias, Provider, ProviderPrice
 from domain.plans.start import read_start
+from domain.statement import Statement
 
 _Texts = pg.ARRAY(sa.Text)
 
@@ -194,26 +196,25 @@ async def hold_catalogue(tx: db.Tx) -> None:
     await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
 
 
-async def find_fingerprint(tx: db.Tx) -> str:
-    """Return a text that differs after every change. Rows are only added, but for names, ranks and ends of prices."""
-    count = sa.func.count
+@cache
+def _fingerprint() -> Statement:
+    counted = (product, meter, plan_version, provider, model_alias, provider_price)
     names = sa.func.string_agg(
         sa.func.concat_ws("/", product.c.name, plan.c.key, plan.c.name, sa.cast(plan.c.rank, sa.Text)),
         pg.aggregate_order_by(sa.text("','"), plan.c.id),
     )
-    statement = sa.select(
+    parts = (
         sa.select(sa.func.md5(names)).select_from(plan.join(product)).scalar_subquery(),
-        sa.select(count()).select_from(product).scalar_subquery(),
-        sa.select(count()).select_from(meter).scalar_subquery(),
-        sa.select(count()).select_from(plan_version).scalar_subquery(),
         *(sa.select(sa.func.max(sa.cast(table.c.id, sa.Text))).scalar_subquery() for table in (plan_version, meter)),
-        sa.select(count()).select_from(provider).scalar_subquery(),
-        sa.select(count()).select_from(model_alias).scalar_subquery(),
-        sa.select(count()).select_from(provider_price).scalar_subquery(),
-        sa.select(count(provider_price.c.valid_to)).scalar_subquery(),
+        *(sa.select(sa.func.count()).select_from(table).scalar_subquery() for table in counted),
+        sa.select(sa.func.count(provider_price.c.valid_to)).scalar_subquery(),
     )
-    [row] = await tx.rows(statement)
-    return "-".join(str(part) for part in row)
+    return Statement(sa.select(sa.func.concat_ws("-", *parts)))
+
+
+async def find_fingerprint(tx: db.Tx) -> str:
+    """Return a text that differs after every change. Rows are only added, but for names, ranks and ends of prices."""
+    return str(await _fingerprint().value(tx))
 
 
 async def list_products(tx: db.Tx) -> Sequence[Product]:

@@ -24,6 +24,7 @@ from domain.kernel.ids import (
 )
 from domain.kernel.period import Period
 from domain.subscriptions import lifecycle, mirror, store
+from domain.subscriptions.buckets import store as buckets
 from domain.subscriptions.opening import Opening, Sale, opened
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.segments import following, is_complete
@@ -146,7 +147,7 @@ async def lock_subscription(
 
     Nothing is counted for it meanwhile. Raises SubscriptionNotFound.
     """
-    await store.hold_buckets(tx, [subscription_id])
+    await buckets.hold_buckets(tx, [subscription_id])
     found = await store.find_subscription(tx, subscription_id, scope=scope, lock=True)
     if found is None or environment not in {None, found.environment}:
         raise SubscriptionNotFound
@@ -158,8 +159,8 @@ async def lock_unsettled(tx: Tx, customer_id: CustomerId) -> Sequence[Subscripti
 
     They are taken in a fixed order, so that two transactions never wait in a ring.
     """
-    ids = await store.list_unsettled_ids(tx, customer_id)
-    await store.hold_buckets(tx, ids)
+    ids = await waiting.list_unsettled_ids(tx, customer_id)
+    await buckets.hold_buckets(tx, ids)
     found = [await store.find_subscription(tx, each, scope=customer_id, lock=True) for each in ids]
     return [each for each in found if each is not None]
 

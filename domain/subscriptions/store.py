@@ -1,8 +1,9 @@
-"""Tables and statements of subscriptions and segments, and the bucket locks."""
+"""Tables and statements of subscriptions and segments."""
 
 import dataclasses
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,8 +13,9 @@ from domain import db
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, PlanVersionId, ProductId, SegmentId, SubscriptionId
 from domain.kernel.period import Period
+from domain.statement import Row, Statement, among, given, narrowed, present
 from domain.subscriptions.schedule import Interval
-from domain.subscriptions.subscription import AccessState, Segment, Source, Status, Subscription, TrialEnd, bucket_of
+from domain.subscriptions.subscription import AccessState, Segment, Source, Status, Subscription, TrialEnd
 
 # Written out, so that the planner can match it with the partial indexes.
 _LIVE = sa.text("subscription.status NOT IN ('incomplete', 'canceled')")
@@ -114,27 +116,35 @@ segment = sa.Table(
 )
 
 
+_INSERT = Statement(
+    pg.insert(subscription).values(given(subscription)).on_conflict_do_nothing().returning(subscription.c.id)
+)
+_SAVE = Statement(
+    sa.update(subscription)
+    .where(*narrowed(subscription, ("customer_id", "id")), subscription.c.version == sa.bindparam("version_before"))
+    .values(given(subscription, but=("customer_id", "id", "epoch")))
+    .returning(subscription.c.epoch)
+)
+
+
 async def insert_subscription(tx: db.Tx, new: Subscription) -> bool:
     """Insert a subscription, after any concurrent insert. False where one is live, or this gateway id is known."""
-    statement = pg.insert(subscription).values(_subscription_row(new)).on_conflict_do_nothing()
-    return await tx.value(statement.returning(subscription.c.id)) is not None
+    return await _INSERT.value(tx, **_subscription_row(new)) is not None
 
 
 async def save_subscription(tx: db.Tx, before: Subscription, after: Subscription) -> Subscription:
     """Write a changed subscription that the caller holds locked. The epoch is `raise_epoch_of`'s alone."""
-    row = _subscription_row(after)
-    for column in ("customer_id", "id", "epoch"):
-        del row[column]
-    own = subscription.c
-    statement = (
-        sa.update(subscription)
-        .where(own.customer_id == before.customer_id, own.id == before.id, own.version == before.version)
-        .values(**{**row, "version": before.version + 1})
-        .returning(own.epoch)
-    )
-    epoch = await tx.value(statement)
+    row = _subscription_row(dataclasses.replace(after, version=before.version + 1))
+    del row["epoch"]
+    epoch = await _SAVE.value(tx, **row, version_before=before.version)
     assert epoch is not None, "a subscription is locked before it is changed"
     return dataclasses.replace(after, epoch=epoch, version=before.version + 1)
+
+
+@cache
+def _one(*names: str, lock: bool) -> Statement:
+    statement = sa.select(subscription).where(*narrowed(subscription, names))
+    return Statement(statement.with_for_update(key_share=True) if lock else statement)
 
 
 async def find_subscription(
@@ -144,10 +154,8 @@ async def find_subscription(
 
     `lock` keeps other changes out until the transaction ends; rows that refer to it can still be added.
     """
-    statement = sa.select(subscription).where(subscription.c.id == subscription_id)
-    if scope is not None:
-        statement = statement.where(subscription.c.customer_id == scope)
-    row = await tx.row(statement.with_for_update(key_share=True) if lock else statement)
+    known = present(id=subscription_id, customer_id=scope)
+    row = await _one(*known, lock=lock).row(tx, **known)
     return _subscription(row) if row else None
 
 
@@ -155,10 +163,7 @@ async def find_subscription_by_gateway_id(
     tx: db.Tx, *, customer_id: CustomerId, gateway_id: str
 ) -> Subscription | None:
     """Return the mirror of a subscription that the gateway bills, or None."""
-    statement = sa.select(subscription).where(
-        subscription.c.customer_id == customer_id, subscription.c.gateway_id == gateway_id
-    )
-    row = await tx.row(statement)
+    row = await _one("customer_id", "gateway_id", lock=False).row(tx, customer_id=customer_id, gateway_id=gateway_id)
     return _subscription(row) if row else None
 
 
@@ -181,15 +186,6 @@ async def list_subscriptions(tx: db.Tx, *, customer_id: CustomerId, limit: int) 
     return [_subscription(row) for row in await tx.rows(statement)]
 
 
-async def list_unsettled_ids(tx: db.Tx, customer_id: CustomerId) -> Sequence[SubscriptionId]:
-    """Return the subscriptions that have not ended, or whose last look is still to come, in ascending order."""
-    own = subscription.c
-    statement = sa.select(own.id).where(
-        own.customer_id == customer_id, sa.or_(own.status != Status.CANCELED, own.settles_at.is_not(None))
-    )
-    return [row.id for row in await tx.rows(statement.order_by(own.id))]
-
-
 async def subscriptions_of_customers(
     tx: db.Tx, customer_ids: Collection[CustomerId], *, scope: CustomerId | None, limit: int
 ) -> dict[CustomerId, list[Subscription]]:
@@ -207,15 +203,20 @@ async def subscriptions_of_customers(
     return found
 
 
+@cache
+def _by_id(*names: str) -> Statement:
+    return Statement(sa.select(subscription).where(among(subscription.c.id, "ids"), *narrowed(subscription, names)))
+
+
 async def subscriptions_by_id(
     tx: db.Tx, ids: Collection[SubscriptionId], *, scope: CustomerId | None
 ) -> dict[SubscriptionId, Subscription]:
     """Return those of the subscriptions that exist in the scope."""
-    statement = sa.select(subscription).where(subscription.c.id.in_(ids))
-    if scope is not None:
-        statement = statement.where(subscription.c.customer_id == scope)
-    found = (_subscription(row) for row in await tx.rows(statement))
-    return {each.id: each for each in found}
+    known = present(customer_id=scope)
+    return {row.id: _subscription(row) for row in await _by_id(*known).rows(tx, ids=list(ids), **known)}
+
+
+_INSERT_SEGMENT = Statement(pg.insert(segment).values(given(segment)).on_conflict_do_nothing().returning(segment.c.id))
 
 
 async def insert_segment(tx: db.Tx, new: Segment) -> bool:
@@ -232,60 +233,65 @@ async def insert_segment(tx: db.Tx, new: Segment) -> bool:
         "final": new.final,
         "zone": new.zone,
     }
-    statement = pg.insert(segment).values(values).on_conflict_do_nothing().returning(segment.c.id)
-    return await tx.value(statement) is not None
+    return await _INSERT_SEGMENT.value(tx, **values) is not None
+
+
+@cache
+def _segments_of(*, ending_after: bool) -> Statement:
+    own = segment.c
+    statement = sa.select(segment).where(among(own.subscription_id, "subscription_ids")).order_by(own.start_at)
+    return Statement(statement.where(own.end_at > sa.bindparam("ending_after")) if ending_after else statement)
 
 
 async def segments_of(
     tx: db.Tx, subscription_ids: Collection[SubscriptionId], *, ending_after: datetime | None = None
 ) -> dict[SubscriptionId, list[Segment]]:
     """Return the segments of subscriptions in order of time, all or only those that end after an instant."""
-    statement = sa.select(segment).where(segment.c.subscription_id.in_(subscription_ids)).order_by(segment.c.start_at)
-    if ending_after is not None:
-        statement = statement.where(segment.c.end_at > ending_after)
+    known = present(ending_after=ending_after)
+    statement = _segments_of(ending_after=bool(known))
     found: dict[SubscriptionId, list[Segment]] = {subscription_id: [] for subscription_id in subscription_ids}
-    for row in await tx.rows(statement):
+    for row in await statement.rows(tx, subscription_ids=list(subscription_ids), **known):
         found[row.subscription_id].append(_segment(row))
     return found
 
 
+_OWN_SEGMENTS = sa.select(segment).where(*narrowed(segment, ("customer_id", "subscription_id")))
+_LAST_SEGMENT = Statement(_OWN_SEGMENTS.order_by(segment.c.start_at.desc()).limit(1))
+_SEGMENT_AT = Statement(
+    _OWN_SEGMENTS.where(segment.c.start_at <= sa.bindparam("at"), segment.c.end_at > sa.bindparam("at"))
+)
+_SEGMENTS_ENDING_BY = Statement(
+    _OWN_SEGMENTS.where(segment.c.end_at <= sa.bindparam("by"), segment.c.final.is_(False)).order_by(segment.c.start_at)
+)
+_SAVE_SEGMENT_END = Statement(
+    sa.update(segment).where(*narrowed(segment, ("customer_id", "id"))).values(end_at=sa.bindparam("end_at"))
+)
+_SAVE_SEGMENTS_FINAL = Statement(
+    sa.update(segment).where(*narrowed(segment, ("customer_id",)), among(segment.c.id, "ids")).values(final=True)
+)
+
+
 async def find_last_segment(tx: db.Tx, of: Subscription) -> Segment | None:
     """Return the segment that ends last, or None."""
-    own = segment.c
-    statement = (
-        sa.select(segment)
-        .where(own.customer_id == of.customer_id, own.subscription_id == of.id)
-        .order_by(own.start_at.desc())
-        .limit(1)
-    )
-    row = await tx.row(statement)
+    row = await _LAST_SEGMENT.row(tx, customer_id=of.customer_id, subscription_id=of.id)
     return _segment(row) if row else None
 
 
 async def find_segment_at(tx: db.Tx, of: Subscription, at: datetime) -> Segment | None:
     """Return the segment that contains an instant, or None."""
-    own = segment.c
-    statement = sa.select(segment).where(
-        own.customer_id == of.customer_id, own.subscription_id == of.id, own.start_at <= at, own.end_at > at
-    )
-    row = await tx.row(statement)
+    row = await _SEGMENT_AT.row(tx, customer_id=of.customer_id, subscription_id=of.id, at=at)
     return _segment(row) if row else None
 
 
 async def list_segments_ending_by(tx: db.Tx, of: Subscription, by: datetime) -> Sequence[Segment]:
     """Return the segments that have ended by an instant and are not final, oldest first."""
-    own = segment.c
-    statement = (
-        sa.select(segment)
-        .where(own.customer_id == of.customer_id, own.subscription_id == of.id, own.end_at <= by, own.final.is_(False))
-        .order_by(own.start_at)
-    )
-    return [_segment(row) for row in await tx.rows(statement)]
+    rows = await _SEGMENTS_ENDING_BY.rows(tx, customer_id=of.customer_id, subscription_id=of.id, by=by)
+    return [_segment(row) for row in rows]
 
 
 async def save_segment_end(tx: db.Tx, of: Segment, at: datetime) -> None:
     """Move the end of a segment. The caller holds the bucket and raises the epoch."""
-    await tx.execute(_one_segment(of).values(end_at=at))
+    await _SAVE_SEGMENT_END.run(tx, customer_id=of.customer_id, id=of.id, end_at=at)
 
 
 async def save_segment_version(tx: db.Tx, of: Segment, plan_version_id: PlanVersionId) -> None:
@@ -302,9 +308,7 @@ async def save_segment_place(tx: db.Tx, of: Segment, by: Subscription, during: P
 
 async def save_segments_final(tx: db.Tx, customer_id: CustomerId, ids: Collection[SegmentId]) -> None:
     """Mark segments final. The caller holds the bucket and raises the epoch."""
-    await tx.execute(
-        sa.update(segment).where(segment.c.customer_id == customer_id, segment.c.id.in_(ids)).values(final=True)
-    )
+    await _SAVE_SEGMENTS_FINAL.run(tx, customer_id=customer_id, ids=list(ids))
 
 
 async def delete_segment(tx: db.Tx, of: Segment) -> None:
@@ -312,42 +316,18 @@ async def delete_segment(tx: db.Tx, of: Segment) -> None:
     await tx.execute(sa.delete(segment).where(segment.c.customer_id == of.customer_id, segment.c.id == of.id))
 
 
-# The first number of the advisory locks of buckets.
-BUCKET_LOCK = 0x5E6
-_BUCKETS = sa.func.unnest(sa.bindparam("buckets", type_=pg.ARRAY(sa.Integer))).column_valued("bucket")
-_SHARE_BUCKETS = sa.select(sa.func.pg_advisory_xact_lock_shared(BUCKET_LOCK, _BUCKETS))
-_HOLD_BUCKETS = sa.select(sa.func.pg_advisory_xact_lock(BUCKET_LOCK, _BUCKETS))
-
-
-async def share_buckets(tx: db.Tx, subscription_ids: Collection[SubscriptionId]) -> None:
-    """Take buckets together with other flushes until the transaction ends: meanwhile no border moves.
-
-    In ascending order, so that two never wait in a ring.
-    """
-    await _lock_buckets(tx, subscription_ids, _SHARE_BUCKETS)
-
-
-async def hold_buckets(tx: db.Tx, subscription_ids: Collection[SubscriptionId]) -> None:
-    """Take buckets alone, all at once and before any other lock: waits for flushes, and keeps new ones out."""
-    await _lock_buckets(tx, subscription_ids, _HOLD_BUCKETS)
+_RAISE_EPOCH = Statement(
+    sa.update(subscription).where(*narrowed(subscription, ("customer_id", "id"))).values(epoch=subscription.c.epoch + 1)
+)
 
 
 async def raise_epoch_of(tx: db.Tx, customer_id: CustomerId, subscription_id: SubscriptionId) -> None:
     """Count a change of a border, so that rows resolved before it are resolved anew. The caller holds the bucket."""
-    own = subscription.c
-    await tx.execute(
-        sa.update(subscription)
-        .where(own.customer_id == customer_id, own.id == subscription_id)
-        .values(epoch=own.epoch + 1)
-    )
+    await _RAISE_EPOCH.run(tx, customer_id=customer_id, id=subscription_id)
 
 
 _PERIODS = ("period", "fee_period")
 _SAME_NAMES = [field.name for field in dataclasses.fields(Subscription) if field.name not in _PERIODS]
-
-
-async def _lock_buckets(tx: db.Tx, subscription_ids: Collection[SubscriptionId], lock: sa.Select[Any]) -> None:
-    await tx.execute(lock, {"buckets": sorted({bucket_of(each) for each in subscription_ids})})
 
 
 def _one_segment(of: Segment) -> sa.Update:
@@ -355,16 +335,16 @@ def _one_segment(of: Segment) -> sa.Update:
 
 
 def _subscription_row(value: Subscription) -> dict[str, Any]:
-    row = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    row: dict[str, Any] = {name: getattr(value, name) for name in _SAME_NAMES}
     for name in _PERIODS:
-        stretch = row.pop(name)
+        stretch = getattr(value, name)
         row[f"{name}_start_at"], row[f"{name}_end_at"] = stretch.start, stretch.end
     row["failed_invoice_ids"] = list(value.failed_invoice_ids)
     row["due_at"] = value.due_at
     return row
 
 
-def _subscription(row: sa.Row[Any]) -> Subscription:
+def _subscription(row: Row) -> Subscription:
     values: dict[str, Any] = {
         **{name: getattr(row, name) for name in _SAME_NAMES},
         "environment": Environment(row.environment),
@@ -380,7 +360,7 @@ def _subscription(row: sa.Row[Any]) -> Subscription:
     return Subscription(**values)
 
 
-def _segment(row: sa.Row[Any]) -> Segment:
+def _segment(row: Row) -> Segment:
     return Segment(
         row.customer_id,
         row.id,

@@ -1,12 +1,13 @@
 """The table of changes."""
 
 from collections.abc import Collection
-from typing import Any
+from functools import cache
 
 import sqlalchemy as sa
 
 from domain import db
 from domain.kernel.ids import ChangeId, CustomerId, SubscriptionId
+from domain.statement import Row, Statement, among, given, narrowed, present
 from domain.subscriptions.change import Change, ChangeState, Direction, Target
 from domain.subscriptions.schedule import Interval
 
@@ -48,6 +49,9 @@ subscription_change = sa.Table(
 )
 
 
+_INSERT = Statement(sa.insert(subscription_change).values(given(subscription_change)))
+
+
 async def insert_change(tx: db.Tx, new: Change) -> None:
     """Append a change; the database refuses a second one that waits in the same state."""
     target = new.target
@@ -65,7 +69,7 @@ async def insert_change(tx: db.Tx, new: Change) -> None:
         "expires_at": new.expires_at,
         "invoice_id": new.invoice_id,
     }
-    await tx.execute(sa.insert(subscription_change).values(values))
+    await _INSERT.run(tx, **values)
 
 
 async def save_change_state(tx: db.Tx, of: Change, state: ChangeState) -> None:
@@ -83,23 +87,28 @@ async def find_change(tx: db.Tx, customer_id: CustomerId, change_id: ChangeId) -
     return _change(row) if row else None
 
 
+@cache
+def _waiting(*names: str) -> Statement:
+    statement = sa.select(subscription_change).where(
+        among(subscription_change.c.subscription_id, "subscription_ids"),
+        sa.text("state IN ('scheduled', 'pending')"),
+        *narrowed(subscription_change, names),
+    )
+    return Statement(statement)
+
+
 async def waiting_of(
     tx: db.Tx, subscription_ids: Collection[SubscriptionId], *, scope: CustomerId | None
 ) -> dict[SubscriptionId, list[Change]]:
     """Return the changes of subscriptions that wait, at most two of each."""
-    own = subscription_change.c
-    statement = sa.select(subscription_change).where(
-        own.subscription_id.in_(subscription_ids), sa.text("state IN ('scheduled', 'pending')")
-    )
-    if scope is not None:
-        statement = statement.where(own.customer_id == scope)
+    known = present(customer_id=scope)
     found: dict[SubscriptionId, list[Change]] = {each: [] for each in subscription_ids}
-    for row in await tx.rows(statement):
+    for row in await _waiting(*known).rows(tx, subscription_ids=list(subscription_ids), **known):
         found[row.subscription_id].append(_change(row))
     return found
 
 
-def _change(row: sa.Row[Any]) -> Change:
+def _change(row: Row) -> Change:
     return Change(
         customer_id=row.customer_id,
         id=row.id,

@@ -3,13 +3,13 @@
 import dataclasses
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
 from domain.kernel.ids import CustomerId, SubscriptionId
+from domain.statement import Row, Statement, given, narrowed
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.term import Term
 
@@ -40,22 +40,25 @@ subscription_term = sa.Table(
 
 _NAMES = [field.name for field in dataclasses.fields(Term)]
 
+_INSERT = Statement(sa.insert(subscription_term).values(given(subscription_term)))
+_DELETE_FROM = Statement(
+    sa.delete(subscription_term).where(
+        *narrowed(subscription_term, ("customer_id", "subscription_id")),
+        subscription_term.c.starts_at >= sa.bindparam("starts_at"),
+    )
+)
+
 
 async def insert_term(tx: db.Tx, new: Term) -> None:
     """Append a term; no other of the subscription starts with it."""
-    await tx.execute(sa.insert(subscription_term).values(dataclasses.asdict(new)))
+    await _INSERT.run(tx, **{name: getattr(new, name) for name in _NAMES})
 
 
 async def delete_terms_from(
     tx: db.Tx, customer_id: CustomerId, subscription_id: SubscriptionId, starts_at: datetime
 ) -> None:
     """Delete the terms that start at an instant or later."""
-    own = subscription_term.c
-    await tx.execute(
-        sa.delete(subscription_term).where(
-            own.customer_id == customer_id, own.subscription_id == subscription_id, own.starts_at >= starts_at
-        )
-    )
+    await _DELETE_FROM.run(tx, customer_id=customer_id, subscription_id=subscription_id, starts_at=starts_at)
 
 
 async def save_pending_in_effect(tx: db.Tx, customer_id: CustomerId, subscription_id: SubscriptionId) -> None:
@@ -78,20 +81,27 @@ async def delete_pending(tx: db.Tx, customer_id: CustomerId, subscription_id: Su
     )
 
 
+def _newest() -> Statement:
+    given_ids = sa.bindparam("subscription_ids", type_=pg.ARRAY(db.Id))
+    wanted = sa.func.unnest(given_ids).table_valued(sa.column("id", db.Id)).render_derived("wanted")
+    own = sa.select(subscription_term).where(subscription_term.c.subscription_id == wanted.c.id)
+    limit = sa.bindparam("limit", type_=sa.BigInteger)
+    newest = own.order_by(subscription_term.c.starts_at.desc()).limit(limit).lateral("newest")
+    return Statement(sa.select(newest).select_from(wanted.join(newest, sa.true())).order_by(newest.c.starts_at))
+
+
+_NEWEST = _newest()
+
+
 async def terms_of(
     tx: db.Tx, subscription_ids: Collection[SubscriptionId], *, limit: int
 ) -> dict[SubscriptionId, list[Term]]:
     """Return the newest terms of subscriptions in order of time, at most `limit` of each."""
-    given = sa.literal(list(subscription_ids), pg.ARRAY(db.Id))
-    wanted = sa.func.unnest(given).table_valued(sa.column("id", db.Id)).render_derived("wanted")
-    own = sa.select(subscription_term).where(subscription_term.c.subscription_id == wanted.c.id)
-    newest = own.order_by(subscription_term.c.starts_at.desc()).limit(limit).lateral("newest")
-    statement = sa.select(newest).select_from(wanted.join(newest, sa.true())).order_by(newest.c.starts_at)
     found: dict[SubscriptionId, list[Term]] = {each: [] for each in subscription_ids}
-    for row in await tx.rows(statement):
+    for row in await _NEWEST.rows(tx, subscription_ids=list(subscription_ids), limit=limit):
         found[row.subscription_id].append(_term(row))
     return found
 
 
-def _term(row: sa.Row[Any]) -> Term:
+def _term(row: Row) -> Term:
     return Term(**{**{name: getattr(row, name) for name in _NAMES}, "interval": Interval(row.interval)})

@@ -11,7 +11,23 @@ from domain.customers.store import customer
 from domain.journal.jobs import ClosePeriod
 from domain.journal.store import outbox_job
 from domain.kernel.ids import ClockId, CustomerId, ProductId, SubscriptionId
+from domain.statement import Statement, narrowed
 from domain.subscriptions.store import subscription
+from domain.subscriptions.subscription import Status
+
+_UNSETTLED_IDS = Statement(
+    sa.select(subscription.c.id)
+    .where(
+        *narrowed(subscription, ("customer_id",)),
+        sa.or_(subscription.c.status != Status.CANCELED, subscription.c.settles_at.is_not(None)),
+    )
+    .order_by(subscription.c.id)
+)
+
+
+async def list_unsettled_ids(tx: db.Tx, customer_id: CustomerId) -> Sequence[SubscriptionId]:
+    """Return the subscriptions that have not ended, or whose last look is still to come, in ascending order."""
+    return [row.id for row in await _UNSETTLED_IDS.rows(tx, customer_id=customer_id)]
 
 
 async def list_due(

@@ -15,7 +15,7 @@ from domain.access.roles import Permission
 from domain.db import DATABASE_ERRORS, Database, Tx
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, SubscriptionId
-from domain.subscriptions.store import share_buckets
+from domain.subscriptions.buckets.store import share_buckets
 from domain.usage.counting import service as counting
 from domain.usage.counting.service import FullError, MovedError, NarrowError
 from domain.usage.event import BATCH_MAX, Envelope, UsageEvent, read_event

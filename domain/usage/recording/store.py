@@ -7,7 +7,7 @@ from itertools import accumulate, zip_longest
 import asyncpg
 
 from domain.journal.jobs import CheckThresholds
-from domain.subscriptions.store import BUCKET_LOCK
+from domain.subscriptions.buckets.store import BUCKET_LOCK
 from domain.subscriptions.subscription import bucket_of
 from domain.usage.arrays import array, instants, numbers, uuids
 from domain.usage.counters.counter import SLOTS

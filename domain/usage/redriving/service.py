@@ -9,7 +9,7 @@ from domain.db import Database, Tx
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, EventId, SubscriptionId, decode, encode
-from domain.subscriptions.store import share_buckets
+from domain.subscriptions.buckets.store import share_buckets
 from domain.usage.correcting import service as correcting
 from domain.usage.correction import Known
 from domain.usage.counters.counter import MeterSet, packed, set_of

@@ -13,7 +13,7 @@ from domain.plans import service as plans
 from domain.plans.plan import Catalogue
 from domain.plans.provider_price import PriceBook
 from domain.subscriptions import service as subscriptions
-from domain.subscriptions.store import share_buckets
+from domain.subscriptions.buckets.store import share_buckets
 from domain.usage.event import Envelope
 from domain.usage.facts import CustomerFacts, Rules, rules_of
 from domain.usage.resolve import Request, Row, resolve

@@ -16,6 +16,7 @@ from domain.kernel.ids import CustomerId
 from domain.kernel.period import Period
 from domain.plans.plan import Catalogue
 from domain.subscriptions import lifecycle, service, store
+from domain.subscriptions.buckets import store as buckets
 from domain.subscriptions.mirror import Mirrored
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.service import AlreadySubscribed, SubscriptionNotFound
@@ -98,7 +99,7 @@ async def test_missing_segments_are_opened_once_however_often_and_concurrently_t
 
     async def one() -> Period:
         async with db.transaction() as tx:
-            await store.share_buckets(tx, [subscription.id])
+            await buckets.share_buckets(tx, [subscription.id])
             found = await service.ensure_segment(tx, _CALL, subscription, at)
             assert found is not None
             await asyncio.sleep(0.02)

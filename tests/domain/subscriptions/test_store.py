@@ -11,6 +11,7 @@ from domain.db import Database, Tx
 from domain.kernel.ids import NOBODY, CustomerId
 from domain.kernel.period import Period
 from domain.subscriptions import store
+from domain.subscriptions.buckets import store as buckets
 from domain.subscriptions.subscription import BUCKETS, Subscription, bucket_of
 from tests import make
 from tests.domain.subscriptions import examples
@@ -72,12 +73,12 @@ async def test_a_bucket_is_shared_by_flushes_and_held_alone_by_whoever_moves_a_b
 
     async def hold() -> None:
         async with db.transaction() as tx:
-            await store.hold_buckets(tx, [subscription.id])
+            await buckets.hold_buckets(tx, [subscription.id])
             order.append("held")
 
     async with db.transaction() as first, db.transaction() as second:
-        await store.share_buckets(first, [subscription.id])
-        await store.share_buckets(second, [subscription.id])
+        await buckets.share_buckets(first, [subscription.id])
+        await buckets.share_buckets(second, [subscription.id])
         waiting = asyncio.create_task(hold())
         for _ in range(500):
             if await first.value(sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")):
@@ -91,7 +92,7 @@ async def test_a_bucket_is_shared_by_flushes_and_held_alone_by_whoever_moves_a_b
 async def test_a_flush_can_share_many_buckets_at_once(db: Database) -> None:
     ids = [examples.value().id for _ in range(3_000)]
     async with db.transaction() as tx:
-        await store.share_buckets(tx, ids)
+        await buckets.share_buckets(tx, ids)
         taken = await tx.value(sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"))
     assert taken == len({bucket_of(each) for each in ids}) <= BUCKETS
 

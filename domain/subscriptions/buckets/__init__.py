@@ -1,0 +1,1 @@
+"""The locks that keep borders still while usage is counted."""
