@@ -4,6 +4,7 @@ from domain.alerts.staffing import service as staffing
 from domain.alerts.staffing.staff_alert import StaffAlertKind
 from domain.db import Tx
 from domain.dunning import service as dunning
+from domain.dunning.asking import service as asking
 from domain.dunning.freezing import service as freezing
 from domain.dunning.sending import service as sending
 from domain.journal import jobs
@@ -45,6 +46,16 @@ async def payment_settled(runtime: Runtime, call: Call, stored: StoredJob, job: 
     """Move the subscriptions on the invoice, follow up what failed, and tell the customer."""
     async with runtime.db.transaction() as tx:
         await dunning.note_settled(tx, call, customer_id=job.customer_id, attempt_id=job.attempt_id)
+        await journal.finish(tx, call, stored)
+    await runtime.wakeups.publish([job.customer_id])
+
+
+async def payment_method_missing(
+    runtime: Runtime, call: Call, stored: StoredJob, job: jobs.PaymentMethodMissing
+) -> None:
+    """Follow an invoice up that has nothing to be charged to, in one transaction with the job's end."""
+    async with runtime.db.transaction() as tx:
+        await asking.follow(tx, call, customer_id=job.customer_id, invoice_id=job.invoice_id)
         await journal.finish(tx, call, stored)
     await runtime.wakeups.publish([job.customer_id])
 

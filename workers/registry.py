@@ -24,6 +24,7 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.FollowSentInvoice: collection.follow_sent_invoice,
     jobs.InvoiceSettled: billing.invoice_settled,
     jobs.PaymentSettled: collection.payment_settled,
+    jobs.PaymentMethodMissing: collection.payment_method_missing,
     jobs.Reconcile: collection.reconcile,
     jobs.RunDunning: collection.run_dunning,
     jobs.ProcessInboxEvent: webhooks.process_inbox_event,

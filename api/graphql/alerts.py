@@ -71,6 +71,7 @@ name_enum(
     RETRY_FAILED="Another try of a payment failed. Nobody can unsubscribe from it.",
     PAYMENT_ACTION_REQUIRED="A payment waits to be confirmed. Nobody can unsubscribe from it.",
     TOP_UP_FAILED="The payment of a top-up failed. Nobody can unsubscribe from it.",
+    PAYMENT_METHOD_MISSING="An invoice could not be charged to anything. Nobody can unsubscribe from it.",
     PAYMENT_METHOD_WANTED="Another payment method is asked for. Nobody can unsubscribe from it.",
     ACCESS_RESTRICTED="Access is restricted until an invoice is paid. Nobody can unsubscribe from it.",
     LAST_NOTICE="The last day of an unpaid invoice comes near. Nobody can unsubscribe from it.",

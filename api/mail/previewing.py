@@ -113,6 +113,8 @@ def _reminder(notice: Notice, language: str) -> ReminderFacts:
         last_at=datetime(2026, 3, 14, 9, 30, tzinfo=UTC),
         link="https://pay.example.com/i/2026-000042",
     )
+    if notice is Notice.PAYMENT_METHOD_MISSING:
+        owed = replace(owed, waits_until=owed.last_at, next_at=None, has_method=False)
     if notice in _OF_SENT:
         # 104.03 less 50.00 that have arrived.
         missing = money_of(Money(5_403, "USD"), language)

@@ -15,6 +15,7 @@ class Notice(StrEnum):
     RETRY_FAILED = "retry_failed"
     PAYMENT_ACTION_REQUIRED = "payment_action_required"
     PAYMENT_METHOD_WANTED = "payment_method_wanted"
+    PAYMENT_METHOD_MISSING = "payment_method_missing"
     ACCESS_RESTRICTED = "access_restricted"
     LAST_NOTICE = "last_notice"
     SUBSCRIPTION_UNPAID = "subscription_unpaid"
@@ -42,6 +43,7 @@ OWED = frozenset(
         Notice.RETRY_FAILED,
         Notice.PAYMENT_ACTION_REQUIRED,
         Notice.PAYMENT_METHOD_WANTED,
+        Notice.PAYMENT_METHOD_MISSING,
         Notice.ACCESS_RESTRICTED,
         Notice.LAST_NOTICE,
         Notice.SUBSCRIPTION_UNPAID,

@@ -19,6 +19,7 @@ class Owed:
     `grace_ends_at` is when access is restricted, None where that is over. `link` leads to paying. Of an invoice that
     its customer pays without being charged (`is_sent`), `account` and `last4` name the bank account to transfer to, and
     `missing` what is still to come where a part has arrived; `is_covered`: nothing is, all of it has arrived before.
+    `has_method`: the customer has something to be charged by.
     """
 
     number: str
@@ -37,6 +38,7 @@ class Owed:
     last4: str = ""
     missing: str = ""
     is_covered: bool = False
+    has_method: bool = True
 
 
 _EN: Mapping[str, str] = {
@@ -51,6 +53,7 @@ _EN: Mapping[str, str] = {
     "subscription_ended_unpaid": "Your subscription ended: invoice {number} was not paid",
     "moved_to_free": "You were moved to the free plan: invoice {number} was not paid",
     "payment_method_wanted": "Please give another payment method for invoice {number}",
+    "payment_method_missing": "Please add a payment method: invoice {number} is not paid",
     "invoice_sent": "Invoice {number} from {merchant}: {total}, due on {due}",
     "invoice_due_soon": "Invoice {number} is due on {due}",
     "invoice_overdue": "Invoice {number} is overdue",
@@ -72,6 +75,8 @@ _EN: Mapping[str, str] = {
     "confirm": "the payment of {total} for invoice {number} waits for you to confirm it with your bank.",
     "owed": "invoice {number} over {total} is not paid.",
     "want_method": "we could not collect {total} for invoice {number}. Please give another payment method.",
+    "no_method": "we could not collect {total} for invoice {number}, because there is no payment method.",
+    "add": "You can add a payment method in your billing pages; the invoice is then collected at once.",
     "data": "The details of the payment method are out of date. Please update them.",
     "customer": "Your bank asks you to confirm the payment.",
     "funds": "The account did not have enough funds.",
@@ -98,6 +103,7 @@ _DE: Mapping[str, str] = {
     "subscription_ended_unpaid": "Ihr Abonnement ist beendet: Rechnung {number} wurde nicht bezahlt",
     "moved_to_free": "Sie nutzen jetzt den kostenlosen Plan: Rechnung {number} wurde nicht bezahlt",
     "payment_method_wanted": "Bitte hinterlegen Sie eine andere Zahlungsart für Rechnung {number}",
+    "payment_method_missing": "Bitte hinterlegen Sie eine Zahlungsart: Rechnung {number} ist nicht bezahlt",
     "invoice_sent": "Rechnung {number} von {merchant}: {total}, fällig am {due}",
     "invoice_due_soon": "Rechnung {number} ist am {due} fällig",
     "invoice_overdue": "Rechnung {number} ist überfällig",
@@ -120,6 +126,8 @@ _DE: Mapping[str, str] = {
     "owed": "die Rechnung {number} über {total} ist nicht bezahlt.",
     "want_method": "wir konnten {total} für Rechnung {number} nicht einziehen. Bitte hinterlegen Sie eine andere "
     "Zahlungsart.",
+    "no_method": "wir konnten {total} für Rechnung {number} nicht einziehen, weil keine Zahlungsart hinterlegt ist.",
+    "add": "Sie können eine Zahlungsart hinterlegen; die Rechnung wird dann sofort eingezogen.",
     "data": "Die Angaben der Zahlungsart sind veraltet. Bitte aktualisieren Sie sie.",
     "customer": "Ihre Bank bittet Sie, die Zahlung zu bestätigen.",
     "funds": "Das Konto war nicht gedeckt.",
@@ -148,6 +156,7 @@ _SAID: Mapping[Notice, tuple[str, ...]] = {
     Notice.SUBSCRIPTION_ENDED_UNPAID: ("owed", "ended"),
     Notice.MOVED_TO_FREE: ("owed", "moved"),
     Notice.PAYMENT_METHOD_WANTED: ("want_method", "advice", "grace", "change"),
+    Notice.PAYMENT_METHOD_MISSING: ("no_method", "grace", "restricted", "waits", "change"),
     Notice.INVOICE_SENT: ("here", "part", "change"),
     Notice.INVOICE_DUE_SOON: ("soon", "part", "change"),
     Notice.INVOICE_OVERDUE: ("was_due", "part", "grace", "restricted", "waits", "change"),
@@ -190,6 +199,8 @@ def _paragraph(part: str, owed: Owed, words: Mapping[str, str]) -> str:
         return words[owed.decline]
     if owed.is_sent and part in {"change", "waits", "here"}:
         return _of_sent(part, owed, words)
+    if not owed.has_method and part in {"change", "waits"}:
+        return words["add" if part == "change" else "pay_by"]
     return words["failed_on"] if part == "failed" and owed.method else words[part]
 
 

@@ -188,6 +188,15 @@ class PaymentSettled(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentMethodMissing(Job):
+    """There was nothing to charge an invoice to when it was due: follow it up as a payment that failed."""
+
+    kind = "payment_method_missing"
+    customer_id: CustomerId
+    invoice_id: InvoiceId
+
+
+@dataclass(frozen=True, slots=True)
 class RunDunning(Job):
     """Do what is due about a dunning case: a retry, access, a mail, or its end."""
 
@@ -378,7 +387,7 @@ KINDS: dict[str, type[Job]] = {
             LapseChange,
             BeginSubscription,
         ),
-        *(PaymentSettled, RunDunning, SendNotice, CarryWallet, CheckWallets, CheckThresholds, RemindGrace, SendDigest),
-        *(RemindTrial, MailStaff, LapseTopUp),
+        *(PaymentSettled, PaymentMethodMissing, RunDunning, SendNotice, CarryWallet, CheckWallets, CheckThresholds),
+        *(RemindGrace, SendDigest, RemindTrial, MailStaff, LapseTopUp),
     )
 }

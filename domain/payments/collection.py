@@ -18,7 +18,7 @@ class Step(StrEnum):
 
     NOTHING = "nothing"  # closed, or the customer was asked and has not answered
     WAIT = "wait"  # a payment is on its way, or waits for the customer
-    NO_METHOD = "no_method"  # open, and nothing to charge
+    NO_METHOD = "no_method"  # open, and nothing to charge: its customer is asked for a method, or pays the copy
     PUSH = "push"  # make or finish the gateway's copy
     PAY = "pay"  # begin an attempt
     RECOVER = "recover"  # an attempt was sent and nothing certain is known
@@ -71,7 +71,8 @@ def _collect(
     if not is_due:
         return Step.NOTHING, None
     if method is None:
-        return (Step.NO_METHOD if last is None else Step.NOTHING), None
+        is_missing = last is None and _charge(push) is Step.PUSH
+        return (Step.NO_METHOD if is_missing else Step.NOTHING), None
     return _charge(push), method
 
 

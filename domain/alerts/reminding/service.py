@@ -148,6 +148,7 @@ async def _owed(
         grace_ends_at=plan.grace_ends_at if plan else None,
         last_at=plan.last_at if plan else None,
         due_at=invoice.due_at,
+        has_method=customer.has_method,
         link=(push.hosted_url if push and invoice.state is not State.VOID else None) or "",
     )
     return await _of_sent(tx, invoice, owed, language) if invoice.is_sent else owed

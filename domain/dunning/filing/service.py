@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from domain.contracts import service as contracts
 from domain.contracts.desk.service import Desk
 from domain.contracts.owing import service as owing
 from domain.db import Tx
@@ -23,6 +24,7 @@ from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import CaseId, InvoiceId, SubscriptionId, encode
 from domain.payments.attempt import Trigger
+from domain.payments.declines import Decline
 from domain.payments.ordering import service as orders
 from domain.payments.ordering.service import Standing
 from domain.subscriptions.subscription import AccessState
@@ -55,6 +57,18 @@ class Filed:
     def case(self) -> Case:
         """The case as it stands."""
         return self.stored.case
+
+
+@dataclass(frozen=True, slots=True)
+class Untried:
+    """Why no payment of an invoice was tried, in place of a decline, and the mail that says so.
+
+    `method_kind` is the kind of method by which it would be paid, in the gateway's word.
+    """
+
+    why: Decline
+    method_kind: str
+    notice: str
 
 
 async def take(tx: Tx, call: Call, desk: Desk, invoice_id: InvoiceId) -> tuple[Standing, Filed | None]:
@@ -103,6 +117,26 @@ async def insert(
     await store.insert_case(tx, stored, holdings)
     filed = await _filed(tx, desk, standing, stored)
     await note(tx, call, filed, "opened", {"amount": stored.amount.major, "currency": stored.amount.currency})
+    return filed
+
+
+async def open_untried(
+    tx: Tx, call: Call, desk: Desk, standing: Standing, *, failed_at: datetime, untried: Untried
+) -> Filed:
+    """Open the case of an invoice of which no payment was tried: its subscriptions are past due, its customer is told.
+
+    The mail is about the case. Where the policy gives no time at all it ends at once.
+    """
+    invoice = standing.invoice
+    new, holdings, policy = await open_case(tx, call, desk, standing, failed_at=failed_at)
+    case, next_ = cases.opened(policy, failed_at, untried.why, method_kind=untried.method_kind, zone=desk.customer.zone)
+    filed = await insert(tx, call, desk, standing, new=replace(new, case=case), holdings=holdings)
+    await contracts.note_payment(tx, call, invoice.customer_id, invoice.id, succeeded=False, desk=desk)
+    if next_.gives_up:
+        await finish(tx, call, filed)
+    else:
+        await mail(tx, call, filed, Mail.PAYMENT_FAILED, notice=untried.notice, about=str(filed.stored.id))
+    await refresh_access(tx, call, desk)
     return filed
 
 

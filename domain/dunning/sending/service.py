@@ -3,19 +3,17 @@
 The case has no attempt: it waits for its customer to the last day, and ends as any other.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
-from domain.contracts import service as contracts
 from domain.contracts.desk.service import Desk
 from domain.contracts.owing import service as owing
 from domain.db import Tx
-from domain.dunning import case as cases
 from domain.dunning.calendar import BY_TRANSFER, OVERDUE, Day, Happens, calendar, due_now, next_after
 from domain.dunning.filing import service as filing
-from domain.dunning.filing.service import Filed
+from domain.dunning.filing.service import Untried
 from domain.dunning.policies import service as policies
-from domain.dunning.policy import Mail, Policy
+from domain.dunning.policy import Policy
 from domain.invoices.invoice import Invoice, State
 from domain.journal import jobs
 from domain.journal import service as journal
@@ -25,6 +23,7 @@ from domain.payments.ordering import service as orders
 from domain.payments.ordering.service import Standing
 
 DUE_SOON, STILL_OVERDUE = "invoice_due_soon", "invoice_still_overdue"
+_NOT_TRANSFERRED = Untried(OVERDUE, BY_TRANSFER, "invoice_overdue")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +89,9 @@ async def _remind(tx: Tx, call: Call, desk: Desk, invoice: Invoice, *, notice: s
 
 
 async def _open(tx: Tx, call: Call, desk: Desk, standing: Standing) -> None:
-    """Open the case of an overdue invoice as of its due date: its subscriptions are past due."""
+    """Open the case of an overdue invoice as of its due date."""
     invoice = standing.invoice
     assert invoice.due_at is not None, "an open invoice is due"
-    new, holdings, policy = await filing.open_case(tx, call, desk, standing, failed_at=invoice.due_at)
-    case, next_ = cases.opened(policy, invoice.due_at, OVERDUE, method_kind=BY_TRANSFER, zone=desk.customer.zone)
-    filed = await filing.insert(tx, call, desk, standing, new=replace(new, case=case), holdings=holdings)
     await journal.tell(
         tx,
         call,
@@ -106,14 +102,4 @@ async def _open(tx: Tx, call: Call, desk: Desk, standing: Standing) -> None:
         amount=invoice.amount_due,
         metadata={"invoice_id": encode("invoice", invoice.id)},
     )
-    await contracts.note_payment(tx, call, invoice.customer_id, invoice.id, succeeded=False, desk=desk)
-    await _tell(tx, call, filed, gives_up=next_.gives_up)
-    await filing.refresh_access(tx, call, desk)
-
-
-async def _tell(tx: Tx, call: Call, filed: Filed, *, gives_up: bool) -> None:
-    """Mail that the invoice is overdue, or, where the policy gives no time, how it ends."""
-    if gives_up:
-        await filing.finish(tx, call, filed)
-    else:
-        await filing.mail(tx, call, filed, Mail.PAYMENT_FAILED, notice="invoice_overdue", about=str(filed.stored.id))
+    await filing.open_untried(tx, call, desk, standing, failed_at=invoice.due_at, untried=_NOT_TRANSFERRED)

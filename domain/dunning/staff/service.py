@@ -65,7 +65,7 @@ class NothingToCharge(DomainError):
 
 @dataclass(eq=False)
 class NothingTried(DomainError):
-    """No payment of this invoice was tried, so there is no payment method to replace: it is to be transferred."""
+    """No payment of this invoice was tried: its customer transfers it, or was asked for a payment method already."""
 
     code = "nothing_tried"
     kind = Kind.CONFLICT

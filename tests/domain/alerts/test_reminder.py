@@ -80,6 +80,21 @@ def test_a_locale_without_words_of_its_own_is_written_to_in_english() -> None:
     assert [language_of(each) for each in ("de", "de-CH", "de_AT", "fr", "en-GB")] == ["de", "de", "de", "en", "en"]
 
 
+def test_who_never_gave_a_method_is_asked_for_one_and_told_until_when() -> None:
+    none = dataclasses.replace(
+        _SOFT, method="", decline="", next_at=None, waits_until=make.at("2026-03-15T10:00"), has_method=False
+    )
+    assert _said(Notice.PAYMENT_METHOD_MISSING, none) == (
+        "we could not collect 29.00 USD for invoice 2026-000007, because there is no payment method.",
+        (
+            "Until 8 Mar 2026, 10:00 UTC you can use everything; after that what the free plan allows, until the "
+            "invoice is paid."
+        ),
+        "Please pay by 15 Mar 2026, 10:00 UTC.",
+        "You can add a payment method in your billing pages; the invoice is then collected at once.",
+    )
+
+
 _SENT = Owed(
     number="2026-000007",
     total="29.00 USD",

@@ -22,8 +22,15 @@ def test_the_copy_comes_before_the_charge(record: object) -> None:
     assert next_step(is_open=True, push=_PUSHED, last=None, methods=[_DEFAULT]) == (Step.PAY, _DEFAULT)
 
 
-def test_without_a_method_there_is_nothing_to_push() -> None:
-    assert next_step(is_open=True, push=None, last=None, methods=[])[0] is Step.NO_METHOD
+@pytest.mark.parametrize("record", [None, push(PushState.WAITING), push(PushState.PUSHING)])
+def test_without_a_method_only_the_copy_is_made(record: object) -> None:
+    assert next_step(is_open=True, push=record, last=None, methods=[]) == (Step.NO_METHOD, None)  # type: ignore[arg-type]
+    assert next_step(is_open=True, push=_PUSHED, last=None, methods=[]) == (Step.NOTHING, None)
+
+
+def test_a_method_that_is_removed_after_a_try_asks_for_no_second_copy() -> None:
+    last = attempt(AttemptState.FAILED, _DEFAULT.id)
+    assert next_step(is_open=True, push=_PUSHED, last=last, methods=[]) == (Step.NOTHING, None)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,48 @@
+"""Follow an invoice that could not be charged, as its customer has no payment method: that is a payment that failed.
+
+The case waits for its customer to the last day. A method that is attached meanwhile is charged at once (`payments`),
+and the invoice can be paid on its page.
+"""
+
+from domain.contracts.owing import service as owing
+from domain.db import Tx
+from domain.dunning.filing import service as filing
+from domain.dunning.filing.service import Untried
+from domain.invoices.invoice import State
+from domain.journal import service as journal
+from domain.kernel.call import Call
+from domain.kernel.ids import CustomerId, InvoiceId, encode
+from domain.payments.declines import Decline, DeclineClass
+from domain.payments.method import method_to_charge
+from domain.payments.ordering.service import Standing
+
+_NO_METHOD = Untried(Decline(DeclineClass.CUSTOMER, "payment_method_missing"), "card", "payment_method_missing")
+
+
+async def follow(tx: Tx, call: Call, *, customer_id: CustomerId, invoice_id: InvoiceId) -> None:
+    """Open the case of an invoice that is due and has nothing to be charged to, from now on. Safe to repeat.
+
+    Where it has been paid, is being charged, or can be charged by now, nothing is opened. Raises InvoiceNotFound.
+    """
+    desk = await owing.hold(tx, call, customer_id)
+    standing, filed = await filing.take(tx, call, desk, invoice_id)
+    if filed is not None or not _is_owed(standing):
+        return
+    await journal.tell(
+        tx,
+        call,
+        desk.now,
+        customer_id,
+        "payment_method_missing",
+        description="There is no payment method to collect the invoice from",
+        amount=standing.invoice.outstanding,
+        metadata={"invoice_id": encode("invoice", invoice_id)},
+    )
+    await filing.open_untried(tx, call, desk, standing, failed_at=desk.now, untried=_NO_METHOD)
+
+
+def _is_owed(standing: Standing) -> bool:
+    """Whether somebody has to act before the invoice is paid. Nobody is dunned for a top-up: it lapses."""
+    invoice = standing.invoice
+    is_asked_for = invoice.state is State.OPEN and not invoice.is_sent and invoice.top_up_id is None
+    return is_asked_for and not standing.attempts and method_to_charge(standing.methods, None) is None
