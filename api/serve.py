@@ -1,8 +1,6 @@
 """`tollgate serve`: the API process. It imports nothing beside what it serves with, and that only once it may serve."""
 
-import gc
-import sys
-
+from domain.adapters.loading import lean_loading
 from domain.config import check_serving, read_settings
 
 # One message on a socket; a subscription document and its variables are far below.
@@ -18,25 +16,16 @@ def serve() -> None:
     """
     settings = read_settings()
     check_serving(settings)
-    # What is loaded now stays until the end: looking through it for garbage, again and again while it grows, would take
-    # a fifth of the start.
-    gc.disable()
-    # structlog loads rich where it finds it, for coloured output on terminals. Ours is JSON, and that is a twentieth of
-    # the start: here it does not find it.
-    sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+    with lean_loading():
+        import uvicorn  # noqa: PLC0415 -- loaded once the settings are known to be good
 
-    import uvicorn  # noqa: PLC0415 -- loaded once the settings are known to be good
+        from api.app import create_app  # noqa: PLC0415 -- the same
+        from api.local.ports import claim_api_port  # noqa: PLC0415 -- the same
+        from domain.adapters.log import set_up_logging  # noqa: PLC0415 -- the same
 
-    from api.app import create_app  # noqa: PLC0415 -- the same
-    from api.local.ports import claim_api_port  # noqa: PLC0415 -- the same
-    from domain.adapters.log import set_up_logging  # noqa: PLC0415 -- the same
-
-    claim_api_port(settings.port)
-    set_up_logging()
-    app = create_app(settings)
-    # No later collection has to look through it either.
-    gc.freeze()
-    gc.enable()
+        claim_api_port(settings.port)
+        set_up_logging()
+        app = create_app(settings)
     uvicorn.run(
         app,
         host=settings.host,

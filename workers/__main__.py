@@ -1,10 +1,9 @@
 """`python -m workers`: the worker process."""
 
 import asyncio
-import gc
 import sys
 
-from domain.adapters.log import set_up_logging
+from domain.adapters.loading import lean_loading
 from domain.config import check_serving, read_settings
 from domain.kernel.errors import DomainError
 
@@ -14,12 +13,9 @@ def main() -> None:
     try:
         settings = read_settings()
         check_serving(settings)
-        # As in api/serve.py: what is loaded now stays until the end, and is not looked through for garbage.
-        gc.disable()
-        from workers.settings import work  # noqa: PLC0415 -- loaded once the settings are known to be good
-
-        gc.freeze()
-        gc.enable()
+        with lean_loading():
+            from domain.adapters.log import set_up_logging  # noqa: PLC0415 -- it loads what is left out here
+            from workers.settings import work  # noqa: PLC0415 -- loaded once the settings are known to be good
         set_up_logging()
         asyncio.run(work(settings))
     except DomainError as error:

@@ -97,6 +97,9 @@ class QuietSchema(Schema):
             if _is_crash(error):
                 _log.error("resolver_crashed", path=error.path, exc_info=error.original_error)
 
+    def _warn_for_federation_directives(self) -> None:
+        """Look for none: no type has a directive, and to look loads every one that federated schemas know."""
+
 
 def read_request(body: bytes) -> tuple[str, dict[str, Any] | None, str | None]:
     """Decode one request. Raises RequestMalformed for anything but the described shape."""
