@@ -72,7 +72,7 @@ class Serving:
         """Read the usage of customers in one transaction. Who asked looks at whether it may see it."""
         catalogue = await self.runtime.catalogue()
         async with self.readings, self.runtime.db.transaction() as tx:
-            found = await usage.usage_of_customers(tx, catalogue, customer_ids, self.known)
+            found = await usage.usage_of_customers(tx, catalogue, customer_ids, self.known, at=self.runtime.now())
             granted = await limits.overrides_of_customers(tx, list(found))
         return {
             customer_id: Reading(catalogue, standing, granted.get(customer_id, []))

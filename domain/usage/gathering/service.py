@@ -1,25 +1,26 @@
 """Read the running usage of many customers, as `current_usage` reads that of one subscription."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from domain.db import Tx
 from domain.kernel.call import Environment
-from domain.kernel.ids import CustomerId, SubscriptionId
+from domain.kernel.ids import CustomerId, MeterId, SubscriptionId
 from domain.plans.plan import Catalogue
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.subscription import Subscription
 from domain.usage.gathering import store
-from domain.usage.gathering.store import Mark, Runner
+from domain.usage.gathering.kept import Kept, Running, Shelf, begun
+from domain.usage.gathering.store import State
 from domain.usage.measuring import service as measuring
-from domain.usage.reading import Usage
-from domain.usage.totals.store import Totals
+from domain.usage.reading import MeterUsage, Usage
 
 # Of one reading: a batch of more would keep the first of them waiting.
 CUSTOMERS_MAX = 250
 # As many as the watched customers of one process run, and more.
 KNOWN_MAX = 20_000
+Meters = Mapping[MeterId, MeterUsage]
 
 
 class Standing(NamedTuple):
@@ -32,78 +33,97 @@ class Standing(NamedTuple):
 
 
 class Known:
-    """Subscriptions that a process has read, at most KNOWN_MAX: each is used for as long as its row has not changed."""
+    """What a process has read, and reads again only where it has changed.
+
+    Subscriptions, at most KNOWN_MAX: each is used for as long as its row has not changed. And the usage of customers.
+    """
 
     def __init__(self) -> None:
         self._known: dict[SubscriptionId, Subscription] = {}
+        self.shelf = Shelf()
 
-    async def load(self, tx: Tx, marks: Collection[Mark]) -> dict[SubscriptionId, Subscription]:
-        """Return subscriptions in the states that are marked, or later ones."""
-        missing = [mark.id for mark in marks if not self._is_known(mark)]
+    async def load(self, tx: Tx, states: Collection[State]) -> dict[SubscriptionId, Subscription]:
+        """Return subscriptions in these states, or later ones."""
+        missing = [state.id for state in states if not self._is_known(state)]
         for start in range(0, len(missing), subscriptions.LOOKUP_MAX):
             part = missing[start : start + subscriptions.LOOKUP_MAX]
             for subscription_id, found in (await subscriptions.subscriptions_by_id(tx, part, scope=None)).items():
                 self._known.pop(subscription_id, None)
                 self._known[subscription_id] = found
-        loaded = {mark.id: self._known[mark.id] for mark in marks if mark.id in self._known}
+        loaded = {state.id: self._known[state.id] for state in states if state.id in self._known}
         while len(self._known) > KNOWN_MAX:
             del self._known[next(iter(self._known))]
         return loaded
 
-    def _is_known(self, mark: Mark) -> bool:
-        known = self._known.get(mark.id)
-        return known is not None and (known.version, known.epoch) == (mark.version, mark.epoch)
+    def _is_known(self, state: State) -> bool:
+        known = self._known.get(state.id)
+        return known is not None and (known.version, known.epoch) == (state.version, state.epoch)
 
 
 async def usage_of_customers(
-    tx: Tx, catalogue: Catalogue, customer_ids: Collection[CustomerId], known: Known
+    tx: Tx, catalogue: Catalogue, customer_ids: Collection[CustomerId], known: Known, *, at: datetime
 ) -> dict[CustomerId, Standing]:
     """Return the running usage of at most CUSTOMERS_MAX customers, those that exist, in a bounded number of statements.
 
-    What meters that are no counters show takes further ones for each subscription that has any. The version is read
-    with the totals, so what is shown is at least as new. The caller has checked rights and scopes.
+    Of a customer who is known, only rows that changed are read; all of them after its subscriptions or its clock
+    changed, and every WHOLE_EVERY of real time, which `at` is. What meters that are no counters show takes further
+    statements for each subscription that has any. The version is read with the totals, so what is shown is at least as
+    new. The caller has checked rights and scopes.
     """
     assert len(customer_ids) <= CUSTOMERS_MAX, "a reading is bounded"
-    runners = await store.list_running(tx, customer_ids)
-    loaded = await known.load(tx, [mark for each in runners.values() for mark in each.marks])
-    live = [each for each in loaded.values() if each.is_live]
-    versions, totals = await store.list_totals(tx, list(runners), live)
-    measured = await _measured(tx, catalogue, live, totals)
-    return {
-        customer_id: _standing(customer_id, runner, versions.get(customer_id, 0), loaded, totals | measured)
-        for customer_id, runner in runners.items()
+    found = await _read(tx, customer_ids, known, at)
+    measured = await _measured(tx, catalogue, [each for kept in found.values() for each in kept.running])
+    return {customer_id: _standing(customer_id, kept, measured) for customer_id, kept in found.items()}
+
+
+async def _read(tx: Tx, customer_ids: Collection[CustomerId], known: Known, at: datetime) -> dict[CustomerId, Kept]:
+    """Read what changed of customers, and all of those that are new or run something else than before."""
+    before = {each: kept for each in customer_ids if (kept := known.shelf.find(each, at)) is not None}
+    marks = {each: before[each].mark if each in before else None for each in customer_ids}
+    mark, runners = await store.list_running(tx, marks)
+    loaded = await known.load(tx, [state for each in runners.values() for state in each.states])
+    for customer_id, runner in runners.items():
+        live = [loaded[state.id] for state in runner.states if state.id in loaded and loaded[state.id].is_live]
+        before[customer_id] = begun(runner.environment, runner.clock_now, live, at=at)
+    read = await store.list_totals(
+        tx,
+        list(before),
+        [
+            (each.subscription, None if customer_id in runners else kept.mark)
+            for customer_id, kept in before.items()
+            for each in kept.running
+        ],
+    )
+    found = {
+        customer_id: kept.moved(mark, read.versions.get(customer_id, 0), read.rows, read.sets)
+        for customer_id, kept in before.items()
     }
+    known.shelf.put(found)
+    return found
 
 
-def _standing(
-    customer_id: CustomerId,
-    runner: Runner,
-    version: int,
-    loaded: dict[SubscriptionId, Subscription],
-    totals: dict[SubscriptionId, Totals],
-) -> Standing:
-    running = []
-    for mark in runner.marks:
-        own = loaded.get(mark.id)
-        if own is not None and own.is_live:
-            meters = totals[own.id].meters if own.id in totals else {}
-            running.append((own, Usage(customer_id, own.id, own.period, version, meters)))
-    return Standing(runner.environment, runner.clock_now, version, running)
+def _standing(customer_id: CustomerId, kept: Kept, measured: Mapping[SubscriptionId, Meters]) -> Standing:
+    running = [
+        (own, Usage(customer_id, own.id, own.period, kept.version, measured.get(own.id, counted.meters)))
+        for own, counted in kept.running
+    ]
+    return Standing(kept.environment, kept.clock_now, kept.version, running)
 
 
-async def _measured(
-    tx: Tx, catalogue: Catalogue, live: Sequence[Subscription], totals: dict[SubscriptionId, Totals]
-) -> dict[SubscriptionId, Totals]:
-    """Return the totals of subscriptions whose products have meters that are no counters, with what these show."""
-    of = [each for each in live if any(not one.is_counter for one in catalogue.meters_of(each.product_id))]
+async def _measured(tx: Tx, catalogue: Catalogue, running: Sequence[Running]) -> dict[SubscriptionId, Meters]:
+    """Return what all meters show of subscriptions whose products have meters that are no counters."""
+    of = [each for each in running if not _is_counted(catalogue, each.subscription)]
     if not of:
         return {}
-    since = min(each.period.start for each in of)
-    segments = await subscriptions.segments_of(tx, [each.id for each in of], ending_after=since)
-    found = {}
-    for each in of:
+    since = min(each.subscription.period.start for each in of)
+    segments = await subscriptions.segments_of(tx, [each.subscription.id for each in of], ending_after=since)
+    found: dict[SubscriptionId, Meters] = {}
+    for each, counted in of:
         own = [one for one in segments[each.id] if one.period == each.period]
-        counted = totals.get(each.id, Totals(0, {}, is_measured=True))
-        shown = await measuring.usage_of_period(tx, each, own, counted.meters)
-        found[each.id] = counted._replace(meters=shown)
+        found[each.id] = await measuring.usage_of_period(tx, each, own, counted.meters)
     return found
+
+
+def _is_counted(catalogue: Catalogue, subscription: Subscription) -> bool:
+    """Whether all meters of a subscription are counters."""
+    return all(one.is_counter for one in catalogue.meters_of(subscription.product_id))

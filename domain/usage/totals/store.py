@@ -1,23 +1,20 @@
 """The statements that read totals: by meter, however they are kept."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from decimal import Decimal
-from functools import reduce
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
-import msgspec
 import sqlalchemy as sa
 
 from domain import db
 from domain.kernel.ids import CustomerId, MeterId, SegmentId
-from domain.plans.exact import EXACT
 from domain.subscriptions.subscription import Subscription
 from domain.usage.counters.counter import SLOTS
 from domain.usage.event import DIGEST_MODULUS
-from domain.usage.reading import Combination, Hour, MeterUsage, SegmentTotal, Split
+from domain.usage.reading import Hour, MeterUsage, SegmentTotal
 from domain.usage.store import dimension_set, usage_version
+from domain.usage.totals.rows import Row, arranged, rows_of
 
 # A view.
 hour_of_meter = sa.table(
@@ -28,18 +25,12 @@ hour_of_meter = sa.table(
     sa.column("events", sa.BigInteger),
     sa.column("digest", sa.Numeric),
 )
-# The combination that stands for the sum over all.
-_ALL = UUID(int=0)
-_NOTHING = Decimal(0)
-_NAMED = msgspec.json.Decoder(dict[str, str])
 _SUMS = ", ".join(f"sum(q{slot}) AS q{slot}" for slot in range(SLOTS))
 _SLOT_NAMES = ", ".join(f"t.q{slot}" for slot in range(SLOTS))
 _NO_SUMS = ", ".join(["NULL::numeric"] * SLOTS)
 _NO_MORE_SUMS = ", NULL" * (SLOTS - 1)
 # Sums are the last columns of a total, one for each slot: after whose it is, its combination, the values and events.
 _SUMS_AT = 4
-# Combination, its values as they are stored, events and sums.
-Row = tuple[UUID, str | None, int, Sequence[Decimal]]
 _VERSION, _MEASURED, _SET, _COUNTER, _OTHER = range(5)
 
 _OF_IDS = "ANY($2::uuid[])"
@@ -101,7 +92,7 @@ class Totals(NamedTuple):
     """Running totals of one moment, by meter. `is_measured`: the product has meters that are no counters."""
 
     version: int
-    meters: dict[MeterId, MeterUsage]
+    meters: Mapping[MeterId, MeterUsage]
     is_measured: bool
 
 
@@ -125,7 +116,7 @@ async def list_period_totals(tx: db.Tx, of: Subscription) -> Totals:
 def _arranged(found: Iterable[asyncpg.Record]) -> Totals:
     version, is_measured = 0, False
     sets: dict[UUID, dict[int, MeterId]] = {}
-    rows: dict[UUID, list[Row]] = {}
+    rows: list[tuple[UUID, Row]] = []
     for row in found:
         kind = row["kind"]
         if kind == _VERSION:
@@ -135,56 +126,14 @@ def _arranged(found: Iterable[asyncpg.Record]) -> Totals:
         elif kind == _SET:
             sets.setdefault(row["owner"], {})[row["events"]] = row["part"]
         else:
-            owner, own = row_of(row[1:])
-            rows.setdefault(owner, []).append(own)
-    return Totals(version, meters_by_id(rows, sets), is_measured)
+            rows.append(row_of(row[1:]))
+    return Totals(version, arranged(rows_of(rows), sets).meters, is_measured)
 
 
 def row_of(total: Sequence[Any]) -> tuple[UUID, Row]:
     """Read a total: the set or the meter that it is of, and what was counted under one combination."""
     owner, part, named, events = total[:_SUMS_AT]
-    return owner, (part, named, events, total[_SUMS_AT:])
-
-
-def meters_by_id(
-    rows: Mapping[UUID, Sequence[Row]], sets: Mapping[UUID, Mapping[int, MeterId]]
-) -> dict[MeterId, MeterUsage]:
-    """Arrange totals by meter. Each is of a set, whose meters have a sum each, or else of one meter."""
-    meters: dict[MeterId, MeterUsage] = {}
-    for owner, own in rows.items():
-        whole = next((row for row in own if row[0] == _ALL), None)
-        parts = [row for row in own if row is not whole]
-        for slot, meter_id in sets.get(owner, {0: MeterId(owner)}).items():
-            counted = _counted(meter_id, slot, whole, parts)
-            meters[meter_id] = _merged(meters[meter_id], counted) if meter_id in meters else counted
-    return meters
-
-
-def _counted(meter_id: MeterId, slot: int, whole: Row | None, parts: Sequence[Row]) -> MeterUsage:
-    """Arrange the totals of a meter; that of all combinations is added up where it is not kept."""
-    split = Split(lambda: tuple(Combination(_named(each[1]), each[3][slot], each[2]) for each in parts))
-    if whole is not None:
-        return MeterUsage(meter_id, whole[3][slot], whole[2], split)
-    total = reduce(EXACT.add, [each[3][slot] for each in parts], _NOTHING)
-    return MeterUsage(meter_id, total, sum([each[2] for each in parts]), split)
-
-
-def _named(text: str | None) -> dict[str, str]:
-    return _NAMED.decode(text) if text else {}
-
-
-def _merged(before: MeterUsage, more: MeterUsage) -> MeterUsage:
-    """Add up what a meter counted in two sets."""
-    own = {tuple(each.dimensions.items()): each for each in before.combinations}
-    for each in more.combinations:
-        key = tuple(each.dimensions.items())
-        own[key] = _sum(own[key], each) if key in own else each
-    quantity = EXACT.add(before.quantity, more.quantity)
-    return MeterUsage(before.meter_id, quantity, before.events + more.events, tuple(own.values()))
-
-
-def _sum(before: Combination, more: Combination) -> Combination:
-    return Combination(more.dimensions, EXACT.add(before.quantity, more.quantity), before.events + more.events)
+    return owner, Row(part, named, events, total[_SUMS_AT:])
 
 
 async def list_segment_totals(

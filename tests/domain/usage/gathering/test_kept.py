@@ -1,0 +1,54 @@
+"""What is kept of readings is used for a minute, and bounded."""
+
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from domain.kernel.call import Environment
+from domain.kernel.ids import CustomerId
+from domain.usage.gathering.kept import WHOLE_EVERY, Kept, Running, Shelf, begun
+from domain.usage.totals.rows import NOTHING, WHOLE, Row, rows_of
+from tests import make
+from tests.domain.subscriptions.examples import value
+
+_OWN = value()
+_AT = make.at("2026-01-20")
+_ADA, _BEN, _CY = (CustomerId(UUID(int=number)) for number in (1, 2, 3))
+_METER = UUID(int=9)
+
+
+def _kept(quantity: int | None = None) -> Kept:
+    kept = begun(Environment.LIVE, None, [_OWN], at=_AT)
+    changed = {} if quantity is None else {_OWN.id: rows_of([(_METER, Row(WHOLE, None, 1, [Decimal(quantity)]))])}
+    return kept.moved(7, 1, changed, {})
+
+
+def test_what_is_kept_is_used_until_it_is_time_to_read_all_anew() -> None:
+    shelf = Shelf()
+    shelf.put({_ADA: _kept()})
+    assert shelf.find(_ADA, _AT) == _kept()
+    assert shelf.find(_ADA, _AT + WHOLE_EVERY - timedelta(microseconds=1)) == _kept()
+    assert shelf.find(_ADA, _AT + WHOLE_EVERY) is None
+    # A clock that was set back says nothing about the age.
+    assert shelf.find(_ADA, _AT - timedelta(seconds=1)) is None
+    assert shelf.find(_BEN, _AT) is None
+
+
+def test_rows_in_all_are_bounded_and_what_was_read_longest_ago_goes_first() -> None:
+    # Each customer counts for itself and one row.
+    shelf = Shelf(rows_max=4)
+    shelf.put({_ADA: _kept(1), _BEN: _kept(2)})
+    shelf.put({_ADA: _kept(3)})
+    assert shelf.rows == 4
+    shelf.put({_CY: _kept(4)})
+    assert shelf.find(_BEN, _AT) is None
+    assert (shelf.find(_ADA, _AT), shelf.find(_CY, _AT)) == (_kept(3), _kept(4))
+    assert shelf.rows == 4
+
+
+def test_a_subscription_of_which_nothing_changed_keeps_what_was_arranged() -> None:
+    before = _kept(5)
+    after = before.moved(8, 2, {}, {})
+    assert after.running[0].counted is before.running[0].counted
+    assert (after.mark, after.version, after.whole_at) == (8, 2, _AT)
+    assert _kept().running == (Running(_OWN, NOTHING),)
