@@ -18,10 +18,10 @@ _DE: Mapping[str, str] = {
     "subject": "Ihre Zahlungsart kann nicht mehr belastet werden: {method}",
     "bank": "Ihre Bank lässt nicht mehr zu, dass wir Ihre Zahlungsart {method} belasten.",
     "mandate": "das Mandat, mit dem wir Ihre Zahlungsart {method} belasten, ist beendet.",
-    "default": "Ihre Rechnungen werden von ihr eingezogen. Bitte hinterlegen Sie in Ihren Abrechnungsseiten eine "
+    "default": "Ihre Rechnungen werden über sie eingezogen. Bitte hinterlegen Sie auf Ihren Abrechnungsseiten eine "
     "andere, damit nichts unterbrochen wird.",
-    "other": "Ihre Rechnungen werden von einer anderen eingezogen; Sie können diese in Ihren Abrechnungsseiten "
-    "entfernen.",
+    "other": "Ihre Rechnungen werden über eine andere eingezogen; die genannte können Sie auf Ihren "
+    "Abrechnungsseiten entfernen.",
 }
 _WORDS: Mapping[str, Mapping[str, str]] = {ENGLISH: _EN, GERMAN: _DE}
 

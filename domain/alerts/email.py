@@ -25,8 +25,9 @@ class ShownLine:
 class Facts:
     """Everything a template may use. Amounts and days are texts already: a template decides nothing.
 
-    `lines` are all lines of the invoice, of which the first LINES_MAX are shown. `method` is empty where it does not
-    apply, `compared` where there is no earlier invoice.
+    `lines` are all lines of the invoice, of which the first LINES_MAX are shown; `taxes` stand between them and the
+    total, and `settled` behind it: what balances have paid and what is left. `method` is empty where it does not apply,
+    `compared` where there is no earlier invoice. `nothing_due`: nobody collects anything.
     """
 
     merchant: str
@@ -37,6 +38,9 @@ class Facts:
     lines: tuple[ShownLine, ...] = ()
     method: str = ""
     compared: str = ""
+    taxes: tuple[ShownLine, ...] = ()
+    settled: tuple[ShownLine, ...] = ()
+    nothing_due: bool = False
     language: str = ENGLISH
 
 

@@ -17,10 +17,10 @@ _EN: Mapping[str, str] = {
 _DE: Mapping[str, str] = {
     "subject": "Ihre Zahlungsart läuft ab: {method}",
     "expires": "Ihre Zahlungsart {method} läuft Ende {month} ab.",
-    "default": "Ihre Rechnungen werden von ihr eingezogen. Bitte hinterlegen Sie vorher eine andere, damit nichts "
+    "default": "Ihre Rechnungen werden über sie eingezogen. Bitte hinterlegen Sie vorher eine andere, damit nichts "
     "unterbrochen wird.",
-    "other": "Ihre Rechnungen werden von einer anderen eingezogen; Sie können diese "
-    "in Ihren Abrechnungsseiten entfernen.",
+    "other": "Ihre Rechnungen werden über eine andere eingezogen; die genannte können Sie auf Ihren "
+    "Abrechnungsseiten entfernen.",
     "renewed": "Wenn Ihre Bank Ihnen eine neue Karte schickt, kommen deren Daten oft von selbst zu uns.",
 }
 _WORDS: Mapping[str, Mapping[str, str]] = {ENGLISH: _EN, GERMAN: _DE}

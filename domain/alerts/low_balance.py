@@ -19,7 +19,7 @@ _DE: Mapping[str, str] = {
     "low": "Von Ihrem vorausbezahlten Guthaben {wallet} sind noch {threshold} oder weniger übrig; was Sie genutzt "
     "haben und was noch nicht berechnet ist, ist dabei abgezogen.",
     "then": "Wenn nichts mehr übrig ist, werden Rechnungen über Ihre Zahlungsart eingezogen.",
-    "top_up": "In Ihren Abrechnungsseiten können Sie es aufladen oder automatisch aufladen lassen.",
+    "top_up": "Auf Ihren Abrechnungsseiten können Sie es aufladen oder automatisch aufladen lassen.",
 }
 _WORDS: Mapping[str, Mapping[str, str]] = {ENGLISH: _EN, GERMAN: _DE}
 

@@ -14,12 +14,14 @@ from domain.alerts.words import GREETINGS
 class Owed:
     """What is known about an unpaid invoice when its customer is written to. Instants are business time.
 
-    `method` names what was charged and `decline` why it failed, by a key of ADVICE; both are empty where they do not
-    apply. `next_at` is the next try by itself, `waits_until` the last day on which the customer can act instead;
-    `grace_ends_at` is when access is restricted, None where that is over. `link` leads to paying. Of an invoice that
-    its customer pays without being charged (`is_sent`), `account` and `last4` name the bank account to transfer to, and
-    `missing` what is still to come where a part has arrived; `is_covered`: nothing is, all of it has arrived before.
-    `has_method`: the customer has something to be charged by.
+    `total` is what was to be collected by a payment that failed, else the invoice's; `left` is what of that is still to
+    be paid, where balances or credit notes have taken off a part. `method` names what was charged and `decline` why it
+    failed, by a key of the words; both are empty where they do not apply. `next_at` is the next try by itself,
+    `waits_until` the last day on which the customer can act instead; `grace_ends_at` is when access is restricted, None
+    where that is over. `link` leads to paying. Of an invoice that its customer pays without being charged (`is_sent`),
+    `account` and `last4` name the bank account to transfer to, and `missing` what is still to come where a part has
+    arrived; `is_covered`: nothing is, all of it has arrived before. `has_method`: the customer has something to be
+    charged by.
     """
 
     number: str
@@ -37,6 +39,7 @@ class Owed:
     account: str = ""
     last4: str = ""
     missing: str = ""
+    left: str = ""
     is_covered: bool = False
     has_method: bool = True
 
@@ -66,6 +69,7 @@ _EN: Mapping[str, str] = {
     "transfer": "Please transfer the amount. All details are on the page of the invoice.",
     "transfer_to": "Please transfer the amount to your account with us: {account}, ending in {last4}. All details "
     "are on the page of the invoice.",
+    "left": "{left} of it is still to be paid.",
     "part": "A part has arrived; {missing} are still missing.",
     "pay_by": "Please pay by {waits}.",
     "failed": "the payment of {total} for invoice {number} failed on {failed}.",
@@ -108,14 +112,16 @@ _DE: Mapping[str, str] = {
     "invoice_due_soon": "Rechnung {number} ist am {due} fällig",
     "invoice_overdue": "Rechnung {number} ist überfällig",
     "invoice_still_overdue": "Erinnerung: Rechnung {number} ist überfällig",
-    "here": "anbei Ihre Rechnung {number} über {total}. Bitte bezahlen Sie sie bis zum {due}.",
-    "covered": "anbei Ihre Rechnung {number} über {total}. Was Sie überwiesen haben, deckt sie; Sie müssen nichts tun.",
+    "here": "hier ist Ihre Rechnung {number} über {total}. Bitte bezahlen Sie sie bis zum {due}.",
+    "covered": "hier ist Ihre Rechnung {number} über {total}. Was Sie überwiesen haben, deckt sie; Sie müssen nichts "
+    "tun.",
     "soon": "die Rechnung {number} über {total} ist am {due} fällig. Falls Sie sie schon bezahlt haben, müssen Sie "
     "nichts tun.",
     "was_due": "die Rechnung {number} über {total} war am {due} fällig und ist nicht bezahlt.",
     "transfer": "Bitte überweisen Sie den Betrag. Alle Angaben stehen auf der Seite der Rechnung.",
     "transfer_to": "Bitte überweisen Sie den Betrag auf Ihr Konto bei uns: {account}, Endziffern {last4}. Alle Angaben "
     "stehen auf der Seite der Rechnung.",
+    "left": "Davon sind noch {left} zu bezahlen.",
     "part": "Ein Teil ist eingegangen; es fehlen noch {missing}.",
     "pay_by": "Bitte bezahlen Sie bis zum {waits}.",
     "failed": "die Zahlung von {total} für Rechnung {number} ist am {failed} fehlgeschlagen.",
@@ -136,12 +142,13 @@ _DE: Mapping[str, str] = {
     "waits": "Diese Zahlungsart belasten wir nicht von uns aus erneut. Bitte bezahlen Sie bis zum {waits}.",
     "grace": "Bis zum {grace} können Sie alles nutzen, danach das, was der kostenlose Plan erlaubt, bis die Rechnung "
     "bezahlt ist.",
-    "restricted": "Bis sie bezahlt ist, können Sie nutzen, was der kostenlose Plan erlaubt; nichts kommt hinzu.",
+    "restricted": "Bis sie bezahlt ist, können Sie nutzen, was der kostenlose Plan erlaubt, und nichts hinzufügen.",
     "last": "Bitte bezahlen Sie bis zum {last}; sonst wird Ihr Abonnement nicht fortgeführt.",
     "suspended": "Ihr Zugang ist gesperrt, bis sie bezahlt ist. Ihre Daten und Ihre Nutzung bleiben erfasst.",
     "ended": "Ihr Abonnement ist beendet. Sie können jederzeit neu abonnieren.",
-    "moved": "Sie können den kostenlosen Plan nutzen. Vorhandenes bleibt; über seine Grenzen kommt nichts hinzu.",
-    "change": "Sie können auch die Zahlungsart ändern; die Rechnung wird dann sofort eingezogen.",
+    "moved": "Sie können den kostenlosen Plan nutzen. Was Sie haben, bleibt; über seine Grenzen hinaus können Sie "
+    "nichts hinzufügen.",
+    "change": "Sie können auch die Zahlungsart ändern; der Betrag wird dann sofort eingezogen.",
 }
 WORDS: Mapping[str, Mapping[str, str]] = {ENGLISH: _EN, GERMAN: _DE}
 # What each mail says, in order; what has no fact is left out.
@@ -150,17 +157,17 @@ _SAID: Mapping[Notice, tuple[str, ...]] = {
     Notice.TOP_UP_FAILED: ("failed", "advice", "not_bought"),
     Notice.RETRY_FAILED: ("failed", "advice", "next", "waits", "grace", "restricted", "change"),
     Notice.PAYMENT_ACTION_REQUIRED: ("confirm", "waits", "grace", "change"),
-    Notice.ACCESS_RESTRICTED: ("owed", "restricted", "waits", "change"),
-    Notice.LAST_NOTICE: ("owed", "last", "next", "change"),
-    Notice.SUBSCRIPTION_UNPAID: ("owed", "suspended", "change"),
+    Notice.ACCESS_RESTRICTED: ("owed", "left", "restricted", "waits", "change"),
+    Notice.LAST_NOTICE: ("owed", "left", "last", "next", "change"),
+    Notice.SUBSCRIPTION_UNPAID: ("owed", "left", "suspended", "change"),
     Notice.SUBSCRIPTION_ENDED_UNPAID: ("owed", "ended"),
     Notice.MOVED_TO_FREE: ("owed", "moved"),
     Notice.PAYMENT_METHOD_WANTED: ("want_method", "advice", "grace", "change"),
-    Notice.PAYMENT_METHOD_MISSING: ("no_method", "grace", "restricted", "waits", "change"),
-    Notice.INVOICE_SENT: ("here", "part", "change"),
-    Notice.INVOICE_DUE_SOON: ("soon", "part", "change"),
-    Notice.INVOICE_OVERDUE: ("was_due", "part", "grace", "restricted", "waits", "change"),
-    Notice.INVOICE_STILL_OVERDUE: ("was_due", "part", "grace", "restricted", "waits", "change"),
+    Notice.PAYMENT_METHOD_MISSING: ("no_method", "left", "grace", "restricted", "waits", "change"),
+    Notice.INVOICE_SENT: ("here", "left", "part", "change"),
+    Notice.INVOICE_DUE_SOON: ("soon", "left", "part", "change"),
+    Notice.INVOICE_OVERDUE: ("was_due", "left", "part", "grace", "restricted", "waits", "change"),
+    Notice.INVOICE_STILL_OVERDUE: ("was_due", "left", "part", "grace", "restricted", "waits", "change"),
 }
 
 
@@ -192,8 +199,9 @@ def _paragraph(part: str, owed: Owed, words: Mapping[str, str]) -> str:
         "restricted": owed.grace_ends_at is None,
         "last": owed.last_at,
         "part": owed.missing,
+        "left": owed.left,
     }
-    if not needed.get(part, True):
+    if not needed.get(part, True) or (part == "left" and owed.is_covered):
         return ""
     if part == "advice":
         return words[owed.decline]
@@ -227,6 +235,7 @@ def _texts(owed: Owed, language: str, zone: str) -> dict[str, str]:
         "account": owed.account,
         "last4": owed.last4,
         "missing": owed.missing,
+        "left": owed.left,
     }
 
 

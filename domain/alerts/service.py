@@ -24,14 +24,21 @@ from domain.alerts.preferring import service as preferring
 from domain.alerts.raising import store as raising
 from domain.alerts.reminding import service as reminding
 from domain.alerts.store import Mail
-from domain.alerts.wording import alert_facts, compared_text, digest_facts, trial_facts
+from domain.alerts.wording import (
+    alert_facts,
+    compared_text,
+    digest_facts,
+    settled_lines,
+    tax_lines,
+    trial_facts,
+)
 from domain.contracts.trialing import service as trialing
 from domain.customers import service as customers
 from domain.customers.customer import Customer
 from domain.db import Database, Tx
 from domain.invoices import service as invoices
 from domain.invoices.billdiff import service as billdiff
-from domain.invoices.invoice import Invoice, InvoiceNotFound
+from domain.invoices.invoice import Invoice, InvoiceNotFound, State
 from domain.kernel.call import Call
 from domain.kernel.ids import AlertId, AttemptId, CustomerId, InvoiceId, SubscriptionId
 from domain.limits import service as limits
@@ -180,6 +187,9 @@ async def _invoice_facts(tx: Tx, policy: MailPolicy, customer: Customer, invoice
         lines=tuple(ShownLine(line.description, money_of(line.net, language)) for line in lines if line.net.minor),
         method=", ".join(method_of(method, language) for method in methods if method.is_default),
         compared=compared_text(await billdiff.compared(tx, invoice), language),
+        taxes=tax_lines(invoice, language),
+        settled=settled_lines(invoice, language),
+        nothing_due=invoice.collectable.minor <= 0 or invoice.state is State.UNCOLLECTIBLE,
         language=language,
     )
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from domain.alerts.alert import Alert, AlertKind
 from domain.alerts.email import AlertFacts, DigestFacts, ShownLine, TrialFacts
-from domain.alerts.language import ENGLISH, amount_of, instant_of, money_number, number_of, percent_text
+from domain.alerts.language import ENGLISH, amount_of, instant_of, money_number, money_of, number_of, percent_text
 from domain.alerts.words import CAUSES, WORDS
 from domain.invoices.billdiff.diff import BillDiff
+from domain.invoices.invoice import Invoice
 from domain.kernel.money import Money
 from domain.limits.status import LimitStatus, percent_of
 from domain.subscriptions.subscription import TrialEnd
@@ -30,6 +31,23 @@ def compared_text(diff: BillDiff | None, language: str = ENGLISH) -> str:
         return text
     due = f"{_signed(diff.due_difference, language)} {diff.after.currency}"
     return f"{text} {words['credited'].format(_signed(diff.credits.amount, language), due)}"
+
+
+def tax_lines(invoice: Invoice, language: str = ENGLISH) -> tuple[ShownLine, ...]:
+    """Return what stands between the net lines of an invoice and its total: its tax, unless there is none."""
+    words = WORDS[language]
+    return (ShownLine(words["tax"], money_of(invoice.tax, language)),) if invoice.tax.minor else ()
+
+
+def settled_lines(invoice: Invoice, language: str = ENGLISH) -> tuple[ShownLine, ...]:
+    """Return what stands behind the total: what was taken off it before anybody paid, and what is left to be paid."""
+    words = WORDS[language]
+    parts = [
+        ShownLine(words[word], money_of(-amount, language))
+        for word, amount in (("applied", invoice.applied), ("offset", invoice.offset))
+        if amount.minor
+    ]
+    return (*parts, ShownLine(words["due"], money_of(invoice.collectable, language))) if parts else ()
 
 
 def _signed(amount: Money, language: str) -> str:

@@ -44,6 +44,10 @@ _EN: Mapping[str, str] = {
     "left_over": "the tolerance is over",
     "unlimited": "{0}, unlimited",
     "of": "{0} of {1}{2}",
+    "tax": "Tax",
+    "applied": "Paid from your balance",
+    "offset": "Credited",
+    "due": "To be paid",
     "compared": "Compared with invoice {0}: {1} {2}",
     "credited": "With credits ({0}), what is to be paid changes by {1}.",
     # What becomes of a trial.
@@ -66,16 +70,20 @@ _DE: Mapping[str, str] = {
     "left_over": "die Toleranz ist vorbei",
     "unlimited": "{0}, unbegrenzt",
     "of": "{0} von {1}{2}",
+    "tax": "Steuer",
+    "applied": "Aus Ihrem Guthaben bezahlt",
+    "offset": "Gutgeschrieben",
+    "due": "Zu bezahlen",
     "compared": "Verglichen mit Rechnung {0}: {1} {2}",
     "credited": "Mit Gutschriften ({0}) ändert sich der zu zahlende Betrag um {1}.",
-    TrialEnd.BILL: "Ab dann wird der Plan berechnet. Wenn Sie das nicht möchten, kündigen Sie vorher in Ihren "
+    TrialEnd.BILL: "Ab dann wird der Plan berechnet. Wenn Sie das nicht möchten, kündigen Sie vorher auf Ihren "
     "Abrechnungsseiten.",
-    TrialEnd.CANCEL: "Das Abonnement endet dann, weil keine Zahlungsart hinterlegt ist. Hinterlegen Sie eine in Ihren "
+    TrialEnd.CANCEL: "Das Abonnement endet dann, weil keine Zahlungsart hinterlegt ist. Hinterlegen Sie eine auf Ihren "
     "Abrechnungsseiten, um weiterzumachen.",
-    TrialEnd.PAUSE: "Das Abonnement ruht dann, weil keine Zahlungsart hinterlegt ist. Hinterlegen Sie eine in Ihren "
+    TrialEnd.PAUSE: "Das Abonnement ruht dann, weil keine Zahlungsart hinterlegt ist. Hinterlegen Sie eine auf Ihren "
     "Abrechnungsseiten, um weiterzumachen.",
     TrialEnd.FALL_BACK: "Sie nutzen dann den kostenlosen Plan, weil keine Zahlungsart hinterlegt ist. Hinterlegen Sie "
-    "eine in Ihren Abrechnungsseiten, um zu behalten, was Sie haben.",
+    "eine auf Ihren Abrechnungsseiten, um zu behalten, was Sie haben.",
 }
 WORDS: Mapping[str, Mapping[str, str]] = {ENGLISH: _EN, GERMAN: _DE}
 # From what an invoice differs from the one before it.

@@ -139,7 +139,8 @@ async def _owed(
     failed_at = (attempt.ended_at if attempt else None) or (stored.case.first_failed_at if stored else now)
     owed = Owed(
         number=invoice.number or "",
-        total=money_of(invoice.total, language),
+        total=money_of(attempt.amount if attempt else invoice.total, language),
+        left="" if attempt else _left(invoice, language),
         failed_at=failed_at,
         method=await _method(tx, attempt, language) if attempt else "",
         decline=_advice(attempt.decline) if attempt and attempt.decline else "",
@@ -152,6 +153,12 @@ async def _owed(
         link=(push.hosted_url if push and invoice.state is not State.VOID else None) or "",
     )
     return await _of_sent(tx, invoice, owed, language) if invoice.is_sent else owed
+
+
+def _left(invoice: Invoice, language: str) -> str:
+    """Say what of an invoice is still to be paid; nothing where that is all of it, or none."""
+    due = invoice.amount_due
+    return money_of(due, language) if 0 < due.minor < invoice.total.minor else ""
 
 
 async def _of_sent(tx: Tx, invoice: Invoice, owed: Owed, language: str) -> Owed:

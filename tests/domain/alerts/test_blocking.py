@@ -14,4 +14,4 @@ def test_the_mail_says_in_the_customers_language_why_and_what_to_do() -> None:
     german = blocked_facts("Bank ending in 6789", by_mandate=True, is_default=False, locale="de-AT", **known)
     assert (german.language, german.greeting) == ("de", "Guten Tag")
     assert german.paragraphs[0] == "das Mandat, mit dem wir Ihre Zahlungsart Bank ending in 6789 belasten, ist beendet."
-    assert "von einer anderen" in german.paragraphs[1]
+    assert "über eine andere" in german.paragraphs[1]

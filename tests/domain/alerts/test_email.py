@@ -69,6 +69,27 @@ def test_an_invoice_without_a_payment_method_asks_for_one() -> None:
         assert "You need to do nothing" not in part
 
 
+@pytest.mark.parametrize(
+    ("language", "nothing"), [("en", "Nothing is to be paid."), ("de", "Es ist nichts zu bezahlen.")]
+)
+def test_an_invoice_of_which_nothing_is_left_asks_for_nothing(language: str, nothing: str) -> None:
+    rest = (ShownLine("from <i>", "-29.00 USD"), ShownLine("left", "0.00 USD"))
+    settled = dataclasses.replace(_FACTS, language=language, settled=rest, nothing_due=True)
+    mail = render(Notice.INVOICE_ISSUED, settled, "ada@example.com")
+    assert "29.00 USD\nfrom <i>: -29.00 USD\nleft: 0.00 USD\n\n" in mail.text
+    assert '<td style="padding: .2rem 0">from &lt;i&gt;</td>' in mail.html
+    for part in (mail.text, mail.html):
+        assert nothing in part
+        assert "4242" not in part
+
+
+def test_an_invoice_with_tax_shows_it_before_the_total() -> None:
+    taxed = dataclasses.replace(_FACTS, taxes=(ShownLine("Tax", "4.00 USD"),), total="33.00 USD")
+    mail = render(Notice.INVOICE_ISSUED, taxed, "ada@example.com")
+    assert "\n\nTax: 4.00 USD\nTotal: 33.00 USD\n" in mail.text
+    assert mail.html.index("4.00 USD") < mail.html.index("33.00 USD</th>")
+
+
 def test_a_payment_is_told_with_its_method() -> None:
     mail = render(Notice.PAYMENT_RECEIVED, _FACTS, "ada@example.com")
     assert mail.subject == "Payment received for invoice 2026-000007"

@@ -13,4 +13,4 @@ def test_the_mail_is_in_the_customers_language_and_says_what_to_do() -> None:
     german = expiry_facts("Visa ending in 4242", 2030, 12, is_default=False, locale="de-AT", **known)
     assert (german.language, german.greeting) == ("de", "Guten Tag")
     assert german.paragraphs[0] == "Ihre Zahlungsart Visa ending in 4242 läuft Ende 12/2030 ab."
-    assert "von einer anderen" in german.paragraphs[1]
+    assert "über eine andere" in german.paragraphs[1]

@@ -145,3 +145,13 @@ def test_an_overdue_invoice_says_what_follows_and_never_that_it_is_charged() -> 
     )
     restricted = _said(Notice.ACCESS_RESTRICTED, dataclasses.replace(_SENT, grace_ends_at=None))
     assert restricted[-1] == "Please transfer the amount. All details are on the page of the invoice."
+
+
+def test_what_is_left_of_an_invoice_is_said_where_a_part_is_settled() -> None:
+    owed = dataclasses.replace(_SOFT, next_at=None, grace_ends_at=None, left="9.00 USD")
+    assert _said(Notice.LAST_NOTICE, owed)[:2] == (
+        "invoice 2026-000007 over 29.00 USD is not paid.",
+        "9.00 USD of it is still to be paid.",
+    )
+    assert "Davon sind noch 9.00 USD zu bezahlen." in _said(Notice.ACCESS_RESTRICTED, owed, locale="de")
+    assert len(_said(Notice.INVOICE_SENT, dataclasses.replace(_SENT, left="9.00 USD", is_covered=True))) == 1

@@ -7,6 +7,9 @@ from domain.alerts import service, store
 from domain.alerts.port import MailPolicy, MailRefused, MailUnavailable
 from domain.customers import service as customers
 from domain.db import Database
+from domain.invoices import service as invoices
+from domain.invoices.credit_note import CreditKind, CreditPart, CreditReason
+from domain.invoices.crediting import service as crediting
 from domain.invoices.invoice import InvoiceNotFound
 from domain.kernel.call import Environment
 from tests import make
@@ -124,6 +127,48 @@ async def test_a_german_customer_is_written_to_in_german(db: Database, memory_ga
     issued, received = mailer.sent
     assert issued.subject == "Rechnung TEST-2026-000001 von Merchant: 29,00 $"
     assert "Guten Tag Ada <b>Lovelace</b>," in issued.text
-    assert "von Ihrer Zahlungsart eingezogen (Visa mit den Endziffern 4242)" in issued.text
+    assert "über Ihre Zahlungsart eingezogen (Visa mit den Endziffern 4242)" in issued.text
     assert "Zahlung von 29,00\xa0$ für Rechnung TEST-2026-000001 am 15.01.2026 erhalten" in received.text
     assert '<html lang="de">' in received.html
+
+
+async def _credit(till: Till, minor: int) -> None:
+    """Take something off the open invoice by a credit note."""
+    async with till.db.transaction() as tx:
+        lines = (await invoices.lines_by_invoice_ids(tx, [till.invoice.id], scope=till.customer.id))[till.invoice.id]
+        await crediting.credit_lines(
+            tx,
+            system(),
+            system().at,
+            customer_id=till.customer.id,
+            invoice_id=till.invoice.id,
+            parts=[CreditPart(lines[0].id, minor)],
+            reason=CreditReason.GOODWILL,
+            kind=CreditKind.OFFSET,
+        )
+
+
+async def test_a_failed_payment_is_mailed_with_what_was_to_be_collected(
+    db: Database, memory_gateway: MemoryGateway
+) -> None:
+    till, mailer = await open_till(db), MemoryMailer(_CATCHER)
+    await till.attach(memory_gateway, NO_FUNDS)
+    await _credit(till, 1_000)
+    attempt = await till.collect(memory_gateway)
+    assert attempt is not None
+    await _send(till, mailer, "payment_failed", attempt.id)
+    await _send(till, mailer, "invoice_issued", till.invoice.id)
+    failed, issued = mailer.sent
+    # 29.00 less 10.00.
+    assert "the payment of 19.00 USD for invoice TEST-2026-000001 failed" in failed.text
+    assert "Total: 29.00 USD\nCredited: -10.00 USD\nTo be paid: 19.00 USD\n" in issued.text
+
+
+async def test_an_invoice_of_which_nothing_is_left_asks_for_nothing(db: Database) -> None:
+    till, mailer = await open_till(db), MemoryMailer(_CATCHER)
+    await _credit(till, 2_900)
+    await _send(till, mailer, "invoice_issued", till.invoice.id)
+    [mail] = mailer.sent
+    for part in (mail.text, mail.html):
+        assert "Nothing is to be paid. You need to do nothing." in part
+        assert "payment method" not in part

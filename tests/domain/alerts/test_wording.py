@@ -9,7 +9,7 @@ import pytest
 from domain.alerts.alert import AlertKind
 from domain.alerts.email import DigestFacts, ShownLine
 from domain.alerts.language import ENGLISH, GERMAN
-from domain.alerts.wording import alert_facts, compared_text, digest_facts, trial_facts
+from domain.alerts.wording import alert_facts, compared_text, digest_facts, settled_lines, tax_lines, trial_facts
 from domain.invoices.billdiff.diff import BillDiff, Cause, Part
 from domain.kernel.ids import CustomerId, SubscriptionId
 from domain.kernel.money import Money
@@ -145,3 +145,25 @@ def test_an_invoice_is_compared_in_german() -> None:
         "Verglichen mit Rechnung TEST-2026-000001: +1.210,00 USD (Nutzung +1.210,00). "
         "Mit Gutschriften (-15,00) ändert sich der zu zahlende Betrag um +1.195,00 USD."
     )
+
+
+def test_an_invoice_shows_its_tax_and_what_balances_have_paid_of_it() -> None:
+    # 100.00 and 19.00 tax are 119.00; 50.00 and 9.00 are taken off.
+    taxed = dataclasses.replace(invoice(), subtotal=Money(10_000, "USD"), tax=Money(1_900, "USD"))
+    assert tax_lines(taxed) == (ShownLine("Tax", "19.00 USD"),)
+    assert settled_lines(taxed) == ()
+    paid = dataclasses.replace(taxed, applied_minor=5_000, offset_minor=900)
+    assert settled_lines(paid) == (
+        ShownLine("Paid from your balance", "-50.00 USD"),
+        ShownLine("Credited", "-9.00 USD"),
+        ShownLine("To be paid", "60.00 USD"),
+    )
+    assert settled_lines(paid, GERMAN) == (
+        ShownLine("Aus Ihrem Guthaben bezahlt", "-50,00\xa0$"),
+        ShownLine("Gutgeschrieben", "-9,00\xa0$"),
+        ShownLine("Zu bezahlen", "60,00\xa0$"),
+    )
+
+
+def test_an_invoice_without_tax_shows_none() -> None:
+    assert tax_lines(invoice()) == ()
