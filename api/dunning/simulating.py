@@ -14,12 +14,13 @@ from domain.adapters import clock
 from domain.config import Settings
 from domain.customers.customer import check_zone
 from domain.db import Database, Tx, Vault
+from domain.dunning.case import Case
 from domain.dunning.definition import DunningPolicyMalformed, PolicyVersion, read_policy
 from domain.dunning.policies import service as policies
 from domain.dunning.policies.service import DunningPolicyNotFound
 from domain.dunning.policy import Policy
 from domain.dunning.reading import service as reading
-from domain.dunning.simulation import PAID, Failed, Happening, Happens, days_after, simulate
+from domain.dunning.simulation import OUTCOMES_MAX, PAID, Failed, Happening, Happens, days_after, simulate
 from domain.dunning.store import StoredCase
 from domain.kernel.call import Call
 from domain.payments import store as payments
@@ -102,7 +103,7 @@ async def _print_history(tx: Tx, call: Call, policy: Policy, echo: Callable[[str
     )
     ends: dict[str, int] = {}
     for case in cases:
-        tries = list(reversed(attempts[case.invoice_id]))
+        tries = tries_of(case.case, attempts[case.invoice_id])
         first = next((each for each in tries if each.method_id in methods), None)
         kind = methods[first.method_id].kind if first is not None and first.method_id is not None else "card"
         calendar = simulate(policy, Failed(case.case.first_failed_at, outcomes_of(tries), kind))
@@ -127,11 +128,17 @@ _ANSWERED = frozenset(
 )
 
 
+def tries_of(case: Case, newest_first: Sequence[Attempt]) -> list[Attempt]:
+    """Return the attempts that a case is about, the oldest first: one that began anew is not about those before."""
+    tries = [each for each in newest_first if each.ended_at is None or each.ended_at >= case.first_failed_at]
+    return tries[::-1]
+
+
 def outcomes_of(tries: Sequence[Attempt]) -> list[str]:
     """Return how the attempts of a case ended, the oldest first; what was not tried ends as the last one did."""
     found = [PAID if each.state is AttemptState.SUCCEEDED else _code(each) for each in tries if each.state in _ANSWERED]
     first = next((index for index, outcome in enumerate(found) if outcome != PAID), None)
-    return found[first:][:20] if first is not None else ["generic_decline"]
+    return found[first:][:OUTCOMES_MAX] if first is not None else ["generic_decline"]
 
 
 def _code(attempt: Attempt) -> str:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from api.dunning.simulating import outcomes_of
+from api.dunning.simulating import outcomes_of, tries_of
+from domain.dunning.case import Case, CaseState
 from domain.dunning.definition import DunningPolicyMalformed
 from domain.dunning.policies.service import DunningPolicyNotFound
 from domain.payments.attempt import AttemptState
 from domain.payments.declines import Decline, DeclineClass
+from tests import make
 from tests.api import command
 from tests.domain.payments.examples import attempt
 
@@ -63,3 +65,11 @@ def test_the_outcomes_of_a_case_begin_with_its_first_failure() -> None:
     waits, paid = attempt(AttemptState.ACTION_REQUIRED), attempt(AttemptState.SUCCEEDED)
     assert outcomes_of([paid, failed, waits, paid]) == ["insufficient_funds", "authentication_required", "paid"]
     assert outcomes_of([paid]) == ["generic_decline"]
+
+
+def test_a_case_that_began_anew_is_not_about_what_was_tried_before() -> None:
+    case = Case(CaseState.OPEN, make.at("2026-03-05"), 0, None, None)
+    before = attempt(AttemptState.FAILED, ended_at=make.at("2026-03-01"))
+    returned = attempt(AttemptState.RETURNED, ended_at=make.at("2026-03-05"))
+    waits = attempt(AttemptState.ACTION_REQUIRED)
+    assert tries_of(case, [waits, returned, before]) == [returned, waits]
