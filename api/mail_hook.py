@@ -20,6 +20,8 @@ from domain.webhooks.signature import MessageRejected, verify
 BODY_BYTES_MAX = 262_144
 REPORTS_MAX = 500
 TEXT_LENGTH_MAX = 255
+# Before the first and behind the last of these years an instant with an offset may lie outside of what can be stored.
+YEARS = range(2000, 3000)
 
 
 class MailReportsMalformed(DomainError):
@@ -72,4 +74,4 @@ def _read(body: bytes) -> list[Report]:
 def _is_whole(report: _Report) -> bool:
     texts = (report.id, report.message_id)
     is_text = all(1 <= len(text) <= TEXT_LENGTH_MAX and text.isprintable() for text in texts)
-    return is_text and report.at.tzinfo is not None
+    return is_text and report.at.tzinfo is not None and report.at.year in YEARS

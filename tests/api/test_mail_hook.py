@@ -53,6 +53,8 @@ async def test_malformed_and_endless_reports_are_refused_whole(site: Site) -> No
         {"reports": [_REPORT, {**_REPORT, "id": ""}]},
         {"reports": [_REPORT, {**_REPORT, "message_id": "a\u0000"}]},
         {"reports": [_REPORT, {**_REPORT, "at": "2026-04-10T12:00:00"}]},
+        {"reports": [_REPORT, {**_REPORT, "at": "0001-01-01T00:00:00+14:00"}]},
+        {"reports": [_REPORT, {**_REPORT, "at": "9999-12-31T23:59:59-14:00"}]},
     )
     for bad in bodies:
         assert (await _post(site, bad)).status_code == 422, bad
