@@ -1,11 +1,9 @@
 """Processes die, replies are lost, webhooks come twice and Redis is emptied: everyone is billed and charged once."""
 
-import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from email import message_from_string
 from typing import Any
 
@@ -13,32 +11,16 @@ from redis.asyncio import Redis
 
 from api.local.throwaway import TemporaryServers
 from api.replay import documents
-from domain.adapters.clock import now
 from domain.kernel.ids import encode
 from tests.make import at
+from tests.stories.deaths import FAULTS, SETTLED_WITHIN_S, Death, come_to_rest, worker_lives_and_dies
 from tests.stories.processes import Processes, llm_events, until
-from workers.runner import LEASE_S
 
 CUSTOMERS = 6
 KILLS = 8
 # Each second death of a worker falls into a death of the API, which misses the webhooks meanwhile.
 DEATHS = KILLS + KILLS // 2
 MOMENT_MAX_S = 0.7
-SETTLED_WITHIN_S = 90.0
-PAY = "POST /v1/invoices/{invoice}/pay"
-CREATE = "POST /v1/invoices"
-FINALIZE = "POST /v1/invoices/{invoice}/finalize"
-# Stripe's client repeats a request twice: three lost replies leave the caller without an answer.
-FAULTS = [
-    {"kind": "drop", "when": "after", "operation": PAY, "times": 3},
-    {"kind": "drop", "when": "before", "operation": PAY, "times": 3},
-    {"kind": "error", "when": "after", "status": 500, "operation": PAY, "times": 1},
-    {"kind": "error", "when": "before", "status": 429, "operation": PAY, "times": 4},
-    {"kind": "delay", "when": "after", "seconds": 0.5, "operation": PAY, "times": 4},
-    {"kind": "drop", "when": "after", "operation": CREATE, "times": 3},
-    {"kind": "drop", "when": "before", "operation": CREATE, "times": 3},
-    {"kind": "drop", "when": "after", "operation": FINALIZE, "times": 3},
-]
 # The anchor is the 31st: each month's last day.
 BOUNDARIES = ("2026-02-28", "2026-03-31", "2026-04-30")
 
@@ -50,15 +32,6 @@ class Billed:
     id: str
     email: str
     totals: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Death:
-    """What a killed worker left behind: the kinds of the jobs that it was at, and mails that may have been sent."""
-
-    process_id: int | None
-    jobs: tuple[str, ...]
-    mails: frozenset[str]
 
 
 async def _customers(processes: Processes, clock_id: str, *, count: int, months: int) -> list[Billed]:
@@ -76,41 +49,6 @@ async def _customers(processes: Processes, clock_id: str, *, count: int, months:
             totals[1] += 100 * number
             billed.append(Billed(customer_id, email, tuple(totals)))
     return billed
-
-
-async def _worker_lives_and_dies(
-    processes: Processes, servers: TemporaryServers, moment_s: float, *, at_work: bool
-) -> Death:
-    """Start the worker and kill it a moment later, or a moment after it has ended a job; return what it left behind."""
-    rows, born_at = processes.rows, now()
-    await processes.start("worker")
-
-    async def works() -> bool:
-        return bool(await rows.fetchval("SELECT count(*) FROM outbox_job WHERE ended_at > $1", born_at))
-
-    if at_work:
-        await until(works, SETTLED_WITHIN_S, "a job that the new worker ends")
-    await asyncio.sleep(moment_s)
-    process_id = processes.process_id("worker")
-    await processes.kill("worker")
-    async with Redis.from_url(servers.valkey.url()) as queue:
-        begun = [key.decode().rpartition(":")[2] async for key in queue.scan_iter("arq:in-progress:*")]
-    # Older leases are of earlier deaths.
-    jobs = await rows.fetch(
-        "SELECT kind FROM outbox_job WHERE state = 'pending' AND id = ANY($1::uuid[]) AND retry_at > $2",
-        begun,
-        born_at + timedelta(seconds=LEASE_S),
-    )
-    mails = await rows.fetch("SELECT message_id FROM mail WHERE state = 'queued'")
-    return Death(process_id, tuple(row["kind"] for row in jobs), frozenset(row["message_id"] for row in mails))
-
-
-async def _is_at_rest(processes: Processes, clock_id: str) -> bool:
-    """Tell whether no webhook is on its way, no job is left, and the clock stands at its target."""
-    webhooks = (await processes.stripe.get("/_sandbox/deliveries/pending")).raise_for_status().json()
-    if webhooks["pending"] or not await processes.arrived(clock_id):
-        return False
-    return bool(await processes.rows.fetchval("SELECT count(*) FROM outbox_job WHERE state = 'pending'") == 0)
 
 
 async def _check_invoices(processes: Processes, billed: Sequence[Billed]) -> dict[str, Any]:
@@ -183,7 +121,7 @@ async def _check(processes: Processes, billed: Sequence[Billed], doubtful: froze
 
 
 async def test_worker_and_api_killed_again_and_again_bill_and_charge_everyone_once(
-    processes: Processes, servers: TemporaryServers, record_property: Callable[[str, Any], None]
+    processes: Processes, record_property: Callable[[str, Any], None]
 ) -> None:
     chance = random.Random(20260131)  # noqa: S311 -- moments that can be repeated
     clock_id = await processes.clock("2026-01-31")
@@ -199,12 +137,12 @@ async def test_worker_and_api_killed_again_and_again_bill_and_charge_everyone_on
         if at_work:
             killed.add(processes.process_id("api"))
             await processes.kill("api")
-        deaths.append(await _worker_lives_and_dies(processes, servers, moment_s, at_work=at_work))
+        deaths.append(await worker_lives_and_dies(processes, moment_s, at_work=at_work))
         if at_work:
             await processes.start("api")
     assert not await processes.arrived(clock_id), "it was all done before the last kill"
     await processes.start("worker")
-    await until(lambda: _is_at_rest(processes, clock_id), SETTLED_WITHIN_S, "the end of all jobs")
+    await come_to_rest(processes, clock_id)
     assert any(death.jobs for death in deaths), "no kill met the worker at work"
     await _check(processes, billed, frozenset().union(*(death.mails for death in deaths)))
     killed |= {death.process_id for death in deaths}
@@ -222,5 +160,5 @@ async def test_redis_emptied_in_the_middle_of_closing_costs_nothing(
         for _ in range(2):
             await until(lambda: queue.zcard("arq:queue"), SETTLED_WITHIN_S, "work in the queue")
             await queue.flushall()
-    await until(lambda: _is_at_rest(processes, clock_id), SETTLED_WITHIN_S, "the end of all jobs")
+    await come_to_rest(processes, clock_id)
     assert await _check(processes, billed, frozenset()) == 0
