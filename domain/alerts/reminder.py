@@ -133,7 +133,8 @@ _DE: Mapping[str, str] = {
     "want_method": "wir konnten {total} für Rechnung {number} nicht einziehen. Bitte hinterlegen Sie eine andere "
     "Zahlungsart.",
     "no_method": "wir konnten {total} für Rechnung {number} nicht einziehen, weil keine Zahlungsart hinterlegt ist.",
-    "add": "Sie können eine Zahlungsart hinterlegen; die Rechnung wird dann sofort eingezogen.",
+    "add": "Sie können auf Ihren Abrechnungsseiten eine Zahlungsart hinterlegen; der Betrag wird dann sofort "
+    "eingezogen.",
     "data": "Die Angaben der Zahlungsart sind veraltet. Bitte aktualisieren Sie sie.",
     "customer": "Ihre Bank bittet Sie, die Zahlung zu bestätigen.",
     "funds": "Das Konto war nicht gedeckt.",
