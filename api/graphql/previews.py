@@ -251,6 +251,7 @@ class PreviewQuery:
         promotion_code: Annotated[
             str | None, strawberry.argument(description="As in subscribe, by whoever may redeem it.")
         ] = None,
+        quantity: Annotated[int, strawberry.argument(description="As in subscribe.")] = 1,
     ) -> InvoicePreview | None:
         """Preview a start."""
         context = info.context
@@ -263,6 +264,6 @@ class PreviewQuery:
                 plan_key=plan,
                 interval=interval,
                 currency=currency,
-                wish=StartWish(trial_days, starts_at, bill_day, calendar, promotion_code),
+                wish=StartWish(trial_days, starts_at, bill_day, calendar, promotion_code, quantity),
             )
         return preview_of(found)

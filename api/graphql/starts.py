@@ -52,6 +52,7 @@ class ScheduledStart:
     bill_day: int | None = strawberry.field(description="As in subscribe.")
     calendar: bool = strawberry.field(description="As in subscribe.")
     promotion_code: str | None = strawberry.field(description="The code that will be taken up.")
+    quantity: int = strawberry.field(description="Units of the fee.")
     asked_at: datetime = strawberry.field(description="When it was first asked for, in business time.")
     subscription_id: strawberry.ID | None = strawberry.field(description="`sub_…` of what came of it.")
     refusal: str | None = strawberry.field(
@@ -86,6 +87,7 @@ def start_of(value: rules.ScheduledStart) -> ScheduledStart:
         bill_day=terms.bill_day,
         calendar=terms.calendar,
         promotion_code=terms.promotion_code,
+        quantity=terms.quantity,
         asked_at=value.asked_at,
         subscription_id=ids.id_of("subscription", value.subscription_id) if value.subscription_id else None,
         refusal=value.refusal,
@@ -138,6 +140,7 @@ class ScheduleSubscriptionInput:
     promotion_code: str | None = strawberry.field(
         description="As in subscribe; it is taken up at the start, and has to hold until then.", default=None
     )
+    quantity: int = strawberry.field(description="As in subscribe.", default=1)
     idempotency_key: str = strawberry.field(description=KEY_DESCRIPTION)
 
 
@@ -154,6 +157,7 @@ class ChangeScheduledStartInput:
     calendar: bool = strawberry.field(description="As in subscribe.", default=False)
     trial_days: int | None = strawberry.field(description="As in subscribe.", default=None)
     promotion_code: str | None = strawberry.field(description="As in subscribe.", default=None)
+    quantity: int = strawberry.field(description="As in subscribe.", default=1)
 
 
 @strawberry.input(description="Which start to cancel.")
@@ -250,4 +254,6 @@ class StartMutation:
 
 
 def _wish(input: ScheduleSubscriptionInput | ChangeScheduledStartInput) -> StartWish:
-    return StartWish(input.trial_days, input.starts_at, input.bill_day, input.calendar, input.promotion_code)
+    return StartWish(
+        input.trial_days, input.starts_at, input.bill_day, input.calendar, input.promotion_code, input.quantity
+    )

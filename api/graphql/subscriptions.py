@@ -224,6 +224,7 @@ class SubscribeInput:
     promotion_code: str | None = strawberry.field(
         description="A code whose coupon is taken up for this subscription, before its first invoice.", default=None
     )
+    quantity: int = strawberry.field(description="Units of the fee, such as seats: 1 to 1,000,000.", default=1)
     idempotency_key: str = strawberry.field(description=KEY_DESCRIPTION)
 
 
@@ -326,7 +327,14 @@ class SubscriptionMutation:
                 plan_key=input.plan,
                 interval=input.interval,
                 currency=input.currency,
-                wish=StartWish(input.trial_days, input.starts_at, input.bill_day, input.calendar, input.promotion_code),
+                wish=StartWish(
+                    input.trial_days,
+                    input.starts_at,
+                    input.bill_day,
+                    input.calendar,
+                    input.promotion_code,
+                    input.quantity,
+                ),
             )
             return SubscriptionStarted(subscription=subscription_of(started)), {"subscription": str(started.id)}
 

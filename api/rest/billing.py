@@ -49,7 +49,7 @@ PAGE_DEFAULT, PAGE_MAX = 20, 100
 
 
 class SubscribeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to subscribe to; `bill_day`, `calendar` and `promotion_code` as in the mutation subscribe."""
+    """What to subscribe to; `bill_day`, `calendar`, `promotion_code` and `quantity` as in the mutation subscribe."""
 
     plan: str
     interval: Interval = Interval.MONTH
@@ -57,6 +57,7 @@ class SubscribeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bill_day: int | None = None
     calendar: bool = False
     promotion_code: str | None = None
+    quantity: int = 1
 
 
 class ChangeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,7 +138,12 @@ async def subscribe(asked: Asked, body: SubscribeBody) -> object:
             plan_key=body.plan,
             interval=body.interval,
             currency=body.currency,
-            wish=Wish(bill_day=body.bill_day, calendar=body.calendar, promotion_code=body.promotion_code),
+            wish=Wish(
+                bill_day=body.bill_day,
+                calendar=body.calendar,
+                promotion_code=body.promotion_code,
+                quantity=body.quantity,
+            ),
         )
         return {"subscription": str(started.id)}
 

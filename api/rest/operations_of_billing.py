@@ -168,7 +168,7 @@ BILLING = (
         Permission.SUBSCRIPTION_WRITE,
         "At most one live subscription of a product: a second one is refused with 409 already_subscribed.",
         (_PRODUCT, CUSTOMER, KEY),
-        {"application/json": {"plan": "starter", "interval": "month", "currency": "USD"}},
+        {"application/json": {"plan": "starter", "interval": "month", "currency": "USD", "quantity": 1}},
         WRITE,
     ),
     Operation(

@@ -125,10 +125,15 @@ class Change:
     invoice_id: InvoiceId | None = None
 
 
+def check_quantity(quantity: int) -> None:
+    """Refuse a number of units of the fee that is out of bounds. Raises QuantityOutOfBounds."""
+    if not 1 <= quantity <= QUANTITY_MAX:
+        raise QuantityOutOfBounds(QUANTITY_MAX)
+
+
 def check_target(before: Subscription, target: Target) -> None:
     """Refuse a target that changes nothing or is out of bounds. Raises NothingToChange, QuantityOutOfBounds."""
-    if not 1 <= target.quantity <= QUANTITY_MAX:
-        raise QuantityOutOfBounds(QUANTITY_MAX)
+    check_quantity(target.quantity)
     if target == Target(before.plan_version_id, before.interval, before.quantity):
         raise NothingToChange
 

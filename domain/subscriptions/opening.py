@@ -23,7 +23,6 @@ class Sale:
     plan_version_id: PlanVersionId
     interval: Interval
     currency: str
-    quantity: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class Opening:
 
     `bill_day`, 1 to 31, or `calendar` move the anchor from where billing starts to local midnight of a day, or of the
     first of the calendar month or year: the first period is then a short one. `when_paid`: what is due at the start is
-    to be paid before it runs.
+    to be paid before it runs. `quantity` is how many units of the fee are sold.
     """
 
     at: datetime
@@ -41,6 +40,7 @@ class Opening:
     bill_day: int | None = None
     calendar: bool = False
     when_paid: bool = False
+    quantity: int = 1
 
 
 def opened(sale: Sale, opening: Opening, subscription_id: SubscriptionId, now: datetime) -> Subscription:
@@ -63,7 +63,7 @@ def opened(sale: Sale, opening: Opening, subscription_id: SubscriptionId, now: d
         zone=zone,
         interval=sale.interval,
         currency=sale.currency,
-        quantity=sale.quantity,
+        quantity=opening.quantity,
         started_at=opening.at,
         period=period_containing(anchor_at, zone, Interval.MONTH, now),
         fee_period=_fee_period(opening.at, trial_ends_at, period_containing(anchor_at, zone, sale.interval, now), now),

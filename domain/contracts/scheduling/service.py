@@ -125,7 +125,7 @@ async def carry_out(tx: Tx, call: Call, customer_id: CustomerId, start_id: Start
 async def _start(tx: Tx, call: Call, desk: Desk, start: ScheduledStart) -> Subscription:
     terms = start.terms
     version = version_at_start(desk.catalogue, start.customer_id, terms)
-    wish = Wish(terms.trial_days, terms.starts_at, terms.bill_day, terms.calendar, terms.promotion_code)
+    wish = Wish(terms.trial_days, terms.starts_at, terms.bill_day, terms.calendar, terms.promotion_code, terms.quantity)
     return await starting.start(tx, call, desk, version, interval=terms.interval, currency=terms.currency, wish=wish)
 
 
@@ -153,6 +153,7 @@ async def _tried(
         bill_day=wish.bill_day,
         calendar=wish.calendar,
         promotion_code=wish.promotion_code,
+        quantity=wish.quantity,
     )
 
 

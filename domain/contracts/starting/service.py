@@ -56,7 +56,7 @@ async def opening(tx: Tx, call: Call, desk: Desk, version: PlanVersion, wish: Wi
     """Return how a subscription to a version starts for the customer at the desk.
 
     On net terms it runs at once: there is no payment at its start that it could wait for.
-    Raises Forbidden for a wish that only staff may have, StartRefused, TrialNeedsMethod.
+    Raises Forbidden for a wish that only staff may have, StartRefused, QuantityOutOfBounds, TrialNeedsMethod.
     """
     if wish.is_of_staff:
         call.need(Permission.SUBSCRIPTION_OVERRIDE)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from domain.kernel.errors import DomainError, Kind
 from domain.plans.start import TRIAL_DAYS_MAX, Start
+from domain.subscriptions.change import check_quantity
 from domain.subscriptions.opening import Opening
 from domain.subscriptions.schedule import BILL_DAY_MAX
 from domain.subscriptions.subscription import TrialEnd
@@ -37,7 +38,7 @@ class Wish:
 
     `trial_days` None is the plan's own trial, 0 none; any other number is staff's. `starts_at` lies back. `bill_day` is
     1 to 31; `calendar` bills from the first of the calendar month or year. `promotion_code` is taken up for it before
-    its first invoice.
+    its first invoice. `quantity` is how many units of the fee are sold.
     """
 
     trial_days: int | None = None
@@ -45,6 +46,7 @@ class Wish:
     bill_day: int | None = None
     calendar: bool = False
     promotion_code: str | None = None
+    quantity: int = 1
 
     @property
     def is_of_staff(self) -> bool:
@@ -56,8 +58,9 @@ def opening_of(start: Start, wish: Wish, now: datetime, *, has_method: bool, has
     """Return how a subscription starts at business time `now`. The caller has checked who may wish for it.
 
     A customer who has tried the product starts without a trial, unless staff say otherwise. Raises StartRefused,
-    TrialNeedsMethod.
+    QuantityOutOfBounds, TrialNeedsMethod.
     """
+    check_quantity(wish.quantity)
     if wish.bill_day is not None and (wish.calendar or not 1 <= wish.bill_day <= BILL_DAY_MAX):
         raise StartRefused(f"a bill day is 1 to {BILL_DAY_MAX}, and not beside the calendar's own")
     at = now if wish.starts_at is None else _back(wish.starts_at, now)
@@ -72,6 +75,7 @@ def opening_of(start: Start, wish: Wish, now: datetime, *, has_method: bool, has
         bill_day=wish.bill_day,
         calendar=wish.calendar,
         when_paid=start.when_paid,
+        quantity=wish.quantity,
     )
 
 

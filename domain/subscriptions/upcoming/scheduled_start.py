@@ -63,6 +63,7 @@ class Terms:
     bill_day: int | None = None
     calendar: bool = False
     promotion_code: str | None = None
+    quantity: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from domain.kernel.ids import encode
 from tests.api.graphql.site import Site
 
 START = """start { id state startsAt product plan { key } interval currency trialDays billDay calendar promotionCode
-    subscriptionId refusal askedAt }"""
+    quantity subscriptionId refusal askedAt }"""
 KEPT = f"... on SubscriptionScheduled {{ {START} }}"
 LISTED = """query($id: ID!) { customer(id: $id) {
-    scheduledStarts { id state subscriptionId refusal } subscriptions { id startedAt } } }"""
+    scheduledStarts { id state subscriptionId refusal } subscriptions { id startedAt quantity } } }"""
 PREVIEW = """query($id: ID!, $at: DateTime) {
-    previewSubscribe(customerId: $id, product: "llm", plan: "basic", interval: MONTH, startsAt: $at) {
+    previewSubscribe(customerId: $id, product: "llm", plan: "basic", interval: MONTH, startsAt: $at, quantity: 2) {
         at total { amount } } }"""
 
 
@@ -34,6 +34,7 @@ async def test_a_member_schedules_a_start_that_then_begins_by_itself(site: Site)
         "billDay": None,
         "calendar": False,
         "promotionCode": None,
+        "quantity": 1,
         "subscriptionId": None,
         "refusal": None,
         "askedAt": "2026-04-01T00:00:00Z",
@@ -46,12 +47,14 @@ async def test_a_member_schedules_a_start_that_then_begins_by_itself(site: Site)
         plan="basic",
         interval="MONTH",
         startsAt="2026-04-10T00:00:00Z",
+        quantity=2,
     )
-    assert moved["start"]["startsAt"] == "2026-04-10T00:00:00Z"
+    assert (moved["start"]["startsAt"], moved["start"]["quantity"]) == ("2026-04-10T00:00:00Z", 2)
     await site.world.advance(to="2026-04-12")
     found = (await site.read(LISTED, token, id=own))["customer"]
     [subscription] = found["subscriptions"]
-    assert subscription["startedAt"] == "2026-04-10T00:00:00Z"
+    # The fee of this plan is flat: two units cost what one does.
+    assert (subscription["startedAt"], subscription["quantity"]) == ("2026-04-10T00:00:00Z", 2)
     assert found["scheduledStarts"] == [
         {"id": start["id"], "state": "STARTED", "subscriptionId": subscription["id"], "refusal": None}
     ]

@@ -61,7 +61,7 @@ async def test_a_customer_subscribes_once_looks_and_cancels(counter: Counter) ->
     assert (status, [plan["key"] for plan in sold["plans"]][:2]) == (200, ["free", "starter"])
     assert (await counter.ask("GET", "subscription"))[1]["code"] == "subscription_not_found"
 
-    wanted = {"plan": "starter"}
+    wanted = {"plan": "starter", "quantity": 1}
     status, started = await counter.ask("POST", "subscribe", wanted, key="k1")
     assert (status, started["status"], started["plan"], started["product"]) == (200, "active", "starter", "edge")
     assert (started["current_period_start"], started["current_period_end"]) == (
@@ -170,6 +170,7 @@ async def test_staff_name_the_customer_and_members_see_their_own_alone(counter: 
         ("subscribe", {"plan": "gold"}, {}, "plan_not_found"),
         ("subscribe", {"plan": "free"}, {"product": "none"}, "product_not_found"),
         ("subscribe", {"plan": "free", "bill_day": 32}, {}, "start_refused"),
+        ("subscribe", {"plan": "free", "quantity": 0}, {}, "quantity_out_of_bounds"),
         ("subscribe", {"plan": "free", "interval": "week"}, {}, "body_malformed"),
         ("subscribe", {"plan": "free", "extra": 1}, {}, "body_malformed"),
         ("subscribe", [], {}, "body_malformed"),
