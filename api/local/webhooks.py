@@ -8,39 +8,12 @@ import httpx
 
 from api.local.errors import LocalStackError
 from api.local.home import Home, write_private
+from domain.webhooks.inbox import API_VERSION, KINDS
 
-API_VERSION = "2026-10-28.endive"
 PATH = "/api/webhooks/stripe"
 TIMEOUT_S = 10.0
-# What moves an invoice, a subscription or a payment method of ours.
-EVENTS = (
-    "charge.dispute.closed",
-    "charge.dispute.created",
-    "charge.dispute.funds_reinstated",
-    "charge.dispute.funds_withdrawn",
-    "charge.dispute.updated",
-    "customer.subscription.created",
-    "customer.subscription.deleted",
-    "customer.subscription.updated",
-    "customer_cash_balance_transaction.created",
-    "invoice.finalization_failed",
-    "invoice.marked_uncollectible",
-    "invoice.overpaid",
-    "invoice.paid",
-    "invoice.payment_action_required",
-    "invoice.payment_failed",
-    "invoice.payment_succeeded",
-    "invoice.voided",
-    "mandate.updated",
-    "payment_method.attached",
-    "payment_method.automatically_updated",
-    "payment_method.detached",
-    "payment_method.updated",
-    "refund.failed",
-    "refund.updated",
-    "setup_intent.setup_failed",
-    "setup_intent.succeeded",
-)
+# Every type of event that is followed, or kept so that it can be.
+EVENTS = tuple(sorted(KINDS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """How the gateway's words become ours."""
 
+from pathlib import Path
+
 import pytest
 import stripe
 
@@ -11,6 +13,12 @@ from tests.domain.webhooks.examples import subscription
 
 def test_the_version_that_is_read_is_that_of_the_library() -> None:
     assert stripe.api_version == API_VERSION
+
+
+def test_the_documentation_names_every_type_that_the_endpoint_is_to_send() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reconciling.md").read_text(encoding="utf-8")
+    named = page.partition("```text\n")[2].partition("```")[0].split()
+    assert named == sorted(KINDS)
 
 
 def test_every_type_is_followed_or_kept_for_a_reason_and_none_is_both() -> None:
