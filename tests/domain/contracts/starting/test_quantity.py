@@ -28,7 +28,7 @@ async def test_the_first_invoice_and_its_preview_hold_every_unit(db: Database) -
         # 3 x 30.00.
         assert shown.invoice is not None
         assert (own.quantity, shown.invoice.total.minor, invoice.total.minor) == (3, 9_000, 9_000)
-        assert [(line.quantity, line.amount.minor) for line in shown.lines] == [(3, 9_000)]
+        assert [(int(line.quantity), line.amount.minor) for line in shown.lines] == [(3, 9_000)]
 
 
 @pytest.mark.parametrize("quantity", [0, -1, QUANTITY_MAX + 1])
