@@ -78,6 +78,7 @@ class Statement:
         order = cast("list[str]", compiled.positiontup)
         types = {name: compiled.binds[name].type.dialect_impl(db.DIALECT) for name in order}
         columns = self._built.exported_columns if isinstance(self._built, sa.sql.expression.ReturnsRows) else ()
+        assert "POSTCOMPILE" not in str(compiled), "its text does not differ with its values: see among"
         return _Compiled(
             sql=str(compiled),
             taken=tuple((name, types[name].bind_processor(db.DIALECT)) for name in order),
@@ -126,7 +127,7 @@ def present(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def narrowed(table: sa.Table, names: Iterable[str]) -> list[sa.ColumnElement[bool]]:
+def narrowed(table: sa.FromClause, names: Iterable[str]) -> list[sa.ColumnElement[bool]]:
     """Return that each of these columns has the value that is given by its name."""
     return [table.c[name] == sa.bindparam(name) for name in names]
 

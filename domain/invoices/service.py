@@ -126,7 +126,7 @@ async def _obligations(
         tx, [each.id for each in subscriptions], ending_after=now - assembly.SEGMENTS_BACK
     )
     ids = [segment.id for segments in found.values() for segment in segments]
-    billed = await store.list_billed_segment_ids(tx, customer_id=customer_id, segment_ids=ids)
+    billed = await standing_store.list_billed_segment_ids(tx, customer_id=customer_id, segment_ids=ids)
     terms = await subscription_terms.terms_of(tx, [each.id for each in subscriptions])
     return [assembly.obligation_of(each, found[each.id], billed, now, terms[each.id]) for each in subscriptions]
 

@@ -1,7 +1,8 @@
 """Tables and statements of invoices and their lines."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,11 +12,12 @@ from domain.credits import discount
 from domain.customers.customer import CollectionMethod
 from domain.customers.store import Sight
 from domain.invoices.derivation import NewLine
-from domain.invoices.invoice import FEE_KINDS, Identity, Invoice, InvoiceKind, Line, LineKind, State, VoidReason
+from domain.invoices.invoice import Identity, Invoice, InvoiceKind, Line, LineKind, State, VoidReason
 from domain.kernel.call import Environment
-from domain.kernel.ids import CustomerId, InvoiceId, LineId, SegmentId, SubscriptionId
+from domain.kernel.ids import CustomerId, InvoiceId, LineId
 from domain.kernel.money import Money
 from domain.kernel.period import Period
+from domain.statement import Row, Statement, among, given, narrowed, present
 
 # An invoice's lines are read whole; a meter has at most a thousand combinations in a period.
 LINES_MAX = 20_000
@@ -147,50 +149,56 @@ invoice_line = sa.Table(
 )
 
 
+_INSERT = Statement(sa.insert(invoice).values(given(invoice)))
+_SAVE = Statement(
+    sa.update(invoice)
+    .where(*narrowed(invoice, ("customer_id", "id")), invoice.c.version == sa.bindparam("version_before"))
+    .values(given(invoice, but=("customer_id", "id")))
+)
+_DRAFT = Statement(
+    sa.select(invoice)
+    .where(
+        *narrowed(invoice, ("customer_id", "environment", "currency")),
+        invoice.c.state == State.DRAFT,
+        invoice.c.top_up_id.is_(None),
+    )
+    .with_for_update(key_share=True)
+)
+
+
 async def insert_invoice(tx: db.Tx, new: Invoice) -> None:
     """Insert a draft; the database refuses a second one of the customer, environment and currency."""
-    await tx.execute(sa.insert(invoice).values(_invoice_row(new)))
+    await _INSERT.run(tx, **_invoice_row(new))
 
 
 async def save_invoice(tx: db.Tx, before: Invoice, after: Invoice) -> Invoice:
     """Write a changed invoice and return it with its new version. The caller holds its lock."""
-    row = _invoice_row(after)
-    for column in ("customer_id", "id"):
-        del row[column]
-    own = invoice.c
-    statement = (
-        sa.update(invoice)
-        .where(own.customer_id == before.customer_id, own.id == before.id, own.version == before.version)
-        .values({**row, "version": before.version + 1})
-        .returning(*invoice.c)
-    )
-    saved = await tx.row(statement)
-    assert saved is not None, "invoices are changed under their lock"
-    return _invoice(saved)
+    saved = replace(after, version=before.version + 1)
+    written = await _SAVE.run(tx, **_invoice_row(saved), version_before=before.version)
+    assert written == 1, "invoices are changed under their lock"
+    return saved
 
 
 async def lock_draft(tx: db.Tx, *, customer_id: CustomerId, environment: Environment, currency: str) -> Invoice | None:
     """Return the draft of a customer, environment and currency, locked, or None."""
-    own = invoice.c
-    statement = sa.select(invoice).where(
-        own.customer_id == customer_id,
-        own.environment == environment,
-        own.currency == currency,
-        own.state == State.DRAFT,
-        own.top_up_id.is_(None),
-    )
-    row = await tx.row(statement.with_for_update(key_share=True))
+    row = await _DRAFT.row(tx, customer_id=customer_id, environment=environment, currency=currency)
     return _invoice(row) if row else None
+
+
+@cache
+def _one(*names: str, lock: bool) -> Statement:
+    statement = sa.select(invoice).where(*narrowed(invoice, (each for each in names if each != "scope")))
+    if "scope" in names:
+        statement = statement.where(invoice.c.customer_id == sa.bindparam("scope"))
+    return Statement(statement.with_for_update(key_share=True) if lock else statement)
 
 
 async def find_invoice(
     tx: db.Tx, invoice_id: InvoiceId, *, sight: Sight, customer_id: CustomerId | None = None, lock: bool = False
 ) -> Invoice | None:
     """Return an invoice, or None where there is none in sight. `lock` keeps other changes out until the end."""
-    statement = _seen(sa.select(invoice).where(invoice.c.id == invoice_id), sight)
-    if customer_id is not None:
-        statement = statement.where(invoice.c.customer_id == customer_id)
-    row = await tx.row(statement.with_for_update(key_share=True) if lock else statement)
+    known = present(id=invoice_id, customer_id=customer_id, scope=sight.scope, environment=sight.environment)
+    row = await _one(*known, lock=lock).row(tx, **known)
     return _invoice(row) if row else None
 
 
@@ -212,10 +220,12 @@ async def invoices_by_id(tx: db.Tx, ids: Collection[InvoiceId], *, sight: Sight)
     return {each.id: each for each in found}
 
 
+_INSERT_LINE = Statement(sa.insert(invoice_line).values(given(invoice_line)))
+
+
 async def insert_lines(tx: db.Tx, draft: Invoice, new: Sequence[tuple[LineId, NewLine]]) -> None:
     """Put lines on a draft; the database refuses an identity and revision that stand already."""
-    rows = [_line_row(draft, line_id, line) for line_id, line in new]
-    await tx.execute(sa.insert(invoice_line), rows)
+    await _INSERT_LINE.run_each(tx, [_line_row(draft, line_id, line) for line_id, line in new])
 
 
 async def delete_lines(tx: db.Tx, draft: Invoice, ids: Collection[LineId]) -> None:
@@ -227,58 +237,22 @@ async def delete_lines(tx: db.Tx, draft: Invoice, ids: Collection[LineId]) -> No
     assert (await tx.execute(statement)).rowcount == len(ids), "lines of a draft are changed under its lock"
 
 
+@cache
+def _lines_of(*names: str) -> Statement:
+    return Statement(bounded(LINES.where(among(invoice_line.c.invoice_id, "ids"), *narrowed(invoice, names))))
+
+
 async def lines_by_invoice_ids(tx: db.Tx, ids: Collection[InvoiceId], *, sight: Sight) -> dict[InvoiceId, list[Line]]:
     """Return the lines of invoices in sight, in no order; at most LINES_MAX."""
-    statement = _seen(LINES.where(invoice_line.c.invoice_id.in_(ids)), sight)
+    known = present(customer_id=sight.scope, environment=sight.environment)
     found: dict[InvoiceId, list[Line]] = {invoice_id: [] for invoice_id in ids}
-    for line in await _lines(tx, statement):
+    for line in lines_of(await _lines_of(*known).rows(tx, ids=list(ids), **known)):
         found[line.invoice_id].append(line)
     return found
 
 
-async def list_standing_lines(
-    tx: db.Tx,
-    *,
-    customer_id: CustomerId,
-    segment_ids: Collection[SegmentId],
-    subscription_ids: Collection[SubscriptionId],
-    fees_since: datetime | None,
-) -> list[Line]:
-    """Return the lines of these segments, and these subscriptions' fees and prorations from an instant on, not void.
-
-    Without the instant no fees are looked for.
-    """
-    own = invoice_line.c
-    fees: sa.ColumnElement[bool] = sa.false()
-    if fees_since is not None:
-        fees = sa.and_(
-            own.kind.in_(FEE_KINDS), own.subscription_id.in_(subscription_ids), own.service_start_at >= fees_since
-        )
-    statement = LINES.where(own.customer_id == customer_id, ~own.void, sa.or_(own.segment_id.in_(segment_ids), fees))
-    return await _lines(tx, statement)
-
-
-async def list_billed_segment_ids(
-    tx: db.Tx, *, customer_id: CustomerId, segment_ids: Collection[SegmentId]
-) -> frozenset[SegmentId]:
-    """Return which of the segments have a line on an opened invoice that is not void."""
-    own = invoice_line.c
-    statement = (
-        sa.select(own.segment_id)
-        .distinct()
-        .join(invoice, _SAME_INVOICE)
-        .where(
-            own.customer_id == customer_id,
-            own.segment_id.in_(segment_ids),
-            ~own.void,
-            invoice.c.state != State.DRAFT,
-        )
-    )
-    return frozenset(row.segment_id for row in await tx.rows(statement))
-
-
-_SAME_INVOICE = sa.and_(invoice.c.customer_id == invoice_line.c.customer_id, invoice.c.id == invoice_line.c.invoice_id)
-LINES = sa.select(invoice_line, invoice.c.currency).join(invoice, _SAME_INVOICE)
+SAME_INVOICE = sa.and_(invoice.c.customer_id == invoice_line.c.customer_id, invoice.c.id == invoice_line.c.invoice_id)
+LINES = sa.select(invoice_line, invoice.c.currency).join(invoice, SAME_INVOICE)
 
 
 def _in_sight(sight: Sight) -> list[sa.ColumnElement[bool]]:
@@ -290,8 +264,13 @@ def _seen(statement: sa.Select[Any], sight: Sight) -> sa.Select[Any]:
     return statement.where(*_in_sight(sight))
 
 
-async def _lines(tx: db.Tx, statement: sa.Select[Any]) -> list[Line]:
-    rows = await tx.rows(statement.limit(LINES_MAX + 1))
+def bounded(lines: sa.Select[Any] | sa.CompoundSelect[Any]) -> sa.Executable:
+    """Select at most one line more than there may be."""
+    return lines.limit(LINES_MAX + 1)
+
+
+def lines_of(rows: Sequence[Row]) -> list[Line]:
+    """Read the rows of a statement that is `bounded`."""
     assert len(rows) <= LINES_MAX, "an invoice's lines are bounded by its meters' combinations"
     return [line_of(row) for row in rows]
 
@@ -310,7 +289,7 @@ def _invoice_row(value: Invoice) -> dict[str, Any]:
     return {name: getattr(value, name) for name in _PLAIN} | {name: each.minor for name, each in sums.items()}
 
 
-def _invoice(row: sa.Row[Any]) -> Invoice:
+def _invoice(row: Row) -> Invoice:
     return Invoice(
         customer_id=row.customer_id,
         id=row.id,
@@ -373,7 +352,7 @@ def _line_row(draft: Invoice, line_id: LineId, line: NewLine) -> dict[str, Any]:
     }
 
 
-def line_of(row: sa.Row[Any]) -> Line:
+def line_of(row: Row) -> Line:
     """Read a row of LINES."""
     return Line(
         id=row.id,

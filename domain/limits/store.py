@@ -1,7 +1,7 @@
 """Tables and statements of limits: overrides, decisions, and when soft limits were passed."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from domain import db
 from domain.kernel.ids import CustomerId, SubscriptionId
 from domain.limits.explanation import Decision
 from domain.limits.override import Override
+from domain.statement import Statement, narrowed
 
 limit_override = sa.Table(
     "limit_override",
@@ -76,11 +77,18 @@ async def count_overrides(tx: db.Tx, customer_id: CustomerId) -> int:
     return int(await tx.value(statement))
 
 
+_OVERRIDES = Statement(
+    sa.select(limit_override)
+    .where(*narrowed(limit_override, ("customer_id",)))
+    .order_by(limit_override.c.id.desc())
+    .limit(sa.bindparam("limit", type_=sa.BigInteger))
+)
+
+
 async def list_overrides(tx: db.Tx, customer_id: CustomerId, *, limit: int) -> list[Override]:
     """Return a customer's overrides, the newest first."""
-    own = limit_override.c
-    statement = sa.select(limit_override).where(own.customer_id == customer_id).order_by(own.id.desc()).limit(limit)
-    return [Override(**row) for row in (await tx.execute(statement)).mappings()]
+    rows = await _OVERRIDES.rows(tx, customer_id=customer_id, limit=limit)
+    return [Override(**{each.name: getattr(row, each.name) for each in fields(Override)}) for row in rows]
 
 
 async def overrides_of_customers(tx: db.Tx, customer_ids: Collection[CustomerId]) -> dict[CustomerId, list[Override]]:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from domain import db
 from domain.credits.coupon import AppliedCoupon, Coupon, CouponUse, Duration, PromotionCode
 from domain.kernel.ids import CouponId, CustomerId, InvoiceId, PromotionCodeId
 from domain.kernel.money import Money, exact_text
+from domain.statement import Row, Statement, narrowed
 
 V = TypeVar("V", Coupon, PromotionCode, AppliedCoupon)
 _IDS = pg.ARRAY(db.Id)
@@ -217,18 +219,21 @@ async def save_subscription_of(tx: db.Tx, moved: AppliedCoupon) -> None:
     await tx.execute(statement.values(subscription_id=moved.subscription_id))
 
 
-async def list_applied(tx: db.Tx, customer_id: CustomerId, *, only_present: bool = False) -> list[AppliedCoupon]:
-    """Return a customer's applications in their order; bounded by how many a customer may ever have."""
-    own = applied_coupon.c
+@cache
+def _applications(*, only_present: bool) -> Statement:
     statement = (
         sa.select(applied_coupon, *(column for column in coupon.c if column.name != "id"))
-        .join(coupon, coupon.c.id == own.coupon_id)
-        .where(own.customer_id == customer_id)
-        .order_by(own.number)
+        .join(coupon, coupon.c.id == applied_coupon.c.coupon_id)
+        .where(*narrowed(applied_coupon, ("customer_id",)))
+        .order_by(applied_coupon.c.number)
     )
-    if only_present:
-        statement = statement.where(own.removed_at.is_(None))
-    return [_applied(row) for row in await tx.rows(statement)]
+    return Statement(statement.where(applied_coupon.c.removed_at.is_(None)) if only_present else statement)
+
+
+async def list_applied(tx: db.Tx, customer_id: CustomerId, *, only_present: bool = False) -> list[AppliedCoupon]:
+    """Return a customer's applications in their order; bounded by how many a customer may ever have."""
+    rows = await _applications(only_present=only_present).rows(tx, customer_id=customer_id)
+    return [_applied(row) for row in rows]
 
 
 async def list_uses(tx: db.Tx, customer_id: CustomerId) -> list[CouponUse]:
@@ -289,13 +294,13 @@ def _coupon_row(value: Coupon) -> dict[str, Any]:
     }
 
 
-def _value(kind: type[V], row: sa.Row[Any], **different: Any) -> V:
+def _value(kind: type[V], row: Row, **different: Any) -> V:
     """Read a value whose fields are named as the columns, but for what is given."""
     same: dict[str, Any] = {each.name: getattr(row, each.name) for each in fields(kind) if each.name not in different}
     return kind(**same, **different)
 
 
-def _coupon(row: sa.Row[Any], coupon_id: CouponId | None = None) -> Coupon:
+def _coupon(row: Row, coupon_id: CouponId | None = None) -> Coupon:
     return _value(
         Coupon,
         row,
@@ -312,7 +317,7 @@ def _code(row: sa.Row[Any]) -> PromotionCode:
     return _value(PromotionCode, row)
 
 
-def _applied(row: sa.Row[Any]) -> AppliedCoupon:
+def _applied(row: Row) -> AppliedCoupon:
     return _value(AppliedCoupon, row, coupon=_coupon(row, row.coupon_id))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from domain import db
 from domain.credits.unit_grant import Refill, TakingLine, UnitGrant
 from domain.kernel.ids import CustomerId, GrantId, InvoiceId, MeterId, PriceId, SegmentId, SubscriptionId
+from domain.statement import Row, Statement, among, narrowed
 
 # Counters share their rows; the view of usage tells them apart.
 _HOURS = """
@@ -79,15 +81,20 @@ async def insert_grant(tx: db.Tx, new: UnitGrant) -> None:
     await tx.execute(sa.insert(unit_grant).values(asdict(new)))
 
 
+@cache
+def _grants(*, of_subscriptions: bool) -> Statement:
+    own = unit_grant.c
+    statement = sa.select(unit_grant).where(*narrowed(unit_grant, ("customer_id",))).order_by(own.id)
+    return Statement(statement.where(among(own.subscription_id, "subscription_ids")) if of_subscriptions else statement)
+
+
 async def list_grants(
     tx: db.Tx, customer_id: CustomerId, *, subscription_ids: Collection[SubscriptionId] | None = None
 ) -> list[UnitGrant]:
     """Return a customer's grants, all or those of some subscriptions, oldest first; each has a bounded number."""
-    own = unit_grant.c
-    statement = sa.select(unit_grant).where(own.customer_id == customer_id).order_by(own.id)
-    if subscription_ids is not None:
-        statement = statement.where(own.subscription_id.in_(subscription_ids))
-    return [_grant(row) for row in await tx.rows(statement)]
+    known = {} if subscription_ids is None else {"subscription_ids": list(subscription_ids)}
+    statement = _grants(of_subscriptions=bool(known))
+    return [_grant(row) for row in await statement.rows(tx, customer_id=customer_id, **known)]
 
 
 async def save_voiding(tx: db.Tx, grant: UnitGrant) -> None:
@@ -166,6 +173,6 @@ async def return_uses(tx: db.Tx, customer_id: CustomerId, invoice_id: InvoiceId,
     await tx.execute(statement.values(returned_at=at))
 
 
-def _grant(row: sa.Row[Any]) -> UnitGrant:
+def _grant(row: Row) -> UnitGrant:
     values = row._asdict()
     return UnitGrant(**{**values, "refill": Refill(row.refill) if row.refill else None})

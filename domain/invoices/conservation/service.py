@@ -11,7 +11,6 @@ from domain.customers import service as customers
 from domain.db import Tx
 from domain.invoices import assembly, rating, verification
 from domain.invoices import service as invoices
-from domain.invoices import store as invoice_store
 from domain.invoices.conservation import store
 from domain.invoices.conservation.balance import Accepted, Account, Billing, account_of
 from domain.invoices.derivation import WantedLine
@@ -19,6 +18,7 @@ from domain.invoices.granted import with_grants
 from domain.invoices.invoice import Line, LineKind, State
 from domain.invoices.rating import SegmentUsage
 from domain.invoices.recount import Recount, charged_by
+from domain.invoices.standing import store as standing_store
 from domain.invoices.verification import TotalCheck
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, MeterId, SegmentId, SubscriptionId
@@ -159,11 +159,11 @@ async def _bills(
     Segments that keep the same price are proved together: so they are billed.
     """
     subscription, ids = books.subscription, [segment.id for segment in own]
-    lines = await invoice_store.list_standing_lines(
+    lines = await standing_store.list_standing_lines(
         tx, customer_id=subscription.customer_id, segment_ids=ids, subscription_ids=[], fees_since=None
     )
     states = await invoices.invoices_by_id(tx, {line.invoice_id for line in lines}, scope=subscription.customer_id)
-    billed = await invoice_store.list_billed_segment_ids(
+    billed = await standing_store.list_billed_segment_ids(
         tx, customer_id=subscription.customer_id, segment_ids=[segment.id for segment in books.segments]
     )
     due = assembly.obligation_of(subscription, books.segments, billed, books.now, books.terms)

@@ -1,6 +1,7 @@
 """Tables and statements of credit notes."""
 
 from collections.abc import Collection, Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from domain.invoices.store import invoice_line
 from domain.kernel.call import Environment
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, LineId
 from domain.kernel.money import Money
+from domain.statement import Row, Statement, among, narrowed, present
 
 # An invoice is credited in parts; each note names its lines.
 NOTES_MAX = 1_000
@@ -162,15 +164,24 @@ async def credited_by_line(tx: db.Tx, *, customer_id: CustomerId, invoice_id: In
     }
 
 
+_SAME_NOTE = sa.and_(
+    credit_note.c.customer_id == credit_note_line.c.customer_id, credit_note.c.id == credit_note_line.c.credit_note_id
+)
+_CORRECTIONS = Statement(
+    sa.select(credit_note_line.c.credit_note_id, credit_note_line.c.line_id, credit_note_line.c.amount_minor)
+    .join(credit_note, _SAME_NOTE)
+    .where(
+        *narrowed(credit_note_line, ("customer_id",)),
+        among(credit_note_line.c.line_id, "line_ids"),
+        credit_note.c.reason == CreditReason.CORRECTION,
+    )
+)
+
+
 async def list_corrections(tx: db.Tx, *, customer_id: CustomerId, line_ids: Collection[LineId]) -> list[Correction]:
     """Return the parts of notes with reason correction that name these lines."""
-    own, note = credit_note_line.c, credit_note.c
-    statement = (
-        sa.select(own.credit_note_id, own.line_id, own.amount_minor)
-        .join(credit_note, sa.and_(note.customer_id == own.customer_id, note.id == own.credit_note_id))
-        .where(own.customer_id == customer_id, own.line_id.in_(line_ids), note.reason == CreditReason.CORRECTION)
-    )
-    return [Correction(row.credit_note_id, row.line_id, row.amount_minor) for row in await tx.rows(statement)]
+    rows = await _CORRECTIONS.rows(tx, customer_id=customer_id, line_ids=list(line_ids))
+    return [Correction(row.credit_note_id, row.line_id, row.amount_minor) for row in rows]
 
 
 async def find_note(tx: db.Tx, note_id: CreditNoteId, *, sight: Sight) -> CreditNote | None:
@@ -203,21 +214,23 @@ async def notes_by_customer_ids(
     return found
 
 
+@cache
+def _lines_of(*names: str) -> Statement:
+    return Statement(
+        sa.select(credit_note_line, credit_note.c.currency)
+        .join(credit_note, _SAME_NOTE)
+        .where(among(credit_note_line.c.credit_note_id, "ids"), *narrowed(credit_note_line, names))
+        .order_by(credit_note_line.c.id)
+    )
+
+
 async def lines_by_note_ids(
     tx: db.Tx, ids: Collection[CreditNoteId], *, scope: CustomerId | None
 ) -> dict[CreditNoteId, list[CreditNoteLine]]:
     """Return the lines of notes in the scope: one statement, for loaders."""
-    own, note = credit_note_line.c, credit_note.c
-    statement = (
-        sa.select(credit_note_line, note.currency)
-        .join(credit_note, sa.and_(note.customer_id == own.customer_id, note.id == own.credit_note_id))
-        .where(own.credit_note_id.in_(ids))
-        .order_by(own.id)
-    )
-    if scope is not None:
-        statement = statement.where(own.customer_id == scope)
+    known = present(customer_id=scope)
     found: dict[CreditNoteId, list[CreditNoteLine]] = {each: [] for each in ids}
-    for row in await tx.rows(statement):
+    for row in await _lines_of(*known).rows(tx, ids=list(ids), **known):
         found[row.credit_note_id].append(
             CreditNoteLine(
                 row.line_id,
@@ -260,7 +273,7 @@ def _note_row(value: CreditNote) -> dict[str, Any]:
     }
 
 
-def note_of_row(row: sa.Row[Any]) -> CreditNote:
+def note_of_row(row: Row) -> CreditNote:
     """Read a note."""
     return CreditNote(
         customer_id=row.customer_id,

@@ -1,7 +1,6 @@
 """The table and statements of one-off charges."""
 
 from collections.abc import Collection
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -10,6 +9,7 @@ from domain.invoices.invoice import Invoice, Line, LineKind
 from domain.invoices.one_off_charge import PENDING_MAX, ChargeState, ChargeWish, OneOffCharge
 from domain.invoices.store import LINES, invoice_line, line_of
 from domain.kernel.ids import CustomerId, InvoiceId, OneOffChargeId
+from domain.statement import Row, Statement, narrowed
 
 one_off_charge = sa.Table(
     "one_off_charge",
@@ -75,13 +75,22 @@ async def insert_charge(tx: db.Tx, new: OneOffCharge) -> None:
     await tx.execute(sa.insert(one_off_charge).values(values))
 
 
+_PENDING = Statement(
+    sa.select(one_off_charge)
+    .where(*narrowed(one_off_charge, ("customer_id", "currency")), one_off_charge.c.state == ChargeState.PENDING)
+    .order_by(one_off_charge.c.id)
+    .limit(sa.bindparam("limit", type_=sa.BigInteger))
+)
+_DRAFTED = Statement(
+    LINES.where(*narrowed(invoice_line, ("customer_id", "invoice_id")), invoice_line.c.kind == LineKind.ONE_OFF).limit(
+        PENDING_MAX
+    )
+)
+
+
 async def list_pending(tx: db.Tx, customer_id: CustomerId, currency: str, *, limit: int) -> list[OneOffCharge]:
     """Return the charges that wait for an invoice of a customer in a currency, oldest first."""
-    own = one_off_charge.c
-    statement = sa.select(one_off_charge).where(
-        own.customer_id == customer_id, own.currency == currency, own.state == ChargeState.PENDING
-    )
-    return [_charge(row) for row in await tx.rows(statement.order_by(own.id).limit(limit))]
+    return [_charge(row) for row in await _PENDING.rows(tx, customer_id=customer_id, currency=currency, limit=limit)]
 
 
 async def find_charge(
@@ -154,12 +163,10 @@ async def release(tx: db.Tx, customer_id: CustomerId, invoice_id: InvoiceId) -> 
 
 async def list_drafted_lines(tx: db.Tx, draft: Invoice) -> list[Line]:
     """Return the lines of one-off charges on a draft."""
-    own = invoice_line.c
-    of_draft = (own.customer_id == draft.customer_id, own.invoice_id == draft.id, own.kind == LineKind.ONE_OFF)
-    return [line_of(row) for row in await tx.rows(LINES.where(*of_draft).limit(PENDING_MAX))]
+    return [line_of(row) for row in await _DRAFTED.rows(tx, customer_id=draft.customer_id, invoice_id=draft.id)]
 
 
-def _charge(row: sa.Row[Any]) -> OneOffCharge:
+def _charge(row: Row) -> OneOffCharge:
     return OneOffCharge(
         customer_id=row.customer_id,
         id=row.id,

@@ -2,19 +2,20 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
-from domain.invoices import store as invoices
 from domain.invoices.credit_note import CreditNote
 from domain.invoices.derivation import NewLine
-from domain.invoices.invoice import Identity, Invoice, Line, LineKind
-from domain.kernel.ids import CustomerId, LineId, SegmentId, SubscriptionId
-from domain.kernel.money import Money
-from domain.kernel.period import Period
+from domain.invoices.invoice import DERIVED, FEE_KINDS, Invoice, Line, State
+from domain.invoices.store import LINES, SAME_INVOICE, bounded, invoice, invoice_line, lines_of
+from domain.kernel.ids import CustomerId, SegmentId, SubscriptionId
+from domain.statement import Statement, among, given, narrowed
 
 derived_credit = sa.Table(
     "derived_credit",
@@ -76,6 +77,9 @@ derived_credit = sa.Table(
 )
 
 
+_INSERT = Statement(sa.insert(derived_credit).values(given(derived_credit)))
+
+
 async def insert_credit(tx: db.Tx, note: CreditNote, credit_id: UUID, credit: NewLine, *, amount_minor: int) -> None:
     """Append the part of a derived credit that a note gives back; the database refuses a second one."""
     own = credit.identity
@@ -98,7 +102,46 @@ async def insert_credit(tx: db.Tx, note: CreditNote, credit_id: UUID, credit: Ne
         "derivation": credit.derivation,
         "void": False,
     }
-    await tx.execute(sa.insert(derived_credit).values(values))
+    await _INSERT.run(tx, **values)
+
+
+# What a line has that no credit on a note has of its own: a credit is of a fee, and nothing is taken off it or added.
+_OF_CREDITS: dict[str, object] = {
+    "origin": DERIVED,
+    "segment_id": None,
+    "discount_minor": 0,
+    "discounts": [],
+    "tax_minor": 0,
+    "tax_inclusive": False,
+}
+
+
+def _as_line(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """Return what a credit on a note has for a column of lines: its own, or what no such credit has."""
+    if column.name in derived_credit.c:
+        return derived_credit.c[column.name]
+    return sa.cast(sa.literal(_OF_CREDITS[column.name], column.type), column.type).label(column.name)
+
+
+def _credits(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    own = derived_credit.c
+    same = sa.and_(invoice.c.customer_id == own.customer_id, invoice.c.id == own.invoice_id)
+    columns = [_as_line(each) for each in invoice_line.c]
+    statement = sa.select(*columns, invoice.c.currency).select_from(derived_credit.join(invoice, same))
+    return statement.where(*narrowed(derived_credit, ("customer_id",)), ~own.void, *conditions)
+
+
+@cache
+def _standing(*, with_fees: bool) -> Statement:
+    own, credit, since = invoice_line.c, derived_credit.c, sa.bindparam("fees_since", type_=db.Instant)
+    of_segments = among(own.segment_id, "segment_ids")
+    lines = LINES.where(*narrowed(invoice_line, ("customer_id",)), ~own.void)
+    if not with_fees:
+        return Statement(bounded(lines.where(of_segments)))
+    is_fee = own.kind == sa.any_(sa.literal(sorted(FEE_KINDS), pg.ARRAY(sa.Text)))
+    fees = sa.and_(is_fee, among(own.subscription_id, "subscription_ids"), own.service_start_at >= since)
+    credits_ = _credits(among(credit.subscription_id, "subscription_ids"), credit.service_start_at >= since)
+    return Statement(bounded(lines.where(sa.or_(of_segments, fees)).union_all(credits_)))
 
 
 async def list_standing_lines(
@@ -109,41 +152,35 @@ async def list_standing_lines(
     subscription_ids: Collection[SubscriptionId],
     fees_since: datetime | None,
 ) -> list[Line]:
-    """Return the lines that stand, on invoices and on credit notes: see `list_standing_lines` of invoices.
+    """Return the lines that stand, on invoices that are not void and on credit notes of them.
 
-    A credit on a note names the invoice that the note lowers.
+    They are those of these segments, and these subscriptions' fees and prorations from an instant on; without the
+    instant no fees are looked for. A credit on a note names the invoice that the note lowers.
     """
-    found = await invoices.list_standing_lines(
-        tx,
-        customer_id=customer_id,
-        segment_ids=segment_ids,
-        subscription_ids=subscription_ids,
-        fees_since=fees_since,
-    )
-    if fees_since is None:
-        return found
-    return [
-        *found,
-        *await list_credits(tx, customer_id=customer_id, subscription_ids=subscription_ids, since=fees_since),
-    ]
+    fees = {} if fees_since is None else {"fees_since": fees_since, "subscription_ids": list(subscription_ids)}
+    statement = _standing(with_fees=bool(fees))
+    return lines_of(await statement.rows(tx, customer_id=customer_id, segment_ids=list(segment_ids), **fees))
 
 
-async def list_credits(
-    tx: db.Tx, *, customer_id: CustomerId, subscription_ids: Collection[SubscriptionId], since: datetime
-) -> list[Line]:
-    """Return the credits that stand on notes of invoices that are not void, of service from an instant on."""
-    own = derived_credit.c
-    statement = (
-        sa.select(derived_credit, invoices.invoice.c.currency)
-        .join(invoices.invoice, _SAME_INVOICE)
-        .where(
-            own.customer_id == customer_id,
-            own.subscription_id.in_(subscription_ids),
-            own.service_start_at >= since,
-            ~own.void,
-        )
+_BILLED_SEGMENT_IDS = Statement(
+    sa.select(invoice_line.c.segment_id)
+    .distinct()
+    .join(invoice, SAME_INVOICE)
+    .where(
+        *narrowed(invoice_line, ("customer_id",)),
+        among(invoice_line.c.segment_id, "segment_ids"),
+        ~invoice_line.c.void,
+        invoice.c.state != State.DRAFT,
     )
-    return [_line(row) for row in await tx.rows(statement)]
+)
+
+
+async def list_billed_segment_ids(
+    tx: db.Tx, *, customer_id: CustomerId, segment_ids: Collection[SegmentId]
+) -> frozenset[SegmentId]:
+    """Return which of the segments have a line on an opened invoice that is not void."""
+    rows = await _BILLED_SEGMENT_IDS.rows(tx, customer_id=customer_id, segment_ids=list(segment_ids))
+    return frozenset(row.segment_id for row in rows)
 
 
 async def void_credits(tx: db.Tx, void: Invoice) -> None:
@@ -153,33 +190,4 @@ async def void_credits(tx: db.Tx, void: Invoice) -> None:
         sa.update(derived_credit)
         .where(own.customer_id == void.customer_id, own.invoice_id == void.id)
         .values(void=True)
-    )
-
-
-_SAME_INVOICE = sa.and_(
-    invoices.invoice.c.customer_id == derived_credit.c.customer_id,
-    invoices.invoice.c.id == derived_credit.c.invoice_id,
-)
-
-
-def _line(row: sa.Row[Any]) -> Line:
-    return Line(
-        id=LineId(row.id),
-        invoice_id=row.invoice_id,
-        customer_id=row.customer_id,
-        identity=Identity(
-            LineKind(row.kind),
-            row.subscription_id,
-            row.price_id,
-            None,
-            Period(row.service_start_at, row.service_end_at),
-            row.dimension_key,
-        ),
-        revision=row.revision,
-        description=row.description,
-        quantity=row.quantity,
-        unit=row.unit,
-        amount=Money(row.amount_minor, row.currency),
-        tax=Money(0, row.currency),
-        derivation=row.derivation,
     )

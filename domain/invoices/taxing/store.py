@@ -17,6 +17,7 @@ from domain.invoices.taxing.treatment import Merchant, Registration, TaxRate, Ta
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, InvoiceId, LineId
 from domain.plans.store import plan_version, price
+from domain.statement import Row, Statement, narrowed
 from domain.subscriptions.store import segment
 
 # The rates and registrations of a merchant in all places that it ever sold to.
@@ -129,17 +130,18 @@ invoice_line_tax = sa.Table(
 )
 
 
+_MERCHANT = Statement(
+    sa.select(merchant_tax.c.country.label("seat"), merchant_tax.c.source, tax_registration)
+    .select_from(merchant_tax.outerjoin(tax_registration, sa.true()))
+    .where(*narrowed(merchant_tax, ("environment",)))
+    .order_by(tax_registration.c.country, tax_registration.c.region, tax_registration.c.valid_from)
+    .limit(ROWS_MAX)
+)
+
+
 async def find_merchant(tx: db.Tx, environment: Environment) -> Merchant | None:
     """Return how the merchant is taxed, with all its registrations, or None where it was never set up."""
-    joined = merchant_tax.outerjoin(tax_registration, sa.true())
-    statement = (
-        sa.select(merchant_tax.c.country.label("seat"), merchant_tax.c.source, tax_registration)
-        .select_from(joined)
-        .where(merchant_tax.c.environment == environment)
-        .order_by(tax_registration.c.country, tax_registration.c.region, tax_registration.c.valid_from)
-        .limit(ROWS_MAX)
-    )
-    rows = await tx.rows(statement)
+    rows = await _MERCHANT.rows(tx, environment=environment)
     if not rows:
         return None
     registrations = tuple(_registration(row) for row in rows if row.id is not None)
@@ -286,7 +288,7 @@ async def save_line_taxes(tx: db.Tx, customer_id: CustomerId, taxes: Mapping[Lin
     await tx.execute(statement)
 
 
-def _registration(row: sa.Row[Any]) -> Registration:
+def _registration(row: Row) -> Registration:
     return Registration(row.id, row.country, row.region, row.number, row.valid_from, row.valid_to)
 
 

@@ -1,6 +1,7 @@
 """The statements that read totals: by meter, however they are kept."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 
 from domain import db
 from domain.kernel.ids import CustomerId, MeterId, SegmentId
+from domain.statement import Statement, among, narrowed
 from domain.subscriptions.subscription import Subscription
 from domain.usage.counters.counter import SLOTS
 from domain.usage.event import DIGEST_MODULUS
@@ -136,13 +138,11 @@ def row_of(total: Sequence[Any]) -> tuple[UUID, Row]:
     return owner, Row(part, named, events, total[_SUMS_AT:])
 
 
-async def list_segment_totals(
-    tx: db.Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId]
-) -> dict[SegmentId, list[SegmentTotal]]:
-    """Return what each segment counted, summed from its hours, by meter and combination."""
+@cache
+def _segment_totals() -> Statement:
     own = hour_of_meter.c
     columns = (own.segment_id, own.meter_id, own.dimensions)
-    statement = (
+    return Statement(
         sa.select(
             *columns,
             sa.func.sum(own.quantity).label("quantity"),
@@ -150,12 +150,18 @@ async def list_segment_totals(
             sa.func.mod(sa.func.sum(own.digest), sa.literal(DIGEST_MODULUS, sa.Numeric)).label("digest"),
             _values_of(own),
         )
-        .where(own.customer_id == customer_id, own.segment_id.in_(segment_ids))
+        .where(*narrowed(hour_of_meter, ("customer_id",)), among(own.segment_id, "segment_ids"))
         .group_by(own.customer_id, *columns)
         .order_by(*columns)
     )
+
+
+async def list_segment_totals(
+    tx: db.Tx, customer_id: CustomerId, segment_ids: Collection[SegmentId]
+) -> dict[SegmentId, list[SegmentTotal]]:
+    """Return what each segment counted, summed from its hours, by meter and combination."""
     found: dict[SegmentId, list[SegmentTotal]] = {segment_id: [] for segment_id in segment_ids}
-    for row in await tx.rows(statement):
+    for row in await _segment_totals().rows(tx, customer_id=customer_id, segment_ids=list(segment_ids)):
         total = SegmentTotal(row.meter_id, row.values or {}, row.quantity, int(row.events), int(row.digest))
         found[row.segment_id].append(total)
     return found
