@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
@@ -113,12 +113,13 @@ class Tx:
     """One unit of work.
 
     `kept` are snapshots that this process keeps of slowly changing tables, by name: whoever reads one proves in the
-    same unit of work that it still holds.
+    same unit of work that it still holds. `is_tried`: what it writes is looked at and taken back, see `undone`.
     """
 
     connection: AsyncConnection
     vault: Vault
     kept: dict[str, object]
+    is_tried: bool = False
 
     async def execute(
         self, statement: sa.Executable, parameters: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None
@@ -143,11 +144,14 @@ class Tx:
         await self.execute(sa.select(1))
 
     @asynccontextmanager
-    async def undone(self) -> AsyncIterator[None]:
-        """Take back everything that the block writes and locks, when it ends: for looking at what would be."""
+    async def undone(self) -> AsyncIterator["Tx"]:
+        """Take back everything that the block writes and locks, when it ends: for looking at what would be.
+
+        What is done by the unit of work that it lends is told to nobody.
+        """
         nested = await self.connection.begin_nested()
         try:
-            yield
+            yield replace(self, is_tried=True)
         finally:
             await nested.rollback()
 

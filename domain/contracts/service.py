@@ -20,6 +20,7 @@ from domain.contracts.desk.service import (
     invoice_at_once,
     note,
     open_desk,
+    open_desk_over,
 )
 from domain.contracts.ending import service as ending
 from domain.contracts.ending.wish import CancelCredit, Ending
@@ -43,6 +44,7 @@ from domain.subscriptions.lifecycle import CancelReason
 from domain.subscriptions.mirror import Mirrored
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.subscription import Status, Subscription
+from domain.subscriptions.waiting import service as waiting
 
 DUE_MAX = 1_000
 # What the news of a payment makes of a status, for people.
@@ -188,9 +190,10 @@ async def close_period(
     falls due together is tried as a whole up to TOGETHER_TRIES times, `tries` of which have failed; then whatever fails
     is left to its own job. True where more than STEPS_MAX boundaries were due: the rest is found again by `find_due`.
     """
-    desk = replace(await open_desk(tx, call, customer_id), insists=tries < TOGETHER_TRIES)
-    before = await subscriptions.find_subscription(tx, subscription_id, scope=customer_id)
-    if before is None or before.id not in desk.held:
+    desk, held = await open_desk_over(tx, call, customer_id)
+    desk = replace(desk, insists=tries < TOGETHER_TRIES)
+    before = next((each for each in held if each.id == subscription_id), None)
+    if before is None:
         return False
     after = await catch_up(tx, call, desk, before)
     if after.settles_at is not None and after.settles_at <= desk.now:
@@ -215,7 +218,7 @@ async def find_due(
     tx: Tx, *, clock_id: ClockId | None, now: datetime, limit: int = DUE_MAX
 ) -> Sequence[tuple[CustomerId, SubscriptionId]]:
     """Return the subscriptions of a clock's customers for which ClosePeriod is to be staged, oldest boundary first."""
-    return await subscriptions.list_due(tx, clock_id=clock_id, now=now, limit=min(limit, DUE_MAX))
+    return await waiting.list_due(tx, clock_id=clock_id, now=now, limit=min(limit, DUE_MAX))
 
 
 async def next_due_at(tx: Tx, clock_id: ClockId) -> datetime | None:
@@ -223,7 +226,7 @@ async def next_due_at(tx: Tx, clock_id: ClockId) -> datetime | None:
 
     That is the end of a period, or a staged job such as the opening of a draft after its grace. It may be past.
     """
-    period_end = await subscriptions.find_next_due_at(tx, clock_id=clock_id)
+    period_end = await waiting.find_next_due_at(tx, clock_id=clock_id)
     job_due = await journal_store.find_next_run_at(tx, clock_id=clock_id)
     return min((each for each in (period_end, job_due) if each is not None), default=None)
 
@@ -251,7 +254,7 @@ async def note_payment(
         after = (lifecycle.payment_failed if failed else lifecycle.payment_cleared)(before, invoice_id)
         saved.append(await subscriptions.save(tx, before, after))
         if before.status is Status.INCOMPLETE:
-            await subscriptions.ensure_segment(tx, call, saved[-1], desk.now)
+            await subscriptions.ensure_segment(tx, call, saved[-1], desk.now, is_held=True)
         if after.status is not before.status:
             text = _PAID_TEXTS.get(before.status, "{plan} is active again")
             await note(tx, call, desk, after, event_type=f"subscription_{after.status}", text=text)

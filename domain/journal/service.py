@@ -66,12 +66,14 @@ async def stage(
     clock_id: ClockId | None = None,
     run_at: datetime | None = None,
 ) -> None:
-    """Stage a job in the caller's transaction; a worker carries it out after the commit.
+    """Stage a job in the caller's transaction; a worker carries it out after the commit. What is tried stages none.
 
     `run_at` is business time on `clock_id` (None: real time) and defaults to the call's instant, which is right for a
     real-time customer only: pass the customer's business time beside a clock. Safe to repeat for jobs with a key.
     """
     assert clock_id is None or run_at is not None, "a job on a test clock says when it is due on that clock"
+    if tx.is_tried:
+        return
     payload = {field.name: str(getattr(job, field.name)) for field in dataclasses.fields(job)}
     await store.insert_job(
         tx,
@@ -169,7 +171,12 @@ async def audit(
     customer_id: CustomerId = NOBODY,
     facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Append who did what to which row. `facts` hold ids, states and amounts, never personal values or secrets."""
+    """Append who did what to which row. `facts` hold ids, states and amounts, never personal values or secrets.
+
+    What is only tried was not done.
+    """
+    if tx.is_tried:
+        return
     values: dict[str, Any] = {
         "customer_id": customer_id,
         "id": call.new_id(),
@@ -209,7 +216,12 @@ async def tell(
     amount: Money | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Append a billing event: what happened to a customer's money or subscription, at business time `now`."""
+    """Append a billing event: what happened to a customer's money or subscription, at business time `now`.
+
+    What is only tried has not happened.
+    """
+    if tx.is_tried:
+        return
     await store.insert_billing_event(
         tx,
         {

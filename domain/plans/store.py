@@ -198,7 +198,7 @@ async def hold_catalogue(tx: db.Tx) -> None:
 
 @cache
 def _fingerprint() -> Statement:
-    counted = (product, meter, plan_version, provider, model_alias, provider_price)
+    counted = (product, meter, plan_version, provider, model_alias)
     names = sa.func.string_agg(
         sa.func.concat_ws("/", product.c.name, plan.c.key, plan.c.name, sa.cast(plan.c.rank, sa.Text)),
         pg.aggregate_order_by(sa.text("','"), plan.c.id),
@@ -207,7 +207,7 @@ def _fingerprint() -> Statement:
         sa.select(sa.func.md5(names)).select_from(plan.join(product)).scalar_subquery(),
         *(sa.select(sa.func.max(sa.cast(table.c.id, sa.Text))).scalar_subquery() for table in (plan_version, meter)),
         *(sa.select(sa.func.count()).select_from(table).scalar_subquery() for table in counted),
-        sa.select(sa.func.count(provider_price.c.valid_to)).scalar_subquery(),
+        sa.select(sa.func.concat_ws("-", sa.func.count(), sa.func.count(provider_price.c.valid_to))).scalar_subquery(),
     )
     return Statement(sa.select(sa.func.concat_ws("-", *parts)))
 

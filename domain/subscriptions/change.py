@@ -1,5 +1,6 @@
 """A change of plan, interval or quantity: which way it goes, when it takes effect, and what a subscription becomes."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -189,6 +190,11 @@ def prorate_at(before: Subscription, terms: list[Term], now: datetime, wish: dat
     if sum(each.starts_at > before.fee_period.start for each in terms) >= CHANGES_MAX:
         raise TooManyChanges(CHANGES_MAX)
     return at
+
+
+def waiting_in(changes: Iterable[Change], state: ChangeState) -> Change | None:
+    """Return the change of a subscription that waits in a state, of which there is at most one."""
+    return next((each for each in changes if each.state is state), None)
 
 
 def lapses_at(before: Subscription, now: datetime) -> datetime:

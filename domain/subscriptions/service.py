@@ -15,7 +15,6 @@ from domain.db import Tx
 from domain.kernel.call import Call, Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import (
-    ClockId,
     CustomerId,
     PlanVersionId,
     ProductId,
@@ -124,20 +123,28 @@ async def open_mirror(
     return await _insert(tx, call, new, now)
 
 
-async def ensure_segment(tx: Tx, call: Call, subscription: Subscription, at: datetime) -> Segment | None:
+async def ensure_segment(
+    tx: Tx, call: Call, subscription: Subscription, at: datetime, *, is_held: bool = False
+) -> Segment | None:
     """Return the segment that contains an instant, opening those that are missing one after another up to it.
 
     None where the instant lies outside the subscription's life, or further ahead than FOLLOWING_MAX periods. Safe to
-    repeat and to run concurrently. Opening one moves no border, so a shared bucket is enough.
+    repeat and to run concurrently. Opening one moves no border, so a shared bucket is enough; unless the caller holds
+    the subscription as it is given (`is_held`), it may have changed and is read again.
     """
-    found = await store.find_segment_at(tx, subscription, at)
-    fresh = None if found else await store.find_subscription(tx, subscription.id, scope=subscription.customer_id)
-    if fresh is None or not (fresh.is_live or fresh.ended_at):
-        return found
-    last = await store.find_last_segment(tx, fresh)
-    for stretch, usage_period in following(fresh, last, at):
-        await store.insert_segment(tx, segment_of(call, fresh, stretch, usage_period))
-    return await store.find_segment_at(tx, fresh, at)
+    last = await store.find_last_segment(tx, subscription)
+    if last is not None and at < last.during.end:
+        return last if at in last.during else await store.find_segment_at(tx, subscription, at)
+    own: Subscription | None = subscription
+    if not is_held:
+        own = await store.find_subscription(tx, subscription.id, scope=subscription.customer_id)
+    if own is None or not (own.is_live or own.ended_at):
+        return None
+    for stretch, usage_period in following(own, last, at):
+        new = segment_of(call, own, stretch, usage_period)
+        if await store.insert_segment(tx, new) and at in stretch:
+            return new
+    return await store.find_segment_at(tx, own, at)
 
 
 async def lock_subscription(
@@ -161,8 +168,7 @@ async def lock_unsettled(tx: Tx, customer_id: CustomerId) -> Sequence[Subscripti
     """
     ids = await waiting.list_unsettled_ids(tx, customer_id)
     await buckets.hold_buckets(tx, ids)
-    found = [await store.find_subscription(tx, each, scope=customer_id, lock=True) for each in ids]
-    return [each for each in found if each is not None]
+    return await store.lock_subscriptions(tx, ids, scope=customer_id)
 
 
 async def find_subscription(
@@ -192,22 +198,6 @@ async def subscriptions_by_id(
     """Return those of at most LOOKUP_MAX subscriptions that may be seen in one statement, for loaders."""
     assert len(ids) <= LOOKUP_MAX, "look-ups are bounded"
     return await store.subscriptions_by_id(tx, ids, scope=scope)
-
-
-async def list_due(
-    tx: Tx, *, clock_id: ClockId | None, now: datetime, limit: int
-) -> Sequence[tuple[CustomerId, SubscriptionId]]:
-    """Return a clock's subscriptions that have something to close by now and no job that does, oldest first.
-
-    That is a usage period or a trial that has ended, an end, a pause or a resumption that was asked for, a first
-    payment that did not come, or, after the subscription's end, the last look at what arrived late.
-    """
-    return await waiting.list_due(tx, clock_id=clock_id, now=now, limit=limit)
-
-
-async def find_next_due_at(tx: Tx, *, clock_id: ClockId | None) -> datetime | None:
-    """Return when a subscription of a clock's customers next has something to close, or None."""
-    return await waiting.find_next_due_at(tx, clock_id=clock_id)
 
 
 async def segments_of(
@@ -257,7 +247,7 @@ async def pause(tx: Tx, before: Subscription, after: Subscription, *, counted: C
 async def resume(tx: Tx, call: Call, before: Subscription, after: Subscription) -> Subscription:
     """Write a subscription that runs again and open its first segment. The caller holds it locked."""
     resumed = await save(tx, before, after)
-    await ensure_segment(tx, call, resumed, resumed.running_since)
+    await ensure_segment(tx, call, resumed, resumed.running_since, is_held=True)
     await raise_epoch(tx, before)
     return resumed
 
@@ -269,18 +259,27 @@ async def switch_version(
 
     What was counted before the call stays where it is. The caller holds the subscription locked.
     """
-    after = await save(tx, before, replace(before, plan_version_id=plan_version_id))
+    after = await cut(tx, call, before, replace(before, plan_version_id=plan_version_id), at)
     await terms.begin_term(tx, after, at)
-    for segment in (await store.segments_of(tx, [before.id], ending_after=at))[before.id]:
+    return after
+
+
+async def cut(tx: Tx, call: Call, before: Subscription, after: Subscription, at: datetime) -> Subscription:
+    """Write what a subscription becomes under another version as `switch_version` does; the caller begins its term."""
+    saved = await save(tx, before, after)
+    found = (await store.segments_of(tx, [before.id], ending_after=at))[before.id]
+    for segment in found:
         if segment.during.start >= at:
-            await store.save_segment_version(tx, segment, plan_version_id)
+            await store.save_segment_version(tx, segment, saved.plan_version_id)
             continue
         await store.save_segment_end(tx, segment, at)
-        rest = segment_of(call, after, Period(at, segment.during.end), segment.period)
+        rest = segment_of(call, saved, Period(at, segment.during.end), segment.period)
         inserted = await store.insert_segment(tx, rest)
         assert inserted, "the bucket keeps other segments out"
+    if not found or found[0].during.start > at:
+        await ensure_segment(tx, call, saved, at, is_held=True)
     await raise_epoch(tx, before)
-    return after
+    return saved
 
 
 async def find_mirror(tx: Tx, customer_id: CustomerId, gateway_id: str) -> Subscription | None:
@@ -310,7 +309,7 @@ async def follow(
         before = await switch_version(tx, call, before, news.plan_version_id, now)
     saved = await save(tx, before, mirror.follow(before, news, now))
     if saved.is_live:
-        await ensure_segment(tx, call, saved, now)
+        await ensure_segment(tx, call, saved, now, is_held=True)
     return saved
 
 
@@ -364,7 +363,7 @@ async def _insert(tx: Tx, call: Call, new: Subscription, now: datetime) -> Subsc
     if not await store.insert_subscription(tx, new):
         raise AlreadySubscribed
     if new.is_live:
-        await ensure_segment(tx, call, new, now)
+        await ensure_segment(tx, call, new, now, is_held=True)
     return new
 
 

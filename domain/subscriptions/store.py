@@ -159,6 +159,21 @@ async def find_subscription(
     return _subscription(row) if row else None
 
 
+_LOCK_ALL = Statement(
+    sa.select(subscription)
+    .where(*narrowed(subscription, ("customer_id",)), among(subscription.c.id, "ids"))
+    .order_by(subscription.c.id)
+    .with_for_update(key_share=True)
+)
+
+
+async def lock_subscriptions(
+    tx: db.Tx, ids: Collection[SubscriptionId], *, scope: CustomerId
+) -> Sequence[Subscription]:
+    """Return a customer's subscriptions in ascending order, locked in that order as by `find_subscription`."""
+    return [_subscription(row) for row in await _LOCK_ALL.rows(tx, customer_id=scope, ids=list(ids))]
+
+
 async def find_subscription_by_gateway_id(
     tx: db.Tx, *, customer_id: CustomerId, gateway_id: str
 ) -> Subscription | None:

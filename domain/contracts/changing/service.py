@@ -21,7 +21,7 @@ from domain.subscriptions import change as rules
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.change import Change, ChangeAt, ChangeState, Direction, Target
 from domain.subscriptions.changes import service as changes
-from domain.subscriptions.moving.service import move
+from domain.subscriptions.moving.service import is_laid_anew, move
 from domain.subscriptions.subscription import Status, Subscription
 from domain.subscriptions.terms import service as terms
 from domain.usage import service as usage
@@ -48,7 +48,8 @@ async def decide(tx: Tx, desk: Desk, before: Subscription, wish: Wish) -> Decisi
     ProrationDateRefused, TooManyChanges, and PlanTooSmall for a change now to a plan that does not hold what there is.
     """
     rules.check_changeable(before)
-    waits = await changes.find_waiting(tx, before, ChangeState.PENDING)
+    waiting = (await changes.waiting_of(tx, [before.id], scope=before.customer_id))[before.id]
+    waits, scheduled = (rules.waiting_in(waiting, state) for state in (ChangeState.PENDING, ChangeState.SCHEDULED))
     if waits is not None and waits.expires_at is not None:
         raise rules.ChangeWaits(waits.expires_at.isoformat())
     target = target_of(desk.catalogue, before, wish)
@@ -61,13 +62,13 @@ async def decide(tx: Tx, desk: Desk, before: Subscription, wish: Wish) -> Decisi
     at = rules.when(before, direction, wish.at)
     violations = await _violations(tx, desk, before, target)
     if at is ChangeAt.PERIOD_END:
-        return Decision(
-            target, direction, at, min(before.fee_period.end, before.moves_at or before.fee_period.end), violations
-        )
+        then = min(before.fee_period.end, before.moves_at or before.fee_period.end)
+        return Decision(target, direction, at, then, violations, scheduled)
     if violations:
         raise PlanTooSmall(told(violations))
     known = (await terms.terms_of(tx, [before.id]))[before.id]
-    return Decision(target, direction, at, rules.prorate_at(before, known, desk.now, wish.prorate_at), violations)
+    charged_from = rules.prorate_at(before, known, desk.now, wish.prorate_at)
+    return Decision(target, direction, at, charged_from, violations, scheduled)
 
 
 async def _violations(tx: Tx, desk: Desk, before: Subscription, target: Target) -> tuple[LimitStatus, ...]:
@@ -88,7 +89,8 @@ async def carry_out(
     already, and in effect once paid. What was scheduled before is replaced. What it takes back of an unpaid invoice
     lowers that one by a credit note; a net below zero becomes customer credit.
     """
-    await _end_scheduled(tx, before, ChangeState.REPLACED)
+    if decision.replaces is not None:
+        await changes.move(tx, decision.replaces, ChangeState.REPLACED)
     change = Change(
         before.customer_id,
         ChangeId(call.new_id()),
@@ -145,12 +147,23 @@ def _is_to_be_paid(invoice: Invoice) -> bool:
 async def _take_effect(tx: Tx, call: Call, desk: Desk, before: Subscription, change: Change) -> Subscription:
     """Have a subscription become what was asked for, now, charged from where the change says."""
     after = rules.changed(before, change.target, change.effective_at, desk.now)
-    saved = await move(tx, call, before, after, desk.now, counted=await counted_from(tx, before, desk.now))
-    known = (await terms.terms_of(tx, [before.id]))[before.id]
-    billed = known[-1].billed if known else True
-    await terms.begin_term(tx, saved, change.effective_at, billed=billed)
+    saved = await _move(tx, call, before, after, desk.now)
+    await terms.begin_term(tx, saved, change.effective_at, billed=await _is_billed(tx, before, after))
     await _tell(tx, call, desk, saved, change=change, event="subscription_changed")
     return saved
+
+
+async def _is_billed(tx: Tx, before: Subscription, after: Subscription) -> bool | None:
+    """Whether fees are owed on as before; None: as its status says, where another plan begins on the same grid."""
+    if after.plan_version_id != before.plan_version_id and not is_laid_anew(before, after):
+        return None
+    known = (await terms.terms_of(tx, [before.id]))[before.id]
+    return known[-1].billed if known else True
+
+
+async def _move(tx: Tx, call: Call, before: Subscription, after: Subscription, at: datetime) -> Subscription:
+    counted = await counted_from(tx, before, at) if is_laid_anew(before, after) else frozenset[SegmentId]()
+    return await move(tx, call, before, after, at, counted=counted)
 
 
 async def counted_from(tx: Tx, subscription: Subscription, at: datetime) -> frozenset[SegmentId]:
@@ -178,7 +191,7 @@ async def apply_scheduled(tx: Tx, call: Call, desk: Desk, before: Subscription, 
         return after
     at = after.fee_period.start
     became = rules.changed(after, change.target, at, at)
-    saved = await move(tx, call, after, became, at, counted=await counted_from(tx, after, at))
+    saved = await _move(tx, call, after, became, at)
     await terms.begin_term(tx, saved, at)
     await changes.move(tx, change, ChangeState.APPLIED)
     await _tell(tx, call, desk, saved, change=change, event="subscription_changed")
@@ -187,17 +200,11 @@ async def apply_scheduled(tx: Tx, call: Call, desk: Desk, before: Subscription, 
 
 async def cancel_scheduled(tx: Tx, call: Call, desk: Desk, before: Subscription) -> bool:
     """Forget the change that is scheduled. Safe to repeat: False where none is."""
-    change = await _end_scheduled(tx, before, ChangeState.CANCELED)
-    if change is not None:
-        await _tell(tx, call, desk, before, change=change, event="change_canceled")
-    return change is not None
-
-
-async def _end_scheduled(tx: Tx, before: Subscription, state: ChangeState) -> Change | None:
     change = await changes.find_waiting(tx, before, ChangeState.SCHEDULED)
     if change is not None:
-        await changes.move(tx, change, state)
-    return change
+        await changes.move(tx, change, ChangeState.CANCELED)
+        await _tell(tx, call, desk, before, change=change, event="change_canceled")
+    return change is not None
 
 
 async def follow_invoice(tx: Tx, call: Call, desk: Desk, before: Subscription, invoice: Invoice) -> Subscription:

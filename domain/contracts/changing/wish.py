@@ -5,7 +5,7 @@ from datetime import datetime
 
 from domain.limits.status import LimitStatus
 from domain.plans.plan import Catalogue
-from domain.subscriptions.change import ChangeAt, Direction, Target
+from domain.subscriptions.change import Change, ChangeAt, Direction, Target
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.subscription import Subscription
 
@@ -30,7 +30,7 @@ class Decision:
     """What becomes of a wish. `charged_from` is where the new fee begins: the proration date, or the period's end.
 
     `violations` are limits on levels that the new plan would be above of; a change at the period's end is checked for
-    them again.
+    them again. `replaces` is what was scheduled before and is not to be.
     """
 
     target: Target
@@ -38,6 +38,7 @@ class Decision:
     at: ChangeAt
     charged_from: datetime
     violations: tuple[LimitStatus, ...]
+    replaces: Change | None = None
 
 
 def target_of(catalogue: Catalogue, before: Subscription, wish: Wish) -> Target:

@@ -43,10 +43,15 @@ async def open_desk(tx: Tx, call: Call, customer_id: CustomerId) -> Desk:
     Nothing is counted for them meanwhile, and two use cases about one customer run one after the other. Raises
     CustomerNotFound.
     """
+    return (await open_desk_over(tx, call, customer_id))[0]
+
+
+async def open_desk_over(tx: Tx, call: Call, customer_id: CustomerId) -> tuple[Desk, Sequence[Subscription]]:
+    """Open a desk, and return the subscriptions that it holds too, as they are now. Raises as `open_desk`."""
     customer = await customers.load_customer(tx, call, customer_id)
     held = await subscriptions.lock_unsettled(tx, customer_id)
-    now = await customers.business_now(tx, call, customer_id)
-    return Desk(customer, now, await plans.load_catalogue(tx), frozenset(each.id for each in held))
+    now = await customers.clock_now(tx, call, customer.clock_id)
+    return Desk(customer, now, await plans.load_catalogue(tx), frozenset(each.id for each in held)), held
 
 
 async def open_earlier(tx: Tx, call: Call, desk: Desk, *, currency: str, boundary: datetime) -> None:
@@ -158,11 +163,13 @@ async def invoice_at_once(
 ) -> Invoice | None:
     """Draft what is due by an instant and open it without grace; what is on the draft already goes with it.
 
-    Returns what became of the draft; None where nothing was due. With `keep_credit` one below zero becomes customer
-    credit at once, instead of waiting for what falls due next. Without `lowers_unpaid` what is taken back of unpaid
-    invoices is a line as any other credit.
+    Returns what became of the draft; None where nothing was due. Where nothing is opened, nothing becomes final. With
+    `keep_credit` one below zero becomes customer credit at once, instead of waiting for what falls due next. Without
+    `lowers_unpaid` what is taken back of unpaid invoices is a line as any other credit.
     """
     draft = await _draft(tx, call, desk, at, due, lowers_unpaid=lowers_unpaid)
+    if not desk.opens:
+        return draft
     also = await held_on(tx, desk, draft.id) if draft else []
     await _make_final(tx, [*due, *also], at)
     if draft is None:

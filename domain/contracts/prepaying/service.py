@@ -63,9 +63,9 @@ class Ongoing:
 async def list_ongoing(tx: Tx, call: Call, customer_id: CustomerId) -> list[Ongoing]:
     """Return the ongoing balances of a customer's wallets; nothing is written. Raises Forbidden, CustomerNotFound."""
     call.need(Permission.CREDIT_READ)
-    async with tx.undone():
-        desk = await open_desk(tx, call, customer_id)
-        return [own for found in (await _ongoing(tx, call, desk)).values() for own in found]
+    async with tx.undone() as tried:
+        desk = await open_desk(tried, call, customer_id)
+        return [own for found in (await _ongoing(tried, call, desk)).values() for own in found]
 
 
 async def _ongoing(tx: Tx, call: Call, desk: Desk) -> dict[str, list[Ongoing]]:

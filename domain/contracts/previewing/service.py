@@ -77,15 +77,15 @@ async def preview_change(tx: Tx, call: Call, *, subscription_id: SubscriptionId,
 
     Raises as `replanning.change`.
     """
-    async with tx.undone():
-        desk, before = await open_desk_of(tx, call, subscription_id, Permission.INVOICE_READ)
+    async with tx.undone() as tried:
+        desk, before = await open_desk_of(tried, call, subscription_id, Permission.INVOICE_READ)
         closed = replace(desk, opens=False)
-        decision = await changing.decide(tx, closed, before, wish)
-        done = await changing.carry_out(tx, call, closed, before, decision, pays_at_once=wish.pays_at_once)
+        decision = await changing.decide(tried, closed, before, wish)
+        done = await changing.carry_out(tried, call, closed, before, decision, pays_at_once=wish.pays_at_once)
         if decision.at is ChangeAt.PERIOD_END:
-            return ChangePreview(decision, await _upcoming(tx, call, closed, done.subscription))
-        shown = await _shown(tx, decision.charged_from, done.subscription, done.invoice)
-        return ChangePreview(decision, shown, await _notes_shown(tx, done))
+            return ChangePreview(decision, await _upcoming(tried, call, closed, done.subscription))
+        shown = await _shown(tried, decision.charged_from, done.subscription, done.invoice)
+        return ChangePreview(decision, shown, await _notes_shown(tried, done))
 
 
 async def preview_cancel(tx: Tx, call: Call, *, subscription_id: SubscriptionId, wish: Ending) -> Preview:
@@ -93,15 +93,15 @@ async def preview_cancel(tx: Tx, call: Call, *, subscription_id: SubscriptionId,
 
     Where the end lies beyond the next boundary, that of the boundary. Raises as `contracts.cancel`, NothingUpcoming.
     """
-    async with tx.undone():
-        desk, before = await open_desk_of(tx, call, subscription_id, Permission.INVOICE_READ)
+    async with tx.undone() as tried:
+        desk, before = await open_desk_of(tried, call, subscription_id, Permission.INVOICE_READ)
         if not before.is_live:
             raise NothingUpcoming
         closed = replace(desk, opens=False)
-        after = await ending.carry_out(tx, call, closed, before, wish)
+        after = await ending.carry_out(tried, call, closed, before, wish)
         if after.ended_at is not None:
-            return await _shown(tx, desk.now, after, await _draft_of(tx, closed, after.currency))
-        return await _upcoming(tx, call, closed, after)
+            return await _shown(tried, desk.now, after, await _draft_of(tried, closed, after.currency))
+        return await _upcoming(tried, call, closed, after)
 
 
 async def preview_bill_day(tx: Tx, call: Call, *, subscription_id: SubscriptionId, wish: BillDay) -> Preview:
@@ -109,13 +109,13 @@ async def preview_bill_day(tx: Tx, call: Call, *, subscription_id: SubscriptionI
 
     Raises as `contracts.move_bill_day`.
     """
-    async with tx.undone():
-        desk, before = await open_desk_of(tx, call, subscription_id, Permission.INVOICE_READ)
+    async with tx.undone() as tried:
+        desk, before = await open_desk_of(tried, call, subscription_id, Permission.INVOICE_READ)
         closed = replace(desk, opens=False)
-        after = await anchoring.ask(tx, call, closed, before, wish)
+        after = await anchoring.ask(tried, call, closed, before, wish)
         if wish.now:
-            return await _shown(tx, desk.now, after, await _draft_of(tx, closed, after.currency))
-        return await _upcoming(tx, call, closed, after)
+            return await _shown(tried, desk.now, after, await _draft_of(tried, closed, after.currency))
+        return await _upcoming(tried, call, closed, after)
 
 
 async def preview_invoice(tx: Tx, call: Call, *, subscription_id: SubscriptionId) -> Preview:
@@ -123,11 +123,11 @@ async def preview_invoice(tx: Tx, call: Call, *, subscription_id: SubscriptionId
 
     Raises Forbidden, SubscriptionNotFound, PeriodsStillClosing, NothingUpcoming.
     """
-    async with tx.undone():
-        desk, before = await open_desk_of(tx, call, subscription_id, Permission.INVOICE_READ)
+    async with tx.undone() as tried:
+        desk, before = await open_desk_of(tried, call, subscription_id, Permission.INVOICE_READ)
         if not before.is_live or before.source is Source.STRIPE:
             raise NothingUpcoming
-        return await _upcoming(tx, call, replace(desk, opens=False), before)
+        return await _upcoming(tried, call, replace(desk, opens=False), before)
 
 
 async def preview_subscribe(
@@ -143,17 +143,24 @@ async def preview_subscribe(
 ) -> Preview:
     """Preview what subscribing would invoice at once, now or where it is to start. Raises as either would."""
     call.need(Permission.INVOICE_READ)
-    async with tx.undone():
-        desk = replace(await open_desk(tx, call, customer_id), opens=False)
+    async with tx.undone() as tried:
+        desk = replace(await open_desk(tried, call, customer_id), opens=False)
         if wish is not None and wish.starts_at is not None and wish.starts_at > desk.now:
             version = desk.catalogue.current_version(product_key, plan_key, customer_id)
             check_ahead(wish.starts_at, desk.now)
-            then, new = await rehearse(tx, call, desk, version, interval=interval, currency=currency, wish=wish)
-            return await _shown(tx, then.now, new, await _draft_of(tx, then, currency))
+            then, new = await rehearse(tried, call, desk, version, interval=interval, currency=currency, wish=wish)
+            return await _shown(tried, then.now, new, await _draft_of(tried, then, currency))
         new = await contracts.start(
-            tx, call, desk, product_key=product_key, plan_key=plan_key, interval=interval, currency=currency, wish=wish
+            tried,
+            call,
+            desk,
+            product_key=product_key,
+            plan_key=plan_key,
+            interval=interval,
+            currency=currency,
+            wish=wish,
         )
-        return await _shown(tx, desk.now, new, await _draft_of(tx, desk, currency))
+        return await _shown(tried, desk.now, new, await _draft_of(tried, desk, currency))
 
 
 async def _draft_of(tx: Tx, desk: Desk, currency: str) -> Invoice | None:
@@ -169,6 +176,8 @@ async def _upcoming(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Pre
 
 
 async def _notes_shown(tx: Tx, done: Changed) -> tuple[NotePreview, ...]:
+    if not done.notes:
+        return ()
     owner = done.subscription.customer_id
     lines = await crediting.lines_by_note_ids(tx, [note.id for note in done.notes], scope=owner)
     return tuple(NotePreview(note, tuple(lines[note.id])) for note in done.notes)

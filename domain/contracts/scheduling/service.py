@@ -142,8 +142,8 @@ async def _tried(
     """Try a start as if its instant had come, undo it, and return its terms. Raises as `schedule`."""
     assert wish.starts_at is not None, "it says when"
     check_ahead(wish.starts_at, desk.now)
-    async with tx.undone():
-        await rehearse(tx, call, desk, version, interval=interval, currency=currency, wish=wish)
+    async with tx.undone() as tried:
+        await rehearse(tried, call, desk, version, interval=interval, currency=currency, wish=wish)
     return Terms(
         plan_version_id=version.id,
         interval=interval,

@@ -93,7 +93,7 @@ async def begin(tx: Tx, call: Call, desk: Desk, new: Subscription) -> Subscripti
     if new.status is not Status.INCOMPLETE or is_owed:
         return new
     running = await subscriptions.save(tx, new, lifecycle.first_payment(new))
-    await subscriptions.ensure_segment(tx, call, running, desk.now)
+    await subscriptions.ensure_segment(tx, call, running, desk.now, is_held=True)
     return running
 
 

@@ -13,7 +13,7 @@ from domain.contracts.desk.service import (
     conclude_boundary,
     draft_at_boundary,
     note,
-    open_desk,
+    open_desk_over,
     open_earlier,
 )
 from domain.contracts.joining import service as joining
@@ -55,10 +55,9 @@ async def open_desk_of(
     found = await subscriptions.find_subscription(tx, subscription_id, scope=call.scope, environment=own)
     if found is None:
         raise SubscriptionNotFound
-    desk = await open_desk(tx, call, found.customer_id)
-    found = await subscriptions.find_subscription(tx, subscription_id, scope=found.customer_id)
-    assert found is not None, "subscriptions are never deleted"
-    before = await catch_up(tx, call, desk, found)
+    desk, held = await open_desk_over(tx, call, found.customer_id)
+    # One that is settled is not held: nothing becomes of it any more.
+    before = await catch_up(tx, call, desk, next((each for each in held if each.id == subscription_id), found))
     if is_behind(before, desk.now):
         raise PeriodsStillClosing
     return desk, before
@@ -125,7 +124,7 @@ async def _go_on(
     """Have what was scheduled for the end of a fee period take effect where another one began."""
     after = await changing.apply_scheduled(tx, call, desk, before, after)
     after = await _move_version(tx, call, desk, before, after)
-    await subscriptions.ensure_segment(tx, call, after, at)
+    await subscriptions.ensure_segment(tx, call, after, at, is_held=True)
     return after
 
 

@@ -63,7 +63,7 @@ async def go_on(tx: Tx, call: Call, desk: Desk, before: Subscription) -> Subscri
     else:
         await terms.begin_term(tx, after, at)
         await note(tx, call, desk, after, event_type="trial_converted", text="The trial is over; {plan} is billed")
-    await subscriptions.ensure_segment(tx, call, after, at)
+    await subscriptions.ensure_segment(tx, call, after, at, is_held=True)
     return after
 
 

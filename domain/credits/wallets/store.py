@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from domain.credits.wallet import GrantSource, MoveKind, PayableKind, Wallet, Wa
 from domain.customers.store import Sight
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, InvoiceId, WalletGrantId, WalletId
+from domain.statement import Row, Statement, narrowed, present
 
 wallet = sa.Table(
     "wallet",
@@ -140,17 +142,18 @@ async def insert_wallet(tx: db.Tx, new: Wallet) -> None:
     await tx.execute(sa.insert(wallet).values(values))
 
 
+@cache
+def _locked(*names: str) -> Statement:
+    statement = sa.select(wallet).where(*narrowed(wallet, names)).order_by(wallet.c.id)
+    return Statement(statement.with_for_update(key_share=True))
+
+
 async def lock_wallets(
     tx: db.Tx, customer_id: CustomerId, *, currency: str | None = None, wallet_id: WalletId | None = None
 ) -> list[Wallet]:
     """Return a customer's wallets, all, of a currency, or one, in the order of ids, locked until the end."""
-    own = wallet.c
-    statement = sa.select(wallet).where(own.customer_id == customer_id).order_by(own.id)
-    if currency is not None:
-        statement = statement.where(own.currency == currency)
-    if wallet_id is not None:
-        statement = statement.where(own.id == wallet_id)
-    return [_wallet(row) for row in await tx.rows(statement.with_for_update(key_share=True))]
+    known = present(customer_id=customer_id, currency=currency, id=wallet_id)
+    return [_wallet(row) for row in await _locked(*known).rows(tx, **known)]
 
 
 async def find_wallet(tx: db.Tx, wallet_id: WalletId, *, sight: Sight) -> Wallet | None:
@@ -350,7 +353,7 @@ async def sum_prepaid(tx: db.Tx, environment: Environment) -> dict[str, int]:
     return {row.currency: int(row.minor) for row in await tx.rows(statement)}
 
 
-def _wallet(row: sa.Row[Any]) -> Wallet:
+def _wallet(row: Row) -> Wallet:
     values = row._asdict() | {
         "environment": Environment(row.environment),
         "product_ids": frozenset(row.product_ids),

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from domain import db
 from domain.kernel.ids import CustomerId
 from domain.kernel.money import Money
+from domain.statement import Statement, narrowed
 
 customer_credit = sa.Table(
     "customer_credit",
@@ -34,13 +35,16 @@ async def insert_credit(tx: db.Tx, values: dict[str, Any]) -> None:
     await tx.execute(sa.insert(customer_credit).values(values))
 
 
+_CREDIT = Statement(
+    sa.select(sa.func.coalesce(sa.func.sum(customer_credit.c.amount_minor), 0)).where(
+        *narrowed(customer_credit, ("customer_id", "currency"))
+    )
+)
+
+
 async def sum_credit(tx: db.Tx, *, customer_id: CustomerId, currency: str) -> int:
     """Return a customer's credit in minor units of a currency."""
-    own = customer_credit.c
-    statement = sa.select(sa.func.coalesce(sa.func.sum(own.amount_minor), 0)).where(
-        own.customer_id == customer_id, own.currency == currency
-    )
-    return int(await tx.value(statement))
+    return int(await _CREDIT.value(tx, customer_id=customer_id, currency=currency))
 
 
 async def credit_by_customer_ids(tx: db.Tx, ids: Collection[CustomerId]) -> dict[CustomerId, list[Money]]:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from domain.db import Tx
 from domain.kernel.ids import ChangeId, CustomerId, SubscriptionId
-from domain.subscriptions.change import Change, ChangeState
+from domain.subscriptions.change import Change, ChangeState, waiting_in
 from domain.subscriptions.changes import store
 from domain.subscriptions.subscription import Subscription
 
@@ -29,7 +29,7 @@ async def find(tx: Tx, customer_id: CustomerId, change_id: ChangeId) -> Change |
 async def find_waiting(tx: Tx, subscription: Subscription, state: ChangeState) -> Change | None:
     """Return the change of a subscription that waits in a state, or None."""
     found = await store.waiting_of(tx, [subscription.id], scope=subscription.customer_id)
-    return next((each for each in found[subscription.id] if each.state is state), None)
+    return waiting_in(found[subscription.id], state)
 
 
 async def waiting_of(

@@ -1,7 +1,6 @@
 """Have a subscription go on as something else from an instant on: its segments are cut there."""
 
 from collections.abc import Collection
-from dataclasses import replace
 from datetime import datetime
 
 from domain.db import Tx
@@ -20,20 +19,23 @@ async def move(
 
     On the same grid, what was counted before the call stays where it is, under the version that is in force then. On
     another grid the usage period ends at the instant and the next one begins; segments ahead of it go, but those among
-    `counted`, in which a product's fast clock reported something, take the borders of the new grid. The caller holds
-    the subscription locked.
+    `counted`, in which a product's fast clock reported something, take the borders of the new grid; nothing else asks
+    for those. The caller holds the subscription locked, and begins a term.
     """
-    if (after.anchor_at, after.zone) != (before.anchor_at, before.zone):
-        saved = await subscriptions.save(tx, before, after)
-        await _lay_anew(tx, call, saved, at, counted)
-    elif after.plan_version_id != before.plan_version_id:
-        moved = await subscriptions.switch_version(tx, call, before, after.plan_version_id, at)
-        saved = await subscriptions.save(tx, moved, replace(after, version=moved.version, epoch=moved.epoch))
-    else:
+    if not is_laid_anew(before, after):
+        if after.plan_version_id != before.plan_version_id:
+            return await subscriptions.cut(tx, call, before, after, at)
         return await subscriptions.save(tx, before, after)
-    await subscriptions.ensure_segment(tx, call, saved, at)
+    saved = await subscriptions.save(tx, before, after)
+    await _lay_anew(tx, call, saved, at, counted)
+    await subscriptions.ensure_segment(tx, call, saved, at, is_held=True)
     await subscriptions.raise_epoch(tx, saved)
     return saved
+
+
+def is_laid_anew(before: Subscription, after: Subscription) -> bool:
+    """Whether a subscription goes over to another grid."""
+    return (after.anchor_at, after.zone) != (before.anchor_at, before.zone)
 
 
 async def plan_border(tx: Tx, before: Subscription, after: Subscription, at: datetime) -> Subscription:

@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 
 from domain.kernel.ids import CustomerId, MeterId, ProductId, SegmentId, SubscriptionId
-from domain.usage.measure import Kind, Part, Scope
+from domain.usage.measure import WHOLE, Kind, Part, Scope
 
 Driver = asyncpg.Connection
 
@@ -158,8 +158,9 @@ async def count_keys(
 async def list_dimension_sets(
     driver: Driver, customer_id: CustomerId, ids: Collection[UUID]
 ) -> dict[UUID, dict[str, Any]]:
-    """Return the values of combinations by their names."""
-    rows = await driver.fetch(_DIMENSION_SETS, customer_id, list(ids))
+    """Return the values of combinations by their names; the whole has none."""
+    named = [each for each in ids if each != WHOLE]
+    rows = await driver.fetch(_DIMENSION_SETS, customer_id, named) if named else []
     return {row["id"]: msgspec.json.decode(row["written"]) for row in rows}
 
 

@@ -81,3 +81,19 @@ async def test_an_idempotency_key_recalls_its_outcome_and_refuses_another_input(
         assert await service.recall(tx, call, "subscribe", "k1", customer_id=NOBODY, digest=digest) == kept
         with pytest.raises(IdempotencyConflict):
             await service.recall(tx, call, "subscribe", "k1", customer_id=NOBODY, digest=b"other")
+
+
+async def test_of_what_is_only_tried_nothing_is_staged_told_or_written_down(db: Database) -> None:
+    call = make.call()
+    jobs_and_entries = sa.text("SELECT (SELECT count(*) FROM outbox_job) + (SELECT count(*) FROM audit_entry)")
+    events = sa.text("SELECT count(*) FROM billing_event")
+    async with db.transaction() as tx:
+        async with tx.undone() as tried:
+            await service.stage(tried, call, _JOB, customer_id=_CUSTOMER)
+            await service.audit(tried, call, "tried", "nothing")
+            await service.tell(tried, call, call.at, _CUSTOMER, "tried", description="Nothing")
+            # Nothing stands here, where what is tried is not taken back yet.
+            assert await tx.value(jobs_and_entries) == 0
+            assert await tx.value(events) == 0
+        await service.tell(tx, call, call.at, _CUSTOMER, "done", description="Something")
+        assert await tx.value(events) == 1

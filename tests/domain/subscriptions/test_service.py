@@ -21,6 +21,7 @@ from domain.subscriptions.mirror import Mirrored
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.service import AlreadySubscribed, SubscriptionNotFound
 from domain.subscriptions.subscription import Status, Subscription
+from domain.subscriptions.waiting import service as waiting
 from tests import make
 from tests.domain.subscriptions import examples
 
@@ -197,7 +198,7 @@ async def test_what_is_due_is_found_per_clock_oldest_first(db: Database) -> None
         async def due(now: datetime, *, limit: int = 10, clocked: bool = False) -> list[Customer]:
             clock_id = clock.id if clocked else None
             names = {each.id: each for each in (ada, bob, eve)}
-            found = await service.list_due(tx, clock_id=clock_id, now=now, limit=limit)
+            found = await waiting.list_due(tx, clock_id=clock_id, now=now, limit=limit)
             return [names[customer_id] for customer_id, _ in found]
 
         assert await due(make.at("2026-02-28T23:59:59")) == []
@@ -205,12 +206,12 @@ async def test_what_is_due_is_found_per_clock_oldest_first(db: Database) -> None
         assert await due(make.at("2026-03-05")) == [bob, ada]
         assert await due(make.at("2026-03-05"), limit=1) == [bob]
         assert await due(make.at("2026-03-05"), clocked=True) == [eve]
-        assert await service.find_next_due_at(tx, clock_id=None) == early.period.end
-        assert await service.find_next_due_at(tx, clock_id=clock.id) == timed.period.end
+        assert await waiting.find_next_due_at(tx, clock_id=None) == early.period.end
+        assert await waiting.find_next_due_at(tx, clock_id=clock.id) == timed.period.end
         await service.end(tx, timed, lifecycle.end(timed, make.at("2026-02-10")), counted=())
         assert await due(make.at("2026-03-05"), clocked=True) == []
         # 10 February + 36 days is 18 March: the last look.
-        assert await service.find_next_due_at(tx, clock_id=clock.id) == make.at("2026-03-18")
+        assert await waiting.find_next_due_at(tx, clock_id=clock.id) == make.at("2026-03-18")
         assert await due(make.at("2026-03-18"), clocked=True) == [eve]
         assert late.period.end == make.at("2026-03-05")
 

@@ -16,6 +16,9 @@ from domain.subscriptions.schedule import Interval
 from domain.subscriptions.subscription import Subscription
 from tests import make
 from tests.domain.contracts.changing.office import Office, amounts
+from tests.statements import counted
+
+_CHANGE_MAX, _UPCOMING_MAX = 65, 40
 
 
 async def _preview(office: Office, own: Subscription, **wish: Any) -> ChangePreview:
@@ -137,3 +140,17 @@ async def test_what_has_ended_has_no_next_invoice(office: Office) -> None:
         await contracts.cancel(tx, office.call, subscription_id=own.id, at_period_end=False)
     with pytest.raises(NothingUpcoming):
         await _upcoming(office, own)
+
+
+async def test_a_preview_takes_few_statements(office: Office) -> None:
+    own = await office.start()
+    await office.move("2026-04-11T07:30:11")
+    # The first reading of the catalogue is kept.
+    await _upcoming(office, own)
+    with counted(office.db) as statements:
+        await _preview(office, own, plan_key="large")
+    with counted(office.db) as more:
+        await _upcoming(office, own)
+    # Each takes a fraction of a millisecond, of the 20 that a preview may take. The change also lowers the period's
+    # unpaid invoice by a credit note, which takes 20 of them.
+    assert (len(statements) <= _CHANGE_MAX, len(more) <= _UPCOMING_MAX) == (True, True), (len(statements), len(more))
