@@ -1,14 +1,14 @@
 """The limits of one subscription at one instant, with everything that decides whether more may be used."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
 from domain.kernel.ids import CustomerId, MeterId, SubscriptionId
 from domain.kernel.period import Period
-from domain.limits.asking import Estimate, asked_of
+from domain.limits.asking import Addition, Estimate, asked_of, is_among
 from domain.limits.markup import markup_of
 from domain.limits.override import Override
 from domain.limits.policy import Limit, bound, is_in_grace, limit_of
@@ -22,6 +22,10 @@ from domain.usage.reading import Usage
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 # One that was read so long ago is read again before anything is decided by it: plans and overrides change.
 ACCOUNT_AGE_MAX = timedelta(seconds=5)
+# Forms of estimates that an account remembers; what is full starts anew, since they come from outside.
+FORMS_MAX = 256
+# The limits that estimates of one form feed, each with the places of the additions that do.
+Fed = tuple[tuple[str, tuple[int, ...]], ...]
 _ONE = Decimal(1)
 _NOTHING = Fraction(0)
 
@@ -47,13 +51,18 @@ class Allowance:
         used = usage.quantity(self.meter_id, self.wanted)
         return Fraction(EXACT.multiply(used, self.markup) if self.money else used)
 
-    def asked_by(self, estimate: Estimate, used: Fraction) -> Fraction | None:
-        """Return what an event would add to what was used; None where the event does not feed it."""
-        additions = estimate.additions.get(self.meter_id)
-        if additions is None:
-            return None
-        asked = asked_of(additions, self.wanted, used=_NOTHING if self.money else used)
-        return asked if asked is None or self.markup == _ONE else asked * Fraction(self.markup)
+    def fed_by(self, additions: Sequence[Addition]) -> tuple[int, ...]:
+        """Return the places of those additions that feed it."""
+        return tuple(
+            place
+            for place, each in enumerate(additions)
+            if each.meter_id == self.meter_id and is_among(self.wanted, each.combination)
+        )
+
+    def asked_by(self, additions: Iterable[Addition], used: Fraction) -> Fraction:
+        """Return what additions that feed it ask for beside what was used."""
+        asked = asked_of(additions, used=_NOTHING if self.money else used)
+        return asked if self.markup == _ONE else asked * Fraction(self.markup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,8 @@ class Basis:
 class Account:
     """A subscription's limits as they were read at `read_at`, in real time; `period` is the usage period.
 
-    What was used and leased was read at `counted_at`, from the segments of the `basis`.
+    What was used and leased was read at `counted_at`, from the segments of the `basis`. When that is read anew, the
+    allowances of the lines stay the same: which of them an estimate of a form feeds is remembered.
     """
 
     customer_id: CustomerId
@@ -104,6 +114,7 @@ class Account:
     lines: Mapping[str, Line]
     basis: Basis
     access: AccessState = AccessState.FULL
+    _fed: dict[tuple[bytes, ...], Fed] = field(default_factory=dict, compare=False, repr=False)
 
     def is_fresh(self, epoch: int, at: datetime, now: datetime) -> bool:
         """Whether it may still decide: young, of the period that business time is in, and no border moved since."""
@@ -128,8 +139,22 @@ class Account:
 
     def asks_of(self, estimate: Estimate) -> dict[str, Fraction]:
         """Return what an event asks of each limit that it feeds, in the order of the plan."""
-        found = {key: line.allowance.asked_by(estimate, line.used) for key, line in self.lines.items()}
-        return {key: asked for key, asked in found.items() if asked is not None}
+        additions, lines = estimate.additions, self.lines
+        fed = self._fed.get(estimate.form)
+        found = {}
+        for key, places in self._feed(estimate) if fed is None else fed:
+            line = lines[key]
+            found[key] = line.allowance.asked_by([additions[place] for place in places], line.used)
+        return found
+
+    def _feed(self, estimate: Estimate) -> Fed:
+        """Find out which limits an estimate feeds, and remember it for those of its form."""
+        places = ((key, line.allowance.fed_by(estimate.additions)) for key, line in self.lines.items())
+        found = tuple(each for each in places if each[1])
+        if len(self._fed) >= FORMS_MAX:
+            self._fed.clear()
+        self._fed[estimate.form] = found
+        return found
 
     def unpriceable(self, estimate: Estimate) -> Line | None:
         """Return the limit of money that refuses what has no price or no bound, or None: on a paid plan only."""

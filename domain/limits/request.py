@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain.kernel.errors import DomainError, Kind
@@ -61,8 +61,7 @@ class LimitsUnavailable(DomainError):
     kind = Kind.UNAVAILABLE
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """The usage event that a call would become, with upper bounds for what is not known yet."""
 
     customer: str
@@ -70,8 +69,7 @@ class Wanted:
     properties: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Whose limits are asked, and what business time it is there."""
 
     customer_id: CustomerId
@@ -80,8 +78,7 @@ class Place:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """A request that was understood; `source` is that of the key that asks."""
 
     place: Place

@@ -92,6 +92,12 @@ def read_event(event: UsageEvent) -> Envelope | Verdict:
     return Envelope(event, occurred_at, properties, canonical, _payload_digest(event, occurred_at, canonical))
 
 
+def read_properties(sent: Mapping[str, Any]) -> Mapping[str, Scalar] | None:
+    """Return properties in their plain form; None where `read_event` would refuse them, and say why."""
+    properties = _read_properties(sent)
+    return None if isinstance(properties, Verdict) or _encode(properties) is None else properties
+
+
 def _fault_of_head(event: UsageEvent) -> Verdict | None:
     plain = f"{event.id}{event.type}{event.customer}"
     if plain.isascii() and "\0" not in plain and event.subscription is None and event.corrects is None:

@@ -6,6 +6,7 @@ Facts may be stale; a count never is: a flush compares the epoch of each subscri
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from domain.kernel.call import Environment, Principal
@@ -80,8 +81,7 @@ class Rules:
     book: PriceBook
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
+class Sender(NamedTuple):
     """The key that sent events: the source of their identity, and what it may report on."""
 
     source: str

@@ -102,13 +102,22 @@ class Row(msgspec.Struct, frozen=True, gc=False):
         return self.envelope.event.type == VOID
 
 
-class _Counted(NamedTuple):
+class Counted(NamedTuple):
+    """What an event adds to meters, and what it costs; the fields are those of a row."""
+
     packs: tuple[Pack, ...]
     counts: tuple[Count, ...]
     slow: tuple[Count, ...]
     cost: Decimal | None
     price_ids: tuple[ProviderPriceId, ...]
     unpriced: bool
+
+
+class Weighed(NamedTuple):
+    """Where an event is counted, and what it adds to which meters."""
+
+    place: Place
+    counted: Counted
 
 
 class _Priced(NamedTuple):
@@ -135,13 +144,10 @@ def resolve(envelope: Envelope, request: Request, customer: CustomerFacts | None
     if verdict is not None:
         return verdict if verdict.reason in _ALONE else row(verdict)
     rules = request.rules.types[envelope.event.type]
-    place = place_of(customer, request.sender, envelope.event.subscription, occurred_at)
-    counted = _count(rules, request.rules, envelope.properties, occurred_at)
-    for fault in (counted, place):
-        if isinstance(fault, Verdict):
-            return row(fault) if fault.status is Status.QUARANTINED else fault
-    assert isinstance(place, Place), "faults have returned"
-    assert isinstance(counted, _Counted), "faults have returned"
+    weighed = _weigh(request, customer, envelope.event.subscription, envelope.properties, rules, at=occurred_at)
+    if isinstance(weighed, Verdict):
+        return row(weighed) if weighed.status is Status.QUARANTINED else weighed
+    place, counted = weighed
     kept = _kept(rules, envelope)
     return Row(
         request,
@@ -163,6 +169,38 @@ def resolve(envelope: Envelope, request: Request, customer: CustomerFacts | None
         _all_of(counted),
         customer.clock_id,
     )
+
+
+def foresee(
+    event_type: str, properties: Mapping[str, Scalar], request: Request, customer: CustomerFacts
+) -> Weighed | None:
+    """Say where and what an event of well-formed properties would count if it occurred when it came in.
+
+    It is what `resolve` says, without what is only for writing a row. None where the event would not be counted, or is
+    to be looked at more closely: `resolve` then says why. Nothing here knows of test clocks.
+    """
+    rules = request.rules.types.get(event_type)
+    if rules is None or rules.product_id != request.sender.product_id or not request.sender.sees(customer):
+        return None
+    weighed = _weigh(request, customer, None, properties, rules, at=request.received_at)
+    return None if isinstance(weighed, Verdict) else weighed
+
+
+def _weigh(
+    request: Request,
+    customer: CustomerFacts,
+    subscription: str | None,
+    properties: Mapping[str, Scalar],
+    rules: TypeRules,
+    *,
+    at: datetime,
+) -> Weighed | Verdict:
+    """Count an event, and find its place; a fault of its numbers is told before one of its place."""
+    counted = _count(rules, request.rules, properties, at)
+    if isinstance(counted, Verdict):
+        return counted
+    place = place_of(customer, request.sender, subscription, at)
+    return place if isinstance(place, Verdict) else Weighed(place, counted)
 
 
 def _known_before(envelope: Envelope, request: Request, occurred_at: datetime, now: datetime) -> Verdict | None:
@@ -231,7 +269,7 @@ def _unknown_subscription(name: str) -> Verdict:
     return quarantined(Reason.UNKNOWN_SUBSCRIPTION)
 
 
-def _count(rules: TypeRules, all_rules: Rules, properties: Mapping[str, Scalar], at: datetime) -> _Counted | Verdict:
+def _count(rules: TypeRules, all_rules: Rules, properties: Mapping[str, Scalar], at: datetime) -> Counted | Verdict:
     """Price an event and ask each meter what it adds."""
     priced = _Priced(properties)
     if rules.is_priced:
@@ -254,7 +292,7 @@ def _count(rules: TypeRules, all_rules: Rules, properties: Mapping[str, Scalar],
         if added is not None:
             (counts if meter.is_plain else slow).append(count_of(meter, added))
     unpriced = rules.is_priced and priced.cost is None
-    return _Counted(packs, tuple(counts), tuple(slow), priced.cost, priced.price_ids, unpriced)
+    return Counted(packs, tuple(counts), tuple(slow), priced.cost, priced.price_ids, unpriced)
 
 
 def _pack(rules: TypeRules, priced: _Priced) -> tuple[Pack, ...] | Verdict:
@@ -268,7 +306,7 @@ def _pack(rules: TypeRules, priced: _Priced) -> tuple[Pack, ...] | Verdict:
     return found
 
 
-def _all_of(counted: _Counted) -> MeterSet:
+def _all_of(counted: Counted) -> MeterSet:
     """Name all meters that count an event; those of one pack are a set already."""
     if len(counted.packs) == 1 and not (counted.counts or counted.slow):
         return counted.packs[0].counters

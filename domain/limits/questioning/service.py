@@ -7,12 +7,12 @@ from domain.customers.service import CustomerNotFound
 from domain.db import DATABASE_ERRORS
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, encode
-from domain.limits.asking import estimate_of
+from domain.limits.asking import estimate_of, estimated
 from domain.limits.request import EstimateRefused, LimitsUnavailable, NothingSubscribed, Place, Question, Wanted
 from domain.limits.reservation import Name, ReservationNotFound, type_digest_of
-from domain.usage.event import UsageEvent, read_event
+from domain.usage.event import UsageEvent, read_event, read_properties
 from domain.usage.facts import Rules, sender_of
-from domain.usage.resolve import Request, Row
+from domain.usage.resolve import Request, Row, foresee
 from domain.usage.snapshots.service import Snapshots
 from domain.usage.verdict import Reason, Status, Verdict
 
@@ -33,6 +33,28 @@ class Questions:
 
         Raises KeyRecordsNothing, CustomerNotFound, NothingSubscribed, EstimateRefused, LimitsUnavailable.
         """
+        return self._at_once(call, wanted) or await self._looked_up(call, wanted)
+
+    def _at_once(self, call: Call, wanted: Wanted) -> Question | None:
+        """Understand a request from what is remembered; None where that does not do, or where it is to be refused."""
+        remembered = self._snapshots.remembered(wanted.customer, call.at)
+        properties = read_properties(wanted.properties)
+        if remembered is None or properties is None:
+            return None
+        rules, customer = remembered
+        if wanted.type not in rules.types:
+            return None
+        # What is only asked is never written: nobody reads when it came in.
+        request = Request(sender_of(call.principal, rules.products), rules, call.at, "", call)
+        weighed = foresee(wanted.type, properties, request, customer)
+        if weighed is None:
+            return None
+        own = weighed.place.subscription
+        estimate = estimated(wanted.type, properties, rules.types[wanted.type], weighed.counted)
+        return Question(Place(customer.id, own.id, own.epoch, call.at), estimate, request.sender.source)
+
+    async def _looked_up(self, call: Call, wanted: Wanted) -> Question:
+        """Understand a request by everything that recording would look at. Raises as `question`."""
         row = await self.row(
             call, UsageEvent("estimate", wanted.type, wanted.customer, properties=dict(wanted.properties))
         )

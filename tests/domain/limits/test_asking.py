@@ -1,5 +1,6 @@
 """What each kind of meter would count of an event that is not yet one."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from domain.kernel.ids import MeterId, ProductId
-from domain.limits.asking import Addition, addition_of, asked_of
+from domain.limits.asking import Addition, addition_of, asked_of, is_among
 from domain.plans.meter import Meter
 from domain.usage.combination import combination_of
 from domain.usage.resolve import Count
@@ -47,13 +48,25 @@ def count(aggregation: Any, quantity: int, operation: Any = "add") -> Count:
 )
 def test_a_meter_that_is_no_counter_adds(aggregation: str, operation: str, quantity: int, *, sets: bool) -> None:
     added = addition_of(count(aggregation, 5, operation))
-    assert (int(added.quantity), added.sets, dict(added.dimensions)) == (quantity, sets, {"region": "eu"})
+    assert (added.quantity, added.sets, added.combination.values) == (quantity, sets, ("eu",))
 
 
-def test_a_limit_on_some_values_asks_only_for_those() -> None:
-    meter = MeterId(make.new_id())
-    additions = [Addition(meter, {"region": "eu"}, Decimal(2)), Addition(meter, {"region": "us"}, Decimal(3))]
-    none = Fraction(0)
-    assert asked_of(additions, None, used=none) == 5
-    assert asked_of(additions, {"region": "us"}, used=none) == 3
-    assert asked_of(additions, {"region": "asia"}, used=none) is None
+@pytest.mark.parametrize(
+    ("wanted", "is_fed"),
+    [(None, True), ({}, True), ({"region": "eu"}, True), ({"region": "us"}, False), ({"tier": "eu"}, False)],
+)
+def test_a_limit_on_some_values_asks_only_for_those(wanted: Mapping[str, str] | None, *, is_fed: bool) -> None:
+    assert is_among(wanted, combination_of(bytes(16), ("region", "model"), ("eu", "pro"))) is is_fed
+
+
+def test_what_is_added_is_asked_for_and_what_is_given_back_is_not() -> None:
+    meter, everywhere, none = MeterId(make.new_id()), combination_of(bytes(16), (), ()), Fraction(0)
+
+    def add(quantity: int | Decimal, *, sets: bool = False) -> Addition:
+        return Addition(meter, everywhere, quantity, sets)
+
+    assert asked_of([add(2), add(Decimal("3.5"))], used=none) == Fraction(11, 2)
+    assert asked_of([add(-2), add(3)], used=none) == 3
+    # A level of 4 that is set to 6 asks for 2 more, and one that is set to 3 for nothing.
+    assert asked_of([add(6, sets=True)], used=Fraction(4)) == 2
+    assert asked_of([add(3, sets=True)], used=Fraction(4)) == 0

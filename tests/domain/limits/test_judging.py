@@ -13,6 +13,7 @@ from domain.limits.asking import Addition, Estimate
 from domain.limits.judging import Answer, permit, refusing, standing_of
 from domain.limits.policy import Limit
 from domain.plans.plan import Policy
+from domain.usage.combination import combination_of
 from tests import make
 from tests.domain.invoices.examples import subscription
 
@@ -68,7 +69,8 @@ def account(*lines: Line, paid: bool = True) -> Account:
 
 def one(quantity: int, meter: MeterId = CALLS, *, sets: bool = False) -> Estimate:
     """Make an estimate that counts on one meter."""
-    return Estimate("llm.call", {meter: (Addition(meter, {}, Decimal(quantity), sets),)}, priceless=False)
+    everything = combination_of(meter.bytes, (), ())
+    return Estimate("llm.call", (Addition(meter, everything, quantity, sets),), (everything.key,), priceless=False)
 
 
 def test_the_first_limit_that_does_not_fit_refuses_the_whole() -> None:
