@@ -56,9 +56,10 @@ class Runtime:
         """Return the present real instant."""
         return clock.now()
 
-    def call(self, principal: Principal) -> Call:
-        """Start a call now."""
-        return Call(clock.new_id(), clock.now(), principal, clock.new_id)
+    def call(self, principal: Principal, at: datetime | None = None) -> Call:
+        """Start a call now; `at` where the clock was looked at for it already."""
+        started_at = clock.now() if at is None else at
+        return Call(clock.new_id_at(started_at), started_at, principal, clock.new_id)
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:

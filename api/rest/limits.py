@@ -13,6 +13,7 @@ are read and written exactly. A refusal is 429 with its numbers, `Retry-After` a
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import msgspec
@@ -26,6 +27,7 @@ from domain.db import DATABASE_ERRORS
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import encode
+from domain.limits.asking import sum_of
 from domain.limits.explanation import numbers_of
 from domain.limits.judging import Answer, Standing
 from domain.limits.request import LimitsUnavailable, Reserved, Wanted
@@ -34,6 +36,7 @@ from domain.limits.reservation import EXPIRES_IN_S_DEFAULT, Measure
 # One event has at most 32 properties of 1,000 characters.
 BODY_BYTES_MAX = 262_144
 _OK, _CREATED, _BAD, _REFUSED = 200, 201, 400, 429
+_NOTHING = Fraction(0)
 _encoder = msgspec.json.Encoder()
 
 
@@ -187,7 +190,7 @@ async def _call(serving: Serving, scope: Scope) -> Call:
         principal = await serving.authenticator.authenticate(bearer(given.decode("latin-1")), now)
     except DATABASE_ERRORS as fault:
         raise LimitsUnavailable from fault
-    return serving.runtime.call(principal)
+    return serving.runtime.call(principal, now)
 
 
 def _decode(shape: type[msgspec.Struct], body: bytes) -> Any:
@@ -232,15 +235,20 @@ def rate_limit_headers(answer: Answer) -> dict[str, str]:
     bounded = [each for each in answer.standings if each.bound is not None]
     if not bounded:
         return {}
-    policies = [f'"{each.key}";q={(each.bound or 0) // 1};w={each.period_s}' for each in bounded]
+    policies = [f'"{each.key}";q={_whole(each.bound)};w={each.period_s}' for each in bounded]
     left = [f'"{each.key}";r={_left(each, answer)};t={answer.resets_in_s(each)}' for each in bounded]
     return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(left)}
 
 
 def _left(standing: Standing, answer: Answer) -> int:
     assert standing.bound is not None, "only what has a bound is left"
-    taken = standing.used + standing.held + (standing.asked if answer.is_allowed else 0)
-    return max(0, (standing.bound - taken) // 1)
+    asked = standing.asked if answer.is_allowed else _NOTHING
+    return max(0, _whole(standing.bound - sum_of(standing.used, standing.held, asked)))
+
+
+def _whole(amount: Fraction | None) -> int:
+    """Cut to whole units, downwards."""
+    return 0 if amount is None else amount.numerator // amount.denominator
 
 
 def _decision(answer: Answer) -> str | None:

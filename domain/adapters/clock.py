@@ -14,4 +14,9 @@ def now() -> datetime:
 
 def new_id() -> UUID:
     """Make an id of the present instant."""
-    return ids.uuid7(now(), os.urandom)
+    return new_id_at(now())
+
+
+def new_id_at(at: datetime) -> UUID:
+    """Make an id of an instant."""
+    return ids.uuid7(at, os.urandom)

@@ -110,6 +110,7 @@ _LENGTH = 26
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _PAIR_SHIFTS = range((_LENGTH - 2) * 5, -1, -10)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(eq=False)
@@ -124,7 +125,7 @@ class IdMalformed(DomainError):
 
 def uuid7(at: datetime, entropy: Callable[[int], bytes]) -> UUID:
     """Make a uuidv7: 48 bits of milliseconds, then 74 random bits from `entropy(10)` (RFC 9562, 5.7)."""
-    milliseconds = (at - _EPOCH) // timedelta(milliseconds=1)
+    milliseconds = (at - _EPOCH) // _MILLISECOND
     noise = int.from_bytes(entropy(10), "big")
     value = (milliseconds & (1 << 48) - 1) << 80 | noise
     value = value & ~(0xF << 76) | 0x7 << 76

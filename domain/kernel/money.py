@@ -170,7 +170,7 @@ def split(total: int, weights: Sequence[Fraction]) -> list[int]:
 
 def exact_text(value: Fraction | Decimal | int) -> str:
     """Write a number without loss: a plain decimal where it ends, else numerator/denominator ("14/31")."""
-    fraction = value if isinstance(value, Fraction) else Fraction(value)
+    fraction = value if type(value) is Fraction else Fraction(value)
     return _text_of(fraction.numerator, fraction.denominator)
 
 

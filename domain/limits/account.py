@@ -82,6 +82,8 @@ class Line:
     def bound_at(self, now: datetime) -> Fraction | None:
         """Return where usage must end at an instant of business time; None: nothing is ever refused."""
         limit = self.allowance.limit
+        if limit.policy != "soft":
+            return bound(limit, in_grace=False)
         return bound(limit, in_grace=is_in_grace(limit, self.passed_at, now))
 
 

@@ -74,6 +74,15 @@ def is_among(wanted: Mapping[str, str] | None, combination: Combination) -> bool
     return not wanted or wanted.items() <= dict(zip(combination.names, combination.values, strict=True)).items()
 
 
+def sum_of(*amounts: Fraction) -> Fraction:
+    """Add amounts, most of which are often 0: adding fractions is what a warm answer spends most of its time on."""
+    found = _NOTHING
+    for each in amounts:
+        if each:
+            found = found + each if found else each
+    return found
+
+
 def asked_of(additions: Iterable[Addition], *, used: Fraction) -> Fraction:
     """Return how much more of a limit an event asks for by what it adds to the limit's meter.
 
@@ -81,7 +90,7 @@ def asked_of(additions: Iterable[Addition], *, used: Fraction) -> Fraction:
     """
     found = _NOTHING
     for each in additions:
-        quantity = Fraction(each.quantity)
-        more = max(quantity - used if each.sets else quantity, _NOTHING)
-        found = found + more if found else more
+        more = Fraction(each.quantity) - used if each.sets else each.quantity
+        if more > 0:
+            found = sum_of(found, Fraction(more))
     return found

@@ -33,6 +33,8 @@ class Book:
 
     def held(self, keys: Mapping[str, Fraction]) -> dict[str, Fraction]:
         """Return what is held of limits in the present stretch."""
+        if not self.shares:
+            return {}
         return {key: self.shares[spot].held for key in keys if (spot := self.spot(key)) in self.shares}
 
     def known(self, question: Question, at: datetime) -> Answer | None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,8 @@ from domain.limits.judging import Answer, Standing
 
 # Of permits, one in so many is kept; every refusal is.
 SAMPLE = 100
+# Ends of periods whose text is remembered.
+INSTANTS_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,16 @@ def numbers_of(standings: Sequence[Standing]) -> list[dict[str, Any]]:
             "held": exact_text(each.held),
             "asked": exact_text(each.asked),
             "state": each.state,
-            "resets_at": None if each.resets_at is None else each.resets_at.isoformat(),
+            "resets_at": None if each.resets_at is None else _text_of(each.resets_at),
         }
         for each in standings
     ]
+
+
+@lru_cache(maxsize=INSTANTS_MAX)
+def _text_of(resets_at: datetime) -> str:
+    """Write the end of a usage period, in UTC: all limits of a period end with it."""
+    return resets_at.isoformat()
 
 
 def decision_of(

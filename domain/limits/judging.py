@@ -9,8 +9,11 @@ from typing import NamedTuple
 from uuid import UUID
 
 from domain.kernel.money import exact_text
+from domain.kernel.period import Period
 from domain.limits.account import Account, Line
+from domain.limits.asking import sum_of
 from domain.limits.fitting import cheapest_fit, offers_of
+from domain.limits.policy import Limit
 from domain.limits.status import LimitState, state_of
 from domain.plans.plan import Catalogue
 from domain.subscriptions.subscription import AccessState
@@ -22,6 +25,7 @@ RETRY_S = 60
 _NOTHING = Fraction(0)
 _OVERDUE = "A payment is overdue, so the limits of the free plan apply and nothing may be added until it is paid."
 _SECOND = timedelta(seconds=1)
+_ACTIVE, _WARNING, _BLOCKED = "active", "warning", LimitState.BLOCKED.value
 
 
 class Code(StrEnum):
@@ -47,7 +51,12 @@ class Standing(NamedTuple):
     asked: Fraction
     state: str
     resets_at: datetime | None
-    period_s: int
+    period: Period
+
+    @property
+    def period_s(self) -> int:
+        """The length of the usage period in whole seconds."""
+        return self.period.length // _SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,35 +137,32 @@ def standing_of(
     account: Account, line: Line, asked: Fraction, held: Fraction, now: datetime, *, allowed: bool
 ) -> Standing:
     """Describe a limit beside a request; where it is allowed, the state is the one after it."""
-    limit, upto = line.allowance.limit, line.bound_at(now)
+    allowance, upto = line.allowance, line.bound_at(now)
     held = sum_of(held, line.leased)
-    after = sum_of(line.used, held, asked if allowed else _NOTHING)
-    state = state_of(limit, after, upto)
-    word = state.value
-    if state is LimitState.OK:
-        word = "warning" if limit.amount is not None and _is_near(after, limit.amount) else "active"
+    word = _word(allowance.limit, sum_of(line.used, held, asked), upto) if allowed else _BLOCKED
     return Standing(
-        line.key,
-        line.allowance.name,
-        line.allowance.unit,
-        limit.amount,
+        allowance.key,
+        allowance.name,
+        allowance.unit,
+        allowance.limit.amount,
         upto,
         line.used,
         held,
         asked,
-        word if allowed else LimitState.BLOCKED.value,
+        word,
         account.resets_at(line),
-        account.period.length // _SECOND,
+        account.period,
     )
 
 
-def sum_of(*amounts: Fraction) -> Fraction:
-    """Add amounts, most of which are often 0: adding fractions is what a warm answer spends most of its time on."""
-    found = _NOTHING
-    for each in amounts:
-        if each:
-            found = found + each if found else each
-    return found
+def _word(limit: Limit, used: Fraction, upto: Fraction | None) -> str:
+    """Say for people where usage stands after what was allowed."""
+    if limit.amount is None:
+        return _ACTIVE
+    state = state_of(limit, used, upto)
+    if state is not LimitState.OK:
+        return state.value
+    return _WARNING if _is_near(used, limit.amount) else _ACTIVE
 
 
 def _is_near(used: Fraction, limit: Fraction) -> bool:
@@ -166,13 +172,11 @@ def _is_near(used: Fraction, limit: Fraction) -> bool:
 
 def permit(account: Account, asks: Mapping[str, Fraction], held: Mapping[str, Fraction], now: datetime) -> Answer:
     """Allow a request; `held` is what this process holds without it."""
-    return Answer(
-        tuple(
-            standing_of(account, account.lines[key], asked, held.get(key, _NOTHING), now, allowed=True)
-            for key, asked in asks.items()
-        ),
-        now,
-    )
+    standings = [
+        standing_of(account, account.lines[key], asked, held.get(key, _NOTHING), now, allowed=True)
+        for key, asked in asks.items()
+    ]
+    return Answer(tuple(standings), now)
 
 
 def refusal(
