@@ -31,12 +31,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
+from api.at_once import AtOnce
 from api.auth import Authenticator
 from api.context import Serving
 from api.gateway.door import GatewayDoor
 from api.graphql.schema import schema
 from api.graphql.view import HttpEndpoint, SocketView
-from api.hosts import HostCheck
+from api.hosts import HostCheck, Hosts
 from api.mail_hook import post_mail_reports
 from api.problems import PASSING_FAULTS, on_crash, on_passing_fault, on_refusal
 from api.rest.billing import BILLING
@@ -58,6 +59,15 @@ from domain.runtime import Runtime, open_runtime
 from domain.usage.recording.service import Recorder
 
 READY_WITHIN_S = 5.0
+LIMITS = (
+    Route("/v1/check", post_check, methods=["POST"]),
+    Route("/v1/reservations", post_reservation, methods=["POST"]),
+    Route("/v1/reservations/{id}/extend", post_extend, methods=["POST"]),
+    Route("/v1/reservations/{id}/settle", post_settle, methods=["POST"]),
+    Route("/v1/reservations/{id}/release", post_release, methods=["POST"]),
+)
+# Those of them that memory can answer.
+REMEMBERED = {"/v1/check": post_check, "/v1/reservations": post_reservation}
 # What Stripe, the mail provider and mail programs call: a signature stands in for a credential.
 SIGNED = (
     Route("/api/webhooks/stripe", post_stripe_event, methods=["POST"]),
@@ -100,6 +110,7 @@ def create_app(settings: Settings, opened: Callable[[Settings], Awaitable[Runtim
         app.state.runtime, app.state.serving = runtime, serving
         endpoint.serve(serving)
         sockets.serve(serving)
+        at_once.serve(serving)
         serving.recorder.start()
         serving.limits.start()
         try:
@@ -111,15 +122,13 @@ def create_app(settings: Settings, opened: Callable[[Settings], Awaitable[Runtim
             await runtime.close()
 
     endpoint, sockets, gateway = HttpEndpoint(schema), SocketView(schema), GatewayDoor(settings)
+    hosts = Hosts(settings)
+    at_once = AtOnce(hosts, REMEMBERED)
     gateway.app = app = Starlette(
         lifespan=lifespan,
         # Looked through in this order: first what is asked before each of a product's calls.
         routes=[
-            Route("/v1/check", post_check, methods=["POST"]),
-            Route("/v1/reservations", post_reservation, methods=["POST"]),
-            Route("/v1/reservations/{id}/extend", post_extend, methods=["POST"]),
-            Route("/v1/reservations/{id}/settle", post_settle, methods=["POST"]),
-            Route("/v1/reservations/{id}/release", post_release, methods=["POST"]),
+            *LIMITS,
             Route("/graphql", endpoint.post, methods=["POST"]),
             WebSocketRoute("/graphql", sockets),
             Route("/v1/events", post_events, methods=["POST"]),
@@ -131,12 +140,12 @@ def create_app(settings: Settings, opened: Callable[[Settings], Awaitable[Runtim
             Route("/healthz", healthz),
             Route("/readyz", readyz),
         ],
-        middleware=[Middleware(HostCheck, settings=settings)],
+        middleware=[Middleware(HostCheck, hosts=hosts)],
         exception_handlers={
             DomainError: on_refusal,
             **dict.fromkeys(PASSING_FAULTS, on_passing_fault),
             Exception: on_crash,
         },
     )
-    app.state.gateway = gateway
+    app.state.gateway, app.state.at_once = gateway, at_once
     return app

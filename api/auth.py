@@ -44,8 +44,8 @@ class Authenticator:
         if len(credential) > TOKEN_LENGTH_MAX or not credential.isascii():
             raise CredentialsRejected
         remembered_as = credentials.hash_secret(credential, self._pepper)
-        checked_at, principal = self._known.get(remembered_as, (None, None))
-        if checked_at is not None and principal is not None and at - checked_at < CACHE_FOR:
+        principal = self._recall(remembered_as, at)
+        if principal is not None:
             if principal.expires_at is not None and principal.expires_at <= at:
                 raise CredentialsRejected
             return principal
@@ -53,6 +53,20 @@ class Authenticator:
         principal = await self._find_out(credential, at)
         self._remember(remembered_as, at, principal)
         return principal
+
+    def remembered(self, credential: str | None, at: datetime) -> Principal | None:
+        """Return who asks, where that was found out a moment ago and still holds; None says nothing about anybody."""
+        if not credential or len(credential) > TOKEN_LENGTH_MAX or not credential.isascii():
+            return None
+        principal = self._recall(credentials.hash_secret(credential, self._pepper), at)
+        if principal is None or (principal.expires_at is not None and principal.expires_at <= at):
+            return None
+        return principal
+
+    def _recall(self, remembered_as: bytes, at: datetime) -> Principal | None:
+        """Return whom a credential was found to be of within CACHE_FOR, expired or not."""
+        checked_at, principal = self._known.get(remembered_as, (None, None))
+        return principal if checked_at is not None and at - checked_at < CACHE_FOR else None
 
     async def _find_out(self, credential: str, at: datetime) -> Principal:
         if not credentials.is_secret(credential):

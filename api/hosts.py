@@ -13,13 +13,13 @@ from domain.config import Settings
 class HostCheck:
     """Check Host, and Origin where a browser sends one, against the names this server goes by."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, hosts: "Hosts") -> None:
         self._app = app
-        self._hosts = _names(settings)
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 403."""
-        if scope["type"] in {"http", "websocket"} and not self._is_allowed(scope["headers"]):
+        if scope["type"] in {"http", "websocket"} and not self._hosts.are_named(scope["headers"]):
             if scope["type"] == "websocket":
                 await WebSocketClose(1008, "This host or origin is not allowed")(scope, receive, send)
             else:
@@ -28,8 +28,18 @@ class HostCheck:
             return
         await self._app(scope, receive, send)
 
-    def _is_allowed(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
-        """Look at the first of each, in one go: this is asked of every request."""
+
+class Hosts:
+    """The names this server goes by."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._hosts = _names(settings)
+
+    def are_named(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Whether a request means one of them: its first Host, and its first Origin where there is one.
+
+        They are looked at in one go: this is asked of every request.
+        """
         if not self._hosts:
             return True
         host: bytes | None = None

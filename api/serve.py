@@ -20,6 +20,7 @@ def serve() -> None:
         import uvicorn  # noqa: PLC0415 -- loaded once the settings are known to be good
 
         from api.app import create_app  # noqa: PLC0415 -- the same
+        from api.at_once import protocol_of  # noqa: PLC0415 -- the same
         from api.local.ports import claim_api_port  # noqa: PLC0415 -- the same
         from domain.adapters.log import set_up_logging  # noqa: PLC0415 -- the same
 
@@ -31,7 +32,7 @@ def serve() -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=protocol_of(app.state.at_once),
         ws="websockets-sansio",
         ws_max_size=SOCKET_MESSAGE_BYTES_MAX,
         # A frame is encoded once for all sockets; compressed, it would be worked on anew for each.

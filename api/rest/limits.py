@@ -10,7 +10,7 @@
 are read and written exactly. A refusal is 429 with its numbers, `Retry-After` and the RateLimit headers.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -92,15 +92,24 @@ _DECODERS: dict[type[msgspec.Struct], msgspec.json.Decoder[Any]] = {
 
 
 class Said(NamedTuple):
-    """An answer, not yet sent."""
+    """An answer, not yet sent. It is an ASGI app that sends it."""
 
     status: int
     body: bytes
     headers: Mapping[str, str] = {}
     media_type: str = "application/json"
 
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send it."""
+        headers = [(b"content-type", self.media_type.encode()), (b"content-length", b"%d" % len(self.body))]
+        headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
 
+
+Headers = Iterable[tuple[bytes, bytes]]
 Act = Callable[[Serving, Call, Any, str], Awaitable[Said]]
+Recall = Callable[[Serving, Call, Any], Said | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +117,12 @@ class Endpoint:
     """A route: it authenticates, reads the body, acts, and answers refusals as problems that also have a `message`.
 
     It is an ASGI app, because what Starlette does around a function would double the price of a warm answer.
+    `recall` answers from memory alone, or not at all.
     """
 
     shape: type[msgspec.Struct]
     act: Act
+    recall: Recall | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -122,15 +133,33 @@ class Endpoint:
             said = await self.act(serving, call, body, scope["path_params"].get("id", ""))
         except DomainError as refused:
             said = _refused(refused)
-        headers = [(b"content-type", said.media_type.encode()), (b"content-length", str(len(said.body)).encode())]
-        headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in said.headers.items()]
-        await send({"type": "http.response.start", "status": said.status, "headers": headers})
-        await send({"type": "http.response.body", "body": said.body})
+        await said(scope, receive, send)
+
+    def at_once(self, serving: Serving, headers: Headers, body: bytes | bytearray) -> Said | None:
+        """Answer yes without waiting, or None: then the request is answered as any other, and told why not."""
+        now = serving.runtime.now()
+        principal = serving.authenticator.remembered(_credential(headers), now)
+        if self.recall is None or principal is None or len(body) > BODY_BYTES_MAX:
+            return None
+        try:
+            return self.recall(serving, serving.runtime.call(principal, now), _decode(self.shape, body))
+        except DomainError:
+            return None
+
+
+def _check_at_once(serving: Serving, call: Call, body: CheckBody) -> Said | None:
+    answer = serving.limits.memory.check(call, Wanted(body.customer, body.type, body.properties))
+    return None if answer is None else _checked(answer)
+
+
+def _reserve_at_once(serving: Serving, call: Call, body: ReserveBody) -> Said | None:
+    wanted = Wanted(body.customer, body.type, body.properties)
+    reserved = serving.limits.memory.reserve(call, wanted, body.id, expires_in_s=body.expires_in_s)
+    return None if reserved is None else _reserved(reserved)
 
 
 async def _check(serving: Serving, call: Call, body: CheckBody, _: str) -> Said:
-    answer = await serving.limits.check(call, Wanted(body.customer, body.type, body.properties))
-    return _answered(answer, _OK, {"decision": _decision(answer)})
+    return _checked(await serving.limits.check(call, Wanted(body.customer, body.type, body.properties)))
 
 
 async def _reserve(serving: Serving, call: Call, body: ReserveBody, _: str) -> Said:
@@ -163,9 +192,9 @@ async def _release(serving: Serving, call: Call, _: ReleaseBody, name: str) -> S
 
 
 # May something be used now? 200, or 429 with the limit that refuses. Changes nothing.
-post_check = Endpoint(CheckBody, _check)
+post_check = Endpoint(CheckBody, _check, _check_at_once)
 # Hold an estimate on all limits that it feeds, or on none: 201, 200 when repeated, or 429.
-post_reservation = Endpoint(ReserveBody, _reserve)
+post_reservation = Endpoint(ReserveBody, _reserve, _reserve_at_once)
 # Hold a reservation longer, and more: 200, or 429 for more than there is; then what is held stays.
 post_extend = Endpoint(ExtendBody, _extend)
 # Record what was used, once, also after expiry, release or loss. Safe to repeat.
@@ -184,20 +213,28 @@ def _refused(refused: DomainError) -> Said:
 
 
 async def _call(serving: Serving, scope: Scope) -> Call:
-    given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     now = serving.runtime.now()
     try:
-        principal = await serving.authenticator.authenticate(bearer(given.decode("latin-1")), now)
+        principal = await serving.authenticator.authenticate(_credential(scope["headers"]), now)
     except DATABASE_ERRORS as fault:
         raise LimitsUnavailable from fault
     return serving.runtime.call(principal, now)
 
 
-def _decode(shape: type[msgspec.Struct], body: bytes) -> Any:
+def _credential(headers: Headers) -> str | None:
+    given = next((value for name, value in headers if name == b"authorization"), b"")
+    return bearer(given.decode("latin-1"))
+
+
+def _decode(shape: type[msgspec.Struct], body: bytes | bytearray) -> Any:
     try:
         return _DECODERS[shape].decode(body or b"{}")
     except (msgspec.DecodeError, ValueError):
         raise RequestMalformed from None
+
+
+def _checked(answer: Answer) -> Said:
+    return _answered(answer, _OK, {"decision": _decision(answer)})
 
 
 def _reserved(reserved: Reserved) -> Said:

@@ -33,10 +33,13 @@ class Questions:
 
         Raises KeyRecordsNothing, CustomerNotFound, NothingSubscribed, EstimateRefused, LimitsUnavailable.
         """
-        return self._at_once(call, wanted) or await self._looked_up(call, wanted)
+        return self.at_once(call, wanted) or await self._looked_up(call, wanted)
 
-    def _at_once(self, call: Call, wanted: Wanted) -> Question | None:
-        """Understand a request from what is remembered; None where that does not do, or where it is to be refused."""
+    def at_once(self, call: Call, wanted: Wanted) -> Question | None:
+        """Understand a request from what is remembered; None where that does not do, or where it is to be refused.
+
+        Raises KeyRecordsNothing.
+        """
         remembered = self._snapshots.remembered(wanted.customer, call.at)
         properties = read_properties(wanted.properties)
         if remembered is None or properties is None:

@@ -18,7 +18,6 @@ from domain.access.roles import Permission
 from domain.db import DATABASE_ERRORS, Database
 from domain.kernel.call import Call
 from domain.kernel.ids import encode
-from domain.limits.book import Book
 from domain.limits.drawer import Drawer
 from domain.limits.judging import Answer, permit
 from domain.limits.keeping.service import Keeper
@@ -28,7 +27,6 @@ from domain.limits.request import (
     Asking,
     LimitsUnavailable,
     MovedError,
-    Place,
     Question,
     Reserved,
     Settled,
@@ -43,9 +41,9 @@ from domain.limits.reservation import (
     ReservationNotFound,
     State,
     check_expiry,
-    name_of,
     read_name,
 )
+from domain.limits.reserving.warm import Memory, new_reservation
 from domain.limits.settling import store
 from domain.limits.settling.service import Endings
 from domain.limits.shelf import RESERVATIONS_MAX, Shelf
@@ -62,7 +60,10 @@ _log = structlog.get_logger()
 
 
 class Reserver:
-    """One per process: start it before the first reservation, stop it after the last."""
+    """One per process: start it before the first reservation, stop it after the last.
+
+    `memory` answers what needs no waiting; everything here looks there first.
+    """
 
     def __init__(
         self,
@@ -81,6 +82,7 @@ class Reserver:
         self._shelf = Shelf(reservations_max)
         self._endings = Endings(db, recorder, self._questions, self._leases, self._shelf)
         self._keeper = Keeper(db)
+        self.memory = Memory(self._questions, self._leases, self._shelf, self._keeper)
         self._synced_at: datetime | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -111,7 +113,9 @@ class Reserver:
         Raises Forbidden, KeyRecordsNothing, CustomerNotFound, NothingSubscribed, EstimateRefused, LimitsUnavailable,
         AccessSuspended.
         """
-        call.need(Permission.LIMIT_CHECK)
+        known = self.memory.check(call, wanted)
+        if known is not None:
+            return known
         for _ in range(STARTS_MAX):
             question = await self._questions.question(call, wanted)
             try:
@@ -123,13 +127,13 @@ class Reserver:
         raise LimitsUnavailable
 
     async def _check(self, call: Call, question: Question) -> Answer:
-        drawer = self._leases.drawer(question.place.subscription_id)
-        known = drawer.book.known(question, call.at) if drawer.book else None
+        known = self.memory.known(call, question)
         if known is not None:
             return known
+        drawer = self._leases.drawer(question.place.subscription_id)
         since = drawer.looks
         async with drawer.lock:
-            known = drawer.book.known(question, call.at) if drawer.book else None
+            known = self.memory.known(call, question)
             if known is not None:
                 return known
             asking = Asking(question.place, question.estimate, "check", takes=False)
@@ -147,18 +151,17 @@ class Reserver:
 
         Raises as `check`, and ReservationMalformed, ReservationClosed, LimitsBusy.
         """
-        call.need(Permission.LIMIT_CHECK)
-        call.need(Permission.USAGE_WRITE)
-        expires_at = call.at + timedelta(seconds=check_expiry(expires_in_s))
+        found = self.memory.reserve(call, wanted, caller_id, expires_in_s=expires_in_s)
+        if found is not None:
+            return found
+        expires_at = call.at + timedelta(seconds=expires_in_s)
         for _ in range(STARTS_MAX):
             question = await self._questions.question(call, wanted)
-            place = question.place
-            name = name_of(place.customer_id, question.estimate.event_type, question.source, caller_id)
-            new = Reservation(name, place.subscription_id, question.estimate.event_type, place.now, call.at, expires_at)
+            new = new_reservation(call, question, caller_id, expires_at)
             try:
                 return await self._reserve(call, question, new)
             except MovedError:
-                await self._questions.forget(place.customer_id)
+                await self._questions.forget(question.place.customer_id)
             except DATABASE_ERRORS as fault:
                 answer = self._answer_alone(question, fault)
                 self._shelf.put(new)
@@ -166,13 +169,13 @@ class Reserver:
         raise LimitsUnavailable
 
     async def _reserve(self, call: Call, question: Question, new: Reservation) -> Reserved:
-        drawer = self._leases.drawer(question.place.subscription_id)
-        found = self._held_before(new.name, question, call.at) or self._hold_warm(call, drawer, question, new)
+        found = self.memory.held_before(new.name, question, call.at) or self.memory.hold(call, question, new)
         if found is not None:
             return found
+        drawer = self._leases.drawer(question.place.subscription_id)
         since = drawer.looks
         async with drawer.lock:
-            found = self._held_before(new.name, question, call.at) or self._hold_warm(call, drawer, question, new)
+            found = self.memory.held_before(new.name, question, call.at) or self.memory.hold(call, question, new)
             if found is not None:
                 return found
             asking = Asking(question.place, question.estimate, "reserve", takes=True, reservation_id=new.name.key)
@@ -199,42 +202,11 @@ class Reserver:
         self._hold(call, drawer, asking, new)
         return Reserved(self._keeper.sampled(call, question, answer, "reserve"), new, not found_elsewhere)
 
-    def _held_before(self, name: Name, question: Question, at: datetime) -> Reserved | None:
-        """Answer a repeated call as the first one. Raises ReservationClosed, LimitsBusy."""
-        held = self._shelf.find(name, at)
-        if held is not None:
-            book = self._leases.find_book(held.subscription_id)
-            asks = book.account.asks_of(question.estimate) if book else {}
-            answer = permit(book.account, asks, book.held(asks), question.place.now) if book else Answer(())
-            return Reserved(answer, held, is_new=False)
-        self._shelf.check_room(name)
-        return None
-
-    def _hold_warm(self, call: Call, drawer: Drawer, question: Question, new: Reservation) -> Reserved | None:
-        """Hold what is leased already, without asking anyone; None where that does not do."""
-        book, place = drawer.book, question.place
-        if book is None or not book.account.is_fresh(place.epoch, call.at, place.now):
-            return None
-        if book.account.unpriceable(question.estimate) is not None:
-            return None
-        asks = book.account.asks_of(question.estimate)
-        if not book.can_hold(asks, call.at, place.now):
-            return None
-        answer = permit(book.account, asks, book.held(asks), place.now)
-        self._put(call, book, place, asks, new)
-        return Reserved(self._keeper.sampled(call, question, answer, "reserve"), new)
-
     def _hold(self, call: Call, drawer: Drawer, asking: Asking, into: Reservation) -> None:
         """Hold what was asked for; it is there."""
         book = drawer.book
         assert book is not None, "it was read"
-        self._put(call, book, asking.place, asking.asks_of(book.account), into)
-
-    def _put(self, call: Call, book: Book, place: Place, asks: Mapping[str, Fraction], into: Reservation) -> None:
-        more = book.hold(asks, call.at, place.now)
-        into.period_start_at = book.account.period.start
-        into.holds = {key: into.holds.get(key, _NOTHING) + more.get(key, _NOTHING) for key in {**into.holds, **more}}
-        self._shelf.put(into)
+        self.memory.put(call, book, asking.place, asking.asks_of(book.account), into)
 
     def _answer_alone(self, question: Question, fault: Exception) -> Answer:
         """Answer while the database is out of reach, as the limits say. Raises LimitsUnavailable."""

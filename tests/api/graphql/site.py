@@ -14,6 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from api.app import create_app
+from api.at_once import protocol_of
 from api.serve import SOCKET_MESSAGE_BYTES_MAX
 from domain.access import service as access
 from domain.access.tokens import AUDIENCE, sign_hs256
@@ -132,7 +133,7 @@ async def open_server(db: Database) -> AsyncIterator[Site]:
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=protocol_of(app.state.at_once),
                 ws="websockets-sansio",
                 ws_max_size=SOCKET_MESSAGE_BYTES_MAX,
                 ws_per_message_deflate=False,

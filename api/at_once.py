@@ -1,0 +1,105 @@
+"""Answer what memory can answer as soon as it is read, before a task is made for it.
+
+A warm check takes less time than the way to it: a task, a turn of the loop, and the layers of the application. Here it
+is answered while the request is being read. Whatever cannot be answered so, and every refusal, goes the way of every
+request through the application, which alone knows all the rules; under another server everything does.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from api.context import Serving
+from api.graphql.eager import Rest, begin
+from api.hosts import Hosts
+from api.rest.limits import Endpoint, Said
+
+# Requests that one connection sent together and that are answered in a row, before others have their turn.
+AT_ONCE_MAX = 16
+_log = structlog.get_logger()
+
+
+class AtOnce:
+    """The routes for POST whose answers may be ready, by their paths. One per process; `count` are those it gave."""
+
+    def __init__(self, hosts: Hosts, routes: Mapping[str, Endpoint]) -> None:
+        self._hosts = hosts
+        self._routes = routes
+        self._serving: Serving | None = None
+        self.count = 0
+
+    def serve(self, serving: Serving) -> None:
+        """Begin to serve: the process has opened what it holds."""
+        self._serving = serving
+
+    def answer(self, scope: Mapping[str, Any], body: bytes | bytearray) -> Said | None:
+        """Return an app that sends the answer to a request whose whole body is there, or None."""
+        route = self._routes.get(scope["path"])
+        if route is None or self._serving is None or scope["method"] != "POST":
+            return None
+        if not self._hosts.are_named(scope["headers"]):
+            return None
+        try:
+            said = route.at_once(self._serving, scope["headers"], body)
+        except Exception:  # noqa: BLE001 -- whatever it is, the application meets it too, and tells and logs it
+            _log.warning("not_answered_at_once", path=scope["path"])
+            return None
+        self.count += said is not None
+        return said
+
+
+class AtOnceProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP, which looks first for what is answered at once. A subclass names it as `known`."""
+
+    known: AtOnce
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._is_reading = False
+        self._next: tuple[RequestResponseCycle, Any] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came, and only then begin the request in it: its body may be there too."""
+        self._is_reading = True
+        super().data_received(data)
+        left = AT_ONCE_MAX
+        while self._next is not None:
+            (cycle, app), self._next = self._next, None
+            said = self._answer(cycle) if left else None
+            left -= 1
+            if said is None:
+                super()._start_asgi_task(cycle, app)
+            else:
+                self._send(cycle, said)
+        self._is_reading = False
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Begin a request; one at a time, since uvicorn begins the next when the answer before it is complete."""
+        if self._is_reading:
+            self._next = (cycle, app)
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _answer(self, cycle: RequestResponseCycle) -> Said | None:
+        if cycle.more_body or cycle.disconnected or self.transport.is_closing():
+            return None
+        return self.known.answer(cycle.scope, cycle.body)
+
+    def _send(self, cycle: RequestResponseCycle, said: Any) -> None:
+        """Send an answer by uvicorn's own means. Only where the caller is slow to read, a task carries it on."""
+        rest = begin(cycle.run_asgi(said))
+        if rest is not None:
+            task = self.loop.create_task(_await(rest))
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
+
+
+async def _await(rest: Rest) -> None:
+    await rest
+
+
+def protocol_of(known: AtOnce) -> type[AtOnceProtocol]:
+    """Return the protocol of a server that has these answers."""
+    return type("Protocol", (AtOnceProtocol,), {"known": known})

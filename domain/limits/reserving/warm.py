@@ -1,0 +1,95 @@
+"""What is answered from memory alone, without waiting: what is leased already, and what was read a moment ago."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fractions import Fraction
+
+from domain.access.roles import Permission
+from domain.kernel.call import Call
+from domain.limits.asking import sum_of
+from domain.limits.book import Book
+from domain.limits.judging import Answer, permit
+from domain.limits.keeping.service import Keeper
+from domain.limits.leasing.service import Leases
+from domain.limits.questioning.service import Questions
+from domain.limits.request import Place, Question, Reserved, Wanted
+from domain.limits.reservation import Name, Reservation, check_expiry, name_of
+from domain.limits.shelf import Shelf
+
+_NOTHING = Fraction(0)
+
+
+@dataclass(slots=True)
+class Memory:
+    """One per process. None is no answer: then the database is to be asked. It never says no by what it remembers."""
+
+    questions: Questions
+    leases: Leases
+    shelf: Shelf
+    keeper: Keeper
+
+    def check(self, call: Call, wanted: Wanted) -> Answer | None:
+        """Say yes where that is sure enough. Raises Forbidden, KeyRecordsNothing."""
+        call.need(Permission.LIMIT_CHECK)
+        question = self.questions.at_once(call, wanted)
+        return None if question is None else self.known(call, question)
+
+    def known(self, call: Call, question: Question) -> Answer | None:
+        """Say yes to a request that was understood."""
+        book = self.leases.drawer(question.place.subscription_id).book
+        return None if book is None else book.known(question, call.at)
+
+    def reserve(self, call: Call, wanted: Wanted, caller_id: str, *, expires_in_s: int) -> Reserved | None:
+        """Hold an estimate where it fits into what is leased, or answer as to the first call with this id.
+
+        Raises Forbidden, KeyRecordsNothing, ReservationMalformed, ReservationClosed, LimitsBusy.
+        """
+        call.need(Permission.LIMIT_CHECK)
+        call.need(Permission.USAGE_WRITE)
+        expires_at = call.at + timedelta(seconds=check_expiry(expires_in_s))
+        question = self.questions.at_once(call, wanted)
+        if question is None:
+            return None
+        new = new_reservation(call, question, caller_id, expires_at)
+        return self.held_before(new.name, question, call.at) or self.hold(call, question, new)
+
+    def held_before(self, name: Name, question: Question, at: datetime) -> Reserved | None:
+        """Answer a repeated call as the first one. Raises ReservationClosed, LimitsBusy."""
+        held = self.shelf.find(name, at)
+        if held is not None:
+            book = self.leases.find_book(held.subscription_id)
+            asks = book.account.asks_of(question.estimate) if book else {}
+            answer = permit(book.account, asks, book.held(asks), question.place.now) if book else Answer(())
+            return Reserved(answer, held, is_new=False)
+        self.shelf.check_room(name)
+        return None
+
+    def hold(self, call: Call, question: Question, new: Reservation) -> Reserved | None:
+        """Hold what is leased already, without asking anyone; None where that does not do."""
+        place = question.place
+        book = self.leases.drawer(place.subscription_id).book
+        if book is None or not book.account.is_fresh(place.epoch, call.at, place.now):
+            return None
+        if book.account.unpriceable(question.estimate) is not None:
+            return None
+        asks = book.account.asks_of(question.estimate)
+        if not book.can_hold(asks, call.at, place.now):
+            return None
+        answer = permit(book.account, asks, book.held(asks), place.now)
+        self.put(call, book, place, asks, new)
+        return Reserved(self.keeper.sampled(call, question, answer, "reserve"), new)
+
+    def put(self, call: Call, book: Book, place: Place, asks: Mapping[str, Fraction], into: Reservation) -> None:
+        """Hold what is asked for beside what a reservation holds; it is there."""
+        more, before = book.hold(asks, call.at, place.now), into.holds
+        into.period_start_at = book.account.period.start
+        into.holds = {key: sum_of(before.get(key, _NOTHING), more.get(key, _NOTHING)) for key in {**before, **more}}
+        self.shelf.put(into)
+
+
+def new_reservation(call: Call, question: Question, caller_id: str, expires_at: datetime) -> Reservation:
+    """Make what is to be held, and holds nothing yet. Raises ReservationMalformed."""
+    place, event_type = question.place, question.estimate.event_type
+    name = name_of(place.customer_id, event_type, question.source, caller_id)
+    return Reservation(name, place.subscription_id, event_type, place.now, call.at, expires_at)
