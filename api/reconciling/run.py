@@ -20,11 +20,16 @@ SHOWN_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A comparison that came to its end, what it healed, and all that needs a person; at most SHOWN_MAX of each."""
+    """A comparison that came to its end, what it healed, and what of its environment needs a person.
+
+    Of each the newest SHOWN_MAX are here, and how many there are in all.
+    """
 
     run: Run
     healed: Sequence[Finding]
     waiting: Sequence[Finding]
+    healed_count: int
+    waiting_count: int
 
     def as_json(self) -> dict[str, Any]:
         """Write it for programs."""
@@ -33,6 +38,8 @@ class Report:
             "compared": self.run.compared,
             "window_start": self.run.window_start,
             "window_end": self.run.window_end,
+            "healed_count": self.healed_count,
+            "needs_person_count": self.waiting_count,
             "healed": [_facts(each) for each in self.healed],
             "needs_person": [_facts(each) for each in self.waiting],
         }
@@ -78,19 +85,27 @@ async def _reconcile(settings: Settings, gateway: PaymentGateway, tell: Callable
                 tx, call, outcome=Outcome.HEALED, run_id=run.id, before=None, limit=SHOWN_MAX
             )
             waiting = await service.list_findings(
-                tx, call, outcome=Outcome.OPEN, run_id=None, before=None, limit=SHOWN_MAX
+                tx,
+                call,
+                environment=run.environment,
+                outcome=Outcome.OPEN,
+                run_id=None,
+                before=None,
+                limit=SHOWN_MAX,
             )
-        own = [each for each in waiting if each.environment is run.environment]
-        return Report(run, healed, own)
+            counts = await service.count_healed(tx, run), await service.count_waiting(tx, run)
+        return Report(run, healed, waiting, *counts)
 
 
 def report(found: Report) -> Iterator[str]:
     """Write what was compared, healed, and is left to a person, a line each."""
-    yield f"{found.run.compared:,} compared, {len(found.healed):,} healed, {len(found.waiting):,} need a person"
+    yield f"{found.run.compared:,} compared, {found.healed_count:,} healed, {found.waiting_count:,} need a person"
     for word, findings in (("healed", found.healed), ("person", found.waiting)):
         for each in findings:
             since = f"{each.first_seen_at:%Y-%m-%d}"
             yield f"  {word}  {each.kind}  {each.about}  ours: {each.ours}  theirs: {each.theirs}  since {since}"
+    if found.healed_count > len(found.healed) or found.waiting_count > len(found.waiting):
+        yield f"  the newest {SHOWN_MAX} of each; all of them: driftFindings"
 
 
 def _facts(each: Finding) -> dict[str, Any]:

@@ -105,6 +105,11 @@ async def count_waiting(tx: Tx, run: Run) -> int:
     return await store.count_open(tx, run.environment)
 
 
+async def count_healed(tx: Tx, run: Run) -> int:
+    """Return how many differences a comparison has healed."""
+    return await store.count_healed(tx, run)
+
+
 async def list_runs(tx: Tx, call: Call, *, before: UUID | None, limit: int) -> Sequence[Run]:
     """Return comparisons, the newest first, at most RUNS_MAX and one more. Raises Forbidden."""
     _need(call, Permission.JOB_READ)
@@ -112,12 +117,24 @@ async def list_runs(tx: Tx, call: Call, *, before: UUID | None, limit: int) -> S
 
 
 async def list_findings(
-    tx: Tx, call: Call, *, outcome: Outcome | None, run_id: UUID | None, before: UUID | None, limit: int
+    tx: Tx,
+    call: Call,
+    *,
+    outcome: Outcome | None,
+    run_id: UUID | None,
+    before: UUID | None,
+    limit: int,
+    environment: Environment | None = None,
 ) -> Sequence[Finding]:
     """Return findings, the newest first, at most FINDINGS_MAX and one more. Raises Forbidden."""
     _need(call, Permission.JOB_READ)
     return await store.list_findings(
-        tx, outcome=outcome, run_id=run_id, before=before, limit=min(limit, FINDINGS_MAX + 1)
+        tx,
+        environment=environment,
+        outcome=outcome,
+        run_id=run_id,
+        before=before,
+        limit=min(limit, FINDINGS_MAX + 1),
     )
 
 

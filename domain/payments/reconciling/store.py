@@ -157,11 +157,19 @@ async def save_closed(
 
 
 async def list_findings(
-    tx: db.Tx, *, outcome: Outcome | None, run_id: UUID | None, before: UUID | None, limit: int
+    tx: db.Tx,
+    *,
+    environment: Environment | None,
+    outcome: Outcome | None,
+    run_id: UUID | None,
+    before: UUID | None,
+    limit: int,
 ) -> Sequence[Finding]:
     """Return findings, the newest first; `before` is the id of the last one seen."""
     own = drift_finding.c
     statement = sa.select(drift_finding).order_by(own.id.desc()).limit(limit)
+    if environment is not None:
+        statement = statement.where(own.environment == environment)
     if outcome is not None:
         statement = statement.where(own.outcome == outcome)
     if run_id is not None:
@@ -169,6 +177,13 @@ async def list_findings(
     if before is not None:
         statement = statement.where(own.id < before)
     return [_finding(row) for row in await tx.rows(statement)]
+
+
+async def count_healed(tx: db.Tx, run: Run) -> int:
+    """Count what a comparison has healed."""
+    own = drift_finding.c
+    healed = (own.run_id == run.id, own.outcome == Outcome.HEALED)
+    return int(await tx.value(sa.select(sa.func.count()).select_from(drift_finding).where(*healed)) or 0)
 
 
 async def count_open(tx: db.Tx, environment: Environment) -> int:

@@ -5,10 +5,15 @@ import dataclasses
 
 import pytest
 
-from api.reconciling.run import reconcile, report
+from api.reconciling.run import SHOWN_MAX, Report, reconcile, report
 from domain.adapters.stripe import StripeGateway, StripeKeyMalformed
 from domain.config import Settings
 from domain.db import Database
+from domain.kernel.call import Environment
+from domain.payments.reconciling import store
+from domain.payments.reconciling.finding import Difference, Found
+from domain.payments.reconciling.run import begin
+from tests import make
 from tests.domain.payments.gateways import API_KEY, SandboxProbe, sandbox, sandbox_url, stripe_gateway
 from tests.domain.payments.till import NO_FUNDS, open_till
 
@@ -66,3 +71,31 @@ async def test_a_key_that_is_none_is_refused_before_anything_is_begun(db: Databa
     settings = dataclasses.replace(_settings(database_url, ""), stripe_secret_key="")
     with pytest.raises(StripeKeyMalformed):
         await reconcile(settings, tell=lambda _: None)
+
+
+async def test_what_waits_in_the_other_environment_hides_nothing_of_this_one(
+    db: Database, database_url: str, stripe_gateway: StripeGateway, sandbox: SandboxProbe
+) -> None:
+    till = await open_till(db)
+    await till.attach(stripe_gateway, NO_FUNDS)
+    await till.collect(stripe_gateway)
+    copy = await till.gateway_invoice_id()
+    await sandbox.ask("POST", f"/v1/invoices/{copy}/void")
+    settings = _settings(database_url, str(sandbox.http.base_url))
+    first = await reconcile(settings, tell=lambda _: None)
+    live = dataclasses.replace(first.run, environment=Environment.LIVE)
+    async with db.transaction() as tx:
+        for number in range(SHOWN_MAX):
+            found = Found(Difference.CUSTOMER_MISSING, f"cus_{number}", f"cus_{number}", "none")
+            await store.upsert_finding(tx, live, found, new_id=make.new_id(), at=live.started_at)
+    again = await reconcile(settings, tell=lambda _: None)
+    assert ([each.about for each in again.waiting], again.waiting_count) == ([copy], 1)
+
+
+def test_a_report_says_how_many_there_are_of_which_it_shows_some() -> None:
+    run = begin(make.new_id(), Environment.TEST, make.at("2026-03-01"), last=None, trigger="command")
+    lines = list(report(Report(run, (), (), healed_count=0, waiting_count=2_000)))
+    assert lines == [
+        "0 compared, 0 healed, 2,000 need a person",
+        "  the newest 100 of each; all of them: driftFindings",
+    ]
