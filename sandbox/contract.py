@@ -11,6 +11,7 @@ from sandbox.contract_shapes import Choice, Listed, Mapped, OneOf, Scalar, Shape
 from sandbox.errors import malformed
 
 INTEGER = re.compile(r"^-?\d{1,18}$")
+INDEX = re.compile(r"^[0-9]{1,9}$")
 DECIMAL = re.compile(r"^-?\d{1,18}(\.\d{1,12})?$")
 WORDS_SHOWN = 25
 
@@ -51,7 +52,7 @@ def _value(given: Any, spec: Spec, path: str) -> Any:
 
 
 def _array(given: dict[str, Any], spec: Listed, path: str) -> list[Any]:
-    if not all(key.isdecimal() for key in given):
+    if not all(INDEX.match(key) for key in given):
         raise malformed(f"Invalid array: {path} must be an array", param=path)
     return [_value(given[key], spec.of, _path(path, key)) for key in sorted(given, key=int)]
 
@@ -85,7 +86,7 @@ def _pick(given: Any, spec: OneOf) -> Spec:
 def _fits_object(given: dict[str, Any], option: Spec) -> bool:
     if isinstance(option, Shape):
         return set(given) <= set(option.fields)
-    return isinstance(option, Mapped) or all(key.isdecimal() for key in given)
+    return isinstance(option, Mapped) or all(INDEX.match(key) for key in given)
 
 
 def _scalar(given: Any, spec: Scalar | Choice, path: str) -> Any:

@@ -26,6 +26,7 @@ SHOWN = ("type", "status", "number", "email", "url", "reason", "customer", "invo
 AMOUNTS = ("total", "amount")
 HTML = "text/html; charset=utf-8"
 SEQ_MAX = 2**63 - 1
+SEQ_DIGITS_MAX = 18
 
 
 def show(store: Store, query: str, *, status: int = 200, told: str = "") -> Reply:
@@ -115,7 +116,7 @@ def _amount(document: Document) -> str:
 
 
 def _deliveries(store: Store, before: str) -> str:
-    below = int(before) if before.isdecimal() and int(before) <= SEQ_MAX else SEQ_MAX
+    below = int(before) if before.isdecimal() and len(before) <= SEQ_DIGITS_MAX else SEQ_MAX
     found = waiting.list_deliveries(store, below, ROWS_MAX + 1)
     rows = [
         [link(row.event, id=row.event), text(row.type), link(row.endpoint, id=row.endpoint), text(row.state),

@@ -48,7 +48,14 @@ async def test_values_are_escaped_everywhere(world: World) -> None:
     evil = '"><b>x</b>'
     customer = await world.customer(email="a@example.com", name=evil)
     await world.opened(customer, 1000, number="<b>1</b>")
-    for view in ("", "?kind=invoice", f"?id={customer}", "?told=<b>x</b>", '?kind=delivery&before="><b>x'):
+    for view in (
+        "",
+        "?kind=invoice",
+        f"?id={customer}",
+        "?told=<b>x</b>",
+        '?kind=delivery&before="><b>x',
+        f"?kind=delivery&before={'9' * 5_000}",
+    ):
         seen = await _see(world, view)
         assert "<b>x" not in seen
         assert "<b>1" not in seen

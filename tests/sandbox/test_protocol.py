@@ -61,6 +61,7 @@ def test_the_conformance_check_finds_what_is_wrong() -> None:
         ("/v1/customers", "metadata=text", None, "metadata"),
         ("/v1/customers", "name[first]=Ada", None, "name"),
         ("/v1/customers", "preferred_locales=en", None, "preferred_locales"),
+        ("/v1/customers", f"preferred_locales[{'9' * 5_000}]=en", None, "preferred_locales"),
         ("/v1/customers", "name=a&name[b]=c", None, "name[b]"),
         ("/v1/charges", "amount=1&currency=usd&shipping[name]=x", "parameter_missing", "shipping[address]"),
         ("/v1/tea", "", None, None),
