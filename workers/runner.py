@@ -11,11 +11,14 @@ from datetime import timedelta
 import structlog
 
 from domain.access.roles import system_principal
+from domain.alerts.staffing import service as staffing
+from domain.alerts.staffing.staff_alert import StaffAlertKind
 from domain.db import DATABASE_ERRORS
+from domain.journal import jobs
 from domain.journal import service as journal
 from domain.journal.store import StoredJob
 from domain.kernel.errors import DomainError
-from domain.kernel.ids import JobId
+from domain.kernel.ids import JobId, encode
 from domain.runtime import Runtime
 from workers.registry import HANDLERS
 
@@ -67,5 +70,10 @@ async def _put_off(runtime: Runtime, stored: StoredJob, error: Exception) -> Non
     call = runtime.call(system_principal(stored.kind))
     async with runtime.db.transaction() as tx:
         failed = await journal.put_off(tx, call, stored, error=name)
+        # A mail to staff that cannot be sent is no news that another one could bring.
+        if failed and stored.kind != jobs.MailStaff.kind:
+            facts = {"job_id": encode("job", stored.id), "kind": stored.kind, "error": name}
+            about = f"{stored.kind}: {name}"
+            await staffing.raise_alert(tx, call, StaffAlertKind.JOB_FAILED, about, environment=None, facts=facts)
     log = _log.error if failed else _log.warning
     log("job_failed" if failed else "job_put_off", job=str(stored.id), kind=stored.kind, error=name, exc_info=error)

@@ -88,6 +88,10 @@ async def _end(
     if event is not None and verdict is not None:
         note = verdict.note[:NOTE_LENGTH_MAX] if verdict.note else None
         await store.save_end(tx, event, state=verdict.state, note=note, at=call.at)
+        if verdict.state is InboxState.QUARANTINED:
+            facts = {"event_id": event.id, "type": event.type, "reason": note}
+            kind = StaffAlertKind.INBOX_QUARANTINED
+            await staffing.raise_alert(tx, call, kind, event.provider, environment=event.environment, facts=facts)
     if end is not None:
         await end(tx)
     return verdict.customer_id if verdict is not None else None

@@ -30,7 +30,7 @@ async def test_a_clock_stops_at_each_due_instant_on_its_way(world: World) -> Non
 
 
 async def test_a_clock_waits_while_a_job_of_its_instant_is_pending(world: World) -> None:
-    ada = await world.customer(on="2026-01-31", card=None)
+    ada = await world.customer(on="2026-01-31")
     await world.subscribe(ada, "basic")
     assert world.clock_id is not None
     async with world.runtime.db.transaction() as tx:

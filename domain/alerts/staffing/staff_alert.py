@@ -30,6 +30,8 @@ class StaffAlertKind(StrEnum):
     MAIL_COMPLAINED = "mail_complained"
     MAIL_FAILED = "mail_failed"
     INBOX_VERSION = "inbox_version"
+    INBOX_QUARANTINED = "inbox_quarantined"
+    JOB_FAILED = "job_failed"
     DRIFT_FOUND = "drift_found"
     START_REFUSED = "start_refused"
     DISPUTE_OPENED = "dispute_opened"
@@ -88,6 +90,18 @@ WORDINGS: Mapping[StaffAlertKind, Wording] = {
         "Events of {about} come in another version: {found}",
         "The endpoint at {about} sends events of the API version {found}; {expected} is read. They are processed all "
         "the same. Set the endpoint to {expected}.",
+    ),
+    StaffAlertKind.INBOX_QUARANTINED: Wording(
+        Severity.WARNING,
+        "An event of {about} cannot be placed: {type}",
+        "The event {event_id} ({type}) of {about} waits for staff: {reason}. Others may wait beside it. See the "
+        "inbound events that are quarantined, mend the cause, and have them processed again.",
+    ),
+    StaffAlertKind.JOB_FAILED: Wording(
+        Severity.CRITICAL,
+        "A job has failed: {kind}",
+        "The job {job_id} ({kind}) has failed in all its tries, the last time with {error}. Others of its kind may "
+        "have failed beside it. Mend the cause, and have the failed jobs tried again.",
     ),
     StaffAlertKind.DRIFT_FOUND: Wording(
         Severity.CRITICAL,

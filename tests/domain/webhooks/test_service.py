@@ -286,7 +286,10 @@ async def test_a_subscription_that_cannot_be_placed_is_quarantined(
     assert await _mirrors(db, customer_id) == []
     async with db.transaction() as tx:
         [waits] = await store.list_events(tx, state=InboxState.QUARANTINED, event_type=None, before=None, limit=9)
+        [alert] = await staffing.list_alerts(tx, system())
     assert waits.id == "evt_1"
+    assert (alert.kind, alert.about) == ("inbox_quarantined", "stripe")
+    assert alert.facts == {"event_id": "evt_1", "type": "customer.subscription.created", "reason": note}
 
 
 async def test_a_second_subscription_of_one_product_is_quarantined(db: Database, memory_gateway: MemoryGateway) -> None:
