@@ -6,46 +6,33 @@ through Redis, which the API sends right after the commit.
 """
 
 import asyncio
-import contextlib
 import itertools
-import multiprocessing
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 
-import msgspec
 from redis.asyncio import Redis
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
-from websockets.typing import Subprotocol
 
+from bench.bare import serving_bare
 from bench.machine import apart, cpu_s, memory_mb
 from bench.report import Result, at_most
-from bench.serving import HOST, Api, requests_of, send_all, serving
+from bench.serving import Api, requests_of, send_all, serving
+from bench.watching import Arrivals, Wanted, watching
 from bench.world import ONE, Servers, Workload, make_secret, opened
-from domain.access.tokens import AUDIENCE, sign_hs256
-from domain.adapters import clock
 from domain.adapters.redis import CHANNEL, ID_BYTES
 from domain.kernel.ids import decode
 from domain.usage.event import UsageEvent
 
-SECRET = "s" * 32
 SOCKETS, CHANGES = 1_000, 10
 # As many as one process takes on.
 SOCKETS_AT_MOST = 5_000
 ONE_CUSTOMER_MAX, OWN_CUSTOMERS_MAX = 5.0, 15.0
 LATE_MS_MAX = 150.0
-OPENING_MAX = 50
 EARLY_S = 0.1
 SETTLE_S = 3.0
-ANSWER_WITHIN_S = 30.0
 # When changes were committed, by the ids of their customers.
 Commits = dict[bytes, list[float]]
-DOCUMENT = """subscription($id: ID!) { usageChanged(customerId: $id) { sequence since changes { key by quantity }
-    usage { version subscriptions { product plan cost { amount currency } projectedCost { amount }
-        meters { key quantity } limits { key used limit percent state projected reachesAt } } } } }"""
 _numbers = itertools.count(1)
 
 
@@ -57,8 +44,8 @@ class _Run:
 
 
 def measure(running: Servers, database: str, workload: Workload) -> list[Result]:
-    """Return the API's share of a core, how late frames are, and the memory of a socket."""
-    results = []
+    """Return the API's share of a core, how late frames are, and a socket's memory; first what a bare server needs."""
+    results = asyncio.run(_bare(SOCKETS))
     for sockets, names, bound in (
         (SOCKETS, workload.names[:1], ONE_CUSTOMER_MAX),
         (SOCKETS, workload.names, OWN_CUSTOMERS_MAX),
@@ -74,39 +61,69 @@ def measure(running: Servers, database: str, workload: Workload) -> list[Result]
             results.append(at_most(share, run.cpu_percent, bound, unit=" %"))
             results.append(at_most(late, run.late_ms, LATE_MS_MAX, digits=0, unit=" ms"))
         results.append(Result(f"{work}: memory of a socket", f"{run.socket_kb:,.0f} KB"))
-    return results
+    idle = asyncio.run(_idle_kb(running, database, SOCKETS))
+    return [*results, Result(f"{SOCKETS:,} sockets that watch nothing: memory of a socket", f"{idle:,.0f} KB")]
+
+
+async def _bare(sockets: int) -> list[Result]:
+    """Measure a server that does nothing but send frames of that length."""
+    work = f"a bare server, {sockets:,} sockets, one frame a second"
+    with serving_bare() as api, apart(api.process_id):
+        before = memory_mb(api.process_id)
+        with watching(Wanted(api.port, [None] * sockets, "bare")) as watchers:
+            await asyncio.sleep(SETTLE_S)
+            memory = (memory_mb(api.process_id) - before) * 1024 / sockets
+            cpu, began = cpu_s(api.process_id), time.perf_counter()
+            await asyncio.sleep(CHANGES)
+            share = (cpu_s(api.process_id) - cpu) / (time.perf_counter() - began) * 100
+            late = [at - _sent(text) for arrivals in watchers.arrivals() for at, text in arrivals]
+    return [
+        Result(f"{work}: share of a core", f"{share:.1f} %"),
+        Result(f"{work}: p99 from the first one's writing to socket", f"{_p99(late) * 1_000:.0f} ms"),
+        Result(f"{work}: memory of a socket", f"{memory:,.0f} KB"),
+    ]
+
+
+def _sent(text: str) -> float:
+    """Read when the turn of a bare frame began."""
+    return float(text.partition(":")[2].partition(",")[0])
+
+
+async def _idle_kb(running: Servers, database: str, sockets: int) -> float:
+    """Return the memory of a socket of the API that has signed in and watches nothing."""
+    with serving(running, database) as api, apart(api.process_id):
+        before = memory_mb(api.process_id)
+        with watching(Wanted(api.port, [None] * sockets)) as watchers:
+            await asyncio.sleep(SETTLE_S)
+            memory = memory_mb(api.process_id) - before
+            watchers.arrivals()
+    return memory * 1024 / sockets
 
 
 async def _measure(running: Servers, database: str, names: Sequence[str], sockets: int) -> _Run:
     async with opened(running, database) as db:
         secret = await make_secret(db, ONE)
+    watched = [names[number % len(names)] for number in range(sockets)]
     with serving(running, database) as api, apart(api.process_id):
         await _change(api, secret, names)
         before = memory_mb(api.process_id)
-        ours, theirs = multiprocessing.get_context("spawn").Pipe()
-        watcher = multiprocessing.get_context("spawn").Process(
-            target=_watch, args=(theirs, api.port, [names[n % len(names)] for n in range(sockets)]), daemon=True
-        )
-        watcher.start()
-        await asyncio.to_thread(ours.recv)
-        await asyncio.sleep(SETTLE_S)
-        memory = (memory_mb(api.process_id) - before) * 1024 / sockets
-        # What recording costs is not what is asked: the same changes without sockets are taken off below.
-        cpu, began = cpu_s(api.process_id), time.perf_counter()
-        async with _commits(running) as committed:
-            for number in range(CHANGES):
-                await _change(api, secret, names)
-                await asyncio.sleep(max(0.0, began + number + 1 - time.perf_counter()))
-        busy, took = cpu_s(api.process_id) - cpu, time.perf_counter() - began
-        ours.send(None)
-        seen: list[list[float]] = await asyncio.to_thread(ours.recv)
-        watcher.join(ANSWER_WITHIN_S)
+        with watching(Wanted(api.port, watched)) as watchers:
+            await asyncio.sleep(SETTLE_S)
+            memory = (memory_mb(api.process_id) - before) * 1024 / sockets
+            # What recording costs is not what is asked: the same changes without sockets are taken off below.
+            cpu, began = cpu_s(api.process_id), time.perf_counter()
+            async with _commits(running) as committed:
+                for number in range(CHANGES):
+                    await _change(api, secret, names)
+                    await asyncio.sleep(max(0.0, began + number + 1 - time.perf_counter()))
+            busy, took = cpu_s(api.process_id) - cpu, time.perf_counter() - began
+            late_ms = _late_ms(committed, watched, watchers.arrivals())
         await asyncio.sleep(SETTLE_S)
         cpu = cpu_s(api.process_id)
         for _ in range(CHANGES):
             await _change(api, secret, names)
         recording = cpu_s(api.process_id) - cpu
-    return _Run((busy - recording) / took * 100, _late_ms(committed, names, seen), memory)
+    return _Run((busy - recording) / took * 100, late_ms, memory)
 
 
 async def _change(api: Api, secret: str, names: Sequence[str]) -> None:
@@ -142,64 +159,19 @@ async def _commits(running: Servers) -> AsyncIterator[Commits]:
         await client.aclose()
 
 
-def _late_ms(committed: Commits, names: Sequence[str], seen: Sequence[Sequence[float]]) -> float:
+def _late_ms(committed: Commits, watched: Sequence[str], seen: Arrivals) -> float:
     """Return the 99th percentile of the time from a commit of a customer to the frame of it on each socket.
 
     Both are noted in processes of their own, so a frame may seem to be a little before its commit. One that never came
     is infinitely late.
     """
     late = []
-    for name, arrivals in zip(itertools.cycle(names), seen, strict=False):
+    for name, arrivals in zip(watched, seen, strict=True):
         for at in committed[decode("customer", name).bytes]:
-            first = next((each for each in arrivals if each >= at - EARLY_S), float("inf"))
+            first = next((each for each, _ in arrivals if each >= at - EARLY_S), float("inf"))
             late.append(max(0.0, first - at) * 1_000)
-    return sorted(late)[int(len(late) * 0.99)]
+    return _p99(late)
 
 
-def _watch(pipe: Connection, port: int, names: Sequence[str]) -> None:
-    """Open the sockets, note when each frame comes, and give all that at the end: the other process."""
-    asyncio.run(_watch_all(pipe, port, names))
-
-
-async def _watch_all(pipe: Connection, port: int, names: Sequence[str]) -> None:
-    now = clock.now()
-    times = {"iat": int(now.timestamp()), "exp": int(now.timestamp()) + 3_600}
-    token = sign_hs256(
-        SECRET, {"iss": "tollgate", "aud": AUDIENCE, "sub": "bench", "kind": "staff", "role": "viewer", **times}
-    )
-    opening = asyncio.Semaphore(OPENING_MAX)
-
-    async def begin(name: str) -> ClientConnection:
-        async with opening:
-            socket = await connect(
-                f"ws://{HOST}:{port}/graphql",
-                subprotocols=[Subprotocol("graphql-transport-ws")],
-                compression=None,
-                proxy=None,
-            )
-            credentials = {"authorization": f"Bearer {token}"}
-            await socket.send(msgspec.json.encode({"type": "connection_init", "payload": credentials}).decode())
-            await socket.recv()
-            payload = {"query": DOCUMENT, "variables": {"id": name}}
-            await socket.send(msgspec.json.encode({"id": "1", "type": "subscribe", "payload": payload}).decode())
-            first = await socket.recv()
-            if '"errors"' in str(first):
-                raise RuntimeError(f"refused: {str(first)[:500]}")
-            return socket
-
-    sockets = await asyncio.gather(*map(begin, names))
-    arrivals: list[list[float]] = [[] for _ in sockets]
-
-    async def read(socket: ClientConnection, into: list[float]) -> None:
-        with contextlib.suppress(ConnectionClosed):
-            while True:
-                await socket.recv()
-                into.append(time.perf_counter())
-
-    tasks = [asyncio.create_task(read(socket, into)) for socket, into in zip(sockets, arrivals, strict=True)]
-    pipe.send(None)
-    await asyncio.to_thread(pipe.recv)
-    pipe.send(arrivals)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*(socket.close() for socket in sockets), return_exceptions=True)
+def _p99(values: Sequence[float]) -> float:
+    return sorted(values)[int(len(values) * 0.99)]

@@ -68,14 +68,14 @@ def serving(running: Servers, database: str, **more: str) -> Iterator[Api]:
                 stderr=subprocess.STDOUT,
             )
         try:
-            _wait(process, port, log)
+            wait_for(process, port, log)
             yield Api(process.pid, port, time.perf_counter() - started)
         finally:
             process.terminate()
             process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     """Ask until the process serves; the first good answer ends its start."""
     deadline = time.perf_counter() + START_TIMEOUT_S
     while process.poll() is None and time.perf_counter() < deadline:

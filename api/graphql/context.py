@@ -1,6 +1,7 @@
 """What one GraphQL request or one socket carries."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from api.context import Serving
@@ -56,6 +57,11 @@ class Context:
         if self._call is None:
             self._call = self.runtime.call(self.principal)
         return self._call
+
+    @property
+    def at(self) -> datetime:
+        """The real instant of this request; on a socket, the present one."""
+        return self.runtime.now() if self.is_socket else self.call.at
 
     @property
     def loaders(self) -> Loaders:

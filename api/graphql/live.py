@@ -23,7 +23,8 @@ from api.graphql.fields import coded, watching
 from api.graphql.invoices import Invoice, invoice_of
 from api.graphql.permissions import guarded_type
 from api.graphql.scalars import BigInt
-from api.graphql.usage import Quantities, Usage, UsageChange, changes_between, quantities_of, read_usage
+from api.graphql.showing import Showing, read_usage
+from api.graphql.usage import Meters, Usage, UsageChange, changes_between, meters_of
 from api.problems import PASSING_FAULTS, DatabaseUnreachable
 from domain.access.roles import Permission
 from domain.alerts import alert as alerts
@@ -81,7 +82,8 @@ class _Watch:
     async def check(self) -> None:
         """Refuse a caller whose credential has ended or lacks the permission; each reading refuses unseen customers."""
         await self.context.check_credential()
-        self.context.call.need(self.permission)
+        assert self.context.principal is not None, "whoever watches is known"
+        self.context.principal.need(self.permission)
 
     async def states(
         self, read: Callable[[], Awaitable[T]], compared: Callable[[T], object] = lambda state: state
@@ -112,14 +114,15 @@ async def usage_frames(context: Context, customer_id: strawberry.ID) -> AsyncGen
     watch = _Watch(context, ids.customer_id(customer_id), Permission.USAGE_READ)
     sequence = 0
     version: BigInt | None = None
-    before: Quantities = {}
-    states = watch.states(lambda: read_usage(context, watch.customer_id), lambda shown: shown.standing)
+    before: Meters = {}
+    showing = Showing(watch.customer_id)
+    states = watch.states(lambda: read_usage(context, showing), lambda shown: shown.standing)
     async with aclosing(states) as found:
         async for usage, _ in found:
             sequence += 1
             changes = changes_between(before, usage) if sequence > 1 else []
             yield UsageFrame(sequence=sequence, usage=usage, since=version, changes=changes)
-            version, before = usage.version, quantities_of(usage)
+            version, before = usage.version, meters_of(usage)
 
 
 async def invoice_frames(context: Context, customer_id: strawberry.ID) -> AsyncGenerator[InvoiceFrame, None]:

@@ -47,12 +47,12 @@ from api.graphql.redriving import RedriveMutation
 from api.graphql.refunds import RefundMutation
 from api.graphql.scalars import CONFIG
 from api.graphql.sending import SendingMutation, SendingQuery
+from api.graphql.showing import UsageQuery
 from api.graphql.staff_alerts import StaffAlertMutation, StaffAlertQuery
 from api.graphql.starts import StartMutation
 from api.graphql.subscriptions import SubscriptionMutation, SubscriptionQuery
 from api.graphql.taxes import TaxMutation, TaxQuery
 from api.graphql.top_ups import TopUpMutation, TopUpQuery
-from api.graphql.usage import UsageQuery
 from api.graphql.usage_batch import UsageBatchMutation
 from api.graphql.verify import VerifyQuery
 from api.graphql.view import Errors, QuietSchema

@@ -1,17 +1,15 @@
 """What a customer has used, what it costs by the price list, and where the limits are."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from fractions import Fraction
-from math import floor
-from typing import Annotated, NamedTuple
+from functools import reduce
 
 import strawberry
 from strawberry.types import Info
 
-from api.context import Reading
-from api.graphql import ids
 from api.graphql.catalogue import LimitPolicy, Meter, meter_of
 from api.graphql.context import Context
 from api.graphql.enums import name_enum
@@ -20,20 +18,17 @@ from api.graphql.permissions import guarded_type
 from api.graphql.scalars import BigInt, Cost, Json, exact
 from api.graphql.subscriptions import Period
 from domain.access.roles import Permission
-from domain.customers import service as customers
 from domain.kernel import period as billing
-from domain.kernel.ids import CustomerId, MeterId
-from domain.limits import service as limits
-from domain.limits.override import in_force
-from domain.limits.projection import projected, reaches_at
+from domain.kernel.ids import MeterId
+from domain.limits.projection import projected_cut, reaches_at
 from domain.limits.status import LimitState, LimitStatus
+from domain.plans import meter as definitions
 from domain.plans.exact import EXACT
-from domain.plans.plan import Catalogue
 from domain.plans.provider_price import LIST_CURRENCY
-from domain.subscriptions.subscription import Subscription
 from domain.usage import reading as readings
 
 PROJECTED_DIGITS = 6
+_NOTHING = Decimal(0)
 
 name_enum(
     LimitState,
@@ -141,55 +136,44 @@ class UsageChange:
     quantity: Decimal = strawberry.field(description="What it shows now, in the meter's unit, exact.")
 
 
-# What meters show: by subscription, begin of the usage period, and key.
-Quantities = Mapping[tuple[str, datetime, str], Decimal]
+# What meters showed: by subscription and begin of the usage period.
+Meters = Mapping[tuple[str, datetime], Sequence[MeterUsage]]
 
 
-def quantities_of(usage: Usage) -> Quantities:
+def meters_of(usage: Usage) -> Meters:
     """Return what the meters show: what the next frame is compared with."""
-    return {
-        (each.subscription_id, each.period.start, meter.key): meter.quantity
-        for each in usage.subscriptions
-        for meter in each.meters
-    }
+    return {(each.subscription_id, each.period.start): each.meters for each in usage.subscriptions}
 
 
-def changes_between(before: Quantities, after: Usage) -> list[UsageChange]:
+def changes_between(before: Meters, after: Usage) -> list[UsageChange]:
     """Return what moved, meter by meter. A new period, and a new subscription, begin at 0."""
     found = []
     for each in after.subscriptions:
-        for meter in each.meters:
-            was = before.get((each.subscription_id, each.period.start, meter.key), Decimal(0))
-            if meter.quantity != was:
-                by = exact(EXACT.subtract(meter.quantity, was))
+        old = before.get((each.subscription_id, each.period.start), ())
+        was = {} if old is each.meters else {meter.key: meter.quantity for meter in old}
+        for meter in each.meters if old is not each.meters else ():
+            quantity = was.get(meter.key, _NOTHING)
+            if meter.quantity != quantity:
+                by = exact(EXACT.subtract(meter.quantity, quantity))
                 found.append(
                     UsageChange(subscription_id=each.subscription_id, key=meter.key, by=by, quantity=meter.quantity)
                 )
     return found
 
 
-def _meter_usage_of(catalogue: Catalogue, value: readings.MeterUsage) -> MeterUsage:
+def meter_usage_of(meter: definitions.Meter, value: readings.MeterUsage) -> MeterUsage:
+    """Wrap what a meter shows."""
     return MeterUsage(
         meter_id=value.meter_id,
         combinations=value.combinations,
-        key=catalogue.meter(value.meter_id).key,
+        key=meter.key,
         quantity=exact(value.quantity),
         events=BigInt(value.events),
     )
 
 
-def _cut(value: Fraction | None) -> Decimal | None:
-    """Cut a projection after six digits."""
-    return None if value is None else exact(Decimal(floor(value * 10**PROJECTED_DIGITS)).scaleb(-PROJECTED_DIGITS))
-
-
-def limit_of(value: LimitStatus, heading: tuple[billing.Period, datetime] | None = None) -> Limit:
-    """Wrap where usage stands against a limit; with the running period and the present, also where it is heading.
-
-    A level carries over and is not projected.
-    """
-    used = Fraction(value.used)
-    limit = None if value.limit is None else Fraction(value.limit)
+def limit_of(value: LimitStatus) -> Limit:
+    """Wrap where usage stands against a limit, without where it is heading."""
     return Limit(
         key=value.key,
         description=value.description,
@@ -200,91 +184,32 @@ def limit_of(value: LimitStatus, heading: tuple[billing.Period, datetime] | None
         state=value.state,
         unit=value.unit,
         resets_at=value.resets_at,
-        projected=_cut(projected(used, *heading)) if heading and value.resets_at else None,
-        reaches_at=reaches_at(used, limit, *heading) if heading and value.resets_at else None,
+        projected=None,
+        reaches_at=None,
     )
 
 
-def _cost_of(catalogue: Catalogue, subscription: Subscription, usage: readings.Usage) -> Cost | None:
-    meters = [meter for meter in catalogue.meters_of(subscription.product_id) if meter.aggregation == "cost"]
-    if not meters:
-        return None
-    with localcontext(EXACT):
-        amount = sum((usage.quantity(meter.id) for meter in meters), Decimal(0))
-    return Cost(amount=exact(amount), currency=LIST_CURRENCY)
+def heading(limit: Limit, value: LimitStatus, period: billing.Period, now: datetime) -> Limit:
+    """Say where usage is heading in the running period. A level carries over and is not projected."""
+    if value.resets_at is None:
+        return limit
+    most = None if value.limit is None else Fraction(value.limit)
+    reached = None if most is None else reaches_at(Fraction(value.used), most, period, now)
+    return replace(limit, projected=_projected(value.used, period, now), reaches_at=reached)
 
 
-def _projected_cost_of(cost: Cost | None, period: billing.Period, now: datetime) -> Cost | None:
-    amount = None if cost is None else _cut(projected(Fraction(cost.amount), period, now))
+def cost_shown(meters: Sequence[definitions.Meter], usage: readings.Usage) -> Cost | None:
+    """Return what usage of a product with these meters costs by the price list; None without one."""
+    costs = [usage.quantity(meter.id) for meter in meters if meter.aggregation == "cost"]
+    return Cost(amount=exact(reduce(EXACT.add, costs)), currency=LIST_CURRENCY) if costs else None
+
+
+def projected_cost_of(cost: Cost | None, period: billing.Period, now: datetime) -> Cost | None:
+    """Return what usage will have cost at the end of the running period at the present rate."""
+    amount = None if cost is None else _projected(cost.amount, period, now)
     return Cost(amount=amount, currency=LIST_CURRENCY) if amount is not None else None
 
 
-def _subscription_usage_of(
-    catalogue: Catalogue,
-    subscription: Subscription,
-    usage: readings.Usage,
-    statuses: Sequence[LimitStatus],
-    *,
-    now: datetime,
-) -> SubscriptionUsage:
-    cost = _cost_of(catalogue, subscription, usage)
-    return SubscriptionUsage(
-        subscription_id=ids.id_of("subscription", subscription.id),
-        product=catalogue.product_by_id(subscription.product_id).key,
-        plan=catalogue.plan_of_version(subscription.plan_version_id).key,
-        period=Period(start=usage.period.start, end=usage.period.end),
-        cost=cost,
-        projected_cost=_projected_cost_of(cost, usage.period, now),
-        meters=[
-            _meter_usage_of(catalogue, usage.meters[meter.id])
-            for meter in catalogue.meters_of(subscription.product_id)
-            if meter.id in usage.meters
-        ],
-        limits=[limit_of(status, (usage.period, now)) for status in statuses],
-    )
-
-
-class Shown(NamedTuple):
-    """A customer's usage, and what of it does not change by itself as time passes: without projections."""
-
-    usage: Usage
-    standing: object
-
-
-async def read_usage(context: Context, customer_id: CustomerId) -> Shown:
-    """Read one customer's usage, cost and limits, together with others that are asked for. Raises CustomerNotFound."""
-    found = await context.serving.usage.get(customer_id)
-    if found is None or not customers.is_seen(context.call, customer_id, found.standing.environment):
-        raise customers.CustomerNotFound
-    return _shown(customer_id, found, found.standing.clock_now or context.call.at)
-
-
-def _shown(customer_id: CustomerId, found: Reading, now: datetime) -> Shown:
-    parts, standing = [], []
-    for subscription, usage in found.standing.running:
-        own = in_force(found.overrides, subscription.product_id, now) if found.overrides else {}
-        statuses = limits.limits_of(found.catalogue, subscription, usage, own)
-        parts.append(_subscription_usage_of(found.catalogue, subscription, usage, statuses, now=now))
-        # What moves a combination moves the version; what passing time moves is seen in the quantity.
-        quantities = tuple([(each.meter_id, each.quantity) for each in usage.meters.values()])
-        standing.append((usage.subscription_id, usage.period, subscription.plan_version_id, quantities, statuses))
-    version = found.standing.version
-    shown = Usage(customer_id=ids.id_of("customer", customer_id), version=BigInt(version), subscriptions=parts)
-    return Shown(shown, (version, standing))
-
-
-@strawberry.type
-class UsageQuery:
-    """Queries about usage."""
-
-    @reading(Permission.USAGE_READ, "A customer's usage, cost and limits as they stand, or null.")
-    async def usage(
-        self,
-        info: Info[Context, None],
-        customer_id: Annotated[strawberry.ID, strawberry.argument(description="`cus_…`")],
-    ) -> Usage | None:
-        """Read it."""
-        try:
-            return (await read_usage(info.context, ids.customer_id(customer_id))).usage
-        except customers.CustomerNotFound:
-            return None
+def _projected(used: Decimal, period: billing.Period, now: datetime) -> Decimal | None:
+    found = projected_cut(used, period, now, PROJECTED_DIGITS)
+    return None if found is None else exact(found)

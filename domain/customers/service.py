@@ -12,7 +12,7 @@ from domain.customers.customer import Customer, check_customer, check_zone
 from domain.customers.store import Sight
 from domain.db import DataKey, Tx
 from domain.journal import service as journal
-from domain.kernel.call import Call, Environment, Forbidden
+from domain.kernel.call import Call, Environment, Forbidden, Principal
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import ClockId, CustomerId, encode
 
@@ -239,9 +239,9 @@ async def clock_of(tx: Tx, call: Call, customer_id: CustomerId) -> tuple[ClockId
     return clock_id, now or call.at
 
 
-def is_seen(call: Call, customer_id: CustomerId, environment: Environment) -> bool:
+def is_seen(principal: Principal, customer_id: CustomerId, environment: Environment) -> bool:
     """Whether a caller sees a customer that was read for others too: its own, or any of the principal's environment."""
-    return call.scope in {None, customer_id} and call.principal.environment in {None, environment}
+    return principal.customer_id in {None, customer_id} and principal.environment in {None, environment}
 
 
 async def clock_now(tx: Tx, call: Call, clock_id: ClockId | None) -> datetime:

@@ -58,6 +58,11 @@ class Principal:
         """Whether the permission was granted."""
         return permission in self.permissions
 
+    def need(self, permission: str) -> None:
+        """Refuse unless the permission was granted. Raises Forbidden."""
+        if permission not in self.permissions:
+            raise Forbidden(permission)
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -70,8 +75,7 @@ class Call:
 
     def need(self, permission: str) -> None:
         """Refuse unless the principal holds the permission. Raises Forbidden."""
-        if not self.principal.may(permission):
-            raise Forbidden(permission)
+        self.principal.need(permission)
 
     @property
     def scope(self) -> CustomerId | None:

@@ -2,9 +2,11 @@
 
 import math
 from datetime import datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 
 from domain.kernel.period import Period
+from domain.plans.exact import EXACT
 
 # Less time than this says nothing about a month.
 FIRST_DAY = timedelta(days=1)
@@ -22,13 +24,26 @@ def projected(used: Fraction, period: Period, at: datetime) -> Fraction | None:
     return used * Fraction(period.length // _MICROSECOND, elapsed // _MICROSECOND)
 
 
+def projected_cut(used: Decimal, period: Period, at: datetime, digits: int) -> Decimal | None:
+    """Return what `projected` does, cut after some digits: in whole numbers, for what is shown again and again."""
+    elapsed = min(at, period.end) - period.start
+    if elapsed < FIRST_DAY:
+        return None
+    above, below = used.as_integer_ratio()
+    cut = above * (period.length // _MICROSECOND) * 10**digits // (below * (elapsed // _MICROSECOND))
+    return Decimal(cut).scaleb(-digits, EXACT)
+
+
 def reaches_at(used: Fraction, limit: Fraction | None, period: Period, at: datetime) -> datetime | None:
     """Return when usage will reach a limit at the present rate, to the microsecond.
 
     None in the first 24 hours, without a limit, with a limit that is reached already, and where the period ends first.
     """
-    expected = projected(used, period, at)
-    if limit is None or expected is None or used >= limit or expected < limit:
+    passed = min(at, period.end) - period.start
+    if limit is None or passed < FIRST_DAY or used >= limit:
+        return None
+    # Compared crosswise: what is expected at the end is what was used times the whole over what has passed.
+    if used * (period.length // _MICROSECOND) < limit * (passed // _MICROSECOND):
         return None
     # Where the end of the period is expected above the limit, something was used and the limit is on the way.
     elapsed = (at - period.start) // _MICROSECOND

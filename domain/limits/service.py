@@ -4,7 +4,6 @@ Checks and reservations before a call are `reserving/service.py`.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
@@ -14,13 +13,13 @@ from domain.customers import service as customers
 from domain.db import Tx
 from domain.journal import service as journal
 from domain.kernel.call import Call
-from domain.kernel.ids import CustomerId, MeterId, ProductId, encode
+from domain.kernel.ids import CustomerId, ProductId, encode
 from domain.kernel.money import exact_text
 from domain.limits import store
-from domain.limits.account import Basis, allowances_of, entitlements_of
+from domain.limits.account import Basis, allowances_of
+from domain.limits.comparing import compare
 from domain.limits.explanation import Decision
 from domain.limits.leasing import store as leasing_store
-from domain.limits.markup import markup_of
 from domain.limits.output_limit import output_limit_of
 from domain.limits.override import (
     OVERRIDES_MAX,
@@ -34,11 +33,10 @@ from domain.limits.override import (
 )
 from domain.limits.passing import service as passing
 from domain.limits.settling import store as settling_store
-from domain.limits.status import LimitStatus, status_of
-from domain.plans.exact import EXACT
-from domain.plans.plan import Catalogue, Entitlement
+from domain.limits.status import LimitStatus
+from domain.plans.plan import Catalogue
 from domain.subscriptions import service as subscriptions
-from domain.subscriptions.subscription import AccessState, Subscription
+from domain.subscriptions.subscription import Subscription
 from domain.usage.reading import Usage
 
 # How long what is past its use can still be looked at.
@@ -60,30 +58,7 @@ def limits_of(
     was used under another version. A cost cap counts list price times markup; in a plan that includes its usage (a
     markup of 0) it counts the list price.
     """
-    own = {} if subscription.access is AccessState.RESTRICTED else overrides
-    return [
-        _status(catalogue, subscription, usage, _granted(entitlement, own), entitlement.meter_id)
-        for entitlement in entitlements_of(catalogue, subscription)
-        if entitlement.kind == "limit" and entitlement.meter_id is not None
-    ]
-
-
-def _granted(entitlement: Entitlement, overrides: Mapping[str, Override]) -> Entitlement:
-    """Return a limit with the amount that an override grants instead."""
-    override = overrides.get(entitlement.key)
-    return entitlement if override is None else replace(entitlement, amount=override.amount)
-
-
-def _status(
-    catalogue: Catalogue, subscription: Subscription, usage: Usage, entitlement: Entitlement, meter_id: MeterId
-) -> LimitStatus:
-    meter = catalogue.meter(meter_id)
-    used = usage.quantity(meter_id, entitlement.dimension_filter)
-    if entitlement.money:
-        used = EXACT.multiply(used, markup_of(catalogue, subscription, meter_id))
-    resets_at: datetime | None = None if meter.aggregation == "level" else usage.period.end
-    unit = entitlement.currency if entitlement.money and entitlement.currency else meter.unit
-    return status_of(entitlement, used, unit=unit, resets_at=resets_at)
+    return [each.status for each in compare(catalogue, subscription, usage, overrides).values()]
 
 
 async def output_limit(tx: Tx, catalogue: Catalogue, customer_id: CustomerId, event_type: str) -> int | None:

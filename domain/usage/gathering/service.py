@@ -112,7 +112,9 @@ def _standing(customer_id: CustomerId, kept: Kept, measured: Mapping[Subscriptio
 
 async def _measured(tx: Tx, catalogue: Catalogue, running: Sequence[Running]) -> dict[SubscriptionId, Meters]:
     """Return what all meters show of subscriptions whose products have meters that are no counters."""
-    of = [each for each in running if not _is_counted(catalogue, each.subscription)]
+    products = {each.subscription.product_id for each in running}
+    measured = {each for each in products if not all(one.is_counter for one in catalogue.meters_of(each))}
+    of = [each for each in running if each.subscription.product_id in measured]
     if not of:
         return {}
     since = min(each.subscription.period.start for each in of)
@@ -122,8 +124,3 @@ async def _measured(tx: Tx, catalogue: Catalogue, running: Sequence[Running]) ->
         own = [one for one in segments[each.id] if one.period == each.period]
         found[each.id] = await measuring.usage_of_period(tx, each, own, counted.meters)
     return found
-
-
-def _is_counted(catalogue: Catalogue, subscription: Subscription) -> bool:
-    """Whether all meters of a subscription are counters."""
-    return all(one.is_counter for one in catalogue.meters_of(subscription.product_id))

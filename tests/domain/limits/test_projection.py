@@ -1,11 +1,12 @@
 """Projections over a period."""
 
+from decimal import Decimal
 from fractions import Fraction
 
 import pytest
 
 from domain.kernel.period import Period
-from domain.limits.projection import projected, reaches_at
+from domain.limits.projection import projected, projected_cut, reaches_at
 from tests import make
 
 _JUNE = Period(make.at("2026-06-01"), make.at("2026-07-01"))
@@ -54,3 +55,23 @@ def test_a_limit_is_reached_when_the_present_rate_comes_to_it() -> None:
 def test_no_instant_is_named_without_one_ahead_in_the_period(used: int, limit: int | None) -> None:
     found = reaches_at(Fraction(used), None if limit is None else Fraction(limit), _JUNE, make.at("2026-06-11"))
     assert found is None
+
+
+@pytest.mark.parametrize(
+    ("used", "at", "shown"),
+    [
+        # Day 10 of 30: three times 15.75, and three times -0.0000001, cut downwards.
+        ("15.75", "2026-06-11", "47.25"),
+        ("-0.0000001", "2026-06-11", "-0.000001"),
+        # Day 15.5 of 30: 15.75 x 30 / 15.5 is 30.48387096…
+        ("15.75", "2026-06-16T12:00", "30.483870"),
+        ("15.75", "2026-09-01", "15.75"),
+        ("1E+20", "2026-06-11", "300000000000000000000"),
+    ],
+)
+def test_what_is_shown_of_a_projection_is_cut_after_six_digits(used: str, at: str, shown: str) -> None:
+    assert projected_cut(Decimal(used), _JUNE, make.at(at), 6) == Decimal(shown)
+
+
+def test_the_first_day_shows_no_projection() -> None:
+    assert projected_cut(Decimal(10), _JUNE, make.at("2026-06-01T23:59:59.999999"), 6) is None

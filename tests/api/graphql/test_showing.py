@@ -1,0 +1,68 @@
+"""What is shown anew only where it moved is what would be shown of everything."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from api.app import serving_of
+from api.context import Serving
+from api.graphql.showing import Showing, Shown
+from api.graphql.usage import SubscriptionUsage
+from domain.customers.customer import Customer
+from domain.limits import service as limits
+from domain.limits.override import Wish
+from tests import make
+from tests.api.graphql.site import Site
+from tests.world import llm_call
+
+
+def _plain(shown: Shown) -> list[SubscriptionUsage]:
+    """Put combinations into one order: a statement gives them in any."""
+    return [
+        replace(
+            each,
+            meters=[replace(one, combinations=sorted(one.combinations, key=str)) for one in each.meters],
+        )
+        for each in shown.usage.subscriptions
+    ]
+
+
+async def test_a_watcher_is_shown_what_one_who_comes_anew_is_shown_whatever_happened(server: Site) -> None:
+    world = server.world
+    ada: Customer = await world.customer(on="2026-01-31")
+    await world.subscribe(ada, "free")
+    serving: Serving = server.app.state.serving
+    watcher = Showing(ada.id)
+
+    async def compare() -> dict[str, tuple[Decimal, Decimal | None, Decimal | None]]:
+        found, anew = await serving.usage.get(ada.id), await serving_of(server.runtime).usage.get(ada.id)
+        assert found is not None
+        assert anew is not None
+        now = found.standing.clock_now
+        assert now is not None, "the customer has a test clock"
+        shown, whole = watcher.show(found, now), Showing(ada.id).show(anew, now)
+        assert (_plain(shown), shown.standing) == (_plain(whole), whole.standing)
+        [subscription] = shown.usage.subscriptions
+        return {each.key: (each.used, each.limit, each.projected) for each in subscription.limits}
+
+    start = make.at("2026-01-31")
+    before = await compare()
+    assert {used for used, _, _ in before.values()} == {0}
+    await world.use("llm", llm_call(ada, start, input_tokens=10))
+    await world.use("llm", llm_call(ada, start, input_tokens=5, model="gemini-2.5-flash"))
+    first = await compare()
+    # Two calls of Gemini and 15 tokens more; the other limits count something else.
+    moved = {key for key in first if first[key] != before[key]}
+    assert {"gemini_calls", "tokens"} <= moved < first.keys()
+    assert await compare() == first
+    async with server.runtime.db.transaction() as tx:
+        catalogue = await server.runtime.catalogue()
+        wish = Wish("llm", "gemini_calls", Decimal(7), "agreed", from_at=start)
+        await limits.set_override(tx, world.call, catalogue, ada.id, wish)
+    assert (await compare())["gemini_calls"][:2] == (2, 7)
+    # Ten days on, the same usage is heading elsewhere; then another period begins, with nothing used.
+    await world.advance(to="2026-02-10")
+    heading = await compare()
+    # 2 calls in 10 of 28 days come to 5.6.
+    assert heading["gemini_calls"] == (2, 7, Decimal("5.6"))
+    await world.advance(to="2026-03-01")
+    assert {used for used, _, _ in (await compare()).values()} == {0}
