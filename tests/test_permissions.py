@@ -156,6 +156,7 @@ def assert_refused(result: dict[str, Any], where: str) -> None:
             "dunning_case_not_found",
             "invoice_not_found",
             "credit_note_not_found",
+            "unapplied_payment_not_found",
             "endpoint_not_found",
             "staff_alert_not_found",
             "mail_not_found",

@@ -18,6 +18,8 @@ from domain.payments.disputing import service as disputing
 from domain.payments.keeping import service as keeping
 from domain.payments.reconciling import service as reconciling
 from domain.payments.refunding import service as refunding
+from domain.payments.unapplied import service as unapplied
+from domain.payments.unapplied.payment import facts_of as facts_of_unapplied
 from domain.runtime import Runtime
 
 # What a dispute comes to that staff have to see to.
@@ -109,6 +111,15 @@ async def dispute_moved(runtime: Runtime, call: Call, stored: StoredJob, job: jo
             await staffing.raise_alert(tx, call, kind, about, environment=dispute.environment, facts=facts)
         await journal.finish(tx, call, stored)
     await runtime.wakeups.publish([job.customer_id])
+
+
+async def payment_unapplied(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.PaymentUnapplied) -> None:
+    """Tell staff that money is held which no invoice can take."""
+    async with runtime.db.transaction() as tx:
+        held = await unapplied.load_payment(tx, job.customer_id, job.unapplied_payment_id)
+        about, kind = encode("unapplied_payment", held.id), StaffAlertKind.PAYMENT_UNAPPLIED
+        await staffing.raise_alert(tx, call, kind, about, environment=held.environment, facts=facts_of_unapplied(held))
+        await journal.finish(tx, call, stored)
 
 
 async def reconcile(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.Reconcile) -> None:

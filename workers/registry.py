@@ -43,4 +43,5 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.DetachMethod: collection.detach_method,
     jobs.CarryRefund: collection.carry_refund,
     jobs.DisputeMoved: collection.dispute_moved,
+    jobs.PaymentUnapplied: collection.payment_unapplied,
 }

@@ -22,6 +22,7 @@ from domain.kernel.ids import (
     StaffAlertId,
     StartId,
     SubscriptionId,
+    UnappliedPaymentId,
 )
 
 
@@ -103,6 +104,11 @@ def dunning_policy_id(text: str) -> PolicyId:
 def credit_note_id(text: str) -> CreditNoteId:
     """Read a credit note's id. Raises IdMalformed."""
     return CreditNoteId(ids.decode("credit_note", text))
+
+
+def unapplied_payment_id(text: str) -> UnappliedPaymentId:
+    """Read an unapplied payment's id. Raises IdMalformed."""
+    return UnappliedPaymentId(ids.decode("unapplied_payment", text))
 
 
 def method_id(text: str) -> MethodId:

@@ -39,7 +39,7 @@ name_enum(
     PROMOTION="What was given away and paid invoices.",
     BREAKAGE="What was paid ahead and never used.",
     DISPUTED="What banks hold until disputes are decided.",
-    UNAPPLIED_CASH="What customers have transferred and no invoice has used yet.",
+    UNAPPLIED_CASH="What came from customers and has paid no invoice yet: transfers, and what no invoice could take.",
 )
 
 

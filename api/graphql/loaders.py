@@ -34,7 +34,7 @@ from domain.invoices.taxing.statement import TaxStatement
 from domain.journal import store as journal
 from domain.journal.store import BillingEvent
 from domain.kernel.call import Call
-from domain.kernel.ids import CaseId, ClockId, CreditNoteId, CustomerId, InvoiceId, SubscriptionId
+from domain.kernel.ids import CaseId, ClockId, CreditNoteId, CustomerId, InvoiceId, SubscriptionId, UnappliedPaymentId
 from domain.kernel.money import Money
 from domain.payments import store as payments
 from domain.payments.attempt import Attempt
@@ -48,6 +48,8 @@ from domain.payments.receiving.receipt import Received
 from domain.payments.refund import Refund
 from domain.payments.refunding import store as refunding
 from domain.payments.transferring import service as transferring
+from domain.payments.unapplied.payment import Application
+from domain.payments.unapplied.store import list_applications_of
 from domain.plans.plan import Catalogue
 from domain.runtime import Runtime
 from domain.subscriptions import service as subscriptions
@@ -155,6 +157,9 @@ class Loaders:
         self.attempts: DataLoader[tuple[CustomerId, InvoiceId], list[Attempt] | None] = self._by_id(_attempts)
         self.refunds: DataLoader[tuple[CustomerId, InvoiceId], list[Refund] | None] = self._by_id(_refunds)
         self.disputes: DataLoader[tuple[CustomerId, InvoiceId], list[Dispute] | None] = self._by_id(list_disputes_of)
+        self.applications: DataLoader[tuple[CustomerId, UnappliedPaymentId], list[Application] | None] = self._by_id(
+            list_applications_of
+        )
         self.received: DataLoader[tuple[CustomerId, InvoiceId], list[Received] | None] = self._by_id(_received)
         self.missing: DataLoader[tuple[CustomerId, InvoiceId], Money | None] = self._by_id(transferring.missing_of)
         self.cash: DataLoader[CustomerId, list[Money] | None] = self._by_id(transferring.balances_of)

@@ -29,12 +29,20 @@ name_enum(
 )
 
 
-@guarded_type(Permission.INVOICE_READ, "Money that goes back to a customer the way it came, for a credit note.")
+@guarded_type(
+    Permission.INVOICE_READ,
+    "Money that goes back to a customer the way it came: for a credit note, or because no invoice could take it.",
+)
 class Refund:
     """A refund."""
 
     id: strawberry.ID = strawberry.field(description="`rfd_…`")
-    credit_note_id: strawberry.ID = strawberry.field(description="`cn_…` whose part to be refunded it pays back.")
+    credit_note_id: strawberry.ID | None = strawberry.field(
+        description="`cn_…` whose part to be refunded it pays back; null where it pays back an unapplied payment."
+    )
+    unapplied_payment_id: strawberry.ID | None = strawberry.field(
+        description="`uap_…` that it pays back; null where that is a credit note."
+    )
     amount: Money = strawberry.field(description="What goes back.")
     status: refunds.RefundStatus = strawberry.field(description="Where it stands.")
     reason: refunds.RefundReason = strawberry.field(description="Why.")
@@ -48,7 +56,10 @@ def refund_of(value: refunds.Refund) -> Refund:
     """Wrap a refund."""
     return Refund(
         id=ids.id_of("refund", value.id),
-        credit_note_id=ids.id_of("credit_note", value.credit_note_id),
+        credit_note_id=ids.id_of("credit_note", value.credit_note_id) if value.credit_note_id else None,
+        unapplied_payment_id=(
+            ids.id_of("unapplied_payment", value.unapplied_payment_id) if value.unapplied_payment_id else None
+        ),
         amount=money_of(value.amount),
         status=value.status,
         reason=value.reason,

@@ -53,6 +53,7 @@ from api.graphql.starts import StartMutation
 from api.graphql.subscriptions import SubscriptionMutation, SubscriptionQuery
 from api.graphql.taxes import TaxMutation, TaxQuery
 from api.graphql.top_ups import TopUpMutation, TopUpQuery
+from api.graphql.unapplied import UnappliedMutation, UnappliedQuery
 from api.graphql.usage_batch import UsageBatchMutation
 from api.graphql.verify import VerifyQuery
 from api.graphql.view import Errors, QuietSchema
@@ -101,6 +102,7 @@ Query = _root(
     LedgerQuery,
     MethodDeskQuery,
     DisputeQuery,
+    UnappliedQuery,
     SendingQuery,
     DunningQuery,
     DunningPolicyQuery,
@@ -125,6 +127,7 @@ Mutation = _root(
     PayingMutation,
     RefundMutation,
     DisputeMutation,
+    UnappliedMutation,
     ReceivingMutation,
     MethodDeskMutation,
     CouponMutation,

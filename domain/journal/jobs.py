@@ -23,6 +23,7 @@ from domain.kernel.ids import (
     StartId,
     SubscriptionId,
     TopUpId,
+    UnappliedPaymentId,
     WalletId,
 )
 
@@ -371,6 +372,16 @@ class DisputeMoved(Job):
         return str(self.dispute_id)
 
 
+@dataclass(frozen=True, slots=True)
+class PaymentUnapplied(Job):
+    """Money is held that no invoice can take: tell staff."""
+
+    keyed_by = "unapplied_payment_id"
+    kind = "payment_unapplied"
+    customer_id: CustomerId
+    unapplied_payment_id: UnappliedPaymentId
+
+
 KINDS: dict[str, type[Job]] = {
     job.kind: job
     for job in (
@@ -380,6 +391,7 @@ KINDS: dict[str, type[Job]] = {
             DetachMethod,
             CarryRefund,
             DisputeMoved,
+            PaymentUnapplied,
             InvoiceSettled,
             ProcessInboxEvent,
             SweepInbox,

@@ -35,6 +35,7 @@ CreditNoteId = NewType("CreditNoteId", UUID)
 OneOffChargeId = NewType("OneOffChargeId", UUID)
 RefundId = NewType("RefundId", UUID)
 DisputeId = NewType("DisputeId", UUID)
+UnappliedPaymentId = NewType("UnappliedPaymentId", UUID)
 AttemptId = NewType("AttemptId", UUID)
 EntryId = NewType("EntryId", UUID)
 KeyId = NewType("KeyId", UUID)
@@ -80,6 +81,7 @@ PREFIXES = {
     "attempt": "att",
     "refund": "rfd",
     "dispute": "dsp",
+    "unapplied_payment": "uap",
     "entry": "led",
     "key": "key",
     "job": "job",

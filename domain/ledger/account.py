@@ -15,8 +15,8 @@ class Account(StrEnum):
 
     Prepaid is what customers have paid for and not used; prepaid pending is ordered and not paid for yet, or its
     payment is disputed. Promotion is what was given away and paid invoices, breakage what was paid for and never used.
-    Disputed is what banks hold until a dispute is decided. Unapplied cash was transferred by customers and has paid no
-    invoice yet.
+    Disputed is what banks hold until a dispute is decided. Unapplied cash came from customers and has paid no invoice
+    yet: transfers, and money that no invoice could take.
     """
 
     RECEIVABLE = "receivable"
@@ -96,7 +96,10 @@ def collected(amount: Money, *, written_off: bool = False) -> list[Posting]:
 
 
 def transferred(amount: Money) -> list[Posting]:
-    """Post money that a customer transferred: owed to it until an invoice uses it; below zero, it was used or left."""
+    """Post money of a customer that paid no invoice yet: owed to it until one uses it; below zero, it was used or left.
+
+    It was transferred, or came for an invoice that could not take it.
+    """
     return [Posting(Account.CASH, amount), Posting(Account.UNAPPLIED_CASH, -amount)]
 
 
@@ -145,26 +148,32 @@ def disputed(amount: Money) -> list[Posting]:
     return [Posting(Account.DISPUTED, amount), Posting(Account.CASH, -amount)]
 
 
-def lost(amount: Money) -> list[Posting]:
-    """Post that what a bank had taken is gone, and is not asked for."""
-    return [Posting(Account.BAD_DEBT, amount), Posting(Account.DISPUTED, -amount)]
-
-
-def returned(owed: Money, rest: Money) -> list[Posting]:
-    """Post that a bank has returned a debit: `owed` is asked for again, the rest of it is not."""
+def lost(rest: Money, unapplied: Money) -> list[Posting]:
+    """Post that what a bank had taken is gone: the customer's own where it was unapplied, a loss for the rest."""
     lines = (
-        Posting(Account.RECEIVABLE, owed),
         Posting(Account.BAD_DEBT, rest),
-        Posting(Account.DISPUTED, -(owed + rest)),
+        Posting(Account.UNAPPLIED_CASH, unapplied),
+        Posting(Account.DISPUTED, -(rest + unapplied)),
     )
     return [line for line in lines if line.amount.minor]
 
 
-def reinstated(from_receivable: Money, from_bad_debt: Money) -> list[Posting]:
-    """Post that a bank gave back what was lost, against where it stands."""
+def returned(owed: Money, rest: Money, unapplied: Money) -> list[Posting]:
+    """Post that a bank has returned a debit: `owed` is asked for again; of the rest as for what is lost."""
     lines = (
-        Posting(Account.CASH, from_receivable + from_bad_debt),
-        Posting(Account.RECEIVABLE, -from_receivable),
+        Posting(Account.RECEIVABLE, owed),
+        Posting(Account.BAD_DEBT, rest),
+        Posting(Account.UNAPPLIED_CASH, unapplied),
+        Posting(Account.DISPUTED, -(owed + rest + unapplied)),
+    )
+    return [line for line in lines if line.amount.minor]
+
+
+def reinstated(unapplied: Money, from_bad_debt: Money) -> list[Posting]:
+    """Post that a bank gave back what was lost: what no invoice misses any more is the customer's, unapplied."""
+    lines = (
+        Posting(Account.CASH, unapplied + from_bad_debt),
+        Posting(Account.UNAPPLIED_CASH, -unapplied),
         Posting(Account.BAD_DEBT, -from_bad_debt),
     )
     return [line for line in lines if line.amount.minor]

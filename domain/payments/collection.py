@@ -11,6 +11,7 @@ from domain.payments.attempt import LIVE, UNRESOLVED, Attempt, AttemptState, is_
 from domain.payments.method import PaymentMethod, method_to_charge
 from domain.payments.port import GatewayInvoice, GatewayInvoiceState
 from domain.payments.push import Push, PushState
+from domain.payments.unapplied.payment import takes_money
 
 
 class Step(StrEnum):
@@ -122,22 +123,22 @@ def _was_received(last: Attempt | None) -> bool:
     return last is not None and last.state is AttemptState.SUCCEEDED and is_received(last)
 
 
-def is_paid_twice(last: Attempt | None, seen: GatewayInvoice) -> bool:
-    """Whether the gateway took money too for what staff have recorded as paid another way."""
-    return _was_received(last) and seen.paid_minor > 0
-
-
 def is_news_of_money(invoice: Invoice, last: Attempt | None, seen: GatewayInvoice) -> bool:
     """Whether a copy was paid without an attempt of ours. One that credit notes settled is paid without money.
 
     What an earlier attempt brought is none, unless the invoice is open again: then it is gone, and the copy another.
+    Where staff have recorded money that came another way, the copy is closed without any: what it shows all the same
+    is paid beside it.
     """
-    is_known = last is not None and last.state is AttemptState.SUCCEEDED and invoice.state is not State.OPEN
-    if seen.state is not GatewayInvoiceState.PAID or is_known:
+    if seen.state is not GatewayInvoiceState.PAID:
         return False
+    if invoice.state is not State.OPEN and last is not None and last.state is AttemptState.SUCCEEDED:
+        return is_received(last) and seen.paid_minor > 0
     return invoice.outstanding.minor > 0 or seen.paid_minor > 0
 
 
-def external(attempt: Attempt, seen: GatewayInvoice) -> Attempt:
+def external(attempt: Attempt, invoice: Invoice, seen: GatewayInvoice) -> Attempt:
     """Give an attempt that stands for money from elsewhere its amount, where nothing was to be collected any more."""
-    return attempt if attempt.amount.minor else replace(attempt, amount=Money(seen.paid_minor, attempt.amount.currency))
+    if seen.paid_minor and not takes_money(invoice):
+        return replace(attempt, amount=Money(seen.paid_minor, attempt.amount.currency))
+    return attempt

@@ -101,9 +101,10 @@ class Dispute:
     """One dispute of a payment. `status` and `reason` are the gateway's words.
 
     `counted_minor` is what of the amount counts on the invoice: what was paid for it and is not disputed otherwise.
-    `withheld_minor` is taken out of the grant that a disputed top-up had bought. One whose payment the books never had,
-    as its invoice was void, is not booked either. `disputed_at` and `evidence_due_at`
-    are the gateway's, in real time, as `created_at`; `opened_at` and `closed_at` are business time.
+    `withheld_minor` is taken out of the grant that a disputed top-up had bought, `unapplied_minor` out of money that
+    its invoice could not take: of that nothing counts on the invoice. `is_booked` says that the bank has taken it.
+    `disputed_at` and `evidence_due_at` are the gateway's, in real time, as `created_at`; `opened_at` and `closed_at`
+    are business time.
     """
 
     customer_id: CustomerId
@@ -126,6 +127,7 @@ class Dispute:
     counted_minor: int = 0
     withheld_minor: int = 0
     grant_id: WalletGrantId | None = None
+    unapplied_minor: int = 0
     version: int = 1
 
     @property

@@ -1,4 +1,7 @@
-"""A refund: what a credit note has to pay back goes the way it came, through the gateway, never more than came."""
+"""A refund: money goes back the way it came, through the gateway, never more than came.
+
+It is what a credit note has to pay back, or what came for an invoice that could not take it.
+"""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,7 +11,7 @@ from enum import StrEnum
 
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
-from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, RefundId, encode
+from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, RefundId, UnappliedPaymentId, encode
 from domain.kernel.money import Money
 from domain.payments.listed import GatewayRefund
 
@@ -63,7 +66,7 @@ class RefundTooLarge(DomainError):
 
 @dataclass(eq=False)
 class RefundMalformed(DomainError):
-    """A refund is an amount above zero in {currency}, the currency of its credit note."""
+    """A refund is an amount above zero in {currency}, the currency of what it pays back."""
 
     code = "refund_malformed"
     kind = Kind.INVALID
@@ -91,13 +94,13 @@ class Refund:
     """Money on its way back to a customer. A failed one leaves it owed; another one may then be ordered.
 
     `gateway_payment_id` is the payment that it is taken from, `key` the idempotency key of the call. `failure` is the
-    gateway's word for staff. `created_at`, `sent_at` and `settled_at` are real time, `ordered_at` and `ended_at`
-    business time.
+    gateway's word for staff. It pays back a credit note, or an unapplied payment that came for the invoice; the other
+    is None. `created_at`, `sent_at` and `settled_at` are real time, `ordered_at` and `ended_at` business time.
     """
 
     customer_id: CustomerId
     id: RefundId
-    credit_note_id: CreditNoteId
+    credit_note_id: CreditNoteId | None
     invoice_id: InvoiceId
     environment: Environment
     gateway_payment_id: str
@@ -113,6 +116,7 @@ class Refund:
     settled_at: datetime | None = None
     ended_at: datetime | None = None
     version: int = 1
+    unapplied_payment_id: UnappliedPaymentId | None = None
 
     @property
     def status(self) -> RefundStatus:
@@ -123,7 +127,7 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class PaidIn:
-    """A payment that came through the gateway."""
+    """A payment that came through the gateway, and how much of it its invoice took."""
 
     gateway_payment_id: str
     amount_minor: int
@@ -153,8 +157,8 @@ def parts_of(amount: Money, payments: Sequence[PaidIn], before: Sequence[Refund]
     """Return the payments that a refund is taken from, each with its part of the amount.
 
     Those with most left come first, so that there are as few parts as can be; of two alike the first given.
-    `before` are the refunds of the same invoice. Raises RefundUnsupported where all of them do not cover it, or only
-    in more than PARTS_MAX parts.
+    `before` are the refunds of the same invoice; those of unapplied payments take nothing of it. Raises
+    RefundUnsupported where all of them do not cover it, or only in more than PARTS_MAX parts.
     """
     left = [dataclasses.replace(each, amount_minor=each.amount_minor - _taken(each, before)) for each in payments]
     parts: list[PaidIn] = []
@@ -170,7 +174,11 @@ def parts_of(amount: Money, payments: Sequence[PaidIn], before: Sequence[Refund]
 
 
 def _taken(payment: PaidIn, before: Sequence[Refund]) -> int:
-    own = [each for each in _standing(before) if each.gateway_payment_id == payment.gateway_payment_id]
+    own = [
+        each
+        for each in _standing(before)
+        if each.gateway_payment_id == payment.gateway_payment_id and each.unapplied_payment_id is None
+    ]
     return sum(each.amount.minor for each in own)
 
 

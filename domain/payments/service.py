@@ -13,9 +13,8 @@ from domain.customers.customer import Customer
 from domain.db import Database, Tx
 from domain.invoices import service as invoices
 from domain.invoices.invoice import Invoice, State
-from domain.journal import service as journal
 from domain.kernel.call import Call
-from domain.kernel.ids import CustomerId, InvoiceId, encode
+from domain.kernel.ids import CustomerId, InvoiceId
 from domain.payments import store
 from domain.payments.attempt import (
     LIVE,
@@ -29,7 +28,7 @@ from domain.payments.attempt import (
     send,
     supersede,
 )
-from domain.payments.collection import Step, external, is_news_of_money, is_paid_twice, step_of
+from domain.payments.collection import Step, external, is_news_of_money, step_of
 from domain.payments.copies import service as copies
 from domain.payments.copies import store as past
 from domain.payments.declines import METHOD_DETACHED, Decline, DeclineClass, classify
@@ -54,7 +53,7 @@ from domain.payments.port import (
     PayOutcome,
     PayState,
 )
-from domain.payments.push import Push, differences
+from domain.payments.push import Push, PushState, differences
 from domain.payments.settling.service import follow_up, settle_attempt
 
 __all__ = [
@@ -211,13 +210,12 @@ async def _credit(db: Database, gateway: PaymentGateway, call: Call, work: _Work
 
 async def _close(db: Database, gateway: PaymentGateway, call: Call, work: _Work) -> None:
     seen = await endings.close(db, gateway, call, invoice=work.invoice, record=work.pushed)
-    if seen is not None:
-        async with db.transaction() as tx:
+    async with db.transaction() as tx:
+        if seen is not None and seen.state is GatewayInvoiceState.PAID:
+            # Its customer paid at the gateway while it was taken back, given up or recorded as paid here.
             await _converge(tx, call, work.invoice.customer_id, work.invoice.id, seen)
-            if is_paid_twice(work.last, seen):
-                # Its customer paid at the gateway while staff recorded it: staff have to send one of the two back.
-                about = encode("invoice", work.invoice.id)
-                await journal.audit(tx, call, "paid_twice", about, customer_id=work.invoice.customer_id, facts={})
+        # A copy under way may still be finished by another run, which then writes its own version over this one.
+        await store.save_push(tx, work.pushed, replace(work.pushed, state=PushState.CLOSED))
 
 
 async def _pay(db: Database, gateway: PaymentGateway, call: Call, work: _Work) -> None:
@@ -352,7 +350,7 @@ async def _converge(tx: Tx, call: Call, customer_id: CustomerId, invoice_id: Inv
         if news is not None:
             await settle_attempt(tx, call, now, last, news)
     elif is_news_of_money(invoice, last, seen):
-        found = external(planned(call, now, invoice, last, method_id=None, trigger=Trigger.CUSTOMER), seen)
+        found = external(planned(call, now, invoice, last, method_id=None, trigger=Trigger.CUSTOMER), invoice, seen)
         await store.insert_attempt(tx, found)
         await settle_attempt(tx, call, now, found, seen.outcome or _PAID)
 

@@ -18,7 +18,7 @@ _INVOICE = ("invoice_id",)
 _PAYMENT = ("invoice_id", "attempt_id", "decline_class")
 _SUBSCRIPTION = ("subscription_id", "plan", "status", "end")
 _START = ("scheduled_start_id", "plan", "state", "starts_at", "refusal")
-_REFUND = ("refund_id", "credit_note_id", *_INVOICE)
+_REFUND = ("refund_id", "credit_note_id", "unapplied_payment_id", *_INVOICE)
 _DISPUTE = ("dispute_id", "invoice_id", "attempt_id", "reason")
 _COUPON = ("applied_coupon_id", "coupon_id")
 _WALLET = ("wallet_id", "wallet_grant_id")
@@ -72,7 +72,13 @@ KINDS = (
     EventKind("payment.action_required", "payment_action_required", _PAYMENT, "A payment waits for its customer."),
     EventKind("payment.method_missing", "payment_method_missing", _INVOICE, "There is nothing to collect from."),
     EventKind("transfer.received", "transfer_received", (), "Money of a customer arrived by bank transfer."),
-    EventKind("refund.ordered", "refund_ordered", _REFUND, "What a credit note owes is to be paid back."),
+    EventKind(
+        "payment.unapplied",
+        "payment_unapplied",
+        ("unapplied_payment_id", "attempt_id", *_INVOICE),
+        "Money came that its invoice could not take.",
+    ),
+    EventKind("refund.ordered", "refund_ordered", _REFUND, "Money is to be paid back."),
     EventKind("refund.succeeded", "refund_succeeded", _REFUND, "The money of a refund has gone."),
     EventKind("refund.failed", "refund_failed", _REFUND, "A refund did not come off, or came back; it is owed again."),
     EventKind("payment.returned", "payment_returned", _DISPUTE, "A bank has returned a debit that had succeeded."),

@@ -36,6 +36,7 @@ class StaffAlertKind(StrEnum):
     START_REFUSED = "start_refused"
     DISPUTE_OPENED = "dispute_opened"
     DISPUTE_LOST = "dispute_lost"
+    PAYMENT_UNAPPLIED = "payment_unapplied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,12 @@ WORDINGS: Mapping[StaffAlertKind, Wording] = {
         "A dispute is lost: {amount} {currency} of {customer_id}",
         "The dispute {about} of {invoice_id} ({reason}) is lost, and the invoice is charged back. Its subscriptions go "
         "on: cancel them, or have the invoice collected again, where that is right.",
+    ),
+    StaffAlertKind.PAYMENT_UNAPPLIED: Wording(
+        Severity.WARNING,
+        "{amount} {currency} of {customer_id} paid no invoice",
+        "{amount} {currency} came for {invoice_id}, which could not take it: {why}. It is kept for {customer_id} as "
+        "{about}. Pay another invoice with it (applyUnappliedPayment), or send it back (refundUnappliedPayment).",
     ),
 }
 

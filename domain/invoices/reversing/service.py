@@ -21,11 +21,20 @@ from domain.ledger.account import Posting
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a dispute is about: the whole that the bank moves, what of it counts on the invoice, and its id."""
+    """What a dispute is about: the whole that the bank moves, what of it counts on the invoice, and its id.
+
+    `unapplied_minor` of it is money that the invoice could not take: of that nothing counts on the invoice.
+    """
 
     whole: Money
     minor: int
     about: str
+    unapplied_minor: int = 0
+
+    @property
+    def unapplied(self) -> Money:
+        """What of it was the customer's, unapplied."""
+        return Money(self.unapplied_minor, self.whole.currency)
 
 
 _IN_BAD_DEBT = frozenset((State.CHARGED_BACK, State.UNCOLLECTIBLE))
@@ -45,7 +54,8 @@ async def release(tx: Tx, call: Call, now: datetime, before: Invoice, part: Part
 
 async def lose(tx: Tx, call: Call, now: datetime, before: Invoice, part: Part) -> Invoice:
     """Book that a disputed payment is gone. Nobody asks for it again, unless staff say so."""
-    await _post(tx, call, now, before, account.lost(part.whole), reason="dispute_lost", about=part.about)
+    lines = account.lost(part.whole - part.unapplied, part.unapplied)
+    await _post(tx, call, now, before, lines, reason="dispute_lost", about=part.about)
     after = await _save(tx, before, rules.lost(before, part.minor))
     if after.state is not before.state:
         lost = Money(part.minor, before.currency)
@@ -59,7 +69,7 @@ async def give_back(tx: Tx, call: Call, now: datetime, before: Invoice, part: Pa
     """Book that a bank has returned a debit: the invoice is open again. What cannot be asked for again is lost."""
     is_open = rules.opens_again(before, part.minor)
     owed = Money(part.minor if is_open else 0, before.currency)
-    lines = account.returned(owed, part.whole - owed)
+    lines = account.returned(owed, part.whole - owed - part.unapplied, part.unapplied)
     await _post(tx, call, now, before, lines, reason="payment_returned", about=part.about)
     if not is_open:
         return await _save(tx, before, rules.lost(before, part.minor))
@@ -70,13 +80,17 @@ async def give_back(tx: Tx, call: Call, now: datetime, before: Invoice, part: Pa
     return after
 
 
-async def reinstate(tx: Tx, call: Call, now: datetime, before: Invoice, part: Part) -> Invoice:
-    """Book that a bank gave back what was lost. What of it is not missed any more is owed to the customer."""
+async def reinstate(tx: Tx, call: Call, now: datetime, before: Invoice, part: Part) -> tuple[Invoice, Money]:
+    """Book that a bank gave back what was lost; return what of it the invoice does not miss any more too.
+
+    That, and what was unapplied before, is the customer's. Only an invoice that could take it counts: what comes back
+    of another one has been unapplied all the time.
+    """
     missed = min(part.minor, before.outstanding.minor) if before.state in _IN_BAD_DEBT else 0
     owed = Money(part.minor - missed, before.currency)
-    lines = account.reinstated(owed, part.whole - owed)
+    lines = account.reinstated(owed + part.unapplied, part.whole - owed - part.unapplied)
     await _post(tx, call, now, before, lines, reason="dispute_reinstated", about=part.about)
-    return await _save(tx, before, rules.reinstated(before, part.minor))
+    return await _save(tx, before, rules.reinstated(before, part.minor)), owed
 
 
 async def ask_again(tx: Tx, call: Call, now: datetime, before: Invoice) -> Invoice:

@@ -15,7 +15,7 @@ from domain.customers.store import Sight
 from domain.db import Database, Tx
 from domain.invoices import reversal
 from domain.invoices.forfeiting import service as forfeiting
-from domain.invoices.invoice import Invoice, InvoiceNotFound, State
+from domain.invoices.invoice import Invoice, InvoiceNotFound
 from domain.invoices.reversing import service as reversing
 from domain.invoices.reversing.service import Part
 from domain.invoices.service import find_invoice
@@ -35,6 +35,7 @@ from domain.payments.listed import GatewayDispute
 from domain.payments.ordering import service as orders
 from domain.payments.ordering.service import stage
 from domain.payments.port import PaymentGateway
+from domain.payments.unapplied import service as unapplying
 
 # A page of 100, and the row that tells whether another follows.
 PAGE_MAX = 101
@@ -59,7 +60,7 @@ class _Case:
     @property
     def part(self) -> Part:
         """What is moved, and what of it counts on the invoice."""
-        return Part(self.dispute.amount, self.dispute.counted_minor, self.about)
+        return Part(self.dispute.amount, self.dispute.counted_minor, self.about, self.dispute.unapplied_minor)
 
 
 async def settle_from_gateway(
@@ -202,10 +203,10 @@ def _new(call: Call, now: datetime, invoice: Invoice, attempt: Attempt, seen: Ga
 
 async def _withhold(tx: Tx, call: Call, case: _Case) -> _Case:
     dispute, invoice = case.dispute, case.invoice
-    if invoice.state is State.VOID:
-        return case  # The books never had the money: staff were told when it came.
-    counted = reversal.countable(invoice, dispute.amount.minor)
-    dispute = replace(dispute, is_booked=True, counted_minor=counted)
+    minor = dispute.amount.minor
+    unapplied = await unapplying.withhold(tx, dispute.customer_id, dispute.attempt_id, minor=minor)
+    counted = reversal.countable(invoice, minor) if unapplied is None else 0
+    dispute = replace(dispute, is_booked=True, counted_minor=counted, unapplied_minor=unapplied or 0)
     invoice = await reversing.withhold(tx, call, case.now, invoice, replace(case, dispute=dispute).part)
     taken = await forfeiting.withhold(tx, call, case.now, invoice, minor=counted, about=case.about)
     if taken is not None:
@@ -218,6 +219,7 @@ async def _release(tx: Tx, call: Call, case: _Case) -> _Case:
     if not dispute.is_booked:
         return case
     invoice = await reversing.release(tx, call, case.now, invoice, case.part)
+    dispute = await _free(tx, dispute)
     if dispute.withheld_minor and dispute.grant_id is not None:
         await forfeiting.give_back(
             tx,
@@ -264,7 +266,16 @@ async def _return(tx: Tx, call: Call, case: _Case) -> _Case:
 async def _reinstate(tx: Tx, call: Call, case: _Case) -> _Case:
     if not case.dispute.is_booked:
         return case
-    return replace(case, invoice=await reversing.reinstate(tx, call, case.now, case.invoice, case.part))
+    invoice, owed = await reversing.reinstate(tx, call, case.now, case.invoice, case.part)
+    await unapplying.keep_won_back(tx, call, case.now, case.dispute, owed)
+    return replace(case, dispute=await _free(tx, case.dispute), invoice=invoice)
+
+
+async def _free(tx: Tx, dispute: Dispute) -> Dispute:
+    """Give back to an unapplied payment what the bank had taken of it."""
+    minor = dispute.unapplied_minor
+    await unapplying.release(tx, dispute.customer_id, dispute.attempt_id, minor=minor)
+    return replace(dispute, unapplied_minor=0)
 
 
 _Do = Callable[[Tx, Call, _Case], Awaitable[_Case]]

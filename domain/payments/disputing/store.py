@@ -36,10 +36,13 @@ dispute = sa.Table(
     sa.Column("created_at", db.Instant, nullable=False),
     sa.Column("opened_at", db.Instant, nullable=False, comment="business time, as closed_at"),
     sa.Column("closed_at", db.Instant),
-    sa.Column("is_booked", sa.Boolean, nullable=False, comment="false: the books never had the payment"),
+    sa.Column("is_booked", sa.Boolean, nullable=False, comment="whether the bank has taken it"),
     sa.Column("counted_minor", sa.BigInteger, nullable=False, comment="what of it counts on the invoice"),
     sa.Column("withheld_minor", sa.BigInteger, nullable=False, comment="taken out of the grant that was bought"),
     sa.Column("grant_id", db.Id),
+    sa.Column(
+        "unapplied_minor", sa.BigInteger, nullable=False, comment="taken out of money that no invoice could take"
+    ),
     sa.Column("version", sa.Integer, nullable=False),
     sa.ForeignKeyConstraint(["customer_id", "invoice_id"], ["invoice.customer_id", "invoice.id"], ondelete="RESTRICT"),
     sa.ForeignKeyConstraint(
@@ -50,6 +53,7 @@ dispute = sa.Table(
     sa.CheckConstraint("stance IN ('inquiry', 'held', 'won', 'lost', 'returned')", name="stance"),
     sa.CheckConstraint("counted_minor BETWEEN 0 AND amount_minor", name="counted"),
     sa.CheckConstraint("withheld_minor BETWEEN 0 AND counted_minor", name="withheld"),
+    sa.CheckConstraint("unapplied_minor BETWEEN 0 AND amount_minor - counted_minor", name="unapplied"),
     sa.Index("dispute_invoice_id_idx", "customer_id", "invoice_id"),
     sa.Index("dispute_id_idx", "id"),
     sa.Index("dispute_open_idx", "environment", "id", postgresql_where=sa.text("closed_at IS NULL")),

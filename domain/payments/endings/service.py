@@ -15,7 +15,7 @@ from domain.payments import push as copies
 from domain.payments import store
 from domain.payments.methods.service import ensure_gateway_customer
 from domain.payments.port import GatewayInvoice, GatewayInvoiceState, PaymentGateway, PushedCredit
-from domain.payments.push import Push, PushState
+from domain.payments.push import Push
 
 _CREDITABLE = frozenset((GatewayInvoiceState.OPEN, GatewayInvoiceState.UNCOLLECTIBLE))
 
@@ -47,17 +47,15 @@ async def close(
 ) -> GatewayInvoice | None:
     """End the copy of an invoice that is not to be collected any more: deleted, void, written off, or paid another way.
 
-    Returns the copy where it was paid before: the money is to be followed up. Raises GatewayRefused,
-    GatewayUnavailable.
+    Returns the copy as it was before. The caller writes that it is closed, in one transaction with what follows from
+    money that it shows. Raises GatewayRefused, GatewayUnavailable.
     """
     seen = await _find(db, gateway, call, invoice, record)
     if seen is not None and seen.state is GatewayInvoiceState.DRAFT:
         await gateway.delete_draft(seen.id)
     elif seen is not None and seen.state in _CREDITABLE:
         await _end(gateway, invoice, record, seen)
-    # A copy under way may still be finished by another run, which then writes its own version over this one.
-    await _save(db, record, dataclasses.replace(record, state=PushState.CLOSED))
-    return seen if seen is not None and seen.state is GatewayInvoiceState.PAID else None
+    return seen
 
 
 async def _end(gateway: PaymentGateway, invoice: Invoice, record: Push, seen: GatewayInvoice) -> None:

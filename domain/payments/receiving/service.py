@@ -17,7 +17,7 @@ from domain.kernel.call import Call, Forbidden
 from domain.kernel.ids import InvoiceId, encode
 from domain.kernel.money import Money
 from domain.payments import store
-from domain.payments.attempt import AttemptState, Trigger, supersede
+from domain.payments.attempt import Attempt, AttemptState, Trigger, supersede
 from domain.payments.ordering import service as orders
 from domain.payments.ordering.service import Standing, planned, stage
 from domain.payments.port import PaymentGateway, PayOutcome, PayState
@@ -66,10 +66,7 @@ async def record_payment(
     said = check_reference(reference, received_at, now)
     standing = await orders.look(tx, wanted.customer_id, invoice_id)
     check_owed(standing.invoice, standing.last, amount)
-    await _withdraw(tx, call, now, standing)
-    invoice = standing.invoice
-    attempt = planned(call, now, invoice, standing.last, method_id=None, trigger=Trigger.STAFF)
-    await store.insert_attempt(tx, attempt)
+    attempt, invoice = await begin(tx, call, now, standing), standing.invoice
     new = Received(
         customer_id=invoice.customer_id,
         attempt_id=attempt.id,
@@ -82,9 +79,26 @@ async def record_payment(
         created_at=call.at,
     )
     await receipts.insert_received(tx, new)
-    await settle_attempt(tx, call, now, attempt, PayOutcome(PayState.PAID))
-    await _follow(tx, call, new)
+    await end(tx, call, now, attempt)
+    await _note(tx, call, new)
     return new
+
+
+async def begin(tx: Tx, call: Call, now: datetime, standing: Standing) -> Attempt:
+    """Write the attempt that stands for money which is here, for all that is owed. What waits for it gives way."""
+    await _withdraw(tx, call, now, standing)
+    attempt = planned(call, now, standing.invoice, standing.last, method_id=None, trigger=Trigger.STAFF)
+    await store.insert_attempt(tx, attempt)
+    return attempt
+
+
+async def end(tx: Tx, call: Call, now: datetime, attempt: Attempt) -> None:
+    """Settle it, and have the copy closed, also one that was written off there."""
+    await settle_attempt(tx, call, now, attempt, PayOutcome(PayState.PAID))
+    push = await store.find_push(tx, attempt.customer_id, attempt.invoice_id)
+    if push is not None and unclosed(push) != push:
+        await store.save_push(tx, push, unclosed(push))
+    await stage(tx, call, jobs.CollectInvoice(attempt.customer_id, attempt.invoice_id), attempt.customer_id)
 
 
 async def _find(tx: Tx, call: Call, invoice_id: InvoiceId) -> Invoice:
@@ -105,11 +119,8 @@ async def _withdraw(tx: Tx, call: Call, now: datetime, standing: Standing) -> No
         await invoices.release_from_payment(tx, call, customer_id=before.customer_id, invoice_id=before.invoice_id)
 
 
-async def _follow(tx: Tx, call: Call, new: Received) -> None:
-    """Have the copy closed, also one that was written off there, and keep an audit entry: ids, no reference."""
-    push = await store.find_push(tx, new.customer_id, new.invoice_id)
-    if push is not None and unclosed(push) != push:
-        await store.save_push(tx, push, unclosed(push))
+async def _note(tx: Tx, call: Call, new: Received) -> None:
+    """Keep an audit entry: ids, no reference."""
     facts = {
         "attempt_id": encode("attempt", new.attempt_id),
         "amount_minor": new.amount.minor,
@@ -118,4 +129,3 @@ async def _follow(tx: Tx, call: Call, new: Received) -> None:
     }
     about = encode("invoice", new.invoice_id)
     await journal.audit(tx, call, "record_payment", about, customer_id=new.customer_id, facts=facts)
-    await stage(tx, call, jobs.CollectInvoice(new.customer_id, new.invoice_id), new.customer_id)

@@ -123,6 +123,8 @@ def about_invoice(invoice: Invoice, push: Push, last: Attempt | None, seen: Gate
     if seen is None:
         gone = push.state is PushState.CLOSED and _is_done(invoice, last)
         return [] if gone else [_of(Difference.INVOICE_MISSING, invoice, about, (invoice.state, NOTHING))]
+    if invoice.state is State.VOID and _is_kept(last, seen):
+        return []
     if seen.state is not _SAME_STATE.get(invoice.state):
         return [_state(invoice, last, seen)]
     return _sums(invoice, push, seen)
@@ -136,6 +138,12 @@ def _state(invoice: Invoice, last: Attempt | None, seen: GatewayInvoice) -> Foun
     elif _is_done(invoice, last) and seen.state is GatewayInvoiceState.OPEN and not _is_moving(last, seen):
         remedy = Remedy.COLLECT
     return _of(Difference.INVOICE_STATE, invoice, seen.id, (invoice.state, seen.state), remedy)
+
+
+def _is_kept(last: Attempt | None, seen: GatewayInvoice) -> bool:
+    """Whether a copy was paid as its invoice was taken back, and the money is kept here, unapplied: both are final."""
+    is_brought = last is not None and last.state in _BROUGHT and not is_received(last)
+    return is_brought and seen.state is GatewayInvoiceState.PAID
 
 
 def _is_done(invoice: Invoice, last: Attempt | None) -> bool:
@@ -189,7 +197,8 @@ def about_payment(payment: GatewayPayment, invoice: Invoice, attempts: Sequence[
     own = [each for each in paid if _is_by(each, payment)]
     theirs = _money(payment.paid_minor, payment.currency)
     if not own:
-        remedy = Remedy.PERSON if paid else Remedy.FOLLOW_INVOICE
+        # What staff recorded came another way: money that came there too is followed, and kept unapplied.
+        remedy = Remedy.PERSON if any(not is_received(each) for each in paid) else Remedy.FOLLOW_INVOICE
         return [_of(Difference.PAYMENT_UNKNOWN, invoice, payment.gateway_invoice_id, (NOTHING, theirs), remedy)]
     ours = _money(own[0].amount.minor, own[0].amount.currency)
     if ours == theirs:

@@ -1,5 +1,6 @@
-"""Order refunds, carry them out at the gateway once, and book those whose money has gone."""
+"""Order refunds of credit notes, carry them out at the gateway once, and book those whose money has gone."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -27,6 +28,8 @@ from domain.payments.overdue import service as overdue
 from domain.payments.port import GatewayRefused, GatewayUnavailable, PaymentGateway
 from domain.payments.refund import CreditNoteNotFound, PaidIn, Refund, RefundReason, RefundState
 from domain.payments.refunding import store
+from domain.payments.unapplied import service as unapplying
+from domain.payments.unapplied import store as unapplied
 
 STALE_AFTER = timedelta(minutes=2)
 # A refund of a bank debit ends without news: it is looked at again.
@@ -62,10 +65,15 @@ async def order(
         _ordered(call, now, note, part, reason) for part in rules.parts_of(wanted, await _paid_in(tx, note), before)
     ]
     for each in ordered:
-        await store.insert_refund(tx, each)
-        await stage(tx, call, jobs.CarryRefund(each.customer_id, each.id), each.customer_id)
-        await _tell(tx, call, each, "refund_ordered", "order_refund", text="Refund ordered")
+        await write(tx, call, each)
     return ordered
+
+
+async def write(tx: Tx, call: Call, ordered: Refund) -> None:
+    """Write an ordered refund and have it carried out; whoever decided on it holds its invoice."""
+    await store.insert_refund(tx, ordered)
+    await stage(tx, call, jobs.CarryRefund(ordered.customer_id, ordered.id), ordered.customer_id)
+    await _tell(tx, call, ordered, "refund_ordered", "order_refund", text="Refund ordered")
 
 
 def _ordered(call: Call, now: datetime, note: CreditNote, part: PaidIn, reason: RefundReason) -> Refund:
@@ -151,12 +159,12 @@ async def look_again(tx: Tx, call: Call, refund: Refund) -> None:
 
 
 async def _paid_in(tx: Tx, note: CreditNote) -> list[PaidIn]:
-    """Return what came for an invoice through the gateway, the oldest first."""
+    """Return what came for an invoice through the gateway and stayed with it, the oldest first."""
     owner = (note.customer_id, note.invoice_id)
     attempts = (await payments.list_attempts_of(tx, [owner]))[note.invoice_id]
-    taken = await disputes.taken_of(tx, *owner)
+    taken = Counter(await disputes.taken_of(tx, *owner)) + Counter(await unapplied.unapplied_of(tx, *owner))
     return [
-        PaidIn(each.gateway_payment_id, each.amount.minor - taken.get(each.gateway_payment_id, 0))
+        PaidIn(each.gateway_payment_id, each.amount.minor - taken[each.gateway_payment_id])
         for each in reversed(attempts)
         if each.state is AttemptState.SUCCEEDED and each.gateway_payment_id is not None
     ]
@@ -211,6 +219,9 @@ async def _apply(tx: Tx, call: Call, before: Refund, after: Refund) -> Refund:
     elif after.state is RefundState.FAILED and before.state is not RefundState.FAILED:
         if before.state is RefundState.SUCCEEDED:
             await _post(tx, call, after, "refund_failed", -after.amount)
+        if after.unapplied_payment_id is not None:
+            owner, minor = after.customer_id, after.amount.minor
+            await unapplying.put_back(tx, owner, after.unapplied_payment_id, minor=minor)
         await _tell(tx, call, after, "refund_failed", "refund_failed", text="Refund failed")
     return saved
 
@@ -225,18 +236,18 @@ async def _post(tx: Tx, call: Call, after: Refund, reason: str, amount: Money) -
         environment=after.environment,
         reason=reason,
         about=encode("refund", after.id),
-        lines=account.paid_back(amount),
+        lines=account.paid_back(amount) if after.credit_note_id is not None else account.transferred(-amount),
     )
 
 
 async def _tell(tx: Tx, call: Call, refund: Refund, event_type: str, action: str, *, text: str) -> None:
     """Append the billing event, without the gateway's reasons, and the audit entry, with them."""
     about = encode("refund", refund.id)
-    facts = {
-        "refund_id": about,
-        "credit_note_id": encode("credit_note", refund.credit_note_id),
-        "invoice_id": encode("invoice", refund.invoice_id),
-    }
+    facts = {"refund_id": about, "invoice_id": encode("invoice", refund.invoice_id)}
+    if refund.credit_note_id is not None:
+        facts["credit_note_id"] = encode("credit_note", refund.credit_note_id)
+    if refund.unapplied_payment_id is not None:
+        facts["unapplied_payment_id"] = encode("unapplied_payment", refund.unapplied_payment_id)
     now = refund.ended_at or refund.ordered_at
     await journal.tell(
         tx, call, now, refund.customer_id, event_type, description=text, amount=refund.amount, metadata=facts

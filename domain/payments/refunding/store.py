@@ -21,7 +21,7 @@ refund = sa.Table(
     db.metadata,
     sa.Column("customer_id", db.Id, primary_key=True),
     sa.Column("id", db.Id, primary_key=True),
-    sa.Column("credit_note_id", db.Id, nullable=False),
+    sa.Column("credit_note_id", db.Id),
     sa.Column("invoice_id", db.Id, nullable=False),
     sa.Column("environment", sa.Text, nullable=False),
     sa.Column("gateway_payment_id", sa.Text, nullable=False, comment="the payment that it is taken from"),
@@ -38,9 +38,17 @@ refund = sa.Table(
     sa.Column("settled_at", db.Instant, comment="real time"),
     sa.Column("ended_at", db.Instant, comment="business time"),
     sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("unapplied_payment_id", db.Id, comment="what it pays back where that is no credit note"),
     sa.ForeignKeyConstraint(
         ["customer_id", "credit_note_id"], ["credit_note.customer_id", "credit_note.id"], ondelete="RESTRICT"
     ),
+    sa.ForeignKeyConstraint(
+        ["customer_id", "unapplied_payment_id"],
+        ["unapplied_payment.customer_id", "unapplied_payment.id"],
+        name="refund_unapplied_payment_fkey",
+        ondelete="RESTRICT",
+    ),
+    sa.CheckConstraint("(credit_note_id IS NULL) <> (unapplied_payment_id IS NULL)", name="pays_back"),
     sa.ForeignKeyConstraint(["customer_id", "invoice_id"], ["invoice.customer_id", "invoice.id"], ondelete="RESTRICT"),
     sa.CheckConstraint("amount_minor > 0", name="amount"),
     sa.CheckConstraint("environment IN ('live', 'test')", name="environment"),
@@ -50,6 +58,7 @@ refund = sa.Table(
     sa.CheckConstraint("(state IN ('succeeded', 'failed')) = (settled_at IS NOT NULL)", name="settled"),
     sa.Index("refund_invoice_id_idx", "customer_id", "invoice_id"),
     sa.Index("refund_credit_note_id_idx", "customer_id", "credit_note_id"),
+    sa.Index("refund_unapplied_payment_idx", "customer_id", "unapplied_payment_id"),
     sa.Index("refund_unresolved_idx", "sent_at", postgresql_where=sa.text("state IN ('sent', 'unknown')")),
 )
 

@@ -7,7 +7,6 @@ from domain.contracts.desk.service import Desk
 from domain.customers import service as customers
 from domain.db import Tx
 from domain.invoices import service as invoices
-from domain.invoices.invoice import InvoiceStateRefused
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
@@ -17,6 +16,8 @@ from domain.payments.attempt import ENDED, Attempt, AttemptState, is_lost, settl
 from domain.payments.collection import is_early
 from domain.payments.ordering.service import stage
 from domain.payments.port import PayOutcome
+from domain.payments.unapplied import service as unapplied
+from domain.payments.unapplied.payment import takes_money
 
 # What an attempt can have come to that moves subscriptions.
 _TOLD = frozenset((AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.ACTION_REQUIRED, AttemptState.RETURNED))
@@ -25,8 +26,9 @@ _TOLD = frozenset((AttemptState.SUCCEEDED, AttemptState.FAILED, AttemptState.ACT
 async def settle_attempt(tx: Tx, call: Call, now: datetime, attempt: Attempt, outcome: PayOutcome) -> Attempt:
     """Apply an outcome to an attempt, and its effects: the only place where a payment has any.
 
-    Safe to repeat: an ended attempt absorbs late news. Success marks the invoice paid at business time `now`; either
-    end, and waiting for the customer, stages PaymentSettled.
+    Safe to repeat: an ended attempt absorbs late news. Success marks the invoice paid at business time `now`; where
+    that is void, or was paid otherwise, the money is kept unapplied. Either end, and waiting for the customer, stages
+    PaymentSettled.
     """
     await store.lock_invoice(tx, attempt.customer_id, attempt.invoice_id)
     before = await store.find_attempt(tx, attempt.customer_id, attempt.id)
@@ -73,25 +75,23 @@ async def _is_early(tx: Tx, call: Call, attempt: Attempt) -> bool:
 
 async def _follow_end(tx: Tx, call: Call, now: datetime, attempt: Attempt) -> None:
     succeeded = attempt.state is AttemptState.SUCCEEDED
-    about = encode("invoice", attempt.invoice_id)
-    facts = {"invoice_id": about, "attempt_id": encode("attempt", attempt.id)}
     if succeeded:
-        try:
-            await invoices.mark_paid(
-                tx,
-                call,
-                now,
-                customer_id=attempt.customer_id,
-                invoice_id=attempt.invoice_id,
-                amount=attempt.amount,
-                about=facts["attempt_id"],
-            )
-        except InvoiceStateRefused:
-            # The money came for an invoice that is void: staff have to send it back.
-            await journal.audit(tx, call, "paid_though_closed", about, customer_id=attempt.customer_id, facts=facts)
+        await _receive(tx, call, now, attempt)
     event_type = "payment_succeeded" if succeeded else "payment_failed"
     await _tell(tx, call, now, attempt, event_type, text="Payment received" if succeeded else "Payment failed")
     await stage(tx, call, jobs.PaymentSettled(attempt.customer_id, attempt.id), attempt.customer_id)
+
+
+async def _receive(tx: Tx, call: Call, now: datetime, attempt: Attempt) -> None:
+    """Pay the invoice with what an attempt has brought; it is real money also where the invoice cannot take it."""
+    invoice = await store.lock_invoice(tx, attempt.customer_id, attempt.invoice_id)
+    if not takes_money(invoice):
+        await unapplied.book(tx, call, now, invoice, attempt)
+        return
+    about, owner = encode("attempt", attempt.id), attempt.customer_id
+    await invoices.mark_paid(
+        tx, call, now, customer_id=owner, invoice_id=invoice.id, amount=attempt.amount, about=about
+    )
 
 
 async def _tell(tx: Tx, call: Call, now: datetime, attempt: Attempt, event_type: str, *, text: str) -> None:

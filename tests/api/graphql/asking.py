@@ -56,6 +56,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "dunningCase": {"id": "dunning"},
     "dunningCases": {"customerId": "customer"},
     "disputes": {"customerId": "customer"},
+    "unappliedPayments": {"customerId": "customer"},
     "dunningRecovery": {
         "environment": "environment",
         "start": "=2026-01-01T00:00:00Z",
@@ -135,6 +136,17 @@ INPUTS: dict[str, Any] = {
         "idempotencyKey": f"k{n}",
     },
     "collectChargedBackInvoice": lambda t, n: {"invoiceId": t["invoice"], "idempotencyKey": f"k{n}"},
+    "applyUnappliedPayment": lambda t, n: {
+        "unappliedPaymentId": t["unapplied"],
+        "invoiceId": t["invoice"],
+        "idempotencyKey": f"k{n}",
+    },
+    "refundUnappliedPayment": lambda t, n: {
+        "unappliedPaymentId": t["unapplied"],
+        "amount": {"amount": "0.01", "currency": "USD"},
+        "reason": "DUPLICATE",
+        "idempotencyKey": f"k{n}",
+    },
     "recordPayment": lambda t, n: {
         "invoiceId": t["invoice"],
         "amount": {"amount": f"{n}.00", "currency": "USD"},

@@ -1,4 +1,4 @@
-"""What a customer of the scene has: a credit note, a dunning case, a dispute, coupons."""
+"""What a customer of the scene has: a credit note, a dunning case, a dispute, unapplied money, coupons."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -20,12 +20,14 @@ from domain.invoices.credit_note import CreditKind, CreditPart, CreditReason
 from domain.invoices.invoice import Invoice
 from domain.invoices.one_off_charge import ChargeWish
 from domain.invoices.topping import service as topping
-from domain.kernel.ids import CustomerId, DisputeId, InvoiceId, LineId, encode
+from domain.kernel.ids import CustomerId, DisputeId, InvoiceId, LineId, UnappliedPaymentId, encode
 from domain.kernel.money import Money
 from domain.payments import store as payments
 from domain.payments.attempt import AttemptState
 from domain.payments.dispute import Dispute, Stance
 from domain.payments.disputing.store import insert_dispute
+from domain.payments.unapplied.payment import Cause, UnappliedPayment
+from domain.payments.unapplied.store import insert_payment
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.subscription import Subscription
 from tests import make
@@ -56,8 +58,13 @@ async def charge_of(server: Site, customer_id: CustomerId) -> str:
 
 
 async def followed_of(server: Site, invoice: Invoice) -> dict[str, str]:
-    """Follow an invoice up, and dispute a payment of it."""
-    return {"dunning": await _case_of(server, invoice), "dispute": await _dispute_of(server, invoice)}
+    """Follow an invoice up, dispute a payment of it, and hold money that it could not take."""
+    dispute = await _dispute_of(server, invoice)
+    return {
+        "dunning": await _case_of(server, invoice),
+        "dispute": encode("dispute", dispute.id),
+        "unapplied": await _unapplied_of(server, dispute),
+    }
 
 
 async def _case_of(server: Site, invoice: Invoice) -> str:
@@ -70,7 +77,7 @@ async def _case_of(server: Site, invoice: Invoice) -> str:
     return encode("dunning_case", new.id)
 
 
-async def _dispute_of(server: Site, invoice: Invoice) -> str:
+async def _dispute_of(server: Site, invoice: Invoice) -> Dispute:
     now = server.runtime.now()
     owner: dict[str, Any] = {"customer_id": invoice.customer_id, "invoice_id": invoice.id}
     # Far from the numbers that collecting gives.
@@ -95,7 +102,27 @@ async def _dispute_of(server: Site, invoice: Invoice) -> str:
     async with server.runtime.db.transaction() as tx:
         await payments.insert_attempt(tx, paid)
         await insert_dispute(tx, new)
-    return encode("dispute", new.id)
+    return new
+
+
+async def _unapplied_of(server: Site, dispute: Dispute) -> str:
+    """Hold what a bank gave back; return its id."""
+    new = UnappliedPayment(
+        customer_id=dispute.customer_id,
+        id=UnappliedPaymentId(make.new_id()),
+        environment=dispute.environment,
+        invoice_id=dispute.invoice_id,
+        attempt_id=dispute.attempt_id,
+        cause=Cause.REINSTATED,
+        amount=Money(1_000_000, "USD"),
+        gateway_payment_id=dispute.gateway_payment_id,
+        booked_at=dispute.opened_at,
+        created_at=dispute.created_at,
+        dispute_id=dispute.id,
+    )
+    async with server.runtime.db.transaction() as tx:
+        await insert_payment(tx, new)
+    return encode("unapplied_payment", new.id)
 
 
 async def coupon_of(server: Site, name: str, customer_id: CustomerId) -> dict[str, str]:

@@ -257,6 +257,7 @@ _TOLD = (
     "applied",
     "dunning",
     "dispute",
+    "unapplied",
     "grant",
     "wallet",
     "walletGrant",

@@ -64,7 +64,7 @@ def test_a_dispute_holds_money_apart_and_gives_it_back_or_not() -> None:
     paid, held = collected(_usd(2900)), accounts.disputed(_usd(2900))
     assert _sums(paid, held) == {"receivable": -2900, "disputed": 2900}
     assert _sums(paid, held, accounts.disputed(_usd(-2900))) == _sums(paid)
-    lost = accounts.lost(_usd(2900))
+    lost = accounts.lost(_usd(2900), _usd(0))
     assert _sums(paid, held, lost) == {"receivable": -2900, "bad_debt": 2900}
     assert _sums(paid, held, lost, accounts.reinstated(_usd(0), _usd(2900))) == _sums(paid)
     assert _sums(paid, held, lost, accounts.asked_again(_usd(2900)), collected(_usd(2900))) == _sums(paid)
@@ -72,11 +72,23 @@ def test_a_dispute_holds_money_apart_and_gives_it_back_or_not() -> None:
 
 def test_a_returned_debit_is_owed_again_but_for_what_is_too_little() -> None:
     paid, held = collected(_usd(2900)), accounts.disputed(_usd(2900))
-    assert _sums(paid, held, accounts.returned(_usd(2900), _usd(0))) == {}
-    assert _sums(paid, held, accounts.returned(_usd(2800), _usd(100))) == {"receivable": -100, "bad_debt": 100}
-    # What came back was asked for again meanwhile: 28.00 are owed to the customer.
+    assert _sums(paid, held, accounts.returned(_usd(2900), _usd(0), _usd(0))) == {}
+    less = accounts.returned(_usd(2800), _usd(100), _usd(0))
+    assert _sums(paid, held, less) == {"receivable": -100, "bad_debt": 100}
+    # What came back was asked for again meanwhile: 28.00 are the customer's.
     back = accounts.reinstated(_usd(2800), _usd(100))
-    assert _sums(back) == {"cash": 2900, "receivable": -2800, "bad_debt": -100}
+    assert _sums(back) == {"cash": 2900, "unapplied_cash": -2800, "bad_debt": -100}
+
+
+def test_money_that_no_invoice_could_take_is_the_customers_until_a_bank_takes_it() -> None:
+    came, held = accounts.transferred(_usd(2900)), accounts.disputed(_usd(2900))
+    assert _sums(came) == {"cash": 2900, "unapplied_cash": -2900}
+    # Nothing was applied: nothing is lost. Of 29.00 of which 10.00 had paid another invoice, 10.00 are a loss.
+    assert _sums(came, held, accounts.lost(_usd(0), _usd(2900))) == {}
+    used = accounts.transferred(_usd(-1000)) + collected(_usd(1000))
+    lost = {"receivable": -1000, "bad_debt": 1000}
+    assert _sums(came, used, held, accounts.lost(_usd(1000), _usd(1900))) == lost
+    assert _sums(came, used, held, accounts.returned(_usd(0), _usd(1000), _usd(1900))) == lost
 
 
 def test_prepaid_credit_is_pending_while_its_payment_is_disputed() -> None:

@@ -7,7 +7,7 @@ import pytest
 from domain.invoices.invoice import State
 from domain.kernel.money import Money
 from domain.payments.attempt import AttemptState, Trigger
-from domain.payments.collection import Step, is_news_of_money, is_paid_twice, next_step
+from domain.payments.collection import Step, external, is_news_of_money, next_step
 from domain.payments.push import PushState
 from tests.domain.payments.examples import NOON, attempt, invoice, method, push, seen
 
@@ -105,13 +105,31 @@ def test_the_copy_of_what_was_paid_another_way_is_closed_once(record: object, st
     assert closed == (Step.NOTHING, None)
 
 
-def test_only_money_of_the_gateway_beside_recorded_money_is_paid_twice() -> None:
+def test_money_of_the_gateway_beside_recorded_money_is_news_too() -> None:
+    paid = invoice(state=State.PAID)
     recorded = attempt(AttemptState.SUCCEEDED, trigger=Trigger.STAFF)
-    assert is_paid_twice(recorded, seen(paid_minor=2_900))
-    assert not is_paid_twice(recorded, seen(paid_minor=0))
+    assert is_news_of_money(paid, recorded, seen(paid_minor=2_900))
+    # The copy that is closed as paid out of band shows none.
+    assert not is_news_of_money(paid, recorded, seen(paid_minor=0))
     charged = attempt(AttemptState.SUCCEEDED, _DEFAULT.id, trigger=Trigger.STAFF)
-    assert not is_paid_twice(charged, seen(paid_minor=2_900))
-    assert not is_paid_twice(None, seen(paid_minor=2_900))
+    assert not is_news_of_money(paid, charged, seen(paid_minor=2_900))
+
+
+@pytest.mark.parametrize(
+    ("state", "minor"),
+    [
+        # 34.51 are due here; the copy shows 40.00.
+        (State.OPEN, 3_451),
+        (State.UNCOLLECTIBLE, 3_451),
+        # Here nothing is: what came counts.
+        (State.VOID, 4_000),
+        (State.PAID, 4_000),
+    ],
+)
+def test_money_for_an_invoice_that_cannot_take_it_counts_as_it_came(state: State, minor: int) -> None:
+    planned = attempt(AttemptState.PLANNED, amount=Money(3_451, "USD"))
+    assert external(planned, invoice(state=state), seen(paid_minor=4_000)).amount.minor == minor
+    assert external(planned, invoice(state=state), seen(paid_minor=0)).amount.minor == 3_451
 
 
 @pytest.mark.parametrize(

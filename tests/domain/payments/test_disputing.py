@@ -22,6 +22,8 @@ from domain.payments.listed import GatewayDispute
 from domain.payments.port import PaymentGateway
 from domain.payments.refund import RefundReason, RefundUnsupported
 from domain.payments.refunding import service as refunding
+from domain.payments.unapplied import service as unapplied
+from domain.payments.unapplied.payment import Cause
 from tests import make
 from tests.domain.payments import quarrel
 from tests.domain.payments.gateways import MemoryProbe, Probe
@@ -210,7 +212,13 @@ async def test_what_was_paid_again_meanwhile_is_owed_to_the_customer(
     await memory_probe.decide(dispute_id, "won")
     await quarrel.follow(till, memory_gateway, dispute_id)
     assert await till.state() == "paid"
-    assert await quarrel.books(till) == {"cash": 5_800, "revenue": -2_900, "receivable": -2_900}
+    # It was paid twice: 29.00 are the customer's, and nothing is receivable. Staff are told once.
+    assert await quarrel.books(till) == {"cash": 5_800, "revenue": -2_900, "unapplied_cash": -2_900}
+    await quarrel.follow(till, memory_gateway, dispute_id)
+    assert [await till.staged("payment_unapplied"), await till.posted("dispute_reinstated")] == [1, 1]
+    async with db.transaction() as tx:
+        [held] = await unapplied.list_payments(tx, system(), customer_id=till.customer.id)
+    assert (held.cause, held.left, held.gateway_payment_id) == (Cause.REINSTATED, Money(2_900, "USD"), payment_id)
 
 
 async def test_what_is_disputed_is_neither_refunded_nor_credited(
@@ -317,9 +325,12 @@ async def test_an_inquiry_takes_nothing(db: Database, memory_gateway: MemoryGate
     assert asked.is_open
 
 
-@pytest.mark.parametrize(("end", "stance"), [("won", Stance.WON), ("lost", Stance.LOST)])
-async def test_of_money_that_came_for_a_void_invoice_the_books_never_tell(
-    db: Database, memory_gateway: MemoryGateway, memory_probe: MemoryProbe, end: str, stance: Stance
+@pytest.mark.parametrize(
+    ("end", "books"),
+    [(Stance.WON, {"cash": 2_900, "unapplied_cash": -2_900}), (Stance.LOST, {})],
+)
+async def test_of_money_that_came_for_a_void_invoice_a_bank_takes_the_customers_own(
+    db: Database, memory_gateway: MemoryGateway, memory_probe: MemoryProbe, end: Stance, books: dict[str, int]
 ) -> None:
     till = await open_till(db)
     await till.attach(memory_gateway, NO_FUNDS)
@@ -337,12 +348,16 @@ async def test_of_money_that_came_for_a_void_invoice_the_books_never_tell(
         )
     await collection.settle_from_gateway(db, memory_gateway, system(), copy_id)
     [paid, _] = await till.attempt_rows()
-    assert (await till.audited("paid_though_closed"), paid.gateway_payment_id is None) == (1, False)
+    assert (await till.audited("book_unapplied_payment"), paid.gateway_payment_id is None) == (1, False)
     dispute_id = await memory_probe.dispute(paid.gateway_payment_id or "", "fraudulent")
     await quarrel.follow(till, memory_gateway, dispute_id)
-    await memory_probe.decide(dispute_id, end)
+    await memory_probe.decide(dispute_id, end.value)
     await quarrel.follow(till, memory_gateway, dispute_id)
-    assert ([each.stance for each in await quarrel.disputes(till)], await quarrel.books(till)) == ([stance], {})
+    assert ([each.stance for each in await quarrel.disputes(till)], await quarrel.books(till)) == ([end], books)
     await memory_probe.decide(dispute_id, "won")
     await quarrel.follow(till, memory_gateway, dispute_id)
-    assert (await till.state(), await quarrel.books(till)) == ("void", {})
+    # It is as it was before: the customer's.
+    assert (await till.state(), await quarrel.books(till)) == ("void", {"cash": 2_900, "unapplied_cash": -2_900})
+    async with db.transaction() as tx:
+        [held] = await unapplied.list_payments(tx, system(), open_only=True)
+    assert (held.left.minor, held.withheld_minor) == (2_900, 0)
