@@ -157,6 +157,7 @@ def assert_refused(result: dict[str, Any], where: str) -> None:
             "invoice_not_found",
             "credit_note_not_found",
             "unapplied_payment_not_found",
+            "recorded_payment_not_found",
             "endpoint_not_found",
             "staff_alert_not_found",
             "mail_not_found",

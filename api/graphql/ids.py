@@ -7,6 +7,7 @@ import strawberry
 from domain.kernel import ids
 from domain.kernel.ids import (
     AlertId,
+    AttemptId,
     CaseId,
     ClockId,
     CreditNoteId,
@@ -104,6 +105,11 @@ def dunning_policy_id(text: str) -> PolicyId:
 def credit_note_id(text: str) -> CreditNoteId:
     """Read a credit note's id. Raises IdMalformed."""
     return CreditNoteId(ids.decode("credit_note", text))
+
+
+def attempt_id(text: str) -> AttemptId:
+    """Read a payment attempt's id. Raises IdMalformed."""
+    return AttemptId(ids.decode("attempt", text))
 
 
 def unapplied_payment_id(text: str) -> UnappliedPaymentId:

@@ -21,6 +21,15 @@ name_enum(
     OTHER="Another way.",
 )
 
+name_enum(
+    receipt.ReversalReason,
+    "ReversalReason",
+    "Why a recorded payment is taken back.",
+    BOUNCED="The cheque bounced, or the bank took the money back.",
+    MISTAKE="It was recorded by mistake: another invoice, another amount, or no money.",
+    OTHER="Another reason.",
+)
+
 
 @guarded_type(Permission.PAYMENT_READ, "Money for an invoice that came another way than through Stripe.")
 class ReceivedPayment:
@@ -34,6 +43,10 @@ class ReceivedPayment:
     recorded_at: datetime = strawberry.field(
         description="When staff recorded it, in business time; the invoice is paid as of then."
     )
+    reversed_at: datetime | None = strawberry.field(
+        description="When staff took it back, in business time; null where it stands."
+    )
+    reversal: receipt.ReversalReason | None = strawberry.field(description="Why it was taken back; null as well.")
 
 
 def received_of(value: receipt.Received) -> ReceivedPayment:
@@ -45,4 +58,6 @@ def received_of(value: receipt.Received) -> ReceivedPayment:
         reference=value.reference,
         received_at=value.received_at,
         recorded_at=value.recorded_at,
+        reversed_at=value.reversed_at,
+        reversal=value.reversal,
     )

@@ -21,6 +21,7 @@ from domain.invoices import service as invoices
 from domain.invoices.invoice import InvoiceNotFound
 from domain.kernel.ids import InvoiceId
 from domain.payments.receiving import receipt, service
+from domain.payments.reversing import service as reversing
 
 
 @guarded_type(Permission.INVOICE_WRITE, "The invoice is paid; Stripe's copy of it is closed in a moment.")
@@ -46,6 +47,28 @@ class RecordPaymentInput:
 
 RecordPaymentResult = Annotated[
     PaymentRecorded | AnyProblem, strawberry.union("RecordPaymentResult", description="What became of recordPayment.")
+]
+
+
+@guarded_type(Permission.INVOICE_WRITE, "The payment does not count any more, and its invoice is open again.")
+class RecordedPaymentReversed:
+    """Success of reverseRecordedPayment."""
+
+    invoice: Invoice = strawberry.field(description="As it now stands; `receivedPayments` says what was taken back.")
+
+
+@strawberry.input(description="Which recorded payment is taken back, and why.")
+class ReverseRecordedPaymentInput:
+    """Input of reverseRecordedPayment."""
+
+    attempt_id: strawberry.ID = strawberry.field(description="`att_…` of one of the invoice's `receivedPayments`.")
+    reason: receipt.ReversalReason = strawberry.field(description="Why.")
+    idempotency_key: str = strawberry.field(description=KEY_DESCRIPTION)
+
+
+ReverseRecordedPaymentResult = Annotated[
+    RecordedPaymentReversed | AnyProblem,
+    strawberry.union("ReverseRecordedPaymentResult", description="What became of reverseRecordedPayment."),
 ]
 
 
@@ -91,4 +114,37 @@ class ReceivingMutation:
         wish = Wish(context, "recordPayment", input.idempotency_key, invoice.customer_id, strawberry.asdict(input))
         result = await once(wish, act, again)
         await runtime.wakeups.publish([invoice.customer_id])
+        return result
+
+    @changing(
+        Permission.INVOICE_WRITE,
+        "Take back a payment that was recorded: the cheque bounced, or it was a mistake. The invoice is open again; "
+        "where it is due by now, it is dunned from now on. Stripe's copy stays paid, so another one is made. Refused "
+        "where it was taken back before (`payment_already_reversed`), a credit note has given back a part of it "
+        "(`payment_given_back`), or the invoice is not paid (`invoice_state_refused`). Once per idempotency key.",
+    )
+    async def reverse_recorded_payment(
+        self,
+        info: Info[Context, None],
+        input: Annotated[ReverseRecordedPaymentInput, strawberry.argument(description="Which, and why.")],
+    ) -> ReverseRecordedPaymentResult:
+        """Take it back; jobs follow the invoice up."""
+        context, runtime, attempt_id = info.context, info.context.runtime, ids.attempt_id(input.attempt_id)
+        known = await reversing.look_first(runtime.db, runtime.gateway, context.call, attempt_id)
+
+        async def act(tx: Tx) -> tuple[RecordedPaymentReversed, Mapping[str, str]]:
+            done = await reversing.reverse(tx, context.call, attempt_id, reason=input.reason)
+            return RecordedPaymentReversed(invoice=invoice_of(done.invoice)), {}
+
+        async def again(tx: Tx, kept: Mapping[str, str]) -> RecordedPaymentReversed:
+            del kept
+            found = await invoices.find_invoice(tx, context.call, known.invoice_id)
+            assert found is not None, "an opened invoice is never deleted"
+            return RecordedPaymentReversed(invoice=invoice_of(found))
+
+        wish = Wish(
+            context, "reverseRecordedPayment", input.idempotency_key, known.customer_id, strawberry.asdict(input)
+        )
+        result = await once(wish, act, again)
+        await runtime.wakeups.publish([known.customer_id])
         return result

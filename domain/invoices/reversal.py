@@ -71,6 +71,21 @@ def returned(before: Invoice, minor: int) -> Invoice:
     )
 
 
+def taken_back(before: Invoice, minor: int) -> Invoice:
+    """Open a paid invoice again, as staff take a payment back that they had recorded. Its due date stays.
+
+    Raises InvoiceStateRefused for any other one, InvoiceDisputed while another part is disputed, TooLittleToCollect.
+    """
+    if before.state is not State.PAID:
+        raise InvoiceStateRefused(before.state, State.OPEN)
+    if before.disputed_minor:
+        raise InvoiceDisputed
+    if not opens_again(before, minor):
+        taken = Money(minor, before.currency)
+        raise TooLittleToCollect(taken.major, taken.currency)
+    return returned(withheld(before, minor), minor)
+
+
 def reinstated(before: Invoice, minor: int) -> Invoice:
     """Note that a lost part came back after all: once nothing of it is missing, a charged-back invoice is paid.
 

@@ -35,6 +35,7 @@ def next_step(
     push: Push | None,
     last: Attempt | None,
     methods: Sequence[PaymentMethod],
+    charged: Attempt | None = None,
     offset_minor: int = 0,
     is_given_up: bool = False,
     is_due: bool = True,
@@ -42,7 +43,8 @@ def next_step(
 ) -> tuple[Step, PaymentMethod | None]:
     """Decide, and name the method that the step is about.
 
-    `last` is the newest attempt, `methods` the attached ones; `offset_minor` is what credit notes took off the invoice,
+    `last` is the newest attempt, `charged` the newest one that charged a method, where that is another; `methods` are
+    the attached ones; `offset_minor` is what credit notes took off the invoice,
     `is_given_up` says that it is void or written off, or was paid another way: the copy is to be closed. A live attempt
     always comes first: a second one is never begun beside it. Before an invoice is due (`is_due`) nobody is charged who
     has not ordered it, and for one that is sent to its customer (`is_sent`) never: its copy is made, and money comes by
@@ -59,13 +61,12 @@ def next_step(
     if is_sent:
         is_live = last is not None and last.state in LIVE
         return (Step.WAIT if is_live else Step.PUSH if _charge(push) is Step.PUSH else Step.NOTHING), None
-    return _collect(push, last, methods, is_due=is_due)
+    return _collect(push, last, method_to_charge(methods, charged or last), is_due=is_due)
 
 
 def _collect(
-    push: Push | None, last: Attempt | None, methods: Sequence[PaymentMethod], *, is_due: bool
+    push: Push | None, last: Attempt | None, method: PaymentMethod | None, *, is_due: bool
 ) -> tuple[Step, PaymentMethod | None]:
-    method = method_to_charge(methods, last)
     if last is not None and last.state in LIVE:
         takes_over = last.state is AttemptState.ACTION_REQUIRED and method is not None
         return (Step.SUPERSEDE, method) if takes_over else (Step.WAIT, None)
@@ -99,14 +100,16 @@ def _is_left_open(push: Push | None, *, is_given_up: bool) -> bool:
 
 
 def step_of(
-    invoice: Invoice, push: Push | None, last: Attempt | None, methods: Sequence[PaymentMethod], now: datetime
+    invoice: Invoice, push: Push | None, attempts: Sequence[Attempt], methods: Sequence[PaymentMethod], now: datetime
 ) -> tuple[Step, PaymentMethod | None]:
-    """Decide the next step for an invoice as it is at business time `now`."""
+    """Decide the next step for an invoice as it is at business time `now`, by its attempts, the newest first."""
+    last = attempts[0] if attempts else None
     return next_step(
         is_open=invoice.state is State.OPEN,
         push=push,
         last=last,
         methods=methods,
+        charged=next((each for each in attempts if each.method_id is not None), None),
         offset_minor=invoice.offset_minor,
         is_given_up=invoice.state in {State.VOID, State.UNCOLLECTIBLE} or _was_received(last),
         is_due=invoice.due_at is None or invoice.due_at <= now,

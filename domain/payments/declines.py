@@ -29,6 +29,8 @@ class Decline:
 OUTCOME_LOST = "outcome_lost"
 # The method of an ordered attempt was detached before it was charged.
 METHOD_DETACHED = "payment_method_detached"
+# Staff had recorded the payment and took it back.
+PAYMENT_REVERSED = "payment_reversed"
 # The customer did not confirm the payment at the bank while it could be.
 NOT_CONFIRMED = "not_confirmed_in_time"
 

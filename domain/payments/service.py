@@ -59,6 +59,7 @@ from domain.payments.settling.service import follow_up, settle_attempt
 __all__ = [
     "attach_method",
     "collect",
+    "finish_copy",
     "follow_up",
     "list_methods",
     "reconcile_stale",
@@ -126,6 +127,20 @@ async def collect(
     raise GatewayUnavailable("unsettled")
 
 
+async def finish_copy(
+    db: Database, gateway: PaymentGateway, call: Call, *, customer_id: CustomerId, invoice_id: InvoiceId
+) -> None:
+    """End the copy of an invoice of which nothing is to be collected any more, as its job would. Nothing is charged.
+
+    Safe to repeat. Raises GatewayUnavailable, GatewayRefused, GatewayEnvironmentDiffers, InvoiceNotFound.
+    """
+    for _ in range(STEPS_MAX):
+        work = await _look(db, gateway, call, customer_id=customer_id, invoice_id=invoice_id, is_collected=False)
+        if work.step not in _ENDING:
+            return
+        await _ACTIONS[work.step](db, gateway, call, work)
+
+
 async def settle_from_gateway(
     db: Database, gateway: PaymentGateway, call: Call, gateway_invoice_id: str
 ) -> CustomerId | None:
@@ -163,27 +178,29 @@ async def _look(
     *,
     customer_id: CustomerId,
     invoice_id: InvoiceId,
-    end: End | None,
+    end: End | None = None,
+    is_collected: bool = True,
 ) -> _Work:
-    """Decide the next step in one transaction, and write what has to stand before it."""
+    """Decide the next step in one transaction, and write what has to stand before it, where it is to be collected."""
     async with db.transaction() as tx:
         invoice = await store.lock_invoice(tx, customer_id, invoice_id)
         customer = await customers.load_customer(tx, call, customer_id)
         check_environment(gateway, customer)
         push = await store.find_push(tx, customer_id, invoice_id)
-        last = await _last_attempt(tx, invoice)
+        attempts = await _attempts(tx, invoice)
         methods = await store.list_methods(tx, customer_id, limit=METHODS_MAX)
         now = await customers.business_now(tx, call, customer_id)
-        step, _ = step_of(invoice, push, last, methods, now)
+        step, _ = step_of(invoice, push, attempts, methods, now)
         if step is Step.NO_METHOD and invoice.top_up_id is not None:
             # It is void as soon as it lapses, and nobody may be paying a copy of it then: there is none.
-            await copies.wait(tx, call, invoice)
+            if is_collected:
+                await copies.wait(tx, call, invoice)
             step = Step.NOTHING
-        if step in {Step.PUSH, Step.NO_METHOD}:
+        if is_collected and step in {Step.PUSH, Step.NO_METHOD}:
             push = await copies.begin(tx, call, invoice, push)
         if step not in _ACTIONS and end is not None:
             await end(tx)
-        return _Work(step, customer, invoice, push, last)
+        return _Work(step, customer, invoice, push, attempts[0] if attempts else None)
 
 
 async def _push(db: Database, gateway: PaymentGateway, call: Call, work: _Work) -> None:
@@ -237,10 +254,11 @@ async def _pay(db: Database, gateway: PaymentGateway, call: Call, work: _Work) -
 async def _begin_attempt(tx: Tx, call: Call, work: _Work) -> Attempt | None:
     """Write the attempt as sent, unless another run was first. It is committed before the gateway is called."""
     invoice = await store.lock_invoice(tx, work.invoice.customer_id, work.invoice.id)
-    last = await _last_attempt(tx, invoice)
+    attempts = await _attempts(tx, invoice)
     methods = await store.list_methods(tx, invoice.customer_id, limit=METHODS_MAX)
     now = await customers.business_now(tx, call, invoice.customer_id)
-    step, method = step_of(invoice, work.push, last, methods, now)
+    last = attempts[0] if attempts else None
+    step, method = step_of(invoice, work.push, attempts, methods, now)
     if step is not Step.PAY or method is None:
         return None
     invoice = await invoices.hold_for_payment(tx, invoice)
@@ -338,13 +356,21 @@ _ACTIONS: dict[Step, _Action] = {
     Step.WITHDRAW: _withdraw,
     Step.SUPERSEDE: _supersede,
 }
+_ENDING = frozenset((Step.CREDIT, Step.CLOSE))
 
 
 async def _converge(tx: Tx, call: Call, customer_id: CustomerId, invoice_id: InvoiceId, seen: GatewayInvoice) -> None:
-    """Apply what a fetched copy proves. Money that no attempt of ours brought gets an attempt of its own."""
+    """Apply what a fetched copy proves. Money that no attempt of ours brought gets an attempt of its own.
+
+    A copy that another one followed while it was looked at proves nothing: it stays paid there for ever.
+    """
     invoice = await store.lock_invoice(tx, customer_id, invoice_id)
+    push = await store.find_push(tx, customer_id, invoice_id)
+    if push is None or push.gateway_invoice_id != seen.id:
+        return
     now = await customers.business_now(tx, call, customer_id)
-    last = await _last_attempt(tx, invoice)
+    attempts = await _attempts(tx, invoice)
+    last = attempts[0] if attempts else None
     if last is not None and last.state in LIVE:
         news = news_of(last, seen.outcome)
         if news is not None:
@@ -361,6 +387,6 @@ async def _settle(db: Database, call: Call, attempt: Attempt, outcome: PayOutcom
         await settle_attempt(tx, call, now, attempt, outcome)
 
 
-async def _last_attempt(tx: Tx, invoice: Invoice) -> Attempt | None:
-    attempts = (await store.list_attempts_of(tx, [(invoice.customer_id, invoice.id)]))[invoice.id]
-    return attempts[0] if attempts else None
+async def _attempts(tx: Tx, invoice: Invoice) -> list[Attempt]:
+    """Return the attempts of an invoice, the newest first."""
+    return (await store.list_attempts_of(tx, [(invoice.customer_id, invoice.id)]))[invoice.id]

@@ -82,6 +82,7 @@ KINDS = (
     EventKind("refund.succeeded", "refund_succeeded", _REFUND, "The money of a refund has gone."),
     EventKind("refund.failed", "refund_failed", _REFUND, "A refund did not come off, or came back; it is owed again."),
     EventKind("payment.returned", "payment_returned", _DISPUTE, "A bank has returned a debit that had succeeded."),
+    EventKind("payment.reversed", "payment_reversed", (*_PAYMENT, "reason"), "A payment recorded by staff was undone."),
     EventKind("invoice.charged_back", "invoice_charged_back", (*_INVOICE, "dispute_id"), "A dispute of it is lost."),
     EventKind("invoice.reopened", "invoice_reopened", (*_INVOICE, "dispute_id"), "It was paid, and is due again."),
     EventKind("dispute.opened", "dispute_opened", _DISPUTE, "A customer disputes a payment."),

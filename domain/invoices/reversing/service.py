@@ -93,6 +93,20 @@ async def reinstate(tx: Tx, call: Call, now: datetime, before: Invoice, part: Pa
     return await _save(tx, before, rules.reinstated(before, part.minor)), owed
 
 
+async def take_back(tx: Tx, call: Call, now: datetime, before: Invoice, amount: Money, *, about: str) -> Invoice:
+    """Open an invoice again whose payment staff had recorded and take back; its collection is the caller's.
+
+    Raises InvoiceStateRefused, InvoiceDisputed, TooLittleToCollect.
+    """
+    saved = await _save(tx, before, rules.taken_back(before, amount.minor))
+    lines = account.collected(-amount)
+    await _post(tx, call, now, before, lines, reason="payment_reversed", about=about)
+    text = f"Invoice {before.number} is open again: its payment was taken back"
+    await opening.tell(tx, call, now, saved, "invoice_reopened", text=text, amount=amount)
+    await opening.audit(tx, call, "reopen_invoice", saved, attempt_id=about)
+    return saved
+
+
 async def ask_again(tx: Tx, call: Call, now: datetime, before: Invoice) -> Invoice:
     """Open a charged-back invoice for what was lost of it; its collection is the caller's.
 

@@ -1,14 +1,17 @@
 """What may be recorded about money that came another way than through the gateway."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from domain.invoices.credit_note import CreditNote
 from domain.invoices.invoice import Invoice, InvoiceStateRefused, PaymentDiffers, PaymentUnderWay, State
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import AttemptId, CustomerId, InvoiceId
 from domain.kernel.money import Money
 from domain.payments.attempt import LIVE, WITHDRAWABLE, Attempt
+from domain.payments.push import Push, PushState
 
 REFERENCE_LENGTH_MAX = 140
 _OWED = frozenset((State.OPEN, State.UNCOLLECTIBLE))
@@ -21,6 +24,47 @@ class ReceiptMethod(StrEnum):
     CHEQUE = "cheque"
     CASH = "cash"
     OTHER = "other"
+
+
+class ReversalReason(StrEnum):
+    """Why a recorded payment is taken back."""
+
+    BOUNCED = "bounced"
+    MISTAKE = "mistake"
+    OTHER = "other"
+
+
+@dataclass(eq=False)
+class RecordedPaymentNotFound(DomainError):
+    """There is no such recorded payment. Look it up among the invoice's recorded payments."""
+
+    code = "recorded_payment_not_found"
+    kind = Kind.NOT_FOUND
+
+
+@dataclass(eq=False)
+class PaymentAlreadyReversed(DomainError):
+    """This payment has been taken back already."""
+
+    code = "payment_already_reversed"
+    kind = Kind.CONFLICT
+
+
+@dataclass(eq=False)
+class PaymentGivenBack(DomainError):
+    """The credit note {number} has given back a part of this payment. It cannot be taken back any more."""
+
+    code = "payment_given_back"
+    kind = Kind.CONFLICT
+    number: str
+
+
+@dataclass(eq=False)
+class CopyNotClosed(DomainError):
+    """The payment provider's copy of this invoice is not closed yet. Do this again in a moment."""
+
+    code = "copy_not_closed"
+    kind = Kind.CONFLICT
 
 
 @dataclass(eq=False)
@@ -40,7 +84,8 @@ class Received:
     """What staff recorded of money that came; its amount is that of the attempt that stands for it.
 
     `received_at` is business time, when the money came; `recorded_at` likewise, when staff wrote it down; `created_at`
-    is the real time of that. `reference` names it at the bank or on the cheque.
+    is the real time of that. `reference` names it at the bank or on the cheque. `reversed_at`, in business time, says
+    that it was taken back, and `reversal` why.
     """
 
     customer_id: CustomerId
@@ -52,6 +97,8 @@ class Received:
     received_at: datetime
     recorded_at: datetime
     created_at: datetime
+    reversed_at: datetime | None = None
+    reversal: ReversalReason | None = None
 
 
 def check_owed(invoice: Invoice, last: Attempt | None, amount: Money) -> None:
@@ -67,6 +114,28 @@ def check_owed(invoice: Invoice, last: Attempt | None, amount: Money) -> None:
     due = invoice.outstanding
     if amount != due:
         raise PaymentDiffers(amount.major, amount.currency, due.major, due.currency)
+
+
+def check_reversible(received: Received, invoice: Invoice, push: Push | None, notes: Sequence[CreditNote]) -> None:
+    """Refuse to take back what was taken back already, was given back by notes since, or whose copy is open still.
+
+    Raises PaymentAlreadyReversed, InvoiceStateRefused, PaymentGivenBack, CopyNotClosed.
+    """
+    if received.reversed_at is not None:
+        raise PaymentAlreadyReversed
+    if invoice.state is not State.PAID:
+        raise InvoiceStateRefused(invoice.state, State.OPEN)
+    if push is not None and push.state in {PushState.PUSHING, PushState.PUSHED}:
+        raise CopyNotClosed
+    for note in notes:
+        is_later = invoice.paid_at is not None and note.issued_at >= invoice.paid_at
+        if is_later and note.credit_minor + note.refund_minor + note.wallet_minor:
+            raise PaymentGivenBack(note.number)
+
+
+def undone(before: Received, now: datetime, reason: ReversalReason) -> Received:
+    """Note that a recorded payment was taken back."""
+    return replace(before, reversed_at=now, reversal=reason)
 
 
 def check_reference(reference: str, received_at: datetime, now: datetime) -> str:

@@ -147,6 +147,7 @@ INPUTS: dict[str, Any] = {
         "reason": "DUPLICATE",
         "idempotencyKey": f"k{n}",
     },
+    "reverseRecordedPayment": lambda t, n: {"attemptId": t["received"], "reason": "MISTAKE", "idempotencyKey": f"k{n}"},
     "recordPayment": lambda t, n: {
         "invoiceId": t["invoice"],
         "amount": {"amount": f"{n}.00", "currency": "USD"},

@@ -26,6 +26,8 @@ from domain.payments import store as payments
 from domain.payments.attempt import AttemptState
 from domain.payments.dispute import Dispute, Stance
 from domain.payments.disputing.store import insert_dispute
+from domain.payments.receiving.receipt import ReceiptMethod, Received
+from domain.payments.receiving.store import insert_received
 from domain.payments.unapplied.payment import Cause, UnappliedPayment
 from domain.payments.unapplied.store import insert_payment
 from domain.subscriptions.schedule import Interval
@@ -64,6 +66,7 @@ async def followed_of(server: Site, invoice: Invoice) -> dict[str, str]:
         "dunning": await _case_of(server, invoice),
         "dispute": encode("dispute", dispute.id),
         "unapplied": await _unapplied_of(server, dispute),
+        "received": await _received_of(server, invoice),
     }
 
 
@@ -103,6 +106,27 @@ async def _dispute_of(server: Site, invoice: Invoice) -> Dispute:
         await payments.insert_attempt(tx, paid)
         await insert_dispute(tx, new)
     return new
+
+
+async def _received_of(server: Site, invoice: Invoice) -> str:
+    """Record a cheque; return the id of its attempt."""
+    owner: dict[str, Any] = {"customer_id": invoice.customer_id, "invoice_id": invoice.id}
+    paid = examples.attempt(AttemptState.SUCCEEDED, number=998, key=f"test:cheque:{invoice.id}", **owner)
+    now = server.runtime.now()
+    new = Received(
+        **owner,
+        attempt_id=paid.id,
+        amount=paid.amount,
+        method=ReceiptMethod.CHEQUE,
+        reference="Cheque",
+        received_at=now,
+        recorded_at=now,
+        created_at=now,
+    )
+    async with server.runtime.db.transaction() as tx:
+        await payments.insert_attempt(tx, paid)
+        await insert_received(tx, new)
+    return encode("attempt", paid.id)
 
 
 async def _unapplied_of(server: Site, dispute: Dispute) -> str:

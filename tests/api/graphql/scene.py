@@ -258,6 +258,7 @@ _TOLD = (
     "dunning",
     "dispute",
     "unapplied",
+    "received",
     "grant",
     "wallet",
     "walletGrant",

@@ -38,6 +38,22 @@ async def _won_back(site: Site, ada: Customer) -> None:
         await world.drain()
 
 
+async def _owed(site: Site, ada: Customer) -> str:
+    """Have 50.00 owed; return the invoice's id."""
+    async with site.world.runtime.db.transaction() as tx:
+        wish = ChargeWish("USD", "Set-up", Decimal(50))
+        _, due = await charging.charge(tx, site.world.call, customer_id=ada.id, wish=wish, at_once=True)
+    assert due is not None
+    return encode("invoice", due.id)
+
+
+async def _alerts(site: Site) -> list[tuple[str, bool]]:
+    """Return which unapplied payments staff were told of, and whether with the amount."""
+    found = await site.read("{ staffAlerts(first: 5) { nodes { kind about text } } }", site.staff("finance"))
+    own = [each for each in found["staffAlerts"]["nodes"] if each["kind"] == "payment_unapplied"]
+    return [(each["about"], "79.00 USD" in each["text"]) for each in own]
+
+
 async def test_money_that_paid_nothing_is_shown_applied_once_and_sent_back_once(site: Site) -> None:
     world = site.world
     ada, bob = await world.customer(on="2026-01-31"), await world.customer(on="2026-01-31")
@@ -53,15 +69,9 @@ async def test_money_that_paid_nothing_is_shown_applied_once_and_sent_back_once(
     # The customer sees their own, another one nothing of it.
     assert (await site.read(_HELD, site.member(ada.id, "owner")))["unappliedPayments"]["nodes"] == [held]
     assert (await site.read(_HELD, site.member(bob.id, "owner")))["unappliedPayments"]["nodes"] == []
-    alerts = (await site.read("{ staffAlerts(first: 5) { nodes { kind about text } } }", finance))["staffAlerts"]
-    [told] = [each for each in alerts["nodes"] if each["kind"] == "payment_unapplied"]
-    assert (told["about"], "79.00 USD" in told["text"]) == (held["id"], True)
+    assert await _alerts(site) == [(held["id"], True)]
 
-    async with world.runtime.db.transaction() as tx:
-        wish = ChargeWish("USD", "Set-up", Decimal(50))
-        _, due = await charging.charge(tx, world.call, customer_id=ada.id, wish=wish, at_once=True)
-    assert due is not None
-    given = {"unappliedPaymentId": held["id"], "invoiceId": encode("invoice", due.id), "idempotencyKey": "u1"}
+    given = {"unappliedPaymentId": held["id"], "invoiceId": await _owed(site, ada), "idempotencyKey": "u1"}
     support = await site.change("applyUnappliedPayment", _APPLIED, site.staff("support"), **given)
     assert support["code"] == "forbidden"
     first = await site.change("applyUnappliedPayment", _APPLIED, finance, **given)

@@ -126,6 +126,27 @@ def test_staff_ask_for_what_was_lost_and_no_more() -> None:
     assert _sums(again) == (State.PAID, 0, 2_900, 0, 0)
 
 
+def test_a_recorded_payment_that_is_taken_back_leaves_all_of_it_due() -> None:
+    opened = rules.taken_back(_invoice(), 2_900)
+    assert _sums(opened) == (State.OPEN, 2_900, 0, 0, 0)
+    assert (opened.due_at, opened.paid_at, opened.reopened) == (NOW, None, 1)
+    assert _sums(paid(opened, NOW, _usd(2_900))) == (State.PAID, 0, 2_900, 0, 0)
+
+
+@pytest.mark.parametrize("state", [each for each in State if each is not State.PAID])
+def test_only_of_a_paid_invoice_a_payment_is_taken_back(state: State) -> None:
+    with pytest.raises(InvoiceStateRefused):
+        rules.taken_back(_invoice(state), 2_900)
+
+
+def test_a_disputed_or_tiny_payment_is_not_taken_back() -> None:
+    with pytest.raises(InvoiceDisputed):
+        rules.taken_back(rules.withheld(_invoice(), 100), 2_900)
+    with pytest.raises(TooLittleToCollect) as refused:
+        rules.taken_back(_invoice(minor=49), 49)
+    assert (refused.value.amount, refused.value.currency) == ("0.49", "USD")
+
+
 @pytest.mark.parametrize("state", [each for each in State if each is not State.CHARGED_BACK])
 def test_nothing_else_is_asked_for_again(state: State) -> None:
     with pytest.raises(InvoiceStateRefused):

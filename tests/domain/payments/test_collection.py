@@ -115,6 +115,17 @@ def test_money_of_the_gateway_beside_recorded_money_is_news_too() -> None:
     assert not is_news_of_money(paid, charged, seen(paid_minor=2_900))
 
 
+def test_money_that_staff_took_back_does_not_make_a_tried_method_untried() -> None:
+    failed = attempt(AttemptState.FAILED, _DEFAULT.id)
+    taken_back = attempt(AttemptState.RETURNED, trigger=Trigger.STAFF)
+    again = next_step(is_open=True, push=_PUSHED, last=taken_back, methods=[_DEFAULT], charged=failed)
+    assert again == (Step.NOTHING, None)
+    newer = next_step(is_open=True, push=_PUSHED, last=taken_back, methods=[_DEFAULT, _NEWER], charged=failed)
+    assert newer == (Step.PAY, _NEWER)
+    # One that was never charged is, once it is due.
+    assert next_step(is_open=True, push=_PUSHED, last=taken_back, methods=[_DEFAULT]) == (Step.PAY, _DEFAULT)
+
+
 @pytest.mark.parametrize(
     ("state", "minor"),
     [

@@ -2,14 +2,32 @@
 
 import dataclasses
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
+from domain.invoices.credit_note import CreditKind, CreditNote, CreditReason
 from domain.invoices.invoice import InvoiceStateRefused, PaymentDiffers, PaymentUnderWay, State
+from domain.kernel.call import Environment
+from domain.kernel.ids import AttemptId, CreditNoteId
 from domain.kernel.money import Money
 from domain.payments.attempt import AttemptState
-from domain.payments.receiving.receipt import ReceiptMalformed, check_owed, check_reference
-from tests.domain.payments.examples import NOON, attempt, invoice
+from domain.payments.push import PushState
+from domain.payments.receiving.receipt import (
+    CopyNotClosed,
+    PaymentAlreadyReversed,
+    PaymentGivenBack,
+    ReceiptMalformed,
+    ReceiptMethod,
+    Received,
+    ReversalReason,
+    check_owed,
+    check_reference,
+    check_reversible,
+    undone,
+)
+from tests import make
+from tests.domain.payments.examples import CUSTOMER, INVOICE, NOON, attempt, invoice, push
 
 # 29.00, of which balances paid 4.00 and credit notes took 5.00: 20.00 is due.
 _OPEN = invoice(tax=Money(0, "USD"), applied_minor=400, offset_minor=500)
@@ -63,3 +81,81 @@ def test_a_reference_is_trimmed() -> None:
 def test_a_receipt_has_a_short_reference_and_no_future_date(reference: str, received_at: datetime) -> None:
     with pytest.raises(ReceiptMalformed):
         check_reference(reference, received_at, NOON)
+
+
+_PAID = invoice(state=State.PAID, paid_at=NOON)
+
+
+def _received(**more: Any) -> Received:
+    """Make a cheque over 29.00 that was recorded at noon."""
+    made = Received(
+        customer_id=CUSTOMER,
+        attempt_id=AttemptId(make.new_id()),
+        invoice_id=INVOICE,
+        amount=Money(2_900, "USD"),
+        method=ReceiptMethod.CHEQUE,
+        reference="Cheque 17",
+        received_at=NOON,
+        recorded_at=NOON,
+        created_at=NOON,
+    )
+    return dataclasses.replace(made, **more)
+
+
+def _note(issued_at: datetime, **where: int) -> CreditNote:
+    """Make a note over 9.00 whose money went somewhere."""
+    parts = {f"{each}_minor": where.get(each, 0) for each in ("offset", "credit", "refund", "wallet")}
+    return CreditNote(
+        customer_id=CUSTOMER,
+        id=CreditNoteId(make.new_id()),
+        invoice_id=INVOICE,
+        environment=Environment.TEST,
+        currency="USD",
+        number="TEST-CN-2026-000001",
+        kind=CreditKind.REFUND,
+        reason=CreditReason.GOODWILL,
+        issued_at=issued_at,
+        subtotal=Money(900, "USD"),
+        discount=Money(0, "USD"),
+        tax=Money(0, "USD"),
+        tax_included_minor=0,
+        **parts,
+    )
+
+
+def test_a_recorded_payment_is_taken_back_once() -> None:
+    gone = undone(_received(), NOON + timedelta(days=3), ReversalReason.BOUNCED)
+    assert (gone.reversed_at, gone.reversal) == (NOON + timedelta(days=3), ReversalReason.BOUNCED)
+    check_reversible(_received(), _PAID, None, [])
+    with pytest.raises(PaymentAlreadyReversed):
+        check_reversible(gone, _PAID, None, [])
+
+
+@pytest.mark.parametrize("state", [each for each in State if each is not State.PAID])
+def test_only_of_a_paid_invoice_a_payment_is_taken_back(state: State) -> None:
+    with pytest.raises(InvoiceStateRefused):
+        check_reversible(_received(), invoice(state=state), None, [])
+
+
+@pytest.mark.parametrize("where", ["credit", "refund", "wallet"])
+def test_what_a_note_has_given_back_since_cannot_be_taken_back(where: str) -> None:
+    with pytest.raises(PaymentGivenBack) as refused:
+        check_reversible(_received(), _PAID, None, [_note(NOON, **{where: 900})])
+    assert refused.value.number == "TEST-CN-2026-000001"
+
+
+def test_what_was_taken_off_before_it_was_paid_hinders_nothing() -> None:
+    earlier = NOON - timedelta(hours=1)
+    check_reversible(_received(), _PAID, None, [_note(earlier, credit=900), _note(NOON, offset=900)])
+
+
+@pytest.mark.parametrize(
+    ("state", "is_closed"),
+    [(PushState.WAITING, True), (PushState.CLOSED, True), (PushState.PUSHED, False), (PushState.PUSHING, False)],
+)
+def test_only_one_copy_asks_for_money(state: PushState, *, is_closed: bool) -> None:
+    if is_closed:
+        check_reversible(_received(), _PAID, push(state), [])
+        return
+    with pytest.raises(CopyNotClosed):
+        check_reversible(_received(), _PAID, push(state), [])

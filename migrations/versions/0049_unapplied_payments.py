@@ -1,12 +1,12 @@
 """Money that no invoice could take: kept, applied to other invoices, and sent back.
 
-Revision ID: 0048
+Revision ID: 0049
 """
 
 from migrations import statements
 
-revision = "0048"
-down_revision = "0047"
+revision = "0049"
+down_revision = "0048"
 branch_labels = None
 depends_on = None
 
