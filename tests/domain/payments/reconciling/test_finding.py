@@ -143,13 +143,21 @@ def test_money_is_compared_with_the_attempt_that_brought_it() -> None:
 
 def test_what_staff_recorded_came_by_no_payment_there() -> None:
     recorded = attempt(AttemptState.SUCCEEDED, trigger=Trigger.STAFF)
-    # The gateway took money as well: one of the two is to be sent back.
-    assert _shown(finding.about_payment(_payment(), _OURS, [recorded])) == [("payment_unknown", "person")]
+    # The gateway took money as well: it is followed, and kept unapplied.
+    assert _shown(finding.about_payment(_payment(), _OURS, [recorded])) == [("payment_unknown", "follow_invoice")]
     paid = dataclasses.replace(_OURS, state=State.PAID)
     assert _shown(finding.about_invoice(paid, _push(), recorded, _copy())) == [("invoice_state", "collect")]
     assert finding.about_invoice(paid, _push(PushState.CLOSED), recorded, None) == []
     closed = _copy(state=GatewayInvoiceState.PAID, remaining_minor=0)
     assert finding.about_invoice(paid, _push(PushState.CLOSED), recorded, closed) == []
+
+
+@pytest.mark.parametrize("state", [AttemptState.SUCCEEDED, AttemptState.RETURNED])
+def test_a_void_invoice_whose_copy_was_paid_is_as_it_has_to_be_once_the_money_is_kept(state: AttemptState) -> None:
+    void, paid = dataclasses.replace(_OURS, state=State.VOID), _copy(state=GatewayInvoiceState.PAID)
+    assert finding.about_invoice(void, _push(PushState.CLOSED), attempt(state), paid) == []
+    recorded = dataclasses.replace(attempt(state), trigger=Trigger.STAFF)
+    assert _shown(finding.about_invoice(void, _push(), recorded, paid)) == [("invoice_state", "person")]
 
 
 def test_an_invoice_shows_its_money_once_it_is_paid() -> None:
