@@ -362,14 +362,11 @@ class CarryRefund(Job):
 class DisputeMoved(Job):
     """A dispute was opened, or decided: tell staff, and have dunning of its invoice wait or go on."""
 
+    # One at a time for a dispute.
+    keyed_by = "dispute_id"
     kind = "dispute_moved"
     customer_id: CustomerId
     dispute_id: DisputeId
-
-    @property
-    def key(self) -> str:
-        """One at a time for a dispute."""
-        return str(self.dispute_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,19 +383,8 @@ KINDS: dict[str, type[Job]] = {
     job.kind: job
     for job in (
         *(ClosePeriod, FinaliseInvoice, CalculateTax, RenderInvoice, RenderCreditNote, CollectInvoice, CollectWhenDue),
-        FollowSentInvoice,
-        *(
-            DetachMethod,
-            CarryRefund,
-            DisputeMoved,
-            PaymentUnapplied,
-            InvoiceSettled,
-            ProcessInboxEvent,
-            SweepInbox,
-            Reconcile,
-            LapseChange,
-            BeginSubscription,
-        ),
+        *(FollowSentInvoice, DetachMethod, CarryRefund, DisputeMoved, PaymentUnapplied, InvoiceSettled),
+        *(ProcessInboxEvent, SweepInbox, Reconcile, LapseChange, BeginSubscription),
         *(PaymentSettled, PaymentMethodMissing, RunDunning, SendNotice, CarryWallet, CheckWallets, CheckThresholds),
         *(RemindGrace, SendDigest, RemindTrial, MailStaff, LapseTopUp),
     )
