@@ -7,13 +7,15 @@ from domain.adapters import stripe_objects
 from domain.adapters.stripe_errors import errors, or_none
 from domain.kernel.ids import RefundId, encode
 from domain.payments.listed import GatewayRefund
+from domain.payments.port import GatewayUnavailable
 from domain.payments.refund import Refund
 
 if TYPE_CHECKING:
     import stripe
 
-# A payment has few refunds; one that has more than a page is refunded in its dashboard.
 PAGE = 100
+# A refund of a payment that has more than these is not looked for: a person finds it.
+PAGES_MAX = 20
 
 
 class StripeRefunds:
@@ -45,9 +47,18 @@ class StripeRefunds:
         return stripe_objects.refund(found) if found else None
 
     async def find_refund(self, gateway_payment_id: str, refund_id: RefundId) -> GatewayRefund | None:
-        """Return the refund of a payment intent that names ours, or None."""
-        asked: Any = {"payment_intent": gateway_payment_id, "limit": PAGE}
-        with errors():
-            found = await self._api().v1.refunds.list_async(asked)
-        all_of_it = [stripe_objects.refund(each.to_dict()) for each in found.data]
-        return next((each for each in all_of_it if each.refund_id == refund_id), None)
+        """Return the refund of a payment intent that names ours, or None.
+
+        Raises GatewayUnavailable where there are more than are looked through: what was not found may be there.
+        """
+        after: str | None = None
+        for _ in range(PAGES_MAX):
+            asked: Any = {"payment_intent": gateway_payment_id, "limit": PAGE}
+            with errors():
+                page = await self._api().v1.refunds.list_async(asked | ({"starting_after": after} if after else {}))
+            found = [stripe_objects.refund(each.to_dict()) for each in page.data]
+            named = next((each for each in found if each.refund_id == refund_id), None)
+            if named is not None or not page.has_more:
+                return named
+            after = found[-1].id
+        raise GatewayUnavailable("refunds_too_many")

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from domain.adapters.memory import MemoryGateway, When
+from domain.adapters.stripe import StripeGateway
 from domain.db import Database
 from domain.kernel.ids import AttemptId, CreditNoteId, RefundId
 from domain.kernel.money import Money
@@ -25,7 +26,7 @@ from domain.payments.refund import (
 )
 from domain.payments.refunding import service
 from tests import make
-from tests.domain.payments.gateways import Probe
+from tests.domain.payments.gateways import Probe, SandboxProbe
 from tests.domain.payments.paying_back import carry, give_back, order, owing, pay, refunds
 from tests.domain.payments.till import Till, system
 
@@ -57,6 +58,18 @@ async def test_what_a_note_owes_goes_back_and_is_booked(db: Database, gateway: P
     assert await _sent_back(gateway) == [900]
     assert await _balances(till) == {"cash": 2_000, "revenue": -2_000}
     assert [await till.audited(each) for each in ("order_refund", "refund_succeeded")] == [1, 1]
+
+
+async def test_a_refund_is_found_among_more_than_one_page_of_them(
+    db: Database, stripe_gateway: StripeGateway, sandbox: SandboxProbe
+) -> None:
+    till, note = await owing(db, stripe_gateway)
+    done = await carry(till, stripe_gateway, await order(till, note))
+    for _ in range(100):
+        await sandbox.ask("POST", "/v1/refunds", data={"payment_intent": done.gateway_payment_id, "amount": 1})
+    found = await stripe_gateway.refunds.find_refund(done.gateway_payment_id, done.id)
+    assert found is not None
+    assert found.id == done.gateway_refund_id
 
 
 async def test_a_lost_reply_sends_no_second_refund(db: Database, gateway: PaymentGateway, probe: Probe) -> None:
