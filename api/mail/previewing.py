@@ -53,6 +53,10 @@ _OF_SENT = frozenset(
 )
 
 
+# By then nothing more than the free plan allows can be used.
+_GRACE_OVER = frozenset((Notice.ACCESS_RESTRICTED, Notice.LAST_NOTICE, Notice.SUBSCRIPTION_UNPAID))
+
+
 def _facts(notice: Notice, language: str) -> AnyFacts:
     """Return the example that a mail is rendered with."""
     if notice in OWED | OF_METHOD | {Notice.WALLET_LOW}:
@@ -73,22 +77,24 @@ def _facts(notice: Notice, language: str) -> AnyFacts:
             method=_METHODS[language],
             language=language,
         )
-    return _alert(language)
+    return _alert(notice, language)
 
 
-def _alert(language: str) -> AlertFacts:
+def _alert(notice: Notice, language: str) -> AlertFacts:
     words = WORDS[language]
+    used, percent = (5_250, 105) if notice is Notice.GRACE_COUNTDOWN else (4_500, 90)
+    advice = {Notice.GRACE_COUNTDOWN: words["grace"], Notice.LIMIT_FORECAST: words["forecast"]}
     return AlertFacts(
         merchant=_MERCHANT,
         name=_NAME,
         what="Calls a month",
         step="90",
-        used=amount_of(Decimal(4_500), "call", language),
+        used=amount_of(Decimal(used), "call", language),
         limit=amount_of(Decimal(5_000), "call", language),
-        percent=percent_text(Decimal(90), language),
+        percent=percent_text(Decimal(percent), language),
         due=instant_of(_FEBRUARY, _ZONE, language),
         left=words["left"].format(24),
-        advice=words["go_on"],
+        advice=advice.get(notice, words["go_on"]),
         upgrade="Enterprise",
         language=language,
     )
@@ -113,6 +119,10 @@ def _reminder(notice: Notice, language: str) -> ReminderFacts:
         last_at=datetime(2026, 3, 14, 9, 30, tzinfo=UTC),
         link="https://pay.example.com/i/2026-000042",
     )
+    if notice in _GRACE_OVER:
+        owed = replace(owed, grace_ends_at=None)
+    if notice is Notice.TOP_UP_FAILED:
+        owed = replace(owed, link="")
     if notice is Notice.PAYMENT_METHOD_MISSING:
         owed = replace(owed, waits_until=owed.last_at, next_at=None, has_method=False)
     if notice in _OF_SENT:

@@ -16,7 +16,7 @@ _EN: Mapping[str, str] = {
 }
 _DE: Mapping[str, str] = {
     "subject": "Ihr vorausbezahltes Guthaben geht zur Neige: {wallet}",
-    "low": "Von Ihrem vorausbezahlten Guthaben {wallet} sind noch {threshold} oder weniger übrig; was Sie genutzt "
+    "low": "von Ihrem vorausbezahlten Guthaben {wallet} sind noch {threshold} oder weniger übrig; was Sie genutzt "
     "haben und was noch nicht berechnet ist, ist dabei abgezogen.",
     "then": "Wenn nichts mehr übrig ist, werden Rechnungen über Ihre Zahlungsart eingezogen.",
     "top_up": "Auf Ihren Abrechnungsseiten können Sie es aufladen oder automatisch aufladen lassen.",

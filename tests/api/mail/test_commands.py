@@ -20,6 +20,13 @@ def test_every_mail_is_written_as_text_and_html_in_each_language(tmp_path: Path)
     assert "hier ist Ihre Rechnung 2026-000042 vom 28.02.2026." in invoice
     assert "Gesamtbetrag: 104,03\xa0$" in invoice
     assert all("Hello" not in file.read_text("utf-8") for file in tmp_path.glob("*.de.*"))
+    restricted = (tmp_path / "access_restricted.en.txt").read_text("utf-8")
+    assert "Until it is paid you can use what the free plan allows" in restricted
+    over = (tmp_path / "grace_countdown.en.txt").read_text("utf-8")
+    assert "5,250 calls of 5,000 calls (105%)" in over
+    assert "Until then more is tolerated." in over
+    # Nothing is owed for a top-up that failed.
+    assert "https://" not in (tmp_path / "top_up_failed.en.txt").read_text("utf-8")
     page = (tmp_path / "index.html").read_text("utf-8")
     assert '<a href="payment_failed.de.html">html</a>' in page
 
