@@ -1,11 +1,10 @@
 """Read a request's body, no further than its bound."""
 
-from dataclasses import dataclass
-
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 
 
 @dataclass(eq=False)

@@ -1,7 +1,6 @@
 """`tollgate verify ledger` and `tollgate ledger export`: whether the books hold, and the books as a file."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from api.seed import operator_database
@@ -10,6 +9,7 @@ from domain.credits.prepaid import PrepaidDifference
 from domain.credits.wallets.reading import service as wallets
 from domain.kernel.call import Environment
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.ledger import service
 from domain.ledger.account import Books
 from domain.ledger.sheet import HEADER, csv_text, rows_of

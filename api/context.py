@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from api.auth import Authenticator
 from api.gathering import Gatherer
 from api.intake import Inflow
 from domain.kernel.ids import CustomerId
+from domain.kernel.values import dataclass
 from domain.limits import service as limits
 from domain.limits.override import Override
 from domain.limits.reserving.service import Reserver

@@ -4,12 +4,12 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from starlette.requests import Request
 
 from api.bodies import BodyTooLarge
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 from domain.usage.verdict import UsageBusy
 
 # One body, inflated. 1,000 events of 2 kB each fit.

@@ -1,7 +1,6 @@
 """What a refusal means outside: one table from its kind to an HTTP status and to a GraphQL problem."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import msgspec
 import structlog
@@ -10,6 +9,7 @@ from starlette.responses import Response
 
 from domain.db import ConnectionLost
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 from domain.usage.store import UNREACHABLE
 
 HTTP_STATUS: dict[Kind, int] = {

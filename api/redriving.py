@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from api.seed import operator_call, operator_database
 from domain.config import Settings
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 from domain.usage.redriving.service import REDRIVE_MAX, redrive
 from domain.usage.verdict import Reason
 

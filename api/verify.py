@@ -1,7 +1,7 @@
 """`tollgate verify`: whether a set-up is complete. One check a line, each with what to do when it fails."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cryptography.exceptions import InvalidTag
 from redis.asyncio import Redis
@@ -16,6 +16,7 @@ from domain.config import Settings, check_serving
 from domain.customers import service as customers
 from domain.db import DATABASE_ERRORS
 from domain.kernel.errors import DomainError
+from domain.kernel.values import dataclass
 from domain.plans import service as plans
 from migrations.run import newest_revision, present_revision
 

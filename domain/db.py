@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
@@ -20,6 +20,8 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio.engine import AsyncConnection, create_async_engine
+
+from domain.kernel.values import dataclass
 
 # Every slice's tables; each slice writes only its own.
 metadata = sa.MetaData(

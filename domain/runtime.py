@@ -1,7 +1,7 @@
 """What a process holds while it lives: the database, the outside parties, and what it remembers of the catalogue."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ from domain.invoices.documents import link as links
 from domain.invoices.documents.port import Renderer
 from domain.invoices.taxing.port import TaxCalculator
 from domain.kernel.call import Call, Principal
+from domain.kernel.values import dataclass
 from domain.payments.port import PaymentGateway
 from domain.plans import service as plans
 from domain.plans.plan import Catalogue

@@ -1,7 +1,6 @@
 """Statements that are built once and run by the driver, for what is run again and again."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -9,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
+from domain.kernel.values import dataclass
 
 # Postgres' number of its exact numerics: they alone ask what it sends, and there is no other kind of number to turn.
 _NUMERIC = 1700

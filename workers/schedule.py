@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
 import structlog
 
@@ -14,6 +13,7 @@ from domain.dunning import service as dunning
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import ClockId
+from domain.kernel.values import dataclass
 from domain.limits import service as limits
 from domain.payments import service as payments
 from domain.payments.expiring import service as expiring

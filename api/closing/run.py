@@ -5,7 +5,6 @@ What is staged stays so: broken off and started again, the command goes on with 
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from api.seed import operator_call, operator_database
@@ -16,6 +15,7 @@ from domain.contracts.closing.store import Refused
 from domain.db import Database
 from domain.kernel.call import Call
 from domain.kernel.ids import encode
+from domain.kernel.values import dataclass
 
 LOOK_EVERY_S = 0.5
 # A closing that was refused once may have met another transaction; after the second time a person is told.

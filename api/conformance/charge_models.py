@@ -1,7 +1,6 @@
 """Charge models and the order inside a line: `domain/plans/price.py` and `domain/plans/line.py`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -11,6 +10,7 @@ from api.conformance.case import Area, Found, Given, NotBuilt, number
 from domain.invoices.tax import TaxableLine, taxes
 from domain.kernel.ids import MeterId, PlanVersionId, PriceId
 from domain.kernel.money import round_half_up, to_minor
+from domain.kernel.values import dataclass
 from domain.plans.charge import Charge
 from domain.plans.line import above_maximum, below_minimum, convert, take_included
 from domain.plans.plan import Price, PriceKind, PriceModel

@@ -5,7 +5,7 @@ import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from api.conformance.compare import differences
 from api.conformance.system import System, open_system
 from api.local.throwaway import temporary_servers
 from domain.kernel.errors import DomainError
+from domain.kernel.values import dataclass
 from migrations.run import upgrade
 
 AREAS: Mapping[str, Area] = {

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from domain.dunning.reading import service as reading
 from domain.dunning.simulation import OUTCOMES_MAX, PAID, Failed, Happening, Happens, days_after, simulate
 from domain.dunning.store import StoredCase
 from domain.kernel.call import Call
+from domain.kernel.values import dataclass
 from domain.payments import store as payments
 from domain.payments.attempt import Attempt, AttemptState
 

@@ -1,8 +1,7 @@
 """What the gateway refuses, before a provider hears of it."""
 
-from dataclasses import dataclass
-
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 
 
 @dataclass(eq=False)

@@ -1,6 +1,6 @@
 """What one GraphQL request or one socket carries."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +8,7 @@ from api.context import Serving
 from api.graphql.loaders import Loaders
 from domain.kernel.call import Call, Principal
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 from domain.runtime import Runtime
 
 # Nodes of connections, and lines of invoices, that one operation may load in all.

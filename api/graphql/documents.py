@@ -5,7 +5,6 @@ fields: here every fragment is visited once, and only what is within the bounds 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 from graphql import (
@@ -27,6 +26,8 @@ from graphql import (
 )
 from graphql.language import Visitor, visit
 from strawberry.extensions import SchemaExtension
+
+from domain.kernel.values import dataclass
 
 LENGTH_MAX = 50_000
 TOKENS_MAX = 4_000

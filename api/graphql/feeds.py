@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,6 +18,7 @@ import structlog
 from api.graphql.frames import Frame, crash_frame
 from domain.kernel.call import Environment, Principal
 from domain.kernel.ids import CustomerId
+from domain.kernel.values import dataclass
 
 # As many items as a live field shows at its beginning.
 KEPT_MAX = 50

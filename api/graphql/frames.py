@@ -1,7 +1,7 @@
 """Frames of live executions: encoded once for everybody, but for the few fields that are each socket's own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from graphql import (
 )
 
 from api.problems import CRASH_CODE, CRASH_MESSAGE
+from domain.kernel.values import dataclass
 
 # Fields of a frame that are each socket's own: its number, and what moved since the frame that it saw before.
 SEQUENCE, SINCE, CHANGES = "sequence", "since", "changes"

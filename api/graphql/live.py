@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 import strawberry
@@ -33,6 +32,7 @@ from domain.customers import service as customers
 from domain.invoices import service as invoices
 from domain.kernel.errors import DomainError
 from domain.kernel.ids import AlertId, CustomerId, InvoiceId
+from domain.kernel.values import dataclass
 
 # At most five frames a second for a subscriber.
 FRAME_GAP_S = 0.2

@@ -1,7 +1,6 @@
 """Look-ups that are batched within a request: what a list reaches costs one statement, however long the list."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
@@ -36,6 +35,7 @@ from domain.journal.store import BillingEvent
 from domain.kernel.call import Call
 from domain.kernel.ids import CaseId, ClockId, CreditNoteId, CustomerId, InvoiceId, SubscriptionId, UnappliedPaymentId
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 from domain.payments import store as payments
 from domain.payments.attempt import Attempt
 from domain.payments.dispute import Dispute

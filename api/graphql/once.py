@@ -5,7 +5,6 @@ replay resolves the caller's selection anew under the caller's present rights.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ from domain.journal.service import IdempotencyConflict, IdempotencyKeyMalformed,
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId
+from domain.kernel.values import dataclass
 
 T = TypeVar("T")
 # These pass by themselves: the next try is not answered from memory.

@@ -3,7 +3,6 @@
 import base64
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
@@ -12,6 +11,7 @@ import strawberry
 from api.graphql.context import Context
 from api.graphql.permissions import public_type
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 
 PAGE_MAX = 100
 PAGE_DEFAULT = 20

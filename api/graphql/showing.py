@@ -6,7 +6,7 @@ equal, they are shown anew, and that comes to the same.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Annotated, NamedTuple
 
@@ -33,6 +33,7 @@ from api.graphql.usage import (
 from domain.access.roles import Permission
 from domain.customers import service as customers
 from domain.kernel.ids import CustomerId, MeterId, SubscriptionId
+from domain.kernel.values import dataclass
 from domain.limits.comparing import Compared, compare
 from domain.limits.override import Override, in_force
 from domain.plans.meter import Meter

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import structlog
@@ -23,6 +22,7 @@ from api.graphql.shapes import is_request, is_safe
 from api.graphql.sharing import share, shared_shape
 from api.problems import PASSING_FAULTS, DatabaseUnreachable
 from domain.kernel.errors import DomainError
+from domain.kernel.values import dataclass
 
 OPERATIONS_PER_SOCKET_MAX = 20
 OPERATION_ID_LENGTH_MAX = 100

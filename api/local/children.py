@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Protocol, Self
@@ -21,6 +21,7 @@ from api.local import tether
 from api.local.errors import LocalStackError
 from api.local.ports import LOOPBACK
 from api.local.processes import PYTHON_ROOT, bound_log, end_process, last_lines, wait_until
+from domain.kernel.values import dataclass
 
 HEALTH_TIMEOUT_S = 30.0
 HEALTH_REQUEST_TIMEOUT_S = 2.0

@@ -5,7 +5,7 @@ Only in development. The file has mode 0600; its credentials are random for each
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, field, fields
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from domain.access.roles import Permission
 from domain.access.tokens import AUDIENCE, LIFETIME_MAX, sign_hs256
 from domain.adapters import clock
 from domain.config import Settings
+from domain.kernel.values import dataclass
 
 PRODUCT = "llm"
 PLAN = "pro"

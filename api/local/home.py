@@ -11,10 +11,11 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from pathlib import Path
 
 from api.local.errors import LocalStackError
+from domain.kernel.values import dataclass
 
 SECRET_BYTES = 32
 MASTER_KEY_BYTES = 32

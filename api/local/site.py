@@ -12,13 +12,13 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
 from api.local.errors import LocalStackError
 from api.local.home import PASSABLE_DIRECTORY, PRIVATE_DIRECTORY
 from api.local.processes import child_environment
+from domain.kernel.values import dataclass
 
 ACCOUNTS = ("postgres", "nobody")
 ROOT_STATE = Path("/var/lib/tollgate")

@@ -7,7 +7,6 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from api.local.home import PASSABLE_DIRECTORY
@@ -15,6 +14,7 @@ from api.local.postgres import Postgres, postgres_at
 from api.local.processes import child_environment
 from api.local.site import choose_account, socket_directory
 from api.local.valkey import Valkey, valkey_at
+from domain.kernel.values import dataclass
 
 # Reads until its input ends, which happens when the process that holds the other end of the pipe is gone. Postgres may
 # have been started again meanwhile, so its process is the one that its own file names.

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from api.local.processes import child_environment, last_lines, python_module
 from api.local.valkey import Valkey, local_valkey
 from api.seed import seed
 from domain.config import SettingMissing, Settings, check_development, check_serving, environment_of
+from domain.kernel.values import dataclass
 from migrations.run import upgrade
 
 Report = Callable[[str], None]

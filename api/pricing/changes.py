@@ -1,7 +1,6 @@
 """Change the provider price list: what an import would do, the import itself, and a merchant's own prices."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -11,6 +10,7 @@ from domain.db import Tx
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import ProviderPriceId
+from domain.kernel.values import dataclass
 from domain.plans import service as plans
 from domain.plans.exact import EXACT
 from domain.plans.provider_price import PriceSet, ProviderPrice

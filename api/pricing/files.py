@@ -9,7 +9,6 @@ JSON is an array of objects with these names, numbers as text. Rows of one model
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import msgspec
 
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 from domain.plans.exact import DefinitionRefused, decimal_at
 from domain.plans.provider_price import PriceSet, ProviderPrice
 

@@ -1,7 +1,7 @@
 """Begin a comparison, or go on with the one under way, carry it to its end, and report what it found."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from api.local import demo
@@ -9,6 +9,7 @@ from api.seed import operator_call, operator_database
 from api.verify import settings_at_home
 from domain.adapters.stripe import StripeGateway
 from domain.config import Settings
+from domain.kernel.values import dataclass
 from domain.payments.port import PaymentGateway
 from domain.payments.reconciling import service
 from domain.payments.reconciling.finding import Finding, Outcome

@@ -1,7 +1,6 @@
 """The customers of a run, their clock and their subscriptions: made by the first replay, found by every later one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +9,7 @@ from api.replay.client import Client
 from api.replay.errors import ReplayError
 from api.replay.live import Watched
 from api.replay.trace import Run
+from domain.kernel.values import dataclass
 
 CURRENCY = "USD"
 # A card that the sandbox, and Stripe in test mode, always charges.

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 import msgspec
@@ -15,6 +15,7 @@ from api.replay import documents
 from api.replay.client import Client, is_loopback
 from api.replay.errors import ReplayError
 from api.replay.totals import Totals, of_usage
+from domain.kernel.values import dataclass
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
 # The server serves as many operations on one socket.

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from api.replay.sending import Tally, send_all
 from api.replay.show import Screen
 from api.replay.totals import Bills, Totals, of_invoices, of_lines, of_usage, plain
 from api.replay.trace import FILE_BYTES_MAX, Run, Trace, events_of, parse
+from domain.kernel.values import dataclass
 
 LIVE_WITHIN_S = 15.0
 PAID_WITHIN_S = 120.0

@@ -3,11 +3,12 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from typing import Any
 
 from api.replay.client import Client
+from domain.kernel.values import dataclass
 
 # Requests under way at once. More would not be faster: the server records one flush after the other.
 REQUESTS_AT_ONCE = 4

@@ -1,9 +1,10 @@
 """What Tollgate counted of a run, as its public API shows it: from usage while a period is open, from lines after."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Self
+
+from domain.kernel.values import dataclass
 
 # Stripe collects no less than this; a draft below it waits for the next invoice and is not waited for.
 COLLECTED_MIN = Decimal("0.50")

@@ -7,11 +7,11 @@ is computed exactly and cut off at the microsecond, which is what an instant of 
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from api.replay.errors import ReplayError
+from domain.kernel.values import dataclass
 
 HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens"
 FILE_BYTES_MAX = 200_000_000

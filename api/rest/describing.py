@@ -1,10 +1,11 @@
 """How a REST route is described for the OpenAPI document."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from domain.access.roles import Permission
+from domain.kernel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

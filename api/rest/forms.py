@@ -10,7 +10,6 @@ read one by one and that one becomes its verdict.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -19,6 +18,7 @@ import msgspec
 
 from api.rest.cloudevents import CloudEvent, event_of
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 from domain.usage.event import BATCH_MAX, ID_LENGTH_MAX, UsageEvent
 from domain.usage.verdict import BatchTooLarge, Reason, Verdict, rejected
 

@@ -11,7 +11,6 @@ are read and written exactly. A refusal is 429 with its numbers, `Retry-After` a
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -27,6 +26,7 @@ from domain.db import DATABASE_ERRORS
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import encode
+from domain.kernel.values import dataclass
 from domain.limits.asking import sum_of
 from domain.limits.explanation import numbers_of
 from domain.limits.judging import Answer, Standing

@@ -1,7 +1,6 @@
 """What the reading routes share: who asks, which permission that needs, parameters, and exact numbers in JSON."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -18,6 +17,7 @@ from domain.access.roles import Permission
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, decode
+from domain.kernel.values import dataclass
 
 _encoder = msgspec.json.Encoder()
 _DIGITS_MAX = 18

@@ -1,7 +1,6 @@
 """What the changing routes share: a body that is read exactly, and effects that happen once for each key."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -23,6 +22,7 @@ from domain.journal import service as journal
 from domain.journal.service import IdempotencyConflict, IdempotencyKeyMalformed, InProgress
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId
+from domain.kernel.values import dataclass
 
 BODY_BYTES_MAX = 16_384
 KEY_HEADER = "Idempotency-Key"

@@ -7,12 +7,12 @@ DE,,,VAT,19,no,2021-01-01T00:00:00Z,
 import csv
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
 from domain.invoices.taxing.treatment import TaxRate
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 
 FILE_BYTES_MAX = 10_000_000
 ROWS_MAX = 10_000

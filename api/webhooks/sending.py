@@ -1,11 +1,11 @@
 """What `tollgate webhooks` prints and orders, as the operator."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from api.seed import operator
 from domain.config import Settings
 from domain.kernel.ids import CustomerId, EndpointId, decode, encode
+from domain.kernel.values import dataclass
 from domain.webhooks.delivering import service as delivering
 from domain.webhooks.endpoints import service as endpoints
 from domain.webhooks.replaying import service as replaying

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from domain.db import Database, Vault
 from domain.kernel.call import Call, Environment
 from domain.kernel.ids import CustomerId
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

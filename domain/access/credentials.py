@@ -3,13 +3,14 @@
 import base64
 import hmac
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from domain.access.roles import CUSTOMER_KEY_SCOPES, KEY_SCOPES, Permission
 from domain.kernel.call import Environment, Principal, PrincipalKind
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, KeyId, encode
+from domain.kernel.values import dataclass
 
 SECRET_BYTES = 32
 PEPPER_BYTES_MIN = 32

@@ -1,10 +1,10 @@
 """Roles and what they may do: one table."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.kernel.call import Principal, PrincipalKind
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 
 
 class Permission(StrEnum):

@@ -1,8 +1,9 @@
 """What the payment gateway in memory keeps of an invoice, and how its test methods decline."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from domain.kernel.ids import CreditNoteId
+from domain.kernel.values import dataclass
 from domain.payments.port import GatewayInvoiceState, PayOutcome, PushedInvoice, PushedLine
 
 DECLINES = {

@@ -1,8 +1,8 @@
 """A merchant's endpoints in memory."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from domain.kernel.values import dataclass
 from domain.webhooks.port import Outcome, Reply
 from domain.webhooks.target import target_of
 

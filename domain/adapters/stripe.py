@@ -5,7 +5,6 @@ them. The client pools connections and is bound to one event loop, so it is made
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from domain.adapters.stripe_transfers import StripeTransfers, payment_settings
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, encode
+from domain.kernel.values import dataclass
 from domain.payments.listed import GatewayDispute
 from domain.payments.pace import STAND_IN_PER_S, rate_of
 from domain.payments.port import (

@@ -3,12 +3,12 @@
 import hmac
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
 from domain.adapters.stripe_objects import event, instant
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 from domain.payments.port import GatewayEvent
 
 TOLERANCE = timedelta(minutes=5)

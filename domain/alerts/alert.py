@@ -1,7 +1,6 @@
 """What is worth telling a customer about a limit: thresholds, a forecast, the countdown of a grace (SEMANTICS 5.7)."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -10,6 +9,7 @@ from fractions import Fraction
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import AlertId, CustomerId, SubscriptionId
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.limits.fitting import Offer
 from domain.limits.projection import reaches_at
 from domain.limits.status import LimitStatus

@@ -1,7 +1,7 @@
 """What a mail says: facts in, subject, text and HTML out. Names and descriptions are escaped in HTML."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
@@ -9,6 +9,7 @@ from domain.alerts.language import ENGLISH
 from domain.alerts.notice import Content, Notice
 from domain.alerts.words import GREETINGS, SUBJECTS
 from domain.kernel.ids import CustomerId
+from domain.kernel.values import dataclass
 
 LINES_MAX = 20
 

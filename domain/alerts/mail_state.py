@@ -1,11 +1,11 @@
 """Where a mail stands, and what a report of the mail provider makes of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 
 
 @dataclass(eq=False)

@@ -1,8 +1,10 @@
 """The kinds of mail, and a mail as it is stored. What it says is in `email.py`, which needs the templates."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+
+from domain.kernel.values import dataclass
 
 
 class Notice(StrEnum):

@@ -1,12 +1,13 @@
 """How mail leaves the house, and to whom it may go."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Protocol
 
 from domain.alerts.unsubscribing import Unsubscribing
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 
 
 @dataclass(eq=False)
@@ -40,7 +41,7 @@ class MailPolicy:
     merchant: str
     is_catcher: bool = False
     test_allowed: frozenset[str] = frozenset()
-    unsubscribing: Unsubscribing = Unsubscribing()  # noqa: RUF009 -- it is frozen
+    unsubscribing: Unsubscribing = Unsubscribing()
 
     def allows(self, environment: Environment, recipient: str) -> bool:
         """Whether a customer of this environment may be mailed at this address."""

@@ -4,7 +4,6 @@ Invoices and payments are told of by law and contract: nobody can unsubscribe fr
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,6 +11,7 @@ from domain.alerts.alert import AlertKind
 from domain.alerts.notice import LEGAL, Notice
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId
+from domain.kernel.values import dataclass
 
 PERCENT_MAX = 1_000
 THRESHOLDS_MAX = 10

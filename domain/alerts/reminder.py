@@ -1,13 +1,13 @@
 """What mails about an unpaid invoice say, in the languages there are: facts in, subject and paragraphs out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.alerts.email import ReminderFacts
 from domain.alerts.language import ENGLISH, GERMAN, day_of, instant_of, language_of
 from domain.alerts.notice import Notice
 from domain.alerts.words import GREETINGS
+from domain.kernel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

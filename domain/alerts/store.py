@@ -1,6 +1,5 @@
 """Table and statements of mail."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from domain import db
 from domain.alerts.mail_state import MailState
 from domain.alerts.notice import Content
 from domain.kernel.ids import CustomerId
+from domain.kernel.values import dataclass
 
 mail = sa.Table(
     "mail",

@@ -2,11 +2,12 @@
 
 import hashlib
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from domain.alerts.notice import LEGAL, Notice
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, encode
+from domain.kernel.values import dataclass
 
 _SIGNATURE_LENGTH = 64
 

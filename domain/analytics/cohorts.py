@@ -1,7 +1,6 @@
 """Cohorts: the customers who first paid in the same month, and how many of them still pay later (SEMANTICS 9)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 from domain.analytics.movements import first_payments
@@ -9,6 +8,7 @@ from domain.analytics.ratios import ratio
 from domain.analytics.recurring import Contract, mrr_by_customer, read_at
 from domain.analytics.term import month_of
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

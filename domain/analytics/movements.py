@@ -1,7 +1,6 @@
 """What happened to recurring revenue between two instants, customer by customer (SEMANTICS 9)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
@@ -9,6 +8,7 @@ from fractions import Fraction
 from domain.analytics.recurring import Contract, contract_mrr, mrr_by_customer, opening_of, read_at
 from domain.kernel.ids import CustomerId
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 
 _ZERO = Fraction(0)
 

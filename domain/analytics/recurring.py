@@ -4,13 +4,13 @@ Amounts of different currencies are never added: every figure is that of one cur
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from typing import Literal
 
 from domain.kernel.ids import CustomerId
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 
 Unit = Literal["week", "month", "year"]
 MONTHS_A_YEAR = 12

@@ -6,10 +6,12 @@ So usage at a boundary belongs to the new period, and a grant effective at a res
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from fractions import Fraction
+
+from domain.kernel.values import dataclass
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 # Refills of one grant in one replay: ten years of days.

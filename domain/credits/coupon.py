@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -19,6 +19,7 @@ from domain.kernel.ids import (
     SubscriptionId,
 )
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 from domain.subscriptions.schedule import Interval, period_containing
 
 NAME_LENGTH_MAX = 200

@@ -1,10 +1,10 @@
 """What a coupon takes off a line."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ of that line's discounts back with it, whatever coupons there are now.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
@@ -14,6 +13,7 @@ from domain.credits.coupon import Duration, Right
 from domain.credits.discount import Discount, total_of
 from domain.kernel.ids import AppliedCouponId, PlanId, ProductId, SubscriptionId, encode
 from domain.kernel.money import Money, round_half_up, split
+from domain.kernel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """Whether the books hold what wallets do: the account of prepaid money against the balances of what was paid for."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 from domain.ledger.account import Account
 
 

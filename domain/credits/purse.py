@@ -5,7 +5,7 @@ wallets by their own order, and inside of a wallet on grants by priority, earlie
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from uuid import UUID
@@ -15,6 +15,7 @@ from domain.credits.unit_grant import CADENCES
 from domain.credits.wallet import GrantSource, MoveKind, PayableKind, Wallet, WalletGrant
 from domain.kernel.ids import ProductId, WalletGrantId
 from domain.kernel.money import split
+from domain.kernel.values import dataclass
 from domain.subscriptions.schedule import Cadence, boundary, period_number
 
 _MONTH = Cadence(months=1)

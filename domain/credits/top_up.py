@@ -1,13 +1,13 @@
 """What a top-up of a wallet is, and when one may be made by itself: pure rules."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, InvoiceId, TopUpId, WalletId
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 
 TOP_UP_MINOR_MAX = 10**9
 # Top-ups of one wallet that wait for their payment at a time.

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -12,6 +11,7 @@ from zoneinfo import ZoneInfo
 from domain.credits.burn import Grant
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, GrantId, LineId, MeterId, PriceId, SegmentId, SubscriptionId
+from domain.kernel.values import dataclass
 from domain.subscriptions.schedule import Cadence, boundary, period_number
 
 PRIORITY_MAX = 100

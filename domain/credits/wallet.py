@@ -1,7 +1,6 @@
 """What a prepaid wallet and its grants are, and what may be asked of them: values and checks."""
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -9,6 +8,7 @@ from domain.credits.unit_grant import NAME_LENGTH_MAX, PRIORITY_MAX, Refill
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, InvoiceId, ProductId, WalletGrantId, WalletId
+from domain.kernel.values import dataclass
 
 WALLETS_MAX = 20
 # Grants of one wallet that have not ended; ended ones stay on record and do not count.

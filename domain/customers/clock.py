@@ -1,11 +1,12 @@
 """A test clock: time that stands still until staff advance it, and that never goes back."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import ClockId
+from domain.kernel.values import dataclass
 
 CLOCK_NAME_LENGTH_MAX = 200
 CLOCK_FIRST_AT = datetime(2000, 1, 1, tzinfo=UTC)

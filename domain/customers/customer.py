@@ -2,7 +2,7 @@
 
 import re
 import zoneinfo
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
@@ -10,6 +10,7 @@ from functools import cache
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import ClockId, CustomerId
+from domain.kernel.values import dataclass
 
 NAME_LENGTH_MAX = 200
 EMAIL_LENGTH_MAX = 254  # RFC 5321, 4.5.3.1.3, without the angle brackets.

@@ -1,7 +1,7 @@
 """Create and read customers, tell their business time, and advance test clocks."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from domain.access.roles import Permission
@@ -15,6 +15,7 @@ from domain.journal import service as journal
 from domain.kernel.call import Call, Environment, Forbidden, Principal
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import ClockId, CustomerId, encode
+from domain.kernel.values import dataclass
 
 # A page of 100, and the row that tells whether another follows.
 PAGE_MAX = 101

@@ -1,7 +1,7 @@
 """Tables and statements of customers, data keys and test clocks; seals and opens personal values on the way."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -15,6 +15,7 @@ from domain.customers.customer import CollectionMethod, Customer, fold_email
 from domain.journal.store import outbox_job
 from domain.kernel.call import Environment
 from domain.kernel.ids import ClockId, CustomerId
+from domain.kernel.values import dataclass
 from domain.statement import Row, Statement, among, narrowed, present
 
 test_clock = sa.Table(

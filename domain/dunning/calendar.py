@@ -4,11 +4,11 @@ Days are elapsed time before or after the due date, in business time. What follo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from domain.dunning.policy import Policy
+from domain.kernel.values import dataclass
 from domain.payments.declines import Decline, DeclineClass
 
 # In place of the decline of a first failure: only the customer can act.

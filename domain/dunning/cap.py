@@ -1,8 +1,9 @@
 """How often card networks let a card be charged again after declines: a table, and the rule that reads it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from domain.kernel.values import dataclass
 
 # A retry that a cap puts off for longer than this waits for the customer instead.
 PUT_OFF_MAX = timedelta(days=1)

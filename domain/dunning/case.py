@@ -1,7 +1,7 @@
 """A dunning case: one invoice whose payment failed, from the first failure until it is paid, given up or dropped."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -16,6 +16,7 @@ from domain.dunning.policy import (
     retries_of,
 )
 from domain.invoices.invoice import State as InvoiceState
+from domain.kernel.values import dataclass
 from domain.payments.declines import Decline
 from domain.subscriptions.subscription import Status
 

@@ -1,7 +1,7 @@
 """A dunning policy as data: written and read as JSON, within bounds, in versions that never change once active."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -10,6 +10,7 @@ from domain.dunning.cap import Cap
 from domain.dunning.policy import AfterLast, Mail, Policy
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import PolicyId
+from domain.kernel.values import dataclass
 
 NAME_LENGTH_MAX = 60
 RETRIES_MAX = 10

@@ -4,12 +4,12 @@ Both calendars are data, count elapsed time, and are asked with business time.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from domain.dunning.cap import CAPS, Cap
+from domain.kernel.values import dataclass
 from domain.payments.attempt import COUNTED, Trigger
 from domain.payments.declines import Decline, DeclineClass
 from domain.subscriptions.subscription import AccessState, Status

@@ -1,10 +1,10 @@
 """What came back of the payments that failed: rate, amount and time, of closed and open cases of a stretch of time."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """What a policy would do about a payment that failed, and how its attempts then end: a calendar, by the real rules."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -10,6 +9,7 @@ from domain.dunning.case import Case, CaseState, Step
 from domain.dunning.policy import Policy, access_at, grace_end
 from domain.invoices.invoice import State as InvoiceState
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 from domain.payments.declines import Decline, classify
 from domain.subscriptions.subscription import AccessState, Status
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,6 +18,7 @@ from domain.journal.store import outbox_job
 from domain.kernel.call import Environment
 from domain.kernel.ids import CaseId, ClockId, CustomerId, InvoiceId, PolicyId, SubscriptionId
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 from domain.payments.attempt import Trigger
 
 _OF_CASE = (["customer_id", "case_id"], ["dunning_case.customer_id", "dunning_case.id"])

@@ -1,7 +1,7 @@
 """What is due by an instant: every fee period that has begun and every usage period that is over, within bounds."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -11,6 +11,7 @@ from domain.invoices.granted import Taken, with_grants
 from domain.invoices.invoice import FEE_KINDS, Identity, LineKind
 from domain.invoices.rating import Part, Rates, SegmentUsage, usage_lines
 from domain.kernel.ids import MeterId, SegmentId
+from domain.kernel.values import dataclass
 from domain.plans.plan import Catalogue
 from domain.subscriptions.segments import is_complete, keeping_their_price
 from domain.subscriptions.subscription import Segment, Source, Subscription

@@ -1,7 +1,7 @@
 """What a credit note gives back of an invoice: part of its lines with their tax, and what becomes of the money."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -13,6 +13,7 @@ from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, LineId
 from domain.kernel.money import Money, round_half_up, split
+from domain.kernel.values import dataclass
 
 SERIES = "CN-"
 NUMBER_KIND = "credit_note"

@@ -1,11 +1,11 @@
 """What a credit on a draft gives back of: earlier lines whose discounts go back with it in proportion."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from domain.credits.discounting import BilledBefore
 from domain.invoices.invoice import FEE_KINDS, Invoice, Line, LineKind
 from domain.kernel.ids import InvoiceId
+from domain.kernel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

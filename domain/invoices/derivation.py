@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +9,7 @@ from domain.invoices.document import describe_adjustment
 from domain.invoices.invoice import Identity, Line
 from domain.kernel.ids import LineId
 from domain.kernel.money import exact_text
+from domain.kernel.values import dataclass
 from domain.plans.exact import EXACT
 
 # The digest of a line is the sum of its events' hashes modulo 2^256, written in as many hexadecimal digits.

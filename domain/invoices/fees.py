@@ -1,7 +1,6 @@
 """Fees: which fee periods have begun under the terms of a subscription, and the lines that each of them should have."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -14,6 +13,7 @@ from domain.invoices.proration import Basis, Part, Stage, Turn, prorate, share_l
 from domain.invoices.rating import rounded, sold, stretch
 from domain.kernel.money import exact_text, exponent
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.plans.charge import Charge
 from domain.plans.plan import Catalogue, Price
 from domain.plans.price import rate

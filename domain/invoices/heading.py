@@ -1,11 +1,11 @@
 """What invoices carry besides their lines: when they are due, a memo, and the customer's purchase-order number."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain.customers.customer import CollectionMethod
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 from domain.plans.plan import NET_DAYS_MAX
 
 # Of an invoice that is sent to its customer, where nothing else is set: nobody transfers money within the instant.

@@ -1,7 +1,7 @@
 """What an invoice and its lines are, which states follow which, and what becomes of a draft."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -17,6 +17,7 @@ from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, InvoiceId, LineId, PriceId, SegmentId, SubscriptionId, TopUpId
 from domain.kernel.money import Money
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 
 # The origin of a line that follows from a subscription; that of a one-off charge or a top-up is its own id.
 DERIVED = "derived"

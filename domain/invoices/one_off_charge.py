@@ -1,7 +1,7 @@
 """One-off charges: what staff charge a customer once beside plans and usage, and the line that each becomes."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -15,6 +15,7 @@ from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, InvoiceId, OneOffChargeId, SubscriptionId, encode
 from domain.kernel.money import Money, exact_text, to_minor
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.plans.definition import TAX_CODE_LENGTH_MAX, is_tax_code
 
 NOUN = "one_off_charge"

@@ -7,7 +7,6 @@ units, and no sum of changes is further below the exact one than half a unit for
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
@@ -15,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from domain.kernel.money import round_half_up
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 
 
 class Basis(StrEnum):

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -15,6 +15,7 @@ from domain.invoices.invoice import Identity, LineKind
 from domain.kernel.ids import MeterId, PlanVersionId, encode
 from domain.kernel.money import exact_text, exponent, to_minor
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.plans.exact import EXACT
 from domain.plans.meter import Meter
 from domain.plans.plan import Catalogue, Entitlement, Price

@@ -9,7 +9,7 @@ after it is later news, for an adjustment on the next invoice.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -18,6 +18,7 @@ from uuid import UUID
 from domain.invoices.document import dimension_key
 from domain.invoices.invoice import Identity, Line
 from domain.kernel.ids import CustomerId, MeterId, PriceId, SegmentId, decode, encode
+from domain.kernel.values import dataclass
 from domain.plans.meter import Meter
 from domain.plans.plan import Catalogue, Price
 from domain.usage.facts import Rules

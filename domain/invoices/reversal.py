@@ -4,11 +4,12 @@ While it is undecided the invoice stays paid and says how much is disputed. What
 returned debit makes it open again, as it never was paid.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from domain.invoices.invoice import Invoice, InvoiceStateRefused, State, minimum
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 
 # Of these something was paid that a bank can take back.
 _PAID = frozenset((State.PAID, State.CHARGED_BACK))

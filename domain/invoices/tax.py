@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 
 from domain.kernel.money import round_half_up, split
+from domain.kernel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

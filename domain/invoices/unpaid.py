@@ -5,7 +5,6 @@ than what is unused of its own charges, so that what was paid is never taken off
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 from domain.invoices.credit_note import OWED, Credited, CreditPart, credited_lines
@@ -14,6 +13,7 @@ from domain.invoices.invoice import FEE_KINDS, Invoice, Line
 from domain.kernel.errors import DomainError
 from domain.kernel.ids import InvoiceId, LineId
 from domain.kernel.money import round_half_up
+from domain.kernel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

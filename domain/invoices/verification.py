@@ -5,7 +5,6 @@ is later news. An adjustment is verified as the sum over its revisions up to its
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -20,6 +19,7 @@ from domain.invoices.taxing.statement import TaxStatement, rate_again
 from domain.invoices.taxing.treatment import TaxSource
 from domain.kernel.ids import MeterId, SegmentId
 from domain.kernel.money import exact_text
+from domain.kernel.values import dataclass
 from domain.plans.exact import EXACT
 from domain.usage.reading import Combination, MeterUsage, SegmentTotal
 

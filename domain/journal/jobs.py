@@ -4,7 +4,6 @@ A job names rows; it carries no amounts and no personal values. Its handler may 
 pending job of that kind and key: staging it again changes nothing.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
@@ -26,6 +25,7 @@ from domain.kernel.ids import (
     UnappliedPaymentId,
     WalletId,
 )
+from domain.kernel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

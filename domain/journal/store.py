@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
 from domain.kernel.ids import ClockId, CustomerId, JobId
+from domain.kernel.values import dataclass
 from domain.statement import Statement, given, narrowed
 
 outbox_job = sa.Table(

@@ -1,13 +1,14 @@
 """A call: who asks, when in real time, and where new ids come from. Every use case gets one from its edge."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId
+from domain.kernel.values import dataclass
 
 
 class Environment(StrEnum):

@@ -1,12 +1,12 @@
 """Ids: uuidv7 inside, a prefix and 26 letters at the edges (`cus_01jb…`); a type each so that they do not mix."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NewType
 from uuid import UUID
 
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 
 CustomerId = NewType("CustomerId", UUID)
 ClockId = NewType("ClockId", UUID)

@@ -1,7 +1,6 @@
 """Tables and statements of the ledger."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +13,7 @@ from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, EntryId
 from domain.kernel.money import Money
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.ledger.account import Account, Posting
 
 ledger_entry = sa.Table(

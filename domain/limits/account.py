@@ -1,13 +1,14 @@
 """The limits of one subscription at one instant, with everything that decides whether more may be used."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
 from domain.kernel.ids import CustomerId, MeterId, SubscriptionId
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.limits.asking import Addition, Estimate, asked_of, is_among
 from domain.limits.markup import markup_of
 from domain.limits.override import Override

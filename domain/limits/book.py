@@ -1,10 +1,11 @@
 """What one process has leased and holds for one subscription, all of it in memory."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 
+from domain.kernel.values import dataclass
 from domain.limits.account import ALWAYS, Account
 from domain.limits.judging import Answer, permit, refusing
 from domain.limits.lease import LeaseKey, Share, extra_of

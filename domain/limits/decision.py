@@ -1,11 +1,11 @@
 """Whether a request still fits under a limit, decided as a whole (SEMANTICS 5.2)."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.money import exact_text
+from domain.kernel.values import dataclass
 from domain.limits.policy import Limit, bound, is_in_grace
 from domain.limits.status import LimitState, state_of
 

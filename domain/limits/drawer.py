@@ -3,12 +3,13 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from fractions import Fraction
 from typing import NamedTuple
 
 from domain.kernel.ids import SubscriptionId
+from domain.kernel.values import dataclass
 from domain.limits.account import Account, Line
 from domain.limits.book import Book
 from domain.limits.judging import Code, refusing

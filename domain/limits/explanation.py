@@ -1,7 +1,6 @@
 """A decision as it is kept, so that it can be explained later (SEMANTICS 5.6)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -9,6 +8,7 @@ from uuid import UUID
 
 from domain.kernel.ids import CustomerId, SubscriptionId
 from domain.kernel.money import exact_text
+from domain.kernel.values import dataclass
 from domain.limits.judging import Answer, Standing
 
 # Of permits, one in so many is kept; every refusal is.

@@ -1,10 +1,10 @@
 """Which plan is large enough, and which of those is the cheapest (SEMANTICS 5.6)."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 
 from domain.kernel.ids import ProductId
+from domain.kernel.values import dataclass
 from domain.plans.plan import Catalogue, PriceNotFound
 from domain.plans.price import rate
 

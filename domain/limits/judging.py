@@ -1,7 +1,6 @@
 """The answer to one request about several limits at once: all of it, or the first limit that refuses it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
@@ -10,6 +9,7 @@ from uuid import UUID
 
 from domain.kernel.money import exact_text
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.limits.account import Account, Line
 from domain.limits.asking import sum_of
 from domain.limits.fitting import cheapest_fit, offers_of

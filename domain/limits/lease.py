@@ -1,11 +1,11 @@
 """Leases: how much of a limit a process may divide among reservations by itself (SEMANTICS 5.3)."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import NamedTuple
 
 from domain.kernel.ids import CustomerId, SubscriptionId
+from domain.kernel.values import dataclass
 
 # A lease that nobody renews returns by itself after this time, and what was held on it.
 LEASE_FOR = timedelta(seconds=60)

@@ -1,13 +1,13 @@
 """Overrides: what staff grant one customer instead of the amount of the plan, from an instant on."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, ProductId
+from domain.kernel.values import dataclass
 from domain.plans.plan import Catalogue
 
 REASON_LENGTH_MAX = 500

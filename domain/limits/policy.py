@@ -1,9 +1,9 @@
 """How far usage may go: a limit, its policy, and the hours of grace of a soft one (SEMANTICS 5.1 and 5.2)."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 
+from domain.kernel.values import dataclass
 from domain.plans.plan import Entitlement, Policy
 
 

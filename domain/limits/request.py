@@ -1,7 +1,7 @@
 """What is asked of limits, what comes of it, and what cannot be asked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -9,6 +9,7 @@ from uuid import UUID
 
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, SubscriptionId
+from domain.kernel.values import dataclass
 from domain.limits.account import Account
 from domain.limits.asking import Estimate
 from domain.limits.judging import Answer

@@ -1,7 +1,7 @@
 """What a reservation is, and its name: whoever has the name can settle it, also where everything else was lost."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, IdMalformed, SubscriptionId, decode, encode
+from domain.kernel.values import dataclass
 
 # The source of the event that a settled reservation becomes.
 SOURCE = "reservation"

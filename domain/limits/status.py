@@ -1,11 +1,11 @@
 """Where usage stands against one limit."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 
+from domain.kernel.values import dataclass
 from domain.limits.policy import Limit, bound, limit_of
 from domain.plans.plan import Entitlement, Policy
 

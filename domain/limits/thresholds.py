@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from typing import Literal
+
+from domain.kernel.values import dataclass
 
 # More recurring steps than this between two looks are told by their last ones only.
 STEPS_MAX = 1_000

@@ -1,12 +1,12 @@
 """A payment attempt and its states. One function settles it; what has ended absorbs late and repeated news."""
 
 import dataclasses
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from domain.kernel.ids import AttemptId, CustomerId, InvoiceId, MethodId
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 from domain.payments.declines import OUTCOME_LOST, Decline, DeclineClass
 from domain.payments.port import KEY_HOURS_MAX, PayOutcome, PayState
 

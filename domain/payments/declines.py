@@ -1,7 +1,8 @@
 """Why a payment was declined and what that means for the next one: a table, and the rule that reads it."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from domain.kernel.values import dataclass
 
 
 class DeclineClass(StrEnum):

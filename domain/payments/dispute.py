@@ -5,7 +5,6 @@ in any order, and repeated ones, lead to the same end.
 """
 
 import dataclasses
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -13,6 +12,7 @@ from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import AttemptId, CustomerId, DisputeId, InvoiceId, WalletGrantId, encode
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 from domain.payments.declines import Decline, DeclineClass
 from domain.payments.listed import GatewayDispute
 

@@ -1,11 +1,11 @@
 """What the gateway's lists hold: pages, and the parts of its objects that are compared with our rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
 from domain.kernel.ids import CustomerId, RefundId
+from domain.kernel.values import dataclass
 
 T = TypeVar("T")
 

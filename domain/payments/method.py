@@ -1,10 +1,10 @@
 """A payment method and the choice of the one to charge."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.kernel.ids import CustomerId, MethodId
+from domain.kernel.values import dataclass
 from domain.payments.attempt import Attempt, is_lost
 from domain.payments.declines import DeclineClass
 from domain.payments.port import GatewayMethod

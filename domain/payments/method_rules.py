@@ -3,10 +3,10 @@
 import dataclasses
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import MethodId
+from domain.kernel.values import dataclass
 from domain.payments.method import PaymentMethod
 
 # A mandate that ended: the account cannot be debited until its owner gives another one.

@@ -5,7 +5,9 @@ call moves that instant on by the time that one token takes, and waits where no 
 microseconds of a clock that only goes forward.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from domain.kernel.values import dataclass
 
 SECOND_US = 1_000_000
 # A share of the rate may be used at once.

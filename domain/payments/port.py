@@ -5,7 +5,7 @@ the same answer, whatever became of the first reply.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -14,6 +14,7 @@ from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, RefundId
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.payments.declines import Decline
 from domain.payments.desks.port import TransferDesk
 from domain.payments.listed import GatewayDispute, GatewayHolder, GatewayPayment, GatewayRefund, Page

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -11,6 +10,7 @@ from domain.invoices.invoice import Invoice, Line
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, encode
+from domain.kernel.values import dataclass
 from domain.payments.attempt import key_expired
 from domain.payments.port import LINES_MAX, GatewayInvoice, GatewayInvoiceState, PushedInvoice, PushedLine
 

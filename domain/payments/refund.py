@@ -5,7 +5,6 @@ It is what a credit note has to pay back, or what came for an invoice that could
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -13,6 +12,7 @@ from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, RefundId, UnappliedPaymentId, encode
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 from domain.payments.listed import GatewayRefund
 
 # A refund is taken from so many payments at most.

@@ -5,7 +5,7 @@ the reply, a webhook or a later look, goes through `settle_attempt`.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from domain.customers import service as customers
@@ -15,6 +15,7 @@ from domain.invoices import service as invoices
 from domain.invoices.invoice import Invoice, State
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, InvoiceId
+from domain.kernel.values import dataclass
 from domain.payments import store
 from domain.payments.attempt import (
     LIVE,

@@ -1,8 +1,10 @@
 """A payment method that a customer is about to give, and the mandate to debit an account."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
+
+from domain.kernel.values import dataclass
 
 
 class SetupWay(StrEnum):

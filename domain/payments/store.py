@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +14,7 @@ from domain.invoices.invoice import Invoice, InvoiceNotFound
 from domain.invoices.store import find_invoice
 from domain.kernel.ids import AttemptId, CustomerId, InvoiceId, MethodId
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 from domain.payments.attempt import Attempt, AttemptState, Trigger
 from domain.payments.declines import Decline, DeclineClass
 from domain.payments.method import PaymentMethod

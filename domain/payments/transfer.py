@@ -1,7 +1,9 @@
 """What the gateway knows of bank transfers: the account of a customer, and what moved on it."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
+
+from domain.kernel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

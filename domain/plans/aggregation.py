@@ -8,13 +8,13 @@ Readings are put into order by their instants, those of one instant in the order
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.plans.charge import ZERO
 
 Operation = Literal["add", "remove", "set"]

@@ -1,9 +1,10 @@
 """What rating takes, an amount of usage, and what it yields: an exact amount and how it came about."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
+
+from domain.kernel.values import dataclass
 
 ZERO = Fraction(0)
 ONE = Fraction(1)

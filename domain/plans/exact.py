@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Final
 
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 
 # An exact number; a whole one may be an int, which is faster to add.
 Quantity = int | Decimal

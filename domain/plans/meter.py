@@ -1,11 +1,11 @@
 """Meters: which events one counts, by what value, and along which dimensions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from domain.kernel.ids import MeterId, ProductId
+from domain.kernel.values import dataclass
 from domain.plans.exact import EXACT, Quantity
 
 DIMENSIONS_MAX = 5

@@ -1,7 +1,6 @@
 """Products, plans, their published versions, and the snapshot of all of them that other slices decide from."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, NewType
@@ -9,6 +8,7 @@ from uuid import UUID
 
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, MeterId, PlanId, PlanVersionId, PriceId, ProductId
+from domain.kernel.values import dataclass
 from domain.plans.meter import Meter
 from domain.plans.start import AT_ONCE, Start
 

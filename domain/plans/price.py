@@ -1,13 +1,13 @@
 """Rate a quantity by a price: one exact amount with its derivation, whatever the charge model."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import ProductId
+from domain.kernel.values import dataclass
 from domain.plans import line
 from domain.plans.charge import ONE, ZERO, Charge, Measured
 from domain.plans.models import (

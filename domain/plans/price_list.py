@@ -1,7 +1,6 @@
 """The provider price list as it is written and changed: the merchant's file, and what a new set of rows may replace."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -9,6 +8,7 @@ import msgspec
 
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import ProviderPriceId
+from domain.kernel.values import dataclass
 from domain.plans.exact import DefinitionRefused, decimal_at, malformed
 from domain.plans.provider_price import POOLS, ModelAlias, PriceSet, Provider, ProviderPrice
 

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final, NamedTuple, TypeVar
 
 from domain.kernel.ids import ProviderPriceId
+from domain.kernel.values import dataclass
 from domain.plans.exact import EXACT, Quantity
 
 # The currency of every provider's list. A plan in another one needs a conversion rate, which no plan has yet.

@@ -8,11 +8,11 @@ model that bills a quantity without a pool, or by the hour of the day, is skippe
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from domain.kernel.values import dataclass
 from domain.plans.provider_price import ModelAlias, PriceSet
 
 # Our provider, the package's, and what the ids of the models begin with: Google's entry also lists what it resells.

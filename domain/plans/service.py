@@ -3,7 +3,7 @@
 import importlib
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from importlib import resources
@@ -17,6 +17,7 @@ from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import NOBODY, CustomerId, MeterId, PlanId, PlanVersionId, ProductId, ProviderPriceId, encode
 from domain.kernel.money import exact_text
+from domain.kernel.values import dataclass
 from domain.plans import public_prices, store
 from domain.plans.custom import Terms, derived
 from domain.plans.definition import (

@@ -1,12 +1,13 @@
 """A change of plan, interval or quantity: which way it goes, when it takes effect, and what a subscription becomes."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import ChangeId, CustomerId, InvoiceId, PlanVersionId, SubscriptionId
+from domain.kernel.values import dataclass
 from domain.subscriptions.schedule import Interval, period_containing
 from domain.subscriptions.subscription import Source, Status, Subscription
 from domain.subscriptions.term import Term

@@ -4,13 +4,14 @@ The instant of it is a boundary of both grids, or cuts the period that runs: wha
 taken back there, and a period that begins when the instant is known is billed up to it, as its share of the old grid's.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 from dateutil.relativedelta import relativedelta
 
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 from domain.subscriptions.change import NothingToChange, check_changeable
 from domain.subscriptions.schedule import (
     BILL_DAY_MAX,

@@ -1,12 +1,13 @@
 """How a subscription moves from state to state. Each function returns what it becomes, or what it was."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import InvoiceId
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.subscriptions.schedule import Interval, next_period, period_containing
 from domain.subscriptions.subscription import Source, Status, Subscription
 from domain.subscriptions.transitions import Event, TransitionRefused, after

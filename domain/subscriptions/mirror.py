@@ -1,10 +1,11 @@
 """How a subscription that Stripe bills is followed: whatever order the news come in, what has ended stays ended."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from domain.kernel.ids import PlanVersionId
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.subscriptions.schedule import Interval, period_containing
 from domain.subscriptions.subscription import Status, Subscription
 

@@ -1,11 +1,11 @@
 """What a subscription is when it starts: on which grid, with a trial or without, running or waiting for its payment."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain.customers.customer import Customer
 from domain.kernel.ids import PlanVersionId, ProductId, SubscriptionId
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.subscriptions.schedule import Interval, anchor_of_bill_day, calendar_anchor, period_containing
 from domain.subscriptions.subscription import Source, Status, Subscription, TrialEnd
 from domain.subscriptions.trial import trial_end

@@ -1,6 +1,5 @@
 """Boundaries and periods, always counted from the stored anchor in the customer's zone."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -8,6 +7,7 @@ from zoneinfo import ZoneInfo
 from dateutil.relativedelta import relativedelta
 
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 
 BILL_DAY_MAX = 31
 

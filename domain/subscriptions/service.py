@@ -5,7 +5,7 @@ bucket alone before the row: a counting flush shares the bucket and may add segm
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -22,6 +22,7 @@ from domain.kernel.ids import (
     SubscriptionId,
 )
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.subscriptions import lifecycle, mirror, store
 from domain.subscriptions.buckets import store as buckets
 from domain.subscriptions.opening import Opening, Sale, opened

@@ -1,12 +1,13 @@
 """What a subscription and a segment are."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, InvoiceId, PlanVersionId, ProductId, SegmentId, SubscriptionId
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.subscriptions.schedule import Interval
 
 # Advisory locks are taken per bucket, so that a flush over many subscriptions takes a bounded number of them.

@@ -1,11 +1,11 @@
 """What a subscription was under, stretch by stretch: the schedule that fees are derived from, also looking back."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
 from domain.kernel.ids import CustomerId, PlanVersionId, SubscriptionId
+from domain.kernel.values import dataclass
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.subscription import Segment, Subscription
 

@@ -1,10 +1,10 @@
 """What may happen to a subscription in each status, and what it then is: one table, and why all else is refused."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 from domain.subscriptions.subscription import Status
 
 

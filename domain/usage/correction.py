@@ -5,9 +5,10 @@ event: voiding a replacement, or a void, brings back what it had put away. Only 
 so that of two corrections of one event the second is told which to correct instead.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
+from domain.kernel.values import dataclass
 from domain.usage.event import identity_of, in_window
 from domain.usage.recount import CountedEvent
 from domain.usage.resolve import Row

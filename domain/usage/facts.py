@@ -4,13 +4,13 @@ Facts may be stale; a count never is: a flush compares the epoch of each subscri
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from domain.kernel.call import Environment, Principal
 from domain.kernel.ids import ClockId, CustomerId, MeterId, ProductId, SegmentId, SubscriptionId
+from domain.kernel.values import dataclass
 from domain.plans.meter import Meter
 from domain.plans.plan import Catalogue
 from domain.plans.provider_price import POOL_OF_PROPERTY, PriceBook

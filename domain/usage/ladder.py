@@ -7,10 +7,11 @@ the next reading that sets; all between and after stay as they are. A key that i
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 
+from domain.kernel.values import dataclass
 from domain.plans.exact import EXACT
 
 _ZERO = Decimal(0)

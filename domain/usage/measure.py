@@ -1,7 +1,6 @@
 """From what is kept of a stretch of time to what a meter measured in it, exactly."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -11,6 +10,7 @@ from zoneinfo import ZoneInfo
 from domain.kernel.ids import MeterId, SegmentId
 from domain.kernel.money import round_half_up
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.plans.aggregation import Reading, prorated_sum, prorated_unique_count
 from domain.plans.exact import EXACT
 

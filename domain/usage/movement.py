@@ -6,11 +6,12 @@ comes out as changes of hours and totals, so that these are written by addition 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from domain.kernel.values import dataclass
 from domain.plans.exact import EXACT
 from domain.plans.meter import Meter
 from domain.usage.combination import ALL

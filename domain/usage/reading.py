@@ -1,7 +1,7 @@
 """What is read back of usage: totals, events and quarantine, as values."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, overload
 
 from domain.kernel.ids import CustomerId, EventId, MeterId, SegmentId, SubscriptionId
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.plans.exact import EXACT
 from domain.usage.event import DIGEST_MODULUS
 from domain.usage.verdict import Reason

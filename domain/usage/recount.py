@@ -5,12 +5,12 @@ rows that priced it, so that a later row or alias changes nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from domain.kernel.ids import CustomerId, MeterId, encode
+from domain.kernel.values import dataclass
 from domain.plans.exact import EXACT
 from domain.plans.meter import Contribution, Meter, contribution
 from domain.plans.provider_price import ANY_MODEL, PriceBook, normalise_model

@@ -5,12 +5,13 @@ database is written: two processes that write the same totals never wait for eac
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
 from domain.kernel.ids import CustomerId
+from domain.kernel.values import dataclass
 from domain.plans.exact import EXACT
 from domain.plans.meter import Meter
 from domain.usage.combination import ALL, Combination

@@ -1,9 +1,9 @@
 """The answer to one event, and every reason why an event is not counted."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 
 
 class Status(StrEnum):

@@ -1,12 +1,13 @@
 """An endpoint of the merchant: where events are sent, which ones, and whether they are sent now."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import EndpointId
+from domain.kernel.values import dataclass
 from domain.webhooks.event_kind import matches
 from domain.webhooks.lane import Lane
 

@@ -5,10 +5,10 @@ ids of the rows concerned and nothing else.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 
 PATTERNS_MAX = 50
 PATTERN_LENGTH_MAX = 100

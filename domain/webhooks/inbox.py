@@ -1,11 +1,11 @@
 """An inbox event, what is done about each of its types, and how the gateway's words become ours."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from domain.kernel.call import Environment
+from domain.kernel.values import dataclass
 from domain.payments.port import GatewaySubscription
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.subscription import Status

@@ -5,11 +5,12 @@ that is done and the last one that is wanted; so its queue has no rows of its ow
 lane of its own over a stretch of the past.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain.kernel.ids import CustomerId, EndpointId
+from domain.kernel.values import dataclass
 
 GIVE_UP_AFTER = timedelta(days=3)
 # Seconds between tries; the last one is repeated until GIVE_UP_AFTER.

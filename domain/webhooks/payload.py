@@ -6,7 +6,6 @@ Payloads are thin: ids, states and amounts, never personal values. Whoever needs
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -15,6 +14,7 @@ from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, encode
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 from domain.webhooks.event_kind import EventKind, kind_of
 
 FIRST = "2026-11-01"

@@ -1,9 +1,11 @@
 """How events leave the house."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Protocol
+
+from domain.kernel.values import dataclass
 
 
 class Outcome(StrEnum):

@@ -1,7 +1,6 @@
 """Store inbound events once, and converge on what they are about: any order, any repetition, the same end."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC
 
 from domain.alerts.staffing import service as staffing
@@ -14,6 +13,7 @@ from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId
+from domain.kernel.values import dataclass
 from domain.payments import service as payments
 from domain.payments import store as payments_store
 from domain.payments.disputing import service as disputing

@@ -9,10 +9,10 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 -- what a secret begins with
 SECRET_BYTES = 32

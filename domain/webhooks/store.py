@@ -1,7 +1,7 @@
 """Tables and statements of inbound events: what came, how far the gateway's list was looked through, and alarms."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from domain.journal.jobs import ProcessInboxEvent
 from domain.journal.store import outbox_job
 from domain.kernel.call import Environment
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.payments.port import GatewayEvent
 from domain.webhooks.inbox import InboxEvent, InboxState
 

@@ -5,10 +5,10 @@ metadata service of its cloud. Development means may call this machine, without 
 """
 
 import ipaddress
-from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 
 URL_LENGTH_MAX = 2_048
 _PORTS = {"https": 443, "http": 80}

@@ -1,7 +1,6 @@
 """Follow mail once it is written: tries that fail, reports of the provider, addresses that are stopped."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, encode
+from domain.kernel.values import dataclass
 
 REPORT_DAYS = 90
 FORGET_BATCH = 5_000

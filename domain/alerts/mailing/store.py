@@ -1,7 +1,6 @@
 """Tables and statements of reports about mail and of addresses that are stopped."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from domain.alerts.notice import Content
 from domain.alerts.store import mail, sealed_at
 from domain.customers.customer import fold_email
 from domain.kernel.ids import CustomerId
+from domain.kernel.values import dataclass
 
 mail_report = sa.Table(
     "mail_report",

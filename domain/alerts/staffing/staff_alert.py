@@ -1,7 +1,6 @@
 """Alerts to the merchant's staff: what they say, and how grave they are."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import StaffAlertId
+from domain.kernel.values import dataclass
 from domain.limits.thresholds import Severity
 
 

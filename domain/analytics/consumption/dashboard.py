@@ -1,7 +1,6 @@
 """The dashboard: where a customer stands with one plan, in one document (REQUIREMENTS A11)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -11,6 +10,7 @@ from domain.analytics.consumption.figures import Figure, Figures, total_of
 from domain.analytics.consumption.notices import Notice, UsageStatus, joined, notices_of, usage_status_of
 from domain.kernel.money import round_half_up
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.limits.projection import projected, reaches_at
 from domain.limits.status import LimitStatus
 from domain.subscriptions.subscription import Subscription

@@ -1,12 +1,12 @@
 """What calls came to, for each provider: how many, how many tokens, and their cost."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
 from domain.kernel.ids import MeterId, ProductId
 from domain.kernel.money import round_half_up
+from domain.kernel.values import dataclass
 from domain.plans.exact import EXACT
 from domain.plans.meter import Meter
 from domain.plans.plan import Catalogue

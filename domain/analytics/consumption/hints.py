@@ -4,7 +4,6 @@ A saving is what the same calls of the period would have cost less, at the price
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -15,6 +14,7 @@ from domain.analytics.consumption.figures import CALLS, COST
 from domain.analytics.consumption.notices import grouped
 from domain.kernel.money import exact_text
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.limits.fitting import Offer, cheapest_fit
 from domain.limits.projection import projected
 from domain.plans.exact import EXACT

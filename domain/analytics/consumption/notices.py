@@ -6,7 +6,6 @@ alert is still on its way, is computed too.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -15,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from domain.alerts.alert import Alert, AlertKind
 from domain.kernel.ids import AlertId
+from domain.kernel.values import dataclass
 from domain.limits.status import LimitStatus
 from domain.limits.thresholds import Severity, reached, severity_of
 from domain.subscriptions.subscription import Status

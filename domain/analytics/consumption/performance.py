@@ -5,7 +5,7 @@ have a number of measured calls and an instant from which on they were measured.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -14,6 +14,7 @@ from domain.analytics.consumption.dashboard import two_digits
 from domain.analytics.consumption.figures import CALLS
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.plans.meter import Meter
 from domain.usage.trends.buckets import Counted
 

@@ -1,7 +1,6 @@
 """Read what a customer sees of its own consumption. Every use case asks for usage:read and keeps to the scope."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 
 from domain.access.roles import Permission
@@ -40,6 +39,7 @@ from domain.db import Tx
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.limits import service as limits
 from domain.limits.fitting import offers_of
 from domain.limits.markup import markup_of

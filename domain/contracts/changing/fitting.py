@@ -1,10 +1,10 @@
 """Whether a plan holds what stands already: levels carry over, so a smaller plan would begin above its limits."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.money import exact_text
+from domain.kernel.values import dataclass
 from domain.limits.override import Override
 from domain.limits.service import limits_of
 from domain.limits.status import LimitStatus

@@ -1,6 +1,6 @@
 """Decide about a change, carry it out now, keep it for the period's end, and follow the payment that it waits for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from domain.contracts.changing.fitting import PlanTooSmall, told, violations_of
@@ -15,6 +15,7 @@ from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import ChangeId, SegmentId
+from domain.kernel.values import dataclass
 from domain.limits import service as limits
 from domain.limits.status import LimitStatus
 from domain.subscriptions import change as rules

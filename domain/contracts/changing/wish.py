@@ -1,8 +1,8 @@
 """What is asked for when a subscription is to be changed, and what is decided about it."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from domain.kernel.values import dataclass
 from domain.limits.status import LimitStatus
 from domain.plans.plan import Catalogue
 from domain.subscriptions.change import Change, ChangeAt, Direction, Target

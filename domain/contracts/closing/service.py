@@ -1,7 +1,6 @@
 """Stage the closing of what is due, and tell how far it has come."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.access.roles import Permission
@@ -14,6 +13,7 @@ from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import ClockId
+from domain.kernel.values import dataclass
 
 # Closings that one transaction stages.
 STAGE_MAX = 500

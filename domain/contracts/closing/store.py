@@ -1,7 +1,6 @@
 """Count what is still to be closed and what was refused. Reads only: the jobs do the closing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -9,6 +8,7 @@ import sqlalchemy as sa
 from domain import db
 from domain.journal.store import outbox_job
 from domain.kernel.ids import CustomerId, SubscriptionId
+from domain.kernel.values import dataclass
 from domain.subscriptions.waiting.store import closing_of, waiting_on
 
 

@@ -1,7 +1,6 @@
 """Hold a customer's subscriptions, draft and open what is due for them, and note what was changed."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.customers import service as customers
@@ -15,6 +14,7 @@ from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, InvoiceId, SubscriptionId, encode
+from domain.kernel.values import dataclass
 from domain.plans import service as plans
 from domain.plans.plan import Catalogue
 from domain.subscriptions import service as subscriptions

@@ -1,9 +1,9 @@
 """What is asked for when a subscription is to end."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from domain.kernel.values import dataclass
 from domain.subscriptions.lifecycle import CancelReason
 from domain.subscriptions.transitions import TransitionRefused
 

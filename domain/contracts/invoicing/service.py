@@ -1,7 +1,6 @@
 """Recompute a draft, open it now, take an invoice back and derive it anew, write it off, credit it: all by staff."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from domain.access.roles import Permission
 from domain.contracts.desk.service import Desk, derive_anew, finalise_draft, held_on, open_desk
@@ -13,6 +12,7 @@ from domain.invoices.invoice import Invoice, InvoiceNotFound, InvoiceStateRefuse
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import InvoiceId
+from domain.kernel.values import dataclass
 
 
 @dataclass(eq=False)

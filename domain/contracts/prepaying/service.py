@@ -6,7 +6,6 @@ inside of a savepoint and undone. So the ongoing balance cannot differ from what
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from domain.access.roles import Permission
 from domain.contracts.desk.service import Desk, open_desk
@@ -41,6 +40,7 @@ from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, SubscriptionId, WalletId, encode
 from domain.kernel.money import CurrencyMismatch, Money
+from domain.kernel.values import dataclass
 from domain.subscriptions import service as subscriptions
 
 _RUNNING = frozenset((LineKind.USAGE, LineKind.CAP))

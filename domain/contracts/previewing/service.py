@@ -3,7 +3,7 @@
 So a preview cannot differ from what it previews. Nothing is opened: no number is taken and nothing is left.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from domain.access.roles import Permission
@@ -28,6 +28,7 @@ from domain.invoices.invoice import Invoice, Line
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, SubscriptionId
+from domain.kernel.values import dataclass
 from domain.subscriptions.change import ChangeAt
 from domain.subscriptions.grid import BillDay
 from domain.subscriptions.schedule import Interval

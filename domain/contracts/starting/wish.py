@@ -1,9 +1,9 @@
 """What may be asked of the start of a subscription, and what of it is refused. Pure rules."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 from domain.plans.start import TRIAL_DAYS_MAX, Start
 from domain.subscriptions.change import check_quantity
 from domain.subscriptions.opening import Opening

@@ -1,7 +1,6 @@
 """Carry a subscription over its due instants: into its next period, out of a trial, into a pause, to its end."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.access.roles import Permission
@@ -24,6 +23,7 @@ from domain.db import Tx
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import SubscriptionId
+from domain.kernel.values import dataclass
 from domain.plans.plan import PriceNotFound
 from domain.subscriptions import lifecycle
 from domain.subscriptions import service as subscriptions

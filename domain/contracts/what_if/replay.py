@@ -5,7 +5,7 @@ have been hit tell. A fee that is paid by the year counts with the period's shar
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -19,6 +19,7 @@ from domain.invoices.rating import SegmentUsage
 from domain.kernel.ids import CustomerId, MeterId, PlanVersionId, SubscriptionId
 from domain.kernel.money import Money
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.limits.service import limits_of
 from domain.limits.status import LimitState, LimitStatus
 from domain.plans.exact import EXACT

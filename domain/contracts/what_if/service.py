@@ -1,7 +1,6 @@
 """Load a usage period, one customer's or those of a page of customers, and compare it with another plan version."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.access.roles import Permission
@@ -17,6 +16,7 @@ from domain.kernel.call import Call, Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, MeterId, PlanVersionId, SegmentId, SubscriptionId
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.plans import service as plans
 from domain.plans.plan import Catalogue, PlanVersion, PriceNotFound
 from domain.plans.provider_price import PriceBook

@@ -1,7 +1,7 @@
 """Offer coupons, give them to customers, and count what invoices take of them."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -42,6 +42,7 @@ from domain.kernel.ids import (
     encode,
 )
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 from domain.ledger import service as ledger
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.service import SubscriptionNotFound

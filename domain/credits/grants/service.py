@@ -1,7 +1,7 @@
 """Grant units, void grants, and replay what usage takes of them."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -25,6 +25,7 @@ from domain.db import Tx
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, GrantId, InvoiceId, MeterId, SegmentId, SubscriptionId, encode
+from domain.kernel.values import dataclass
 from domain.plans.plan import Catalogue
 from domain.plans.price import MODELS
 from domain.subscriptions import service as subscriptions

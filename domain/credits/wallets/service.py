@@ -6,7 +6,7 @@ has its ledger entry in the same transaction.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from domain.access.roles import Permission
@@ -33,6 +33,7 @@ from domain.db import Tx
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, InvoiceId, ProductId, WalletGrantId, WalletId
 from domain.kernel.money import Money, exponent
+from domain.kernel.values import dataclass
 from domain.ledger import account
 
 LOOKUP_MAX = 1_000

@@ -1,7 +1,7 @@
 """Tables and statements of wallets, their grants, and every move of a balance."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -17,6 +17,7 @@ from domain.credits.wallet import GrantSource, MoveKind, PayableKind, Wallet, Wa
 from domain.customers.store import Sight
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, InvoiceId, WalletGrantId, WalletId
+from domain.kernel.values import dataclass
 from domain.statement import Row, Statement, narrowed, present
 
 wallet = sa.Table(

@@ -1,7 +1,7 @@
 """A customer's billing profile: pure rules about addresses, VAT numbers and tax status."""
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 
 from stdnum import get_cc_module
@@ -9,6 +9,7 @@ from stdnum import get_cc_module
 from domain.customers.customer import CountryMalformed
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId
+from domain.kernel.values import dataclass
 
 PART_LENGTH_MAX = 200
 CERTIFICATE_LENGTH_MAX = 500

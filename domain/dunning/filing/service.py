@@ -4,7 +4,7 @@ Whoever changes a case holds first the customer's subscriptions (the desk), then
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import CaseId, InvoiceId, SubscriptionId, encode
+from domain.kernel.values import dataclass
 from domain.payments.attempt import Trigger
 from domain.payments.declines import Decline
 from domain.payments.ordering import service as orders

@@ -1,7 +1,6 @@
 """Pay an open invoice now: one attempt, however often it is asked for, within the caps of card networks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from domain.access.roles import Permission
 from domain.contracts.desk.service import Desk
@@ -19,6 +18,7 @@ from domain.invoices.invoice import InvoiceNotFound, InvoiceStateRefused, State
 from domain.kernel.call import Call, PrincipalKind
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import InvoiceId, MethodId
+from domain.kernel.values import dataclass
 from domain.payments.attempt import Attempt, Trigger
 from domain.payments.method import PaymentMethod
 from domain.payments.method_rules import PaymentMethodBlocked, find

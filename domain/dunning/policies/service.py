@@ -1,7 +1,7 @@
 """Write policies down, activate them, and choose whom they are followed for."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from domain.access.roles import Permission
@@ -20,6 +20,7 @@ from domain.journal import service as journal
 from domain.kernel.call import Call, Forbidden
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import NOBODY, CustomerId, PlanId, PolicyId, SubscriptionId, encode
+from domain.kernel.values import dataclass
 from domain.plans import service as plans
 from domain.plans.plan import Catalogue
 from domain.subscriptions.subscription import Subscription

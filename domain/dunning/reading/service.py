@@ -1,7 +1,6 @@
 """Read cases, timelines and recovery figures."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from domain.dunning.store import CaseStep, StoredCase
 from domain.kernel.call import Call, Environment, Forbidden
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CaseId, CustomerId
+from domain.kernel.values import dataclass
 
 # A page of 100, and the row that tells whether another follows.
 PAGE_MAX = 101

@@ -3,7 +3,6 @@
 The case has no attempt: it waits for its customer to the last day, and ends as any other.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.contracts.desk.service import Desk
@@ -19,6 +18,7 @@ from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import ClockId, encode
+from domain.kernel.values import dataclass
 from domain.payments.ordering import service as orders
 from domain.payments.ordering.service import Standing
 

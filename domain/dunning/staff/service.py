@@ -1,7 +1,6 @@
 """Retry now, pause, resume, extend the grace, write off, ask for another method: each audited, and safe to repeat."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain.access.roles import Permission
@@ -22,6 +21,7 @@ from domain.journal import service as journal
 from domain.kernel.call import Call, Forbidden
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CaseId
+from domain.kernel.values import dataclass
 from domain.payments.attempt import Trigger
 from domain.payments.method import PaymentMethod, method_to_retry
 from domain.payments.ordering import service as orders

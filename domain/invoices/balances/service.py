@@ -5,7 +5,6 @@ their own rows. Each movement is a row with a ledger entry.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -24,6 +23,7 @@ from domain.invoices.invoice import Invoice, Line, LineKind
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, ProductId, SegmentId, encode
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 from domain.ledger import account
 from domain.ledger import service as ledger
 

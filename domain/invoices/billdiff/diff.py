@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from domain.invoices.invoice import DERIVED, Invoice, Line, LineKind
 from domain.kernel.ids import PriceId, SubscriptionId
 from domain.kernel.money import Money, exact_text, exponent, round_half_up
+from domain.kernel.values import dataclass
 
 # A part names its largest changes; its amount counts all of them.
 CHANGES_MAX = 10

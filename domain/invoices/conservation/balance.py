@@ -5,13 +5,13 @@ from the amount by the multiplier with which the cost was charged.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from domain.invoices.derivation import WantedLine
 from domain.invoices.invoice import Identity, Line
 from domain.kernel.ids import SegmentId
+from domain.kernel.values import dataclass
 from domain.plans.exact import exact
 from domain.plans.meter import Meter
 from domain.plans.plan import Entitlement, PlanVersion

@@ -1,7 +1,7 @@
 """Prove for any subscription and period that what was counted equals what became of it. Nothing here writes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -23,6 +23,7 @@ from domain.invoices.verification import TotalCheck
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, MeterId, SegmentId, SubscriptionId
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.plans import service as plans
 from domain.plans.plan import Catalogue
 from domain.subscriptions import service as subscriptions

@@ -1,7 +1,7 @@
 """Take coupons off the lines of a draft, and write what is taken once it is opened."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from domain.credits.coupon import Right
@@ -15,6 +15,7 @@ from domain.invoices.standing import store as standing_store
 from domain.kernel.call import Call
 from domain.kernel.ids import LineId, PlanId, ProductId
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 
 _Sold = tuple[ProductId, PlanId]
 

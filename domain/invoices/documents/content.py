@@ -1,7 +1,6 @@
 """What a document says: texts in order, written for the customer; pages are made of it elsewhere."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from babel import Locale
@@ -18,6 +17,7 @@ from domain.invoices.taxing.treatment import Registration
 from domain.kernel.call import Environment
 from domain.kernel.ids import LineId
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 
 # Units of fees, which are ours; units of meters are the catalogue's.
 _UNITS = frozenset(("month", "year", "unit"))

@@ -2,11 +2,11 @@
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import DocumentId, encode
+from domain.kernel.values import dataclass
 
 LIFETIME = timedelta(minutes=15)
 # No link is honoured for longer, whatever it says.

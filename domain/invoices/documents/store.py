@@ -1,7 +1,6 @@
 """The table of documents; each is sealed whole under its customer's key."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +11,7 @@ from sqlalchemy.dialects import postgresql as pg
 from domain import db
 from domain.customers.store import data_key
 from domain.kernel.ids import CustomerId, DocumentId
+from domain.kernel.values import dataclass
 
 document = sa.Table(
     "document",

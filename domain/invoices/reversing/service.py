@@ -4,7 +4,6 @@ The caller holds the invoice's lock and does each of these once for a dispute; t
 reason about it.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.db import Tx
@@ -14,6 +13,7 @@ from domain.invoices.invoice import Invoice, State
 from domain.invoices.opening import service as opening
 from domain.kernel.call import Call
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 from domain.ledger import account
 from domain.ledger import service as ledger
 from domain.ledger.account import Posting

@@ -1,7 +1,7 @@
 """What a foreign service that computes taxes must be able to do."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from domain.customers.profiles.profile import Address, TaxStatus
 from domain.invoices.tax import NoTax, Rate
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
 
 
 @dataclass(eq=False)

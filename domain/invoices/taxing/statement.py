@@ -1,7 +1,7 @@
 """What an invoice states of its taxes: each rate with its base and amount, and each reason for none."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 
 from domain.invoices.invoice import Line
@@ -9,6 +9,7 @@ from domain.invoices.tax import NoTax, Rate, Tax
 from domain.invoices.taxing.treatment import TaxSource
 from domain.kernel.ids import LineId
 from domain.kernel.money import round_half_up
+from domain.kernel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

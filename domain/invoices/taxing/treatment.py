@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -13,6 +12,7 @@ from domain.invoices.tax import NoTax, Rate, Treatment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import RegistrationId, TaxRateId
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.plans.definition import TAX_CODE_LENGTH_MAX, is_tax_code
 
 NAME_LENGTH_MAX = 60

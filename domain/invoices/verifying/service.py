@@ -1,7 +1,7 @@
 """Verify an invoice against the stored events, and show the hours of a line. Nothing here writes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -41,6 +41,7 @@ from domain.invoices.verification import LineCheck, Outcome, TotalCheck, Verific
 from domain.invoices.verifying import store
 from domain.kernel.call import Call
 from domain.kernel.ids import InvoiceId, MeterId, SegmentId, SubscriptionId
+from domain.kernel.values import dataclass
 from domain.plans import service as plans
 from domain.plans.plan import Catalogue, PriceNotFound
 from domain.subscriptions import service as subscriptions

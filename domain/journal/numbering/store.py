@@ -1,6 +1,5 @@
 """Statements that number billing events, and read them by number."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,6 +7,7 @@ import sqlalchemy as sa
 from domain import db
 from domain.journal.store import billing_event, try_lock
 from domain.kernel.ids import CustomerId
+from domain.kernel.values import dataclass
 
 _LOCK = 0x5EA2
 

@@ -1,12 +1,13 @@
 """Keep decisions: refusals before they are answered, a sample of permits in a while."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import islice
 from uuid import UUID
 
 from domain.db import Database
 from domain.kernel.call import Call
+from domain.kernel.values import dataclass
 from domain.limits import store
 from domain.limits.explanation import SAMPLE, Decision, decision_of
 from domain.limits.judging import Answer

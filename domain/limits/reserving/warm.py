@@ -1,12 +1,12 @@
 """What is answered from memory alone, without waiting: what is leased already, and what was read a moment ago."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
 
 from domain.access.roles import Permission
 from domain.kernel.call import Call
+from domain.kernel.values import dataclass
 from domain.limits.asking import sum_of
 from domain.limits.book import Book
 from domain.limits.judging import Answer, permit

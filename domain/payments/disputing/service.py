@@ -5,7 +5,7 @@ repetition of news come to the same end. It is answered, or accepted, on the gat
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, DisputeId, InvoiceId, encode
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 from domain.payments import dispute as rules
 from domain.payments import service as collection
 from domain.payments import store as payments

@@ -1,7 +1,6 @@
 """Order attempts: the row stands before anything is sent, so each order is carried out exactly once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.customers import service as customers
@@ -12,6 +11,7 @@ from domain.journal import service as journal
 from domain.journal.jobs import Job
 from domain.kernel.call import Call
 from domain.kernel.ids import AttemptId, CustomerId, InvoiceId, MethodId
+from domain.kernel.values import dataclass
 from domain.payments import store
 from domain.payments.attempt import LIVE, Attempt, AttemptState, Trigger
 from domain.payments.method import PaymentMethod

@@ -1,7 +1,7 @@
 """What may be recorded about money that came another way than through the gateway."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -10,6 +10,7 @@ from domain.invoices.invoice import Invoice, InvoiceStateRefused, PaymentDiffers
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import AttemptId, CustomerId, InvoiceId
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 from domain.payments.attempt import LIVE, WITHDRAWABLE, Attempt
 from domain.payments.push import Push, PushState
 

@@ -1,7 +1,6 @@
 """What differs between the gateway and our rows, and what is done about it: healed, or left to a person."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -10,6 +9,7 @@ from domain.invoices.invoice import Invoice, State
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, InvoiceId
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 from domain.payments.attempt import LIVE, Attempt, AttemptState, is_received
 from domain.payments.dispute import Dispute, agrees
 from domain.payments.listed import GatewayDispute, GatewayHolder, GatewayPayment, GatewayRefund

@@ -1,12 +1,13 @@
 """A comparison: its stages, the stretch of time it looks at, and when the next one is due."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from uuid import UUID
 
 from domain.kernel.call import Environment
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 
 # What was made on both sides a moment ago may be under way.
 MARGIN = timedelta(hours=1)

@@ -5,7 +5,6 @@ done by it: what it heals is what a webhook or a job that was lost would have do
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 from domain.access.roles import Permission
@@ -15,6 +14,7 @@ from domain.journal import service as journal
 from domain.kernel.call import Call, Environment, Forbidden
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import encode
+from domain.kernel.values import dataclass
 from domain.payments import service as payments
 from domain.payments.disputing import service as disputing
 from domain.payments.ordering.service import stage

@@ -4,7 +4,6 @@ The attempt that stood for it is returned, as one whose bank took the money back
 dunning follows that as a failure of this instant.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.access.roles import Permission
@@ -19,6 +18,7 @@ from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call, Forbidden
 from domain.kernel.ids import AttemptId, encode
+from domain.kernel.values import dataclass
 from domain.payments import service as collection
 from domain.payments import store as payments
 from domain.payments.attempt import Attempt, give_back

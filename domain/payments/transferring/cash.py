@@ -1,12 +1,12 @@
 """Money that a customer has transferred: what is left of it, and what its open invoices still wait for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, InvoiceId, encode
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """A payment that no invoice can take, and what has become of it: pure rules. What is left of it is the customer's."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -9,6 +9,7 @@ from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import AttemptId, CustomerId, DisputeId, InvoiceId, UnappliedPaymentId, encode
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 from domain.payments.refund import RefundMalformed, RefundUnsupported
 
 # Only these take money: a void invoice asks for none, and a paid one has it.

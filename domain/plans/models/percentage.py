@@ -5,11 +5,11 @@
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from domain.kernel.money import exact_text
+from domain.kernel.values import dataclass
 from domain.plans.charge import ONE, ZERO, Charge, Measured
 from domain.plans.exact import DefinitionRefused, decimal_at, exact, only_keys, percent
 

@@ -1,12 +1,13 @@
 """What a start that lies ahead is, and how it moves from state to state. Pure rules."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, PlanVersionId, ProductId, StartId, SubscriptionId
+from domain.kernel.values import dataclass
 from domain.subscriptions.schedule import Interval
 
 # A start further ahead is more likely a slip of the pen than a contract.

@@ -1,7 +1,6 @@
 """The statements of corrections."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -11,6 +10,7 @@ import asyncpg
 import msgspec
 
 from domain.kernel.ids import CustomerId
+from domain.kernel.values import dataclass
 from domain.usage.arrays import array, instants
 from domain.usage.correction import Toggle
 from domain.usage.event import row_ids_between

@@ -5,12 +5,13 @@ by a digest of their ids; a set of up to SLOTS counters shares the rows of its t
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypeVar
 
+from domain.kernel.values import dataclass
 from domain.plans.exact import EXACT, Quantity
 from domain.plans.meter import Meter, WrongValue, dimensions_of, quantity_of, selects
 from domain.usage.combination import Combination, combination_of

@@ -1,7 +1,7 @@
 """Judge new events one after another, and write those that count with everything that follows from them."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, timedelta
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from domain.journal.jobs import CheckThresholds
 from domain.journal.staging import service as staging
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, SubscriptionId
+from domain.kernel.values import dataclass
 from domain.usage.combination import ALL
 from domain.usage.correcting import service as correcting
 from domain.usage.correction import Chronicle, Toggle

@@ -1,13 +1,14 @@
 """What a process keeps of the usage that it has read, so that the next reading asks for no more than what changed."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, SubscriptionId
+from domain.kernel.values import dataclass
 from domain.subscriptions.subscription import Subscription
 from domain.usage.totals.rows import NOTHING, Arranged, Row, Sets, moved
 

@@ -5,12 +5,12 @@ row is judged: see docs/decisions/0016-plain-flushes.md.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, ProviderPriceId
+from domain.kernel.values import dataclass
 from domain.usage.combination import ALL, Combination
 from domain.usage.event import row_id
 from domain.usage.resolve import Place, Request, Row

@@ -7,7 +7,6 @@ when it is large. A caller is answered after the commit that holds its rows. See
 import asyncio
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -15,6 +14,7 @@ from domain.access.roles import Permission
 from domain.db import DATABASE_ERRORS, Database, Tx
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, SubscriptionId
+from domain.kernel.values import dataclass
 from domain.subscriptions.buckets.store import share_buckets
 from domain.usage.counting import service as counting
 from domain.usage.counting.service import FullError, MovedError, NarrowError

@@ -1,7 +1,7 @@
 """Re-drive events in quarantine: count those that can be counted now, and price those that can be priced."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import UUID
 
 from domain.access.roles import Permission
@@ -9,6 +9,7 @@ from domain.db import Database, Tx
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, EventId, SubscriptionId, decode, encode
+from domain.kernel.values import dataclass
 from domain.subscriptions.buckets.store import share_buckets
 from domain.usage.correcting import service as correcting
 from domain.usage.correction import Known

@@ -1,7 +1,6 @@
 """The statements of a re-drive: what stands in quarantine, and what became of it."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ import msgspec
 
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, EventId, ProviderPriceId
+from domain.kernel.values import dataclass
 from domain.usage.arrays import array
 from domain.usage.resolve import Row
 from domain.usage.verdict import Reason

@@ -1,13 +1,13 @@
 """The statement that reads response times out of stored events."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from domain.db import Tx
 from domain.kernel.ids import CustomerId, SegmentId
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 
 # The newest of each segment come from its index, and the newest of all are kept: however many events there are, no more
 # than the bound for each segment are looked at. What was voided or replaced is left out of them.

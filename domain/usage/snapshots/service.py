@@ -3,12 +3,12 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from domain.db import Database, Tx
 from domain.kernel.call import Call
 from domain.kernel.ids import ClockId, CustomerId, IdMalformed, SubscriptionId, decode, encode
+from domain.kernel.values import dataclass
 from domain.plans import service as plans
 from domain.plans.plan import Catalogue
 from domain.plans.provider_price import PriceBook

@@ -5,7 +5,6 @@ is a row of its own; else the rows of an owner are added up.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import reduce
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from domain.kernel.ids import MeterId
+from domain.kernel.values import dataclass
 from domain.plans.exact import EXACT
 from domain.usage.reading import Combination, MeterUsage, Split
 

@@ -1,7 +1,6 @@
 """Local days and months: the stretches that usage over time is shown by."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -12,6 +11,7 @@ from dateutil.relativedelta import relativedelta
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import MeterId
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 
 # What counters, by their ids, counted for each value of a dimension.
 Counted = Mapping[tuple[MeterId, str], Decimal]

@@ -1,12 +1,12 @@
 """The statement that adds hours up into stretches of time."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from domain.db import Tx
 from domain.kernel.ids import CustomerId, MeterId, SegmentId
+from domain.kernel.values import dataclass
 
 # Borders come from outside, so that the rules of zones are those of one library. Hours never cross a local midnight.
 _SUMS = """

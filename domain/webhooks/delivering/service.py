@@ -1,7 +1,6 @@
 """Wake lanes for what has happened, hand over one event at a time, and keep the log."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from domain.journal.numbering import service as numbering
 from domain.journal.numbering.store import Numbered
 from domain.kernel.call import Call
 from domain.kernel.ids import NOBODY, CustomerId, EndpointId, encode
+from domain.kernel.values import dataclass
 from domain.webhooks import endpoint as endpoints
 from domain.webhooks import lane as lanes
 from domain.webhooks.delivering import store

@@ -1,7 +1,7 @@
 """Table and statements of deliveries."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from domain import db
 from domain.kernel.ids import CustomerId, EndpointId
+from domain.kernel.values import dataclass
 from domain.webhooks.port import Outcome
 
 webhook_delivery = sa.Table(

@@ -1,7 +1,6 @@
 """List inbound events, tell how the inbox stands, and have events processed again."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from domain.journal import service as journal
 from domain.kernel.call import Call, Forbidden
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.period import Period
+from domain.kernel.values import dataclass
 from domain.webhooks import store
 from domain.webhooks.inbox import InboxEvent, InboxState
 from domain.webhooks.service import PROVIDER

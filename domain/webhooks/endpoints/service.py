@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from domain.access.roles import Permission
@@ -10,6 +10,7 @@ from domain.db import Database, Tx
 from domain.journal import service as journal
 from domain.kernel.call import Call, Environment, Forbidden
 from domain.kernel.ids import EndpointId, encode
+from domain.kernel.values import dataclass
 from domain.webhooks import signature
 from domain.webhooks.endpoint import (
     ENDPOINTS_MAX,

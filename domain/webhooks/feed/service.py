@@ -1,11 +1,11 @@
 """Read what happened, in order and from any point on: the same events that endpoints are sent."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from domain.access.roles import Permission
 from domain.db import Tx
 from domain.kernel.call import Call, Environment
+from domain.kernel.values import dataclass
 from domain.webhooks.event_kind import matches
 from domain.webhooks.feed import store
 from domain.webhooks.feed.store import Stretch

@@ -1,7 +1,6 @@
 """Statements that read billing events by number, with the environment of their customer."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,6 +15,7 @@ from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError
 from domain.kernel.ids import CustomerId
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 from domain.webhooks.payload import Event
 
 _event = billing_event.c

@@ -1,7 +1,7 @@
 """Tables and statements of lanes and replays."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
 from domain.kernel.ids import CustomerId, EndpointId
+from domain.kernel.values import dataclass
 from domain.webhooks.lane import LIVE, Lane
 
 _ENDPOINT = "webhook_endpoint.id"

@@ -1,6 +1,6 @@
 """Order that events are sent once more, or that one is left out."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import NOBODY, CustomerId, EndpointId, encode
+from domain.kernel.values import dataclass
 from domain.webhooks import lane as lanes
 from domain.webhooks.endpoints import service as desk
 from domain.webhooks.feed import store as feed

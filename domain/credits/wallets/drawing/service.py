@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from domain.credits import purse as rules
@@ -14,6 +14,7 @@ from domain.db import Tx
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, InvoiceId, WalletId, encode
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 from domain.ledger import account
 
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import UUID
 
 from domain.access.roles import Permission
@@ -17,6 +17,7 @@ from domain.db import Tx
 from domain.kernel.call import Call, Environment
 from domain.kernel.ids import CustomerId, WalletId
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 from domain.ledger import service as ledger
 
 GRANTS_SHOWN_MAX = 100

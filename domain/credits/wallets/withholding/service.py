@@ -1,6 +1,6 @@
 """Take what is left of a top-up's grant while its payment is disputed, and give it back where that is won."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from domain.credits.purse import Move, Purse
 from domain.credits.wallet import MoveKind, WalletGrant
@@ -10,6 +10,7 @@ from domain.db import Tx
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, InvoiceId, WalletGrantId
 from domain.kernel.money import Money
+from domain.kernel.values import dataclass
 from domain.ledger import account
 
 

@@ -1,6 +1,5 @@
 """The table of questions about taxes and their answers."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,6 +9,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
 from domain.kernel.ids import CustomerId, InvoiceId
+from domain.kernel.values import dataclass
 
 tax_question = sa.Table(
     "tax_question",

@@ -1,7 +1,6 @@
 """Compare one page of one stage: read both sides, and name what differs. Nothing is written here."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 from domain.customers.store import Sight
@@ -9,6 +8,7 @@ from domain.db import Database, Tx
 from domain.invoices.invoice import Invoice
 from domain.invoices.store import invoices_by_id
 from domain.kernel.ids import CustomerId
+from domain.kernel.values import dataclass
 from domain.payments import store as payments
 from domain.payments.attempt import Attempt
 from domain.payments.copies.store import past_of
