@@ -15,6 +15,7 @@ from domain.kernel.money import Money
 from domain.kernel.period import Period
 from domain.kernel.values import dataclass
 from domain.ledger.account import Account, Posting
+from domain.statement import Statement, given
 
 ledger_entry = sa.Table(
     "ledger_entry",
@@ -70,15 +71,18 @@ class Entry:
     lines: tuple[Posting, ...]
 
 
+_INSERT = Statement(
+    pg.insert(ledger_entry)
+    .values(given(ledger_entry))
+    .on_conflict_do_nothing(index_elements=["customer_id", "reason", "about"])
+    .returning(ledger_entry.c.id)
+)
+_INSERT_LINE = Statement(sa.insert(ledger_line).values(given(ledger_line)))
+
+
 async def insert_entry(tx: db.Tx, values: dict[str, Any], postings: Sequence[Posting]) -> bool:
     """Append an entry with its lines. False where one of the same customer, reason and row is posted."""
-    statement = (
-        pg.insert(ledger_entry)
-        .values({**values, "line_count": len(postings)})
-        .on_conflict_do_nothing(index_elements=["customer_id", "reason", "about"])
-        .returning(ledger_entry.c.id)
-    )
-    if await tx.value(statement) is None:
+    if await _INSERT.value(tx, **values, line_count=len(postings)) is None:
         return False
     lines = [
         {
@@ -91,7 +95,7 @@ async def insert_entry(tx: db.Tx, values: dict[str, Any], postings: Sequence[Pos
         }
         for number, posting in enumerate(postings, 1)
     ]
-    await tx.execute(sa.insert(ledger_line), lines)
+    await _INSERT_LINE.run_each(tx, lines)
     return True
 
 

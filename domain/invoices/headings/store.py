@@ -10,6 +10,7 @@ from domain import db
 from domain.invoices.heading import Heading
 from domain.kernel.ids import CustomerId, SubscriptionId
 from domain.plans.store import plan_version
+from domain.statement import Statement, among, narrowed
 from domain.subscriptions.store import subscription
 
 invoice_heading = sa.Table(
@@ -31,6 +32,27 @@ async def headings_about(tx: db.Tx, customer_id: CustomerId, about: Collection[U
     return {row.about: Heading(row.net_days, row.memo, row.purchase_order) for row in await tx.rows(statement)}
 
 
+def _with_plans() -> Statement:
+    own, sold = invoice_heading.c, plan_version.c
+    is_set = sa.select(own.about, own.net_days, own.memo, own.purchase_order, sa.false().label("of_plan")).where(
+        *narrowed(invoice_heading, ("customer_id",)), among(own.about, "about")
+    )
+    nothing = sa.null().cast(sa.Text)
+    of_plans = (
+        sa.select(subscription.c.id, sold.net_days, nothing, nothing, sa.true())
+        .join(plan_version, sold.id == subscription.c.plan_version_id)
+        .where(
+            *narrowed(subscription, ("customer_id",)),
+            among(subscription.c.id, "subscription_ids"),
+            sold.net_days.is_not(None),
+        )
+    )
+    return Statement(sa.union_all(is_set, of_plans))
+
+
+_WITH_PLANS = _with_plans()
+
+
 async def headings_with_plans(
     tx: db.Tx, customer_id: CustomerId, about: Collection[UUID], subscription_ids: Collection[SubscriptionId]
 ) -> tuple[dict[UUID, Heading], dict[SubscriptionId, int]]:
@@ -38,21 +60,8 @@ async def headings_with_plans(
 
     A subscription whose version has no terms is left out. One statement: every invoice that is opened asks.
     """
-    own, sold = invoice_heading.c, plan_version.c
-    is_set = sa.select(own.about, own.net_days, own.memo, own.purchase_order, sa.false().label("of_plan")).where(
-        own.customer_id == customer_id, own.about.in_(about)
-    )
-    nothing = sa.null().cast(sa.Text)
-    of_plans = (
-        sa.select(subscription.c.id, sold.net_days, nothing, nothing, sa.true())
-        .join(plan_version, sold.id == subscription.c.plan_version_id)
-        .where(
-            subscription.c.customer_id == customer_id,
-            subscription.c.id.in_(subscription_ids),
-            sold.net_days.is_not(None),
-        )
-    )
-    rows = await tx.rows(sa.union_all(is_set, of_plans))
+    ids = {"about": list(about), "subscription_ids": list(subscription_ids)}
+    rows = await _WITH_PLANS.rows(tx, customer_id=customer_id, **ids)
     headings = {row.about: Heading(row.net_days, row.memo, row.purchase_order) for row in rows if not row.of_plan}
     return headings, {SubscriptionId(row.about): row.net_days for row in rows if row.of_plan}
 

@@ -5,6 +5,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
 from domain.kernel.call import Environment
+from domain.statement import Statement, given
 
 number_series = sa.Table(
     "number_series",
@@ -18,15 +19,17 @@ number_series = sa.Table(
 )
 
 
+_TAKE = Statement(
+    pg.insert(number_series)
+    .values(**given(number_series, but=("last",)), last=1)
+    .on_conflict_do_update(index_elements=["environment", "kind", "year"], set_={"last": number_series.c.last + 1})
+    .returning(number_series.c.last)
+)
+
+
 async def take_number(tx: db.Tx, *, environment: Environment, kind: str, year: int) -> int:
     """Return the next number of a series. The series stays locked until the transaction ends, so take it last.
 
     Where the transaction rolls back the number is given again: there are no gaps.
     """
-    statement = (
-        pg.insert(number_series)
-        .values(environment=environment, kind=kind, year=year, last=1)
-        .on_conflict_do_update(index_elements=["environment", "kind", "year"], set_={"last": number_series.c.last + 1})
-        .returning(number_series.c.last)
-    )
-    return int(await tx.value(statement))
+    return int(await _TAKE.value(tx, environment=environment, kind=kind, year=year))

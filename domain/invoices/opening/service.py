@@ -6,7 +6,7 @@ from datetime import datetime
 from domain.credits.grants import service as unit_grants
 from domain.credits.top_up import TopUpInvoiceRefused
 from domain.customers.customer import CollectionMethod
-from domain.customers.service import load_customer
+from domain.customers.service import clock_of
 from domain.customers.store import Sight
 from domain.db import Tx
 from domain.invoices import invoice as rules
@@ -120,10 +120,8 @@ async def announce(tx: Tx, call: Call, now: datetime, draft: Invoice, *, is_mail
 
     One that its customer pays without being charged is mailed later (`is_mailed`): once the mail can say how.
     """
-    if is_mailed:
-        notice = jobs.SendNotice(draft.customer_id, "invoice_issued", str(draft.id))
-        await stage(tx, call, now, draft.customer_id, notice)
-    await stage(tx, call, now, draft.customer_id, jobs.RenderInvoice(draft.customer_id, draft.id))
+    notices = [jobs.SendNotice(draft.customer_id, "invoice_issued", str(draft.id))] if is_mailed else []
+    await stage(tx, call, now, draft.customer_id, *notices, jobs.RenderInvoice(draft.customer_id, draft.id))
     text = f"Invoice over {draft.total.major} {draft.currency} issued"
     await tell(tx, call, now, draft, "invoice_opened", text=text, amount=draft.total)
     await audit(tx, call, "open_invoice", draft)
@@ -142,8 +140,8 @@ async def _close_at_once(tx: Tx, call: Call, now: datetime, opened: Invoice) -> 
     due_at = opened.due_at or now
     if opened.is_sent:
         # Its copy is made at once: it is what the customer pays. Nobody is charged, so nothing begins when it is due.
-        await stage(tx, call, now, opened.customer_id, jobs.CollectInvoice(opened.customer_id, opened.id))
-        await stage(tx, call, now, opened.customer_id, jobs.FollowSentInvoice(opened.customer_id, opened.id))
+        own = (opened.customer_id, opened.id)
+        await stage(tx, call, now, opened.customer_id, jobs.CollectInvoice(*own), jobs.FollowSentInvoice(*own))
         return opened
     later = jobs.CollectWhenDue(opened.customer_id, opened.id)
     job = later if due_at > now else jobs.CollectInvoice(opened.customer_id, opened.id)
@@ -252,10 +250,11 @@ async def post(tx: Tx, call: Call, now: datetime, about: Invoice, lines: list[Po
     )
 
 
-async def stage(tx: Tx, call: Call, now: datetime, customer_id: CustomerId, job: Job) -> None:
-    """Stage a job of a customer, in its business time."""
-    customer = await load_customer(tx, call, customer_id)
-    await journal.stage(tx, call, job, customer_id=customer_id, clock_id=customer.clock_id, run_at=now)
+async def stage(tx: Tx, call: Call, now: datetime, customer_id: CustomerId, *staged: Job) -> None:
+    """Stage jobs of a customer, in its business time."""
+    clock_id, _ = await clock_of(tx, call, customer_id)
+    for job in staged:
+        await journal.stage(tx, call, job, customer_id=customer_id, clock_id=clock_id, run_at=now)
 
 
 async def tell(
