@@ -54,6 +54,8 @@ Json = pg.JSONB()
 
 # Beginnings of SQLSTATEs: a connection that failed, one that an operator or a crash ended, and no more connections.
 _LOST = ("08", "57P", "53300")
+# What a connection keeps prepared of the driver's statements: all that a process runs again and again.
+_STATEMENTS_KEPT = 256
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
 
@@ -204,7 +206,7 @@ class Database:
             max_overflow=0,
             pool_timeout=wait_s,
             json_serializer=_dump_json,
-            connect_args={"statement_cache_size": 0} if pooled else {},
+            connect_args={"statement_cache_size": 0 if pooled else _STATEMENTS_KEPT},
             # An error's text would repeat what was to be written, and logs hold no values of customers.
             hide_parameters=True,
         )

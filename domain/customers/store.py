@@ -231,10 +231,12 @@ async def lock_clock(tx: db.Tx, clock_id: ClockId) -> Clock | None:
     return _clock(row) if row else None
 
 
+_CLOCKS = Statement(sa.select(test_clock).where(among(test_clock.c.id, "ids")))
+
+
 async def clocks_by_id(tx: db.Tx, ids: Collection[ClockId]) -> dict[ClockId, Clock]:
     """Return the clocks of these ids."""
-    rows = await tx.rows(sa.select(test_clock).where(test_clock.c.id.in_(ids)))
-    return {found.id: found for found in map(_clock, rows)}
+    return {found.id: found for found in map(_clock, await _CLOCKS.rows(tx, ids=list(ids)))}
 
 
 async def list_clocks(tx: db.Tx, *, after: ClockId | None, limit: int) -> Sequence[Clock]:
@@ -342,7 +344,7 @@ def _clock_values(clock: Clock) -> dict[str, Any]:
     }
 
 
-def _clock(row: sa.Row[Any]) -> Clock:
+def _clock(row: Row) -> Clock:
     return Clock(
         id=row.id,
         name=row.name,

@@ -214,9 +214,15 @@ async def segments_ending_by(tx: Tx, subscription: Subscription, by: datetime) -
     return [segment for segment in found if is_complete(subscription, segment, by)]
 
 
-async def save(tx: Tx, before: Subscription, after: Subscription) -> Subscription:
-    """Write a changed subscription that the caller holds locked."""
-    return await store.save_subscription(tx, before, after) if after != before else before
+async def save(tx: Tx, before: Subscription, after: Subscription, *, raises_epoch: bool = False) -> Subscription:
+    """Write a changed subscription that the caller holds locked.
+
+    `raises_epoch` has rows that were resolved before resolved anew: a border moves in the same unit of work, or checks
+    answer otherwise.
+    """
+    if after == before and not raises_epoch:
+        return before
+    return await store.save_subscription(tx, before, after, raises_epoch=raises_epoch)
 
 
 async def end(tx: Tx, before: Subscription, after: Subscription, *, counted: Collection[SegmentId]) -> Subscription:
@@ -226,7 +232,7 @@ async def end(tx: Tx, before: Subscription, after: Subscription, *, counted: Col
     ahead stays counted where it is. The caller holds the subscription locked.
     """
     assert after.ended_at is not None, "what ends has an end"
-    ended = await save(tx, before, after)
+    ended = await save(tx, before, after, raises_epoch=True)
     await _take_back(tx, before, after.ended_at, counted)
     return ended
 
@@ -238,7 +244,7 @@ async def pause(tx: Tx, before: Subscription, after: Subscription, *, counted: C
     more of it can be. The caller holds the subscription locked.
     """
     assert after.pause_at is not None, "what pauses has a begin of it"
-    paused = await save(tx, before, after)
+    paused = await save(tx, before, after, raises_epoch=True)
     await _take_back(tx, before, after.pause_at, counted)
     for segment in (await store.segments_of(tx, [before.id], ending_after=after.pause_at))[before.id]:
         await store.save_segment_end(tx, segment, min(segment.during.end, after.pause_at + REPORTED_AHEAD))
@@ -247,9 +253,8 @@ async def pause(tx: Tx, before: Subscription, after: Subscription, *, counted: C
 
 async def resume(tx: Tx, call: Call, before: Subscription, after: Subscription) -> Subscription:
     """Write a subscription that runs again and open its first segment. The caller holds it locked."""
-    resumed = await save(tx, before, after)
+    resumed = await save(tx, before, after, raises_epoch=True)
     await ensure_segment(tx, call, resumed, resumed.running_since, is_held=True)
-    await raise_epoch(tx, before)
     return resumed
 
 
@@ -267,7 +272,7 @@ async def switch_version(
 
 async def cut(tx: Tx, call: Call, before: Subscription, after: Subscription, at: datetime) -> Subscription:
     """Write what a subscription becomes under another version as `switch_version` does; the caller begins its term."""
-    saved = await save(tx, before, after)
+    saved = await save(tx, before, after, raises_epoch=True)
     found = (await store.segments_of(tx, [before.id], ending_after=at))[before.id]
     for segment in found:
         if segment.during.start >= at:
@@ -279,7 +284,6 @@ async def cut(tx: Tx, call: Call, before: Subscription, after: Subscription, at:
         assert inserted, "the bucket keeps other segments out"
     if not found or found[0].during.start > at:
         await ensure_segment(tx, call, saved, at, is_held=True)
-    await raise_epoch(tx, before)
     return saved
 
 
@@ -336,14 +340,7 @@ async def set_access(tx: Tx, before: Subscription, access: AccessState) -> Subsc
     """
     if before.access is access:
         return before
-    after = await save(tx, before, replace(before, access=access))
-    await raise_epoch(tx, before)
-    return after
-
-
-async def raise_epoch(tx: Tx, subscription: Subscription) -> None:
-    """Have rows that were resolved before now resolved anew. The caller holds the subscription locked."""
-    await store.raise_epoch_of(tx, subscription.customer_id, subscription.id)
+    return await save(tx, before, replace(before, access=access), raises_epoch=True)
 
 
 async def seal_feedback(tx: Tx, subscription: Subscription, text: str) -> bytes:
@@ -375,7 +372,6 @@ async def _take_back(tx: Tx, of: Subscription, at: datetime, counted: Collection
             await store.save_segment_end(tx, segment, at)
         elif segment.id not in counted:
             await store.delete_segment(tx, segment)
-    await raise_epoch(tx, of)
 
 
 def segment_of(call: Call, of: Subscription, stretch: Period, usage_period: Period) -> Segment:

@@ -119,12 +119,19 @@ segment = sa.Table(
 _INSERT = Statement(
     pg.insert(subscription).values(given(subscription)).on_conflict_do_nothing().returning(subscription.c.id)
 )
-_SAVE = Statement(
-    sa.update(subscription)
-    .where(*narrowed(subscription, ("customer_id", "id")), subscription.c.version == sa.bindparam("version_before"))
-    .values(given(subscription, but=("customer_id", "id", "epoch")))
-    .returning(subscription.c.epoch)
-)
+
+
+@cache
+def _save(*, raises_epoch: bool) -> Statement:
+    own = subscription.c
+    return Statement(
+        sa.update(subscription)
+        .where(*narrowed(subscription, ("customer_id", "id")), own.version == sa.bindparam("version_before"))
+        .values(
+            given(subscription, but=("customer_id", "id", "epoch")) | ({"epoch": own.epoch + 1} if raises_epoch else {})
+        )
+        .returning(own.epoch)
+    )
 
 
 async def insert_subscription(tx: db.Tx, new: Subscription) -> bool:
@@ -132,11 +139,13 @@ async def insert_subscription(tx: db.Tx, new: Subscription) -> bool:
     return await _INSERT.value(tx, **_subscription_row(new)) is not None
 
 
-async def save_subscription(tx: db.Tx, before: Subscription, after: Subscription) -> Subscription:
-    """Write a changed subscription that the caller holds locked. The epoch is `raise_epoch_of`'s alone."""
+async def save_subscription(
+    tx: db.Tx, before: Subscription, after: Subscription, *, raises_epoch: bool = False
+) -> Subscription:
+    """Write a changed subscription that the caller holds locked; the epoch that it has by then is kept or raised."""
     row = _subscription_row(dataclasses.replace(after, version=before.version + 1))
     del row["epoch"]
-    epoch = await _SAVE.value(tx, **row, version_before=before.version)
+    epoch = await _save(raises_epoch=raises_epoch).value(tx, **row, version_before=before.version)
     assert epoch is not None, "a subscription is locked before it is changed"
     return dataclasses.replace(after, epoch=epoch, version=before.version + 1)
 

@@ -236,19 +236,22 @@ async def list_applied(tx: db.Tx, customer_id: CustomerId, *, only_present: bool
     return [_applied(row) for row in rows]
 
 
+_USES = Statement(
+    sa.select(coupon_use)
+    .join(
+        applied_coupon,
+        sa.and_(
+            applied_coupon.c.customer_id == coupon_use.c.customer_id, applied_coupon.c.id == coupon_use.c.applied_id
+        ),
+    )
+    .where(*narrowed(coupon_use, ("customer_id",)), coupon_use.c.returned_at.is_(None))
+    .order_by(coupon_use.c.used_at, coupon_use.c.number)
+)
+
+
 async def list_uses(tx: db.Tx, customer_id: CustomerId) -> list[CouponUse]:
     """Return what invoices that are not void took of a customer's coupons that are not removed, oldest first."""
-    own = coupon_use.c
-    statement = (
-        sa.select(coupon_use)
-        .join(
-            applied_coupon,
-            sa.and_(applied_coupon.c.customer_id == own.customer_id, applied_coupon.c.id == own.applied_id),
-        )
-        .where(own.customer_id == customer_id, own.returned_at.is_(None))
-        .order_by(own.used_at, own.number)
-    )
-    return [_use(row) for row in await tx.rows(statement)]
+    return [_use(row) for row in await _USES.rows(tx, customer_id=customer_id)]
 
 
 async def insert_uses(
@@ -321,5 +324,5 @@ def _applied(row: Row) -> AppliedCoupon:
     return _value(AppliedCoupon, row, coupon=_coupon(row, row.coupon_id))
 
 
-def _use(row: sa.Row[Any]) -> CouponUse:
+def _use(row: Row) -> CouponUse:
     return CouponUse(row.applied_id, row.invoice_id, Money(row.amount_minor, row.currency), row.month_at)

@@ -301,14 +301,12 @@ def _sort_key(draw: Draw) -> dict[str, Any]:
     }
 
 
-async def list_used(
-    tx: db.Tx, customer_id: CustomerId, invoice_id: InvoiceId
-) -> list[tuple[WalletId, WalletGrantId, int]]:
-    """Return (wallet, grant, minor units) that an invoice took and still has, in the order of burning."""
+@cache
+def _used() -> Statement:
     own = wallet_move.c
-    statement = (
+    return Statement(
         sa.select(own.wallet_id, own.grant_id, (-sa.func.sum(own.amount_minor)).label("minor"))
-        .where(own.customer_id == customer_id, own.invoice_id == invoice_id)
+        .where(*narrowed(wallet_move, ("customer_id", "invoice_id")))
         .group_by(own.wallet_id, own.grant_id)
         .having(sa.func.sum(own.amount_minor) < 0)
         .order_by(
@@ -321,7 +319,14 @@ async def list_used(
             own.grant_id,
         )
     )
-    return [(row.wallet_id, row.grant_id, int(row.minor)) for row in await tx.rows(statement)]
+
+
+async def list_used(
+    tx: db.Tx, customer_id: CustomerId, invoice_id: InvoiceId
+) -> list[tuple[WalletId, WalletGrantId, int]]:
+    """Return (wallet, grant, minor units) that an invoice took and still has, in the order of burning."""
+    rows = await _used().rows(tx, customer_id=customer_id, invoice_id=invoice_id)
+    return [(row.wallet_id, row.grant_id, int(row.minor)) for row in rows]
 
 
 async def moves_of(

@@ -11,6 +11,7 @@ from domain import db
 from domain.customers.profiles.profile import Address, Profile, TaxStatus
 from domain.customers.store import customer, data_key
 from domain.kernel.ids import CustomerId
+from domain.statement import Row, Statement, among
 
 billing_profile = sa.Table(
     "billing_profile",
@@ -30,8 +31,7 @@ billing_profile = sa.Table(
 )
 
 
-async def profiles_by_id(tx: db.Tx, ids: Collection[CustomerId]) -> dict[CustomerId, Profile]:
-    """Return the profiles of customers; one that gave nothing has its customer's country, if that is known."""
+def _by_id() -> Statement:
     joined = customer.join(data_key, data_key.c.customer_id == customer.c.customer_id).outerjoin(
         billing_profile, billing_profile.c.customer_id == customer.c.customer_id
     )
@@ -39,9 +39,17 @@ async def profiles_by_id(tx: db.Tx, ids: Collection[CustomerId]) -> dict[Custome
     statement = (
         sa.select(customer.c.customer_id, customer.c.country.label("customer_country"), data_key.c.wrapped, *own)
         .select_from(joined)
-        .where(customer.c.customer_id.in_(ids))
+        .where(among(customer.c.customer_id, "ids"))
     )
-    return {row.customer_id: _profile(tx.vault, row) for row in await tx.rows(statement)}
+    return Statement(statement)
+
+
+_BY_ID = _by_id()
+
+
+async def profiles_by_id(tx: db.Tx, ids: Collection[CustomerId]) -> dict[CustomerId, Profile]:
+    """Return the profiles of customers; one that gave nothing has its customer's country, if that is known."""
+    return {row.customer_id: _profile(tx.vault, row) for row in await _BY_ID.rows(tx, ids=list(ids))}
 
 
 async def save_profile(tx: db.Tx, key: db.DataKey, before: Profile, after: Profile) -> Profile | None:
@@ -75,7 +83,7 @@ def _values(vault: db.Vault, key: db.DataKey, profile: Profile) -> dict[str, Any
     }
 
 
-def _profile(vault: db.Vault, row: sa.Row[Any]) -> Profile:
+def _profile(vault: db.Vault, row: Row) -> Profile:
     if row.version is None:
         return Profile(row.customer_id, Address(country=row.customer_country))
     key = vault.unwrap(str(row.customer_id), row.wrapped)

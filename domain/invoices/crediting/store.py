@@ -21,7 +21,7 @@ from domain.invoices.store import invoice_line
 from domain.kernel.call import Environment
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, LineId
 from domain.kernel.money import Money
-from domain.statement import Row, Statement, among, narrowed, present
+from domain.statement import Row, Statement, among, given, narrowed, present
 
 # An invoice is credited in parts; each note names its lines.
 NOTES_MAX = 1_000
@@ -112,9 +112,13 @@ credit_note_line = sa.Table(
 )
 
 
+_INSERT = Statement(sa.insert(credit_note).values(given(credit_note)))
+_INSERT_LINE = Statement(sa.insert(credit_note_line).values(given(credit_note_line)))
+
+
 async def insert_note(tx: db.Tx, new: CreditNote, lines: Sequence[tuple[UUID, CreditNoteLine]]) -> None:
     """Append a note with its lines."""
-    await tx.execute(sa.insert(credit_note).values(_note_row(new)))
+    await _INSERT.run(tx, **_note_row(new))
     rows = [
         {
             "customer_id": new.customer_id,
@@ -131,20 +135,22 @@ async def insert_note(tx: db.Tx, new: CreditNote, lines: Sequence[tuple[UUID, Cr
         }
         for line_id, line in lines
     ]
-    await tx.execute(sa.insert(credit_note_line), rows)
+    await _INSERT_LINE.run_each(tx, rows)
+
+
+_PAID_BACK = Statement(
+    sa.select(sa.func.coalesce(sa.func.sum(credit_note.c.credit_minor + credit_note.c.refund_minor), 0)).where(
+        *narrowed(credit_note, ("customer_id", "invoice_id"))
+    )
+)
 
 
 async def sum_paid_back(tx: db.Tx, *, customer_id: CustomerId, invoice_id: InvoiceId) -> int:
     """Return what notes have made customer credit of, or have to be paid back, of an invoice, in minor units."""
-    own = credit_note.c
-    statement = sa.select(sa.func.coalesce(sa.func.sum(own.credit_minor + own.refund_minor), 0)).where(
-        own.customer_id == customer_id, own.invoice_id == invoice_id
-    )
-    return int(await tx.value(statement))
+    return int(await _PAID_BACK.value(tx, customer_id=customer_id, invoice_id=invoice_id))
 
 
-async def credited_by_line(tx: db.Tx, *, customer_id: CustomerId, invoice_id: InvoiceId) -> dict[LineId, Credited]:
-    """Return what notes have given back of each line of an invoice."""
+def _credited() -> Statement:
     own, line = credit_note_line.c, invoice_line.c
     statement = (
         sa.select(
@@ -155,13 +161,19 @@ async def credited_by_line(tx: db.Tx, *, customer_id: CustomerId, invoice_id: In
             sa.func.bool_or(own.tax_inclusive).label("inclusive"),
         )
         .join(invoice_line, sa.and_(line.customer_id == own.customer_id, line.id == own.line_id))
-        .where(own.customer_id == customer_id, line.invoice_id == invoice_id)
+        .where(*narrowed(credit_note_line, ("customer_id",)), *narrowed(invoice_line, ("invoice_id",)))
         .group_by(own.line_id)
     )
-    return {
-        row.line_id: Credited(int(row.amount), int(row.discount), int(row.tax), row.inclusive)
-        for row in await tx.rows(statement)
-    }
+    return Statement(statement)
+
+
+_CREDITED = _credited()
+
+
+async def credited_by_line(tx: db.Tx, *, customer_id: CustomerId, invoice_id: InvoiceId) -> dict[LineId, Credited]:
+    """Return what notes have given back of each line of an invoice."""
+    rows = await _CREDITED.rows(tx, customer_id=customer_id, invoice_id=invoice_id)
+    return {row.line_id: Credited(int(row.amount), int(row.discount), int(row.tax), row.inclusive) for row in rows}
 
 
 _SAME_NOTE = sa.and_(

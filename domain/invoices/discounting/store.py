@@ -10,16 +10,22 @@ from domain.invoices.invoice import Invoice, Line
 from domain.invoices.store import invoice_line
 from domain.kernel.ids import PlanId, PriceId, ProductId
 from domain.plans.store import plan, plan_version, price
+from domain.statement import Statement, narrowed
+
+_SAVE = Statement(
+    sa.update(invoice_line)
+    .where(*narrowed(invoice_line, ("customer_id", "invoice_id", "id")))
+    .values(discount_minor=sa.bindparam("discount_minor"), discounts=sa.bindparam("discounts"))
+)
 
 
 async def save_discounts(tx: db.Tx, draft: Invoice, lines: Sequence[Line]) -> None:
     """Write the discounts of some lines of a draft; the database refuses it once the invoice is opened."""
-    own = invoice_line.c
+    own = {"customer_id": draft.customer_id, "invoice_id": draft.id}
     for line in lines:
         values = {"discount_minor": line.discount.minor, "discounts": discount.to_json(line.discounts)}
-        where = (own.customer_id == draft.customer_id, own.invoice_id == draft.id, own.id == line.id)
-        saved = await tx.execute(sa.update(invoice_line).where(*where).values(values))
-        assert saved.rowcount == 1, "lines of a draft are changed under its lock"
+        written = await _SAVE.run(tx, **own, id=line.id, **values)
+        assert written == 1, "lines of a draft are changed under its lock"
 
 
 async def plans_by_price(tx: db.Tx, ids: Collection[PriceId]) -> dict[PriceId, tuple[ProductId, PlanId]]:

@@ -2,7 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,7 +19,7 @@ from domain.invoices.taxing.treatment import Merchant, Registration, TaxRate, Ta
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, InvoiceId, LineId
 from domain.plans.store import plan_version, price
-from domain.statement import Row, Statement, narrowed
+from domain.statement import Row, Statement, among, given, narrowed, present
 from domain.subscriptions.store import segment
 
 # The rates and registrations of a merchant in all places that it ever sold to.
@@ -183,15 +185,18 @@ async def hold_rates(tx: db.Tx) -> None:
     await tx.execute(sa.text("LOCK TABLE tax_rate IN SHARE ROW EXCLUSIVE MODE"))
 
 
+@cache
+def _rates(*names: str) -> Statement:
+    own = tax_rate.c
+    order = (own.country, own.region, own.tax_code, own.name, own.valid_from)
+    return Statement(sa.select(tax_rate).where(*narrowed(tax_rate, names)).order_by(*order).limit(ROWS_MAX))
+
+
 async def list_rates(tx: db.Tx, *, country: str | None = None) -> list[TaxRate]:
     """Return the rates, of one country or all, by place, code, name and time."""
-    own = tax_rate.c
-    statement = (
-        sa.select(tax_rate).order_by(own.country, own.region, own.tax_code, own.name, own.valid_from).limit(ROWS_MAX)
-    )
-    if country is not None:
-        statement = statement.where(own.country == country)
-    return [TaxRate(**row._asdict()) for row in await tx.rows(statement)]
+    known = present(country=country)
+    rows = await _rates(*known).rows(tx, **known)
+    return [TaxRate(**{each.name: getattr(row, each.name) for each in fields(TaxRate)}) for row in rows]
 
 
 async def insert_rate(tx: db.Tx, new: TaxRate) -> None:
@@ -204,11 +209,8 @@ async def end_rate(tx: db.Tx, rate: TaxRate, at: datetime) -> None:
     await tx.execute(sa.update(tax_rate).where(tax_rate.c.id == rate.id).values(valid_to=at))
 
 
-async def tax_codes_of_lines(tx: db.Tx, customer_id: CustomerId, invoice_id: InvoiceId) -> dict[LineId, str | None]:
-    """Return the tax code of the plan version that each line charges: its price's, or for a cap its segment's.
-
-    A one-off charge has a code of its own.
-    """
+@cache
+def _tax_codes() -> Statement:
     of_price, of_segment = plan_version.alias("of_price"), plan_version.alias("of_segment")
     own = invoice_line.c
     joined = (
@@ -222,18 +224,21 @@ async def tax_codes_of_lines(tx: db.Tx, customer_id: CustomerId, invoice_id: Inv
         (own.kind == LineKind.ONE_OFF, own.derivation["tax_code"].astext),
         else_=of_segment.c.tax_code,
     )
-    statement = (
-        sa.select(own.id, code.label("tax_code"))
-        .select_from(joined)
-        .where(own.customer_id == customer_id, own.invoice_id == invoice_id)
-    )
-    return {row.id: row.tax_code for row in await tx.rows(statement)}
+    found = sa.select(own.id, code.label("tax_code")).select_from(joined)
+    return Statement(found.where(*narrowed(invoice_line, ("customer_id", "invoice_id"))))
 
 
-async def statements_by_invoice_ids(
-    tx: db.Tx, ids: Collection[InvoiceId], *, scope: CustomerId | None
-) -> dict[InvoiceId, list[TaxStatement]]:
-    """Return what invoices state of taxes, in order; an invoice outside of the scope, or without any, has none."""
+async def tax_codes_of_lines(tx: db.Tx, customer_id: CustomerId, invoice_id: InvoiceId) -> dict[LineId, str | None]:
+    """Return the tax code of the plan version that each line charges: its price's, or for a cap its segment's.
+
+    A one-off charge has a code of its own.
+    """
+    rows = await _tax_codes().rows(tx, customer_id=customer_id, invoice_id=invoice_id)
+    return {row.id: row.tax_code for row in rows}
+
+
+@cache
+def _statements(*names: str) -> Statement:
     own, part = invoice_tax.c, invoice_line_tax.c
     joined = invoice_tax.outerjoin(
         invoice_line_tax,
@@ -242,15 +247,40 @@ async def statements_by_invoice_ids(
     statement = (
         sa.select(invoice_tax, part.line_id, part.tax_minor.label("part_minor"))
         .select_from(joined)
-        .where(own.invoice_id.in_(ids))
+        .where(among(own.invoice_id, "ids"), *narrowed(invoice_tax, names))
         .order_by(own.invoice_id, own.position, part.line_id)
     )
-    if scope is not None:
-        statement = statement.where(own.customer_id == scope)
-    rows: dict[InvoiceId, dict[int, list[sa.Row[Any]]]] = {each: defaultdict(list) for each in ids}
-    for row in await tx.rows(statement):
+    return Statement(statement)
+
+
+async def statements_by_invoice_ids(
+    tx: db.Tx, ids: Collection[InvoiceId], *, scope: CustomerId | None
+) -> dict[InvoiceId, list[TaxStatement]]:
+    """Return what invoices state of taxes, in order; an invoice outside of the scope, or without any, has none."""
+    known = present(customer_id=scope)
+    rows: dict[InvoiceId, dict[int, list[Row]]] = {each: defaultdict(list) for each in ids}
+    for row in await _statements(*known).rows(tx, ids=list(ids), **known):
         rows[row.invoice_id][row.position].append(row)
     return {each: [_statement(found) for found in by_position.values()] for each, by_position in rows.items()}
+
+
+_DELETE = Statement(sa.delete(invoice_tax).where(*narrowed(invoice_tax, ("customer_id", "invoice_id"))))
+_INSERT = Statement(sa.insert(invoice_tax).values(given(invoice_tax)))
+_INSERT_PART = Statement(sa.insert(invoice_line_tax).values(given(invoice_line_tax)))
+
+
+def _tax_lines() -> Statement:
+    kinds: dict[str, sa.types.TypeEngine[Any]] = {"id": db.Id, "minor": sa.BigInteger(), "inclusive": sa.Boolean()}
+    lists = (sa.bindparam(name, type_=pg.ARRAY(kind)) for name, kind in kinds.items())
+    columns = (sa.column(name, kind) for name, kind in kinds.items())
+    new = sa.func.unnest(*lists).table_valued(*columns).render_derived("new")
+    statement = sa.update(invoice_line).where(
+        invoice_line.c.customer_id == sa.bindparam("customer_id"), invoice_line.c.id == new.c.id
+    )
+    return Statement(statement.values(tax_minor=new.c.minor, tax_inclusive=new.c.inclusive))
+
+
+_TAX_LINES = _tax_lines()
 
 
 async def replace_statements(
@@ -258,34 +288,22 @@ async def replace_statements(
 ) -> None:
     """Write what a draft states of taxes; the database refuses it once the invoice is opened."""
     own = {"customer_id": customer_id, "invoice_id": invoice_id}
-    place = sa.and_(invoice_tax.c.customer_id == customer_id, invoice_tax.c.invoice_id == invoice_id)
-    await tx.execute(sa.delete(invoice_tax).where(place))
+    await _DELETE.run(tx, **own)
     if new:
-        await tx.execute(sa.insert(invoice_tax), [{**own, **_values(each, at)} for at, each in enumerate(new)])
+        await _INSERT.run_each(tx, [{**own, **_values(each, at)} for at, each in enumerate(new)])
     parts = [
         {**own, "position": at, "line_id": line_id, "tax_minor": minor}
         for at, each in enumerate(new)
         for line_id, minor in each.lines.items()
     ]
     if parts:
-        await tx.execute(sa.insert(invoice_line_tax), parts)
+        await _INSERT_PART.run_each(tx, parts)
 
 
 async def save_line_taxes(tx: db.Tx, customer_id: CustomerId, taxes: Mapping[LineId, tuple[int, bool]]) -> None:
     """Write the tax of lines of a draft, and whether their amounts contain it."""
-    given = [(line_id, minor, inclusive) for line_id, (minor, inclusive) in taxes.items()]
-    new = sa.func.unnest(
-        sa.literal([each[0] for each in given], pg.ARRAY(db.Id)),
-        sa.literal([each[1] for each in given], pg.ARRAY(sa.BigInteger)),
-        sa.literal([each[2] for each in given], pg.ARRAY(sa.Boolean)),
-    ).table_valued(sa.column("id", db.Id), sa.column("minor", sa.BigInteger), sa.column("inclusive", sa.Boolean))
-    named = new.render_derived("new")
-    statement = (
-        sa.update(invoice_line)
-        .where(invoice_line.c.customer_id == customer_id, invoice_line.c.id == named.c.id)
-        .values(tax_minor=named.c.minor, tax_inclusive=named.c.inclusive)
-    )
-    await tx.execute(statement)
+    minor, inclusive = ([each[place] for each in taxes.values()] for place in (0, 1))
+    await _TAX_LINES.run(tx, customer_id=customer_id, id=list(taxes), minor=minor, inclusive=inclusive)
 
 
 def _registration(row: Row) -> Registration:
@@ -309,7 +327,7 @@ def _values(statement: TaxStatement, position: int) -> dict[str, Any]:
     }
 
 
-def _statement(rows: Sequence[sa.Row[Any]]) -> TaxStatement:
+def _statement(rows: Sequence[Row]) -> TaxStatement:
     first = rows[0]
     stated = (
         NoTax(first.reason)

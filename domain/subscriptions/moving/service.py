@@ -26,10 +26,9 @@ async def move(
         if after.plan_version_id != before.plan_version_id:
             return await subscriptions.cut(tx, call, before, after, at)
         return await subscriptions.save(tx, before, after)
-    saved = await subscriptions.save(tx, before, after)
+    saved = await subscriptions.save(tx, before, after, raises_epoch=True)
     await _lay_anew(tx, call, saved, at, counted)
     await subscriptions.ensure_segment(tx, call, saved, at, is_held=True)
-    await subscriptions.raise_epoch(tx, saved)
     return saved
 
 
@@ -43,11 +42,10 @@ async def plan_border(tx: Tx, before: Subscription, after: Subscription, at: dat
 
     The caller holds it locked.
     """
-    saved = await subscriptions.save(tx, before, after)
+    saved = await subscriptions.save(tx, before, after, raises_epoch=True)
     for segment in (await store.segments_of(tx, [before.id], ending_after=at))[before.id]:
         if segment.during.start < at:
             await store.save_segment_end(tx, segment, at)
-    await subscriptions.raise_epoch(tx, before)
     return saved
 
 
