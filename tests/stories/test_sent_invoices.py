@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from domain.adapters.memory import MemoryMailer
+from domain.adapters.memory_pdf import MemoryRenderer
 from domain.contracts.changing.wish import Wish
 from domain.contracts.replanning import service as replanning
 from domain.customers.collecting import service as collecting
@@ -65,6 +66,14 @@ async def test_a_sent_invoice_is_reminded_of_overdue_restricted_suspended_and_pa
     [copy] = world.gateway.copies.values()
     assert (str(copy.state), copy.pushed.days_until_due, copy.pushed.number) == ("open", 14, _NUMBER)
     assert _mails(world) == [f"Invoice {_NUMBER} from Example: 29.00 USD, due on 15 Mar 2026"]
+    # Its document says where to transfer to.
+    assert isinstance(world.runtime.renderer, MemoryRenderer)
+    assert world.runtime.renderer.rendered[0]["payment"]["facts"] == [
+        ["Bank", "Memory Bank"],
+        ["Account number", "000123454321"],
+        ["Routing number", "110000000"],
+        ["Reference", _NUMBER],
+    ]
     await world.advance(to="2026-03-14T23:00")
     assert _mails(world)[1:] == [f"Invoice {_NUMBER} is due on 15 Mar 2026"] * 2
     assert await live(world, ada) == [("starter", Status.ACTIVE, AccessState.FULL)]

@@ -34,7 +34,11 @@ class Seller:
 
 @dataclass(frozen=True, slots=True)
 class Sold:
-    """All that an invoice's document is made of. Lines stand in their order."""
+    """All that an invoice's document is made of. Lines stand in their order.
+
+    `pay_to` is where its customer transfers to, as names in the gateway's words and values; empty: it is charged, or
+    paid on its page.
+    """
 
     seller: Seller
     customer: Customer
@@ -42,6 +46,7 @@ class Sold:
     invoice: Invoice
     lines: Sequence[Line]
     taxes: Sequence[TaxStatement]
+    pay_to: Sequence[tuple[str, str]] = ()
 
 
 def invoice_content(sold: Sold) -> dict[str, Any]:
@@ -65,7 +70,26 @@ def invoice_content(sold: Sold) -> dict[str, Any]:
         "head": [said[each] for each in ("description", "quantity", "tax", "amount")],
         "lines": [_row(line, sold, locale) for line in sold.lines if line.amount.minor],
         "totals": _totals(sold, locale),
+        "payment": _payment(sold, locale),
         "notes": [*([invoice.memo] if invoice.memo else []), *_notes(sold, locale)],
+    }
+
+
+def _payment(sold: Sold, locale: Locale) -> dict[str, Any] | None:
+    """Say how much to transfer until when and where to, and the reference; None where nothing is to be transferred."""
+    invoice, said = sold.invoice, labels_of(locale)
+    if not sold.pay_to:
+        return None
+    assert invoice.due_at is not None, "an opened invoice is due"
+    amount = formats.money(invoice.total - invoice.applied, locale)
+    until = formats.day(invoice.due_at, sold.customer.zone, locale)
+    return {
+        "title": said["pay_by_transfer"],
+        "text": said["transfer_until"].format(amount=amount, until=until),
+        "facts": [
+            *([said.get(name, name.replace("_", " ").capitalize()), value] for name, value in sold.pay_to),
+            [said["reference"], invoice.number],
+        ],
     }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from domain.invoices.invoice import Invoice, InvoiceKind, State, minimum
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, InvoiceId, encode
 from domain.kernel.money import Money
@@ -63,3 +64,9 @@ def missing(awaited: Sequence[Awaited], available: Mapping[str, int]) -> dict[In
 def account_key(environment: Environment, customer_id: CustomerId, currency: str) -> str:
     """Return the idempotency key with which an account is asked for."""
     return f"{environment}:funding:{encode('customer', customer_id)}:{currency}"
+
+
+def is_transferred(invoice: Invoice) -> bool:
+    """Whether an invoice was sent, and balances left enough of it to be paid: as it was when it was opened."""
+    is_issued = invoice.state is not State.DRAFT and invoice.kind is InvoiceKind.INVOICE
+    return is_issued and invoice.is_sent and invoice.total - invoice.applied >= minimum(invoice.currency)

@@ -42,19 +42,20 @@ async def instructions(
         known = await payments.find_gateway_customer(tx, customer_id)
     if known is None or known.gateway_customer_id is None or customer.environment is not gateway.environment:
         return None
-    return await _ask(gateway, customer, known.gateway_customer_id, currency)
+    return await ask(gateway, customer, known.gateway_customer_id, currency)
 
 
 async def remember(db: Database, gateway: PaymentGateway, customer: Customer, owner: str, currency: str) -> None:
     """Keep of a customer's account what is needed to name it in mails. Safe to repeat. Raises GatewayUnavailable."""
-    found = await _ask(gateway, customer, owner, currency)
+    found = await ask(gateway, customer, owner, currency)
     if found is not None:
         async with db.transaction() as tx:
             kept = Account(customer.id, currency, found.country, found.bank_name, found.last4)
             await store.save_account(tx, kept)
 
 
-async def _ask(gateway: PaymentGateway, customer: Customer, owner: str, currency: str) -> GatewayAccount | None:
+async def ask(gateway: PaymentGateway, customer: Customer, owner: str, currency: str) -> GatewayAccount | None:
+    """Return the account of a customer in a currency, whole, or None. Raises GatewayUnavailable."""
     try:
         key = cash.account_key(customer.environment, customer.id, currency)
         return await gateway.transfers.fetch_account(owner, currency, key=key)

@@ -1,5 +1,6 @@
 """Real pages: the same bytes every time, every row, and the letters of every script."""
 
+import dataclasses
 import io
 import re
 import subprocess
@@ -54,6 +55,16 @@ async def test_every_line_is_printed_under_a_head_and_the_totals_stand_on_the_la
     assert ["Description" in text for text in texts] == [True] * pages
     assert ["Total" in text for text in texts] == [False] * (pages - 1) + [True]
     assert [f"{number} / {pages}" in text for number, text in enumerate(texts, 1)] == [True] * pages
+
+
+async def test_where_to_transfer_to_is_printed_as_it_is_and_the_same_each_time(renderer: Renderer) -> None:
+    to_bank = (("bank_name", "#strong[Bank] & Sons"), ("account_number", "000123454321"))
+    of = dataclasses.replace(sold(line()), pay_to=to_bank)
+    [text] = await _pages(renderer, of)
+    for said in ("Pay by bank transfer", "#strong[Bank] & Sons", "000123454321", "Reference"):
+        assert said in text
+    first = await renderer.render(invoice_content(of), created_at=_ISSUED)
+    assert await TypstRenderer().render(invoice_content(of), created_at=_ISSUED) == first
 
 
 async def test_several_rates_stand_one_below_the_other(renderer: Renderer) -> None:

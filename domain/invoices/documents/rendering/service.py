@@ -1,5 +1,8 @@
 """Render the documents of invoices that were opened, and of credit notes, each once."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from domain.customers import service as customers
 from domain.customers.profiles import service as profiles
 from domain.customers.store import Sight
@@ -28,15 +31,18 @@ async def render_invoice(
     invoice_id: InvoiceId,
     merchant: str,
     address: tuple[str, ...] = (),
+    pay_to: Sequence[tuple[str, str]] = (),
 ) -> bool:
     """Write the document of an opened invoice. False where there is nothing to write: it has one, or gets none.
 
-    Pages are made outside of any transaction. Safe to repeat and to run twice at once: the first file stays.
+    `pay_to` is where its customer transfers to: printed on it, and kept nowhere but in the sealed file. Pages are made
+    outside of any transaction. Safe to repeat and to run twice at once: the first file stays.
     """
     async with db.transaction() as tx:
-        sold = await _load(tx, call, customer_id, invoice_id, Seller(merchant, address))
-    if sold is None:
+        loaded = await _load(tx, call, customer_id, invoice_id, Seller(merchant, address))
+    if loaded is None:
         return False
+    sold = replace(loaded, pay_to=pay_to)
     invoice = sold.invoice
     assert invoice.issued_at is not None, "an opened invoice was issued"
     assert invoice.number is not None, "and has a number"

@@ -197,3 +197,33 @@ def _note(
         refund_minor=refund,
         wallet_minor=0,
     )
+
+
+_TO_BANK = (("bank_name", "Memory Bank"), ("iban", "DE75512108001245126199"), ("giro_code", "77"))
+
+
+def test_one_that_is_sent_says_how_much_to_transfer_until_when_and_where_to() -> None:
+    content: Any = invoice_content(replace(sold(line()), pay_to=_TO_BANK))
+    # 79.00 and 19 % of it: 15.01; 94.01 in all.
+    assert content["payment"] == {
+        "title": "Pay by bank transfer",
+        "text": "Please transfer $94.01 by Feb 1, 2026 to:",
+        "facts": [
+            ["Bank", "Memory Bank"],
+            ["IBAN", "DE75512108001245126199"],
+            # A word of the gateway that there is no name for.
+            ["Giro code", "77"],
+            ["Reference", "2026-000001"],
+        ],
+    }
+
+
+def test_what_balances_paid_is_not_transferred() -> None:
+    of = sold(line())
+    content: Any = invoice_content(replace(of, invoice=replace(of.invoice, applied_minor=401), pay_to=_TO_BANK))
+    # 94.01 - 4.01.
+    assert content["payment"]["text"] == "Please transfer $90.00 by Feb 1, 2026 to:"
+
+
+def test_one_that_is_charged_says_nothing_of_a_transfer() -> None:
+    assert invoice_content(sold(line()))["payment"] is None

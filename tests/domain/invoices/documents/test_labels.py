@@ -1,5 +1,6 @@
 """The words on documents."""
 
+from dataclasses import replace
 from string import Formatter
 from typing import Any
 
@@ -43,4 +44,18 @@ def test_an_invoice_for_a_german_customer_is_labelled_in_german() -> None:
         ("Zwischensumme", "79,00\xa0$"),
         ("VAT DE 19% auf 79,00\xa0$", "15,01\xa0$"),
         ("Gesamtbetrag", "94,01\xa0$"),
+    ]
+
+
+def test_where_to_transfer_to_is_said_in_german() -> None:
+    to_bank = (("account_holder_name", "Example GmbH"), ("iban", "DE75512108001245126199"))
+    content: Any = invoice_content(replace(sold(line(), to=customer("Ada", "de-DE")), pay_to=to_bank))
+    assert (content["payment"]["title"], content["payment"]["text"]) == (
+        "Zahlung per Überweisung",
+        "Bitte überweisen Sie 94,01\xa0$ bis 01.02.2026 an:",
+    )
+    assert content["payment"]["facts"] == [
+        ["Kontoinhaber", "Example GmbH"],
+        ["IBAN", "DE75512108001245126199"],
+        ["Verwendungszweck", "2026-000001"],
     ]

@@ -1,12 +1,17 @@
 """What open invoices still wait for, of what a customer has transferred."""
 
+from typing import Any
+
 import pytest
 
+from domain.customers.customer import CollectionMethod
+from domain.invoices.invoice import InvoiceKind, State
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, InvoiceId, encode
 from domain.kernel.money import Money
-from domain.payments.transferring.cash import Awaited, account_key, missing
+from domain.payments.transferring.cash import Awaited, account_key, is_transferred, missing
 from tests import make
+from tests.domain.payments.examples import invoice
 
 _ADA = CustomerId(make.new_id())
 _FIRST, _SECOND, _EUROS = (InvoiceId(make.new_id()) for _ in range(3))
@@ -40,3 +45,22 @@ def test_what_has_come_is_taken_off_the_oldest_invoice_first(
 
 def test_an_account_is_asked_for_by_customer_and_currency() -> None:
     assert account_key(Environment.TEST, _ADA, "USD") == f"test:funding:{encode('customer', _ADA)}:USD"
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_told"),
+    [
+        ({}, True),
+        # What became of it later changes nothing of its document.
+        ({"state": State.PAID}, True),
+        ({"state": State.VOID}, True),
+        ({"state": State.DRAFT}, False),
+        ({"collection": CollectionMethod.CHARGE}, False),
+        ({"kind": InvoiceKind.STATEMENT}, False),
+        # 34.51 less 34.01 are the least that can be paid; one cent less is not asked for.
+        ({"applied_minor": 3_401}, True),
+        ({"applied_minor": 3_402}, False),
+    ],
+)
+def test_only_a_sent_invoice_of_which_enough_is_left_is_transferred(changed: dict[str, Any], *, is_told: bool) -> None:
+    assert is_transferred(invoice(**{"collection": CollectionMethod.SEND, **changed})) is is_told

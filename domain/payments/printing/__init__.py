@@ -1,0 +1,1 @@
+"""What of payments is printed on the document of an invoice."""
