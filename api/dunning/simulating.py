@@ -11,7 +11,6 @@ import msgspec
 from domain.access.roles import system_principal
 from domain.adapters import clock
 from domain.config import Settings
-from domain.customers.customer import check_zone
 from domain.db import Database, Tx, Vault
 from domain.dunning.case import Case
 from domain.dunning.definition import DunningPolicyMalformed, PolicyVersion, read_policy
@@ -19,7 +18,17 @@ from domain.dunning.policies import service as policies
 from domain.dunning.policies.service import DunningPolicyNotFound
 from domain.dunning.policy import Policy
 from domain.dunning.reading import service as reading
-from domain.dunning.simulation import OUTCOMES_MAX, PAID, Failed, Happening, Happens, days_after, simulate
+from domain.dunning.simulation import (
+    CARD,
+    METHOD_KINDS,
+    OUTCOMES_MAX,
+    PAID,
+    Failed,
+    Happening,
+    Happens,
+    days_after,
+    simulate,
+)
 from domain.dunning.store import StoredCase
 from domain.kernel.call import Call
 from domain.kernel.values import dataclass
@@ -55,7 +64,7 @@ async def print_simulation(
 ) -> None:
     """Print what rules, of a file or of a stored policy, would do. Nothing is written.
 
-    Raises DunningPolicyMalformed, DunningPolicyNotFound, OutcomesMalformed, ZoneUnknown.
+    Raises DunningPolicyMalformed, DunningPolicyNotFound, OutcomesMalformed, SimulationOutOfBounds, ZoneUnknown.
     """
     if settings is None:
         assert rules is not None, "rules come from a file or from the database"
@@ -90,7 +99,7 @@ def lines_of(failed_at: datetime, calendar: Sequence[Happens]) -> list[str]:
 
 
 def _print_single(policy: Policy, wish: Single, echo: Callable[[str], None]) -> None:
-    failed = Failed(wish.failed_at, wish.outcomes, wish.method_kind, check_zone(wish.zone))
+    failed = Failed(wish.failed_at, wish.outcomes, wish.method_kind, wish.zone)
     for line in lines_of(wish.failed_at, simulate(policy, failed)):
         echo(line)
 
@@ -105,7 +114,8 @@ async def _print_history(tx: Tx, call: Call, policy: Policy, echo: Callable[[str
     for case in cases:
         tries = tries_of(case.case, attempts[case.invoice_id])
         first = next((each for each in tries if each.method_id in methods), None)
-        kind = methods[first.method_id].kind if first is not None and first.method_id is not None else "card"
+        tried = methods[first.method_id].kind if first is not None and first.method_id is not None else CARD
+        kind = tried if tried in METHOD_KINDS else CARD
         calendar = simulate(policy, Failed(case.case.first_failed_at, outcomes_of(tries), kind))
         end = next((each for each in calendar if each.what is Happening.END), None)
         word = end.about if end is not None else "open"

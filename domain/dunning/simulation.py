@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from domain.customers.customer import check_zone
 from domain.dunning import case as cases
 from domain.dunning.case import Case, CaseState, Step
-from domain.dunning.policy import Policy, access_at, grace_end
+from domain.dunning.policy import BANK_DEBIT, Policy, access_at, grace_end
 from domain.invoices.invoice import State as InvoiceState
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.values import dataclass
@@ -17,6 +18,10 @@ OUTCOMES_MAX = 20
 # More than any policy within its bounds can bring.
 EVENTS_MAX = 200
 PAID = "paid"
+CARD = "card"
+METHOD_KINDS = (CARD, BANK_DEBIT)
+# A calendar of years is added to the first failure.
+YEARS = range(2000, 3000)
 
 
 class Happening(StrEnum):
@@ -37,6 +42,15 @@ class OutcomesMalformed(DomainError):
     most: int
 
 
+@dataclass(eq=False)
+class SimulationOutOfBounds(DomainError):
+    """This payment cannot be simulated: {reason}."""
+
+    code = "simulation_out_of_bounds"
+    kind = Kind.INVALID
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Happens:
     """One line of the calendar; `about` is the decline or `paid`, the access state, the mail, or the end."""
@@ -52,12 +66,17 @@ class Failed:
 
     failed_at: datetime
     outcomes: Sequence[str]
-    method_kind: str = "card"
+    method_kind: str = CARD
     zone: str = "UTC"
 
 
 def simulate(policy: Policy, failed: Failed) -> list[Happens]:
-    """Return what would happen, in the order of time. Raises OutcomesMalformed."""
+    """Return what would happen, in the order of time. Raises OutcomesMalformed, SimulationOutOfBounds, ZoneUnknown."""
+    check_zone(failed.zone)
+    if failed.method_kind not in METHOD_KINDS:
+        raise SimulationOutOfBounds(f"a method is one of {', '.join(METHOD_KINDS)}")
+    if failed.failed_at.year not in YEARS:
+        raise SimulationOutOfBounds(f"it fails in the years {YEARS.start} to {YEARS.stop - 1}")
     if not 1 <= len(failed.outcomes) <= OUTCOMES_MAX or failed.outcomes[0] == PAID:
         raise OutcomesMalformed(OUTCOMES_MAX)
     run = _Run(policy, failed)

@@ -59,11 +59,6 @@ async def test_an_instant_without_an_offset_is_refused() -> None:
     assert (status, "with an offset" in told) == (2, True)
 
 
-async def test_an_unknown_kind_of_method_is_refused() -> None:
-    status, told = await command.run("", "dunning", "simulate", "--method=wire", _AT)
-    assert (status, "card, us_bank_account" in told) == (2, True)
-
-
 def test_the_outcomes_of_a_case_begin_with_its_first_failure() -> None:
     funds = Decline(DeclineClass.SOFT, "card_declined", "insufficient_funds")
     failed = attempt(AttemptState.FAILED, decline=funds)

@@ -2,8 +2,9 @@
 
 import pytest
 
+from domain.customers.customer import ZoneUnknown
 from domain.dunning.policy import AfterLast, Policy
-from domain.dunning.simulation import Failed, OutcomesMalformed, days_after, simulate
+from domain.dunning.simulation import Failed, OutcomesMalformed, SimulationOutOfBounds, days_after, simulate
 from tests import make
 
 _BEGAN = make.at("2026-03-01T10:00")
@@ -72,3 +73,16 @@ def test_outcomes_begin_with_a_failure_and_are_bounded() -> None:
     for outcomes in ((), ("paid",), ("insufficient_funds",) * 21):
         with pytest.raises(OutcomesMalformed):
             simulate(Policy(), Failed(_BEGAN, outcomes))
+
+
+@pytest.mark.parametrize("at", ["1999-12-31T23:59", "3000-01-01T00:00", "9999-12-31T23:00"])
+def test_a_failure_lies_in_a_time_that_has_a_calendar(at: str) -> None:
+    with pytest.raises(SimulationOutOfBounds):
+        simulate(Policy(), Failed(make.at(at), ["insufficient_funds"]))
+
+
+def test_what_is_charged_and_where_must_be_known() -> None:
+    with pytest.raises(SimulationOutOfBounds, match="card, us_bank_account"):
+        _told(Policy(), "insufficient_funds", kind="cheque")
+    with pytest.raises(ZoneUnknown):
+        _told(Policy(), "insufficient_funds", zone="Mars/Olympus")
