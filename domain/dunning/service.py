@@ -259,6 +259,11 @@ async def _tell_failure(tx: Tx, call: Call, filed: Filed, attempt: Attempt, *, i
     if gives_up:
         await filing.finish(tx, call, filed)
         return
+    status = await _status(tx, filed)
+    if status is Status.CANCELED:
+        # Nobody asks again for the money of what has ended: its mail must not promise, or threaten, what will not come.
+        after, _ = cases.run(filed.case, filed.desk.now, invoice=filed.standing.invoice.state, subscription=status)
+        filed = await filing.write(tx, call, filed, after, after.state.value)
     if attempt.trigger is Trigger.CUSTOMER and not is_first:
         return  # Whoever has just tried to pay has seen it.
     if attempt.state is AttemptState.ACTION_REQUIRED:

@@ -5,6 +5,7 @@ import sqlalchemy as sa
 
 from domain.adapters.memory import MemoryMailer
 from domain.alerts.staffing import service as staffing
+from domain.contracts import service as contracts
 from domain.credits.wallets import service as wallets
 from domain.credits.wallets.reading import service as reading
 from domain.customers.customer import Customer
@@ -172,6 +173,27 @@ async def test_a_debit_that_nobody_authorised_is_not_sent_again(world: World) ->
     assert [each[2] for each in await attempts(world, ada)] == ["returned", "succeeded"]
     assert await live(world, ada) == [("starter", Status.ACTIVE, AccessState.FULL)]
     assert await _books(world, ada) == {"cash": 2_900, "revenue": -2_900}
+
+
+async def test_a_debit_that_is_returned_after_the_end_is_owed_and_nobody_promises_to_try_again(world: World) -> None:
+    probe = MemoryProbe(world.gateway)
+    ada = await world.customer(on="2026-03-01", card=_DEBIT)
+    ended = await world.subscribe(ada, "starter", product="edge")
+    await settle_debit(world, ada, succeeds=True)
+    await world.advance(to="2026-03-04")
+    async with world.runtime.db.transaction() as tx:
+        await contracts.cancel(tx, world.call, subscription_id=ended.id, at_period_end=False)
+    await world.drain()
+    await _news(world, await probe.dispute(await _payment_of(world, ada), "insufficient_funds"), "returned")
+    assert (await case_of(world, ada)).case.state is CaseState.DROPPED
+    assert isinstance(world.runtime.mailer, MemoryMailer)
+    [told] = [each.text for each in world.runtime.mailer.sent if each.subject.startswith("Payment failed")]
+    assert "the payment of 29.00 USD for invoice TEST-2026-000001 failed" in told
+    assert "try again" not in told
+    assert "you can use everything" not in told
+    await world.advance(to="2026-03-30")
+    assert await attempts(world, ada) == [("03-01", "billing", "returned")]
+    assert await _books(world, ada) == {"receivable": 2_900, "revenue": -2_900}
 
 
 async def test_dunning_of_an_invoice_stands_still_while_another_part_of_it_is_disputed(world: World) -> None:

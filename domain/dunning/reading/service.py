@@ -80,7 +80,7 @@ async def outlook(tx: Tx, stored: StoredCase, now: datetime) -> Outlook:
     holdings = (await store.holdings_of(tx, [(stored.customer_id, stored.id)]))[stored.id]
     version = (await policies.policies_by_id(tx, [stored.policy_id]))[stored.policy_id]
     grace_ends_at = min((each.grace_ends_at for each in holdings), default=None)
-    is_running = grace_ends_at is not None and now < grace_ends_at
+    is_running = stored.case.state is CaseState.OPEN and grace_ends_at is not None and now < grace_ends_at
     return Outlook(grace_ends_at if is_running else None, last_day(version.policy, stored.case))
 
 
