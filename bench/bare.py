@@ -26,7 +26,9 @@ from bench.serving import HOST, Api, wait_for
 
 FRAME_BYTES = 700
 EVERY_S = 1.0
-_AT = '{"at":%020.6f,"rest":"%s"}'
+_AT = '{"at":%.6f,"rest":"%s"}'
+# Finds that instant in a frame.
+NUMBER = r'"at":([0-9.]+)'
 
 
 class _Sockets:

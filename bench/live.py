@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from bench.bare import serving_bare
+from bench.bare import NUMBER, serving_bare
 from bench.machine import apart, cpu_s, memory_mb
 from bench.report import Result, at_most
 from bench.serving import Api, requests_of, send_all, serving
@@ -29,7 +29,6 @@ SOCKETS, CHANGES = 1_000, 10
 SOCKETS_AT_MOST = 5_000
 ONE_CUSTOMER_MAX, OWN_CUSTOMERS_MAX = 5.0, 15.0
 LATE_MS_MAX = 150.0
-EARLY_S = 0.1
 SETTLE_S = 3.0
 # When changes were committed, by the ids of their customers.
 Commits = dict[bytes, list[float]]
@@ -70,23 +69,21 @@ async def _bare(sockets: int) -> list[Result]:
     work = f"a bare server, {sockets:,} sockets, one frame a second"
     with serving_bare() as api, apart(api.process_id):
         before = memory_mb(api.process_id)
-        with watching(Wanted(api.port, [None] * sockets, "bare")) as watchers:
+        with watching(Wanted(api.port, [None] * sockets, "bare", NUMBER)) as watchers:
             await asyncio.sleep(SETTLE_S)
             memory = (memory_mb(api.process_id) - before) * 1024 / sockets
             cpu, began = cpu_s(api.process_id), time.perf_counter()
             await asyncio.sleep(CHANGES)
             share = (cpu_s(api.process_id) - cpu) / (time.perf_counter() - began) * 100
-            late = [at - _sent(text) for arrivals in watchers.arrivals() for at, text in arrivals]
+            await asyncio.sleep(SETTLE_S)
+            seen = watchers.arrivals()
+    # Frames before were there already when the last socket had been opened, and were looked at only then.
+    late = [at - sent for arrivals in seen for at, sent in arrivals if sent >= began]
     return [
         Result(f"{work}: share of a core", f"{share:.1f} %"),
         Result(f"{work}: p99 from the first one's writing to socket", f"{_p99(late) * 1_000:.0f} ms"),
         Result(f"{work}: memory of a socket", f"{memory:,.0f} KB"),
     ]
-
-
-def _sent(text: str) -> float:
-    """Read when the turn of a bare frame began."""
-    return float(text.partition(":")[2].partition(",")[0])
 
 
 async def _idle_kb(running: Servers, database: str, sockets: int) -> float:
@@ -117,8 +114,9 @@ async def _measure(running: Servers, database: str, names: Sequence[str], socket
                     await _change(api, secret, names)
                     await asyncio.sleep(max(0.0, began + number + 1 - time.perf_counter()))
             busy, took = cpu_s(api.process_id) - cpu, time.perf_counter() - began
+            # The last frames may still be under way.
+            await asyncio.sleep(SETTLE_S)
             late_ms = _late_ms(committed, watched, watchers.arrivals())
-        await asyncio.sleep(SETTLE_S)
         cpu = cpu_s(api.process_id)
         for _ in range(CHANGES):
             await _change(api, secret, names)
@@ -160,16 +158,18 @@ async def _commits(running: Servers) -> AsyncIterator[Commits]:
 
 
 def _late_ms(committed: Commits, watched: Sequence[str], seen: Arrivals) -> float:
-    """Return the 99th percentile of the time from a commit of a customer to the frame of it on each socket.
+    """Return the 99th percentile of the time from a commit of a customer to the first frame that shows it.
 
-    Both are noted in processes of their own, so a frame may seem to be a little before its commit. One that never came
-    is infinitely late.
+    A commit raises the customer's version by one, and the last frame shows the last of them. Both are noted in
+    processes of their own, so a frame may seem to come a little before its commit.
     """
     late = []
     for name, arrivals in zip(watched, seen, strict=True):
-        for at in committed[decode("customer", name).bytes]:
-            first = next((each for each, _ in arrivals if each >= at - EARLY_S), float("inf"))
-            late.append(max(0.0, first - at) * 1_000)
+        commits = committed[decode("customer", name).bytes]
+        first = arrivals[-1][1] - len(commits) + 1
+        for number, at in enumerate(commits):
+            shown = next(each for each, version in arrivals if version >= first + number)
+            late.append(max(0.0, shown - at) * 1_000)
     return _p99(late)
 
 

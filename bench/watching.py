@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import multiprocessing
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,18 +25,22 @@ ANSWER_WITHIN_S = 30.0
 DOCUMENT = """subscription($id: ID!) { usageChanged(customerId: $id) { sequence since changes { key by quantity }
     usage { version subscriptions { product plan cost { amount currency } projectedCost { amount }
         meters { key quantity } limits { key used limit percent state projected reachesAt } } } } }"""
-# When each frame came, by socket, with its beginning.
-Arrivals = list[list[tuple[float, str]]]
-_KEPT_OF_FRAME = 40
+# When each frame came, by socket, and the number in it that tells which one it is.
+Arrivals = list[list[tuple[float, float]]]
+VERSION = r'"version":(\d+)'
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which sockets are opened: so many of the API, on one of these customers each, or on none; or of a bare server."""
+    """Which sockets are opened: so many of the API, on one of these customers each, or on none; or of a bare server.
+
+    `number` finds in a frame which one it is.
+    """
 
     port: int
     names: Sequence[str | None]
     path: str = "graphql"
+    number: str = VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +83,16 @@ async def _watch_all(pipe: Connection, wanted: Wanted) -> None:
 
     sockets = await asyncio.gather(*map(begin, wanted.names))
     arrivals: Arrivals = [[] for _ in sockets]
+    number = re.compile(wanted.number)
 
-    async def read(socket: ClientConnection, into: list[tuple[float, str]]) -> None:
+    async def read(socket: ClientConnection, into: list[tuple[float, float]]) -> None:
         with contextlib.suppress(ConnectionClosed):
             while True:
                 text = str(await socket.recv())
-                into.append((time.perf_counter(), text[:_KEPT_OF_FRAME]))
+                now = time.perf_counter()
+                found = number.search(text)
+                if found is not None:
+                    into.append((now, float(found[1])))
 
     tasks = [asyncio.create_task(read(socket, into)) for socket, into in zip(sockets, arrivals, strict=True)]
     pipe.send(None)

@@ -7,7 +7,6 @@ caller's credential and rights are looked at before every frame; one that socket
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Annotated, TypeVar
@@ -103,10 +102,12 @@ class _Watch:
                     before = standing
                     yield state
                     await self.context.serving.pause(FRAME_GAP_S)
-                # Not by wait_for, which loses a cancel that comes together with the news: nobody would end this then.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self.context.serving.reread_s):
-                        await moved.wait()
+                # Time moves as news do. A timeout would cost more, and may lose a cancel that comes together with news.
+                again = asyncio.get_running_loop().call_later(self.context.serving.reread_s, moved.set)
+                try:
+                    await moved.wait()
+                finally:
+                    again.cancel()
 
 
 async def usage_frames(context: Context, customer_id: strawberry.ID) -> AsyncGenerator[UsageFrame, None]:
@@ -116,7 +117,9 @@ async def usage_frames(context: Context, customer_id: strawberry.ID) -> AsyncGen
     version: BigInt | None = None
     before: Meters = {}
     showing = Showing(watch.customer_id)
-    states = watch.states(lambda: read_usage(context, showing), lambda shown: shown.standing)
+    states = watch.states(
+        lambda: read_usage(context, showing, context.serving.watched_usage), lambda shown: shown.standing
+    )
     async with aclosing(states) as found:
         async for usage, _ in found:
             sequence += 1

@@ -3,11 +3,12 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import datetime
-from typing import Any, Protocol, cast
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol, cast
 
 import msgspec
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLError, GraphQLField, GraphQLSchema
 from graphql.execution.values import get_argument_values, get_variable_values
 from strawberry import Schema
 from strawberry.types.execution import ExecutionResult, PreExecutionError
@@ -30,8 +31,11 @@ SHARED_FIELDS: dict[str, Callable[[Context, strawberry.ID], AsyncGenerator[Any, 
     "invoiceChanged": invoice_frames,
     "alertRaised": alert_frames,
 }
-# Rights are looked at so often within the time in which they have to be: a look may be due just after a ring.
-LOOKS = 2
+# Parts of the time within which rights have to be looked at again. Members are rung for it in turn; a frame that comes
+# when a ring is overdue waits for the look, which costs more than to be rung. Who is woken looks, unless it just did.
+RUNG_AFTER, OVERDUE_AFTER, JUST_LOOKED = 0.7, 0.9, 0.35
+# Clients watch with a few documents; one that is not among the last so many is compiled again.
+COMPILED_MAX = 128
 _CUSTOMER_ID = "customerId"
 _encoder = msgspec.json.Encoder()
 
@@ -63,9 +67,28 @@ class Outlet(Protocol):
 
 def shared_shape(schema: Schema, asked: Asked) -> Shape | None:
     """Return the shape of an operation that can be shared, or None."""
-    core = schema._schema  # noqa: SLF001 -- no other way to it
-    shape = shape_of(read_document(core, asked.query), asked.operation_name)
-    return shape if shape is not None and shape.name in SHARED_FIELDS else None
+    return _compiled(schema._schema, asked.query, asked.operation_name).shape  # noqa: SLF001 -- no other way to it
+
+
+class _Compiled(NamedTuple):
+    """What holds of an operation whoever asks for it: its shape where it can be shared, and what picks a plain one."""
+
+    shape: Shape | None
+    pick: Pick | None
+
+
+@lru_cache(maxsize=COMPILED_MAX)
+def _compiled(core: GraphQLSchema, query: str, operation_name: str | None) -> _Compiled:
+    document = read_document(core, query)
+    shape = shape_of(document, operation_name)
+    if shape is None or shape.name not in SHARED_FIELDS:
+        return _Compiled(None, None)
+    return _Compiled(shape, pick_of(_field(core, shape).type, shape.node.selection_set, fragments_of(document)))
+
+
+def _field(core: GraphQLSchema, shape: Shape) -> GraphQLField:
+    assert core.subscription_type is not None, "the schema has live data"
+    return cast("GraphQLField", core.subscription_type.fields[shape.name])
 
 
 async def share(feeds: Feeds, schema: Schema, context: Context, asked: Asked, *, shape: Shape, outlet: Outlet) -> None:
@@ -77,7 +100,7 @@ async def share(feeds: Feeds, schema: Schema, context: Context, asked: Asked, *,
         return frames_of(schema, context.for_everyone(), asked, shape)
 
     async def pause() -> None:
-        await context.serving.pause(context.serving.reread_s / LOOKS / GROUPS)
+        await context.serving.pause(context.serving.reread_s * RUNG_AFTER / GROUPS)
 
     async with feeds.join(key, frames, pause) as member:
         name = _encoder.encode(asked.id)
@@ -126,7 +149,7 @@ class _Subscriber:
 
     def _at_once(self, news: News) -> bool:
         """Send a frame without waking the task, which waits; what the socket does not take at once is left to it."""
-        if self._rest is not None or self._is_look_due(self._context.runtime.now()):
+        if self._rest is not None or self._is_look_due(self._context.runtime.now(), OVERDUE_AFTER):
             return False
         self._rest = begin(self._outlet.sending(self._text(news)))
         if self._rest is not None:
@@ -137,12 +160,12 @@ class _Subscriber:
         self._number += 1
         return news.frame.encoded(self._name, self._number, as_snapshot=news.as_snapshot)
 
-    def _is_look_due(self, now: datetime) -> bool:
-        """Whether the caller's credential has ended or was not looked at for a while."""
+    def _is_look_due(self, now: datetime, after: float) -> bool:
+        """Whether the caller's credential has ended, or was not looked at for a part of the time that it may be."""
         principal = self._context.principal
         assert principal is not None, "the socket has signed in"
         is_over = principal.expires_at is not None and principal.expires_at <= now
-        return is_over or (now - self._checked_at).total_seconds() >= self._context.serving.reread_s / LOOKS
+        return is_over or (now - self._checked_at).total_seconds() >= self._context.serving.reread_s * after
 
     async def _look(self) -> None:
         """Look at the caller's credential where that is due.
@@ -150,7 +173,7 @@ class _Subscriber:
         Raises the errors of `Context.check_credential`, and CredentialsRejected where the caller's rights have changed.
         """
         now = self._context.runtime.now()
-        if not self._is_look_due(now):
+        if not self._is_look_due(now, JUST_LOOKED):
             return
         await self._context.check_credential()
         again = self._context.principal
@@ -179,15 +202,12 @@ def frames_of(schema: Schema, context: Context, asked: Asked, shape: Shape) -> A
 def _plain(schema: Schema, asked: Asked, shape: Shape) -> tuple[strawberry.ID, Pick] | None:
     """Return whom a plain operation watches, and what picks its selection; None where it has to be executed."""
     core = schema._schema  # noqa: SLF001 -- no other way to it
-    document = read_document(core, asked.query)
     variables = get_variable_values(core, shape.operation.variable_definitions or (), asked.variables or {})
-    assert core.subscription_type is not None, "the schema has live data"
-    field = core.subscription_type.fields[shape.name]
-    pick = pick_of(field.type, shape.node.selection_set, fragments_of(document))
+    pick = _compiled(core, asked.query, asked.operation_name).pick
     if pick is None or isinstance(variables, list):
         return None
     try:
-        return get_argument_values(field, shape.node, variables)[_CUSTOMER_ID], pick
+        return get_argument_values(_field(core, shape), shape.node, variables)[_CUSTOMER_ID], pick
     except GraphQLError:
         return None
 

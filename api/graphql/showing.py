@@ -14,6 +14,7 @@ import strawberry
 from strawberry.types import Info
 
 from api.context import Reading
+from api.gathering import Gatherer
 from api.graphql import ids
 from api.graphql.context import Context
 from api.graphql.fields import reading
@@ -147,10 +148,10 @@ def _projected(part: _Part, now: datetime) -> SubscriptionUsage:
     )
 
 
-async def read_usage(context: Context, showing: Showing) -> Shown:
+async def read_usage(context: Context, showing: Showing, gathered: Gatherer[CustomerId, Reading]) -> Shown:
     """Read one customer's usage, cost and limits, together with others that are asked for. Raises CustomerNotFound."""
     customer_id = showing.customer_id
-    found = await context.serving.usage.get(customer_id)
+    found = await gathered.get(customer_id)
     principal = context.principal
     assert principal is not None, "whoever asks is known"
     if found is None or not customers.is_seen(principal, customer_id, found.standing.environment):
@@ -170,6 +171,7 @@ class UsageQuery:
     ) -> Usage | None:
         """Read it."""
         try:
-            return (await read_usage(info.context, Showing(ids.customer_id(customer_id)))).usage
+            showing = Showing(ids.customer_id(customer_id))
+            return (await read_usage(info.context, showing, info.context.serving.usage)).usage
         except customers.CustomerNotFound:
             return None

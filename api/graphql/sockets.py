@@ -44,12 +44,13 @@ class _Outlet:
     """Where messages of one operation go: nowhere once it has ended."""
 
     handler: "SocketHandler"
+    socket: WebSocket
     operation: Operation[Context, None]
 
     async def sending(self, text: str) -> None:
         """Send an encoded message, for as long as that takes."""
         if not self.operation.completed:
-            await self.handler.socket.send_text(text)
+            await self.socket.send_text(text)
 
     async def carry_on(self, rest: Rest) -> None:
         """Carry on with a message that was begun."""
@@ -131,7 +132,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
                     self.context,
                     operation,
                     shape=shape,
-                    outlet=_Outlet(self, operation),
+                    outlet=_Outlet(self, self.socket, operation),
                 )
         except WebSocketDisconnected:
             return
