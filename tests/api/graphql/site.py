@@ -114,10 +114,15 @@ async def open_site(db: Database) -> AsyncIterator[Site]:
     """Serve the application without a network."""
     runtime = runtime_of(db)
     async with _lifespan(runtime, runtime.settings) as app:
-        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
         host = f"127.0.0.1:{runtime.settings.port}"
-        async with httpx2.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
+        async with direct_client(app, host) as client:
             yield Site(World(runtime), app, client, host)
+
+
+def direct_client(app: Starlette, host: str) -> httpx2.AsyncClient:
+    """Make a client that calls the application without a network, by the name of a host."""
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+    return httpx2.AsyncClient(transport=transport, base_url=f"http://{host}")
 
 
 @asynccontextmanager
