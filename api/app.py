@@ -128,8 +128,8 @@ def create_app(settings: Settings, opened: Callable[[Settings], Awaitable[Runtim
         lifespan=lifespan,
         # Looked through in this order: first what is asked before each of a product's calls.
         routes=[
+            Route("/graphql", endpoint, methods=["POST"]),
             *LIMITS,
-            Route("/graphql", endpoint.post, methods=["POST"]),
             WebSocketRoute("/graphql", sockets),
             Route("/v1/events", post_events, methods=["POST"]),
             *(each.route for each in (FEED, *READS, *BILLING, *METHODS)),

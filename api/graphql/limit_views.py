@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import strawberry
@@ -16,6 +17,9 @@ from domain.limits.judging import Answer
 from domain.limits.request import Reserved, Settled
 from domain.plans.plan import Catalogue
 from domain.usage.verdict import Status
+
+# Numbers and instants whose reading is remembered: limits and ends of periods come again and again.
+TEXTS_MAX = 4_096
 
 
 @public_type("A limit as it stands beside a request. It is reached only through what may be seen.")
@@ -152,11 +156,11 @@ def standings_of(numbers: Any) -> list[LimitStanding]:
             unit=each["unit"],
             limit=_decimal(each["limit"]),
             bound=_decimal(each["bound"]),
-            used=exact(Decimal(each["used"])),
-            held=exact(Decimal(each["held"])),
-            asked=exact(Decimal(each["asked"])),
+            used=_exact(each["used"]),
+            held=_exact(each["held"]),
+            asked=_exact(each["asked"]),
             state=each["state"],
-            resets_at=datetime.fromisoformat(each["resets_at"]) if each["resets_at"] else None,
+            resets_at=_instant(each["resets_at"]) if each["resets_at"] else None,
         )
         for each in numbers
     ]
@@ -223,4 +227,14 @@ def _decision_id(answer: Answer) -> strawberry.ID | None:
 
 
 def _decimal(text: str | None) -> Decimal | None:
-    return exact(Decimal(text)) if text is not None else None
+    return _exact(text) if text is not None else None
+
+
+@lru_cache(maxsize=TEXTS_MAX)
+def _exact(text: str) -> Decimal:
+    return exact(Decimal(text))
+
+
+@lru_cache(maxsize=TEXTS_MAX)
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)

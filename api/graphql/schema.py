@@ -11,6 +11,7 @@ from api.graphql.conservation import ConservationQuery
 from api.graphql.consolidation import ConsolidationMutation
 from api.graphql.consumption import ConsumptionQuery
 from api.graphql.coupons import CouponMutation, CouponQuery
+from api.graphql.covering import Errors
 from api.graphql.credit_notes import CreditNoteQuery
 from api.graphql.customers import CustomerMutation, CustomerQuery
 from api.graphql.disputes import DisputeMutation, DisputeQuery
@@ -56,7 +57,7 @@ from api.graphql.top_ups import TopUpMutation, TopUpQuery
 from api.graphql.unapplied import UnappliedMutation, UnappliedQuery
 from api.graphql.usage_batch import UsageBatchMutation
 from api.graphql.verify import VerifyQuery
-from api.graphql.view import Errors, QuietSchema
+from api.graphql.view import QuietSchema
 from api.graphql.wallets import WalletMutation, WalletQuery
 from api.graphql.webhook_desk import WebhookDeskMutation
 from api.graphql.webhooks import WebhookQuery

@@ -4,6 +4,7 @@ The library's own view answers 500 to malformed bodies, closes a whole socket on
 protocols; hence an endpoint of our own for HTTP and a small subclass for sockets.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,24 +14,28 @@ import structlog
 from graphql import GraphQLError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry import Schema
 from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
-from strawberry.extensions.mask_errors import MaskErrors
+from strawberry.extensions import SchemaExtension
+from strawberry.extensions.runner import SchemaExtensionsRunner
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionContext
 from strawberry.types.unset import UNSET, UnsetType
 
 from api.auth import bearer
-from api.bodies import read_body
+from api.bodies import receive_body
 from api.context import Serving
 from api.graphql.context import Context
-from api.graphql.documents import INVALID, DocumentRefusedError, check_operation
+from api.graphql.covering import Errors, is_crash
+from api.graphql.documents import DocumentRefusedError, KnownDocuments, check_operation
 from api.graphql.feeds import Feeds
-from api.graphql.shapes import is_request
+from api.graphql.shapes import is_request, is_safe
 from api.graphql.sockets import OPERATIONS_PER_SOCKET_MAX, SocketHandler
-from api.problems import CRASH_CODE, CRASH_MESSAGE, PASSING_FAULTS, problem_response
+from api.graphql.steps import Steps
+from api.problems import PASSING_FAULTS, problem_response
 from domain.kernel.errors import DomainError, Kind
 
 BODY_BYTES_MAX = 1_000_000
@@ -38,9 +43,10 @@ INIT_WAIT_S = 10
 STATUS_MALFORMED = 400
 STATUS_WRONG_TYPE = 415
 CLOSE_TRY_LATER = 1013
-_JSON_TYPE = "application/json"
-_SPEC_TYPE = "application/graphql-response+json"
+_JSON_TYPE = b"application/json"
+_SPEC_TYPE = b"application/graphql-response+json"
 _log = structlog.get_logger()
+_ESCAPED_NUL = b"\\u0000"
 _encoder = msgspec.json.Encoder()
 # Numbers with a point stay exact: usage travels through here too.
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
@@ -60,33 +66,6 @@ class ContentTypeWrong(DomainError):
     kind = Kind.INVALID
 
 
-class Errors(MaskErrors):
-    """Give every error a code, and cover those that are nobody's business but ours."""
-
-    def __init__(self) -> None:
-        super().__init__(_is_crash, CRASH_MESSAGE)
-
-    def anonymise_error(self, error: GraphQLError) -> GraphQLError:
-        """Cover an error that no one expected."""
-        covered = super().anonymise_error(error)
-        covered.extensions = {"code": CRASH_CODE}
-        return covered
-
-    def _process_errors(self, errors: list[GraphQLError]) -> list[GraphQLError]:
-        processed = super()._process_errors(errors)
-        for error in processed:
-            error.extensions = {"code": INVALID, **(error.extensions or {})}
-        return processed
-
-
-def _is_crash(error: GraphQLError) -> bool:
-    """Whether an error began as something else than a fault of the request."""
-    origin: Exception | None = error
-    while isinstance(origin, GraphQLError):
-        origin = origin.original_error
-    return origin is not None
-
-
 class QuietSchema(Schema):
     """A schema that never logs a document: literals in it may be personal."""
 
@@ -94,11 +73,20 @@ class QuietSchema(Schema):
         """Log where an unexpected error came from."""
         del execution_context
         for error in errors:
-            if _is_crash(error):
+            if is_crash(error):
                 _log.error("resolver_crashed", path=error.path, exc_info=error.original_error)
 
     def _warn_for_federation_directives(self) -> None:
         """Look for none: no type has a directive, and to look loads every one that federated schemas know."""
+
+    def create_extensions_runner(
+        self, execution_context: ExecutionContext, extensions: list[SchemaExtension]
+    ) -> SchemaExtensionsRunner:
+        """Run the hooks of what every schema of ours is made with: Errors and KnownDocuments."""
+        errors, documents = extensions
+        assert isinstance(errors, Errors), "the first covers errors"
+        assert isinstance(documents, KnownDocuments), "the second knows documents"
+        return Steps(execution_context, errors, documents)
 
 
 def read_request(body: bytes) -> tuple[str, dict[str, Any] | None, str | None]:
@@ -107,7 +95,8 @@ def read_request(body: bytes) -> tuple[str, dict[str, Any] | None, str | None]:
         data = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestMalformed from error
-    if not is_request(data):
+    # Inside JSON a NUL is always written like this, so most bodies need no look at each of their texts.
+    if not is_request(data) or (_ESCAPED_NUL in body and not is_safe(data)):
         raise RequestMalformed
     return data["query"], data.get("variables"), data.get("operationName")
 
@@ -123,24 +112,31 @@ class HttpEndpoint:
         """Begin to serve: the process has opened what it holds."""
         self._serving = serving
 
-    async def post(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. It is an ASGI app: what Starlette does around a function is not for nothing."""
+        # Of headers that are repeated the first one counts.
+        response = await self._answer(dict(reversed(scope["headers"])), receive)
+        await response(scope, receive, send)
+
+    async def _answer(self, headers: Mapping[bytes, bytes], receive: Receive) -> Response:
         """Execute one operation. Queries and mutations only; live data needs a socket."""
         assert self._serving is not None, "the lifespan opens before requests come"
         context = Context(self._serving)
+        is_modern = _SPEC_TYPE in headers.get(b"accept", b"")
         try:
-            await context.sign_in(bearer(request.headers.get("authorization")))
-            if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON_TYPE:
+            await context.sign_in(bearer(headers.get(b"authorization", b"").decode("latin-1")))
+            if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != _JSON_TYPE:
                 return problem_response(ContentTypeWrong(), status=STATUS_WRONG_TYPE)
-            query, variables, name = read_request(await read_body(request, BODY_BYTES_MAX))
+            query, variables, name = read_request(await receive_body(receive, BODY_BYTES_MAX))
             check_operation(self._schema._schema, query, name, is_socket=False)  # noqa: SLF001 -- no other way to it
         except RequestMalformed as error:
             return problem_response(error, status=STATUS_MALFORMED)
         except DocumentRefusedError as refused:
-            return _answer(request, {"errors": [error.formatted for error in refused.errors]})
+            return _written({"errors": [error.formatted for error in refused.errors]}, is_modern=is_modern)
         except ClientDisconnect:
             return Response(status_code=STATUS_MALFORMED)
         result = await self._schema.execute(query, variables, context_value=context, operation_name=name)
-        return _answer(request, _body_of(result.data, result.errors))
+        return _written(_body_of(result.data, result.errors), is_modern=is_modern)
 
 
 def _body_of(data: Any, errors: list[GraphQLError] | None) -> dict[str, Any]:
@@ -152,10 +148,9 @@ def _body_of(data: Any, errors: list[GraphQLError] | None) -> dict[str, Any]:
     return {"data": data, "errors": formatted} if has_begun else {"errors": formatted}
 
 
-def _answer(request: Request, body: dict[str, Any]) -> Response:
-    modern = _SPEC_TYPE in request.headers.get("accept", "")
-    status = STATUS_MALFORMED if modern and "data" not in body else 200
-    return Response(_encoder.encode(body), status, media_type=_SPEC_TYPE if modern else _JSON_TYPE)
+def _written(body: dict[str, Any], *, is_modern: bool) -> Response:
+    status = STATUS_MALFORMED if is_modern and "data" not in body else 200
+    return Response(_encoder.encode(body), status, media_type=(_SPEC_TYPE if is_modern else _JSON_TYPE).decode())
 
 
 class SocketView(GraphQL[Context, None]):

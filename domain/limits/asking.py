@@ -92,5 +92,5 @@ def asked_of(additions: Iterable[Addition], *, used: Fraction) -> Fraction:
     for each in additions:
         more = Fraction(each.quantity) - used if each.sets else each.quantity
         if more > 0:
-            found = sum_of(found, Fraction(more))
+            found = found + Fraction(more) if found else Fraction(more)
     return found

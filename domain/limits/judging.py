@@ -139,7 +139,11 @@ def standing_of(
     """Describe a limit beside a request; where it is allowed, the state is the one after it."""
     allowance, upto = line.allowance, line.bound_at(now)
     held = sum_of(held, line.leased)
-    word = _word(allowance.limit, sum_of(line.used, held, asked), upto) if allowed else _BLOCKED
+    word = _BLOCKED
+    if allowed:
+        # Nothing need be added up to say that an unlimited one is active.
+        amount = allowance.limit.amount
+        word = _ACTIVE if amount is None else _word(allowance.limit, amount, sum_of(line.used, held, asked), upto)
     return Standing(
         allowance.key,
         allowance.name,
@@ -155,14 +159,12 @@ def standing_of(
     )
 
 
-def _word(limit: Limit, used: Fraction, upto: Fraction | None) -> str:
+def _word(limit: Limit, amount: Fraction, used: Fraction, upto: Fraction | None) -> str:
     """Say for people where usage stands after what was allowed."""
-    if limit.amount is None:
-        return _ACTIVE
     state = state_of(limit, used, upto)
     if state is not LimitState.OK:
         return state.value
-    return _WARNING if _is_near(used, limit.amount) else _ACTIVE
+    return _WARNING if _is_near(used, amount) else _ACTIVE
 
 
 def _is_near(used: Fraction, limit: Fraction) -> bool:

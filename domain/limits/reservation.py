@@ -5,6 +5,7 @@ from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 from hashlib import blake2b
 from uuid import UUID
 
@@ -18,6 +19,8 @@ CALLER_ID_LENGTH_MAX = 255
 REFERENCE_LENGTH_MAX = 255
 EXPIRES_IN_S_DEFAULT = 600
 EXPIRES_IN_S_MAX = 3_600
+# Types of events, customers, and what is written for them in names, that are remembered; they come from outside.
+REMEMBERED_MAX = 4_096
 _PREFIX = "rsv_"
 _LETTERS = 26
 _PARTS = 3
@@ -79,8 +82,8 @@ class Name:
     @property
     def text(self) -> str:
         """The name as callers write it."""
-        parts = (self.customer_id, self.key, self.type_digest)
-        return _PREFIX + "".join(encode("reservation", part).removeprefix(_PREFIX) for part in parts)
+        key = encode("reservation", self.key)
+        return f"{_PREFIX}{_letters(self.customer_id)}{key[len(_PREFIX) :]}{_letters(self.type_digest)}"
 
 
 @dataclass(slots=True)
@@ -134,6 +137,13 @@ def name_of(customer_id: CustomerId, event_type: str, source: str, caller_id: st
     return Name(customer_id, _digest(f"{source}\0{event_type}\0{caller_id}"), type_digest_of(event_type))
 
 
+@lru_cache(maxsize=REMEMBERED_MAX)
+def _letters(part: UUID) -> str:
+    """Write a part of a name that many names have."""
+    return encode("reservation", part)[len(_PREFIX) :]
+
+
+@lru_cache(maxsize=REMEMBERED_MAX)
 def type_digest_of(event_type: str) -> UUID:
     """Digest a type of event, by which a name is understood again."""
     return _digest(event_type)

@@ -7,7 +7,6 @@ from fractions import Fraction
 from domain.access.roles import Permission
 from domain.kernel.call import Call
 from domain.kernel.values import dataclass
-from domain.limits.asking import sum_of
 from domain.limits.book import Book
 from domain.limits.judging import Answer, permit
 from domain.limits.keeping.service import Keeper
@@ -84,7 +83,9 @@ class Memory:
         """Hold what is asked for beside what a reservation holds; it is there."""
         more, before = book.hold(asks, call.at, place.now), into.holds
         into.period_start_at = book.account.period.start
-        into.holds = {key: sum_of(before.get(key, _NOTHING), more.get(key, _NOTHING)) for key in {**before, **more}}
+        into.holds = more
+        if before:
+            into.holds = {key: before.get(key, _NOTHING) + more.get(key, _NOTHING) for key in {**before, **more}}
         self.shelf.put(into)
 
 
