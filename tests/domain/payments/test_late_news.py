@@ -5,11 +5,13 @@ import sqlalchemy as sa
 
 from domain.adapters.memory import MemoryGateway
 from domain.db import Database
+from domain.invoices import service as invoices
 from domain.invoices.invoice import InvoiceNotFound
 from domain.kernel.ids import CustomerId
 from domain.payments import service, store
 from domain.payments.port import GatewayRefused, GatewayUnavailable, PayOutcome, PayState
 from tests import make
+from tests.domain.payments import quarrel
 from tests.domain.payments.till import CONFIRMED, DEBIT, NO_FUNDS, VISA, Till, open_till, system
 
 # As staff may do where no attempt of ours is known to be under way.
@@ -93,6 +95,28 @@ async def test_money_for_a_void_invoice_is_booked_as_the_customers_and_pays_noth
     assert (await till.state(), await till.attempts()) == ("void", ["succeeded"])
     booked = [await till.posted(each) for each in ("invoice_paid", "payment_unapplied")]
     assert (booked, await till.staged("payment_unapplied")) == ([0, 1], 1)
+
+
+async def test_money_for_a_written_off_invoice_pays_it_and_takes_the_loss_back(
+    db: Database, memory_gateway: MemoryGateway
+) -> None:
+    till = await open_till(db)
+    await till.attach(memory_gateway, NO_FUNDS)
+    await till.collect(memory_gateway)
+    async with db.transaction() as tx:
+        await invoices.write_off_invoice(
+            tx, system(), system().at, customer_id=till.customer.id, invoice_id=till.invoice.id
+        )
+    await till.collect(memory_gateway)
+    assert await quarrel.books(till) == {"bad_debt": 2_900, "revenue": -2_900}
+    # The gateway takes a payment also of what it has written off.
+    copy_id = await till.gateway_invoice_id()
+    memory_gateway.pay_outside(copy_id)
+    for _ in range(2):
+        await service.settle_from_gateway(db, memory_gateway, system(), copy_id)
+    assert (await till.state(), await till.attempts()) == ("paid", ["failed", "succeeded"])
+    assert await quarrel.books(till) == {"cash": 2_900, "revenue": -2_900}
+    assert await till.posted("payment_unapplied") == 0
 
 
 async def test_a_reconciler_goes_on_after_an_attempt_that_cannot_be_found_out(
