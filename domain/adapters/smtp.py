@@ -53,7 +53,10 @@ class SmtpMailer:
         return self._policy
 
     async def send(self, mail: OutgoingMail) -> None:
-        """Hand a mail over. Raises MailRefused for an answer of the 500s, MailUnavailable for all else."""
+        """Hand a mail over. Raises MailRefused where recipient or content is refused for good, else MailUnavailable.
+
+        What the server has against the sender, or its password, is mended without another mail.
+        """
         try:
             await aiosmtplib.send(
                 _message(mail),
