@@ -234,6 +234,8 @@ def update(call: Call) -> Document:
     if "allow_redisplay" in call.params:
         after["allow_redisplay"] = call.params["allow_redisplay"]
     if "card" in call.params:
+        if before["type"] != "card":
+            raise invalid(f"This PaymentMethod is of type {before['type']}; it has no card to update.", param="card")
         expiry = {name: call.params["card"][name] for name in ("exp_month", "exp_year") if name in call.params["card"]}
         after["card"] = before["card"] | expiry
     call.store.put(after)

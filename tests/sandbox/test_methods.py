@@ -134,6 +134,9 @@ async def test_a_method_is_made_from_a_test_number_and_updated(world: World) -> 
     unknown: Any = {"type": "card", "card": {"number": "4000000000000001"}}
     with pytest.raises(stripe.InvalidRequestError):
         await world.api.v1.payment_methods.create_async(unknown)
+    bank = await world.method(ada, "pm_usBankAccount_success")
+    with pytest.raises(stripe.InvalidRequestError, match="no card to update"):
+        await world.api.v1.payment_methods.update_async(bank, {"card": {"exp_year": 2040}})
 
 
 async def test_a_customer_is_updated_unset_and_deleted(world: World) -> None:
