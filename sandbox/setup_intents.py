@@ -64,8 +64,8 @@ def create(call: Call) -> Document:
 
 def _options(given: Mapping[str, Any]) -> Document:
     """Show how bank accounts are verified, where it was said."""
-    bank = given.get("payment_method_options", {}).get("us_bank_account", {})
-    return {"us_bank_account": {"verification_method": bank["verification_method"]}} if bank else {}
+    way = given.get("payment_method_options", {}).get("us_bank_account", {}).get("verification_method")
+    return {"us_bank_account": {"verification_method": way}} if way else {}
 
 
 @operation(
