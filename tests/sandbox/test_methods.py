@@ -176,6 +176,11 @@ async def test_a_bank_account_is_attached_once_its_micro_deposits_are_told(world
         }
     )
     assert setup.payment_method_types == ["us_bank_account"]
+    # Options may say something else than how an account is verified.
+    plain = await world.post(
+        "/v1/setup_intents", "payment_method_options[us_bank_account][mandate_options][collection_method]=paper"
+    )
+    assert (plain.status_code, plain.json()["payment_method_options"]) == (200, {})
     with pytest.raises(stripe.InvalidRequestError):
         await world.api.v1.setup_intents.confirm_async(setup.id, {"payment_method": "pm_card_visa"})
     waits = await world.api.v1.setup_intents.confirm_async(
