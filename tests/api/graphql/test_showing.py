@@ -58,11 +58,11 @@ async def test_a_watcher_is_shown_what_one_who_comes_anew_is_shown_whatever_happ
         catalogue = await server.runtime.catalogue()
         wish = Wish("llm", "gemini_calls", Decimal(7), "agreed", from_at=start)
         await limits.set_override(tx, world.call, catalogue, ada.id, wish)
-    assert (await compare())["gemini_calls"][:2] == (2, 7)
+    assert (await compare())["gemini_calls"][:2] == (Decimal(2), Decimal(7))
     # Ten days on, the same usage is heading elsewhere; then another period begins, with nothing used.
     await world.advance(to="2026-02-10")
     heading = await compare()
     # 2 calls in 10 of 28 days come to 5.6.
-    assert heading["gemini_calls"] == (2, 7, Decimal("5.6"))
+    assert heading["gemini_calls"] == (Decimal(2), Decimal(7), Decimal("5.6"))
     await world.advance(to="2026-03-01")
     assert {used for used, _, _ in (await compare()).values()} == {0}
