@@ -14,12 +14,14 @@ _T = TypeVar("_T")
 
 
 @dataclass_transform(field_specifiers=(dataclasses.field, dataclasses.Field))
-def dataclass(*, eq: bool = True, frozen: bool = False, slots: bool = False) -> Callable[[type[_T]], type[_T]]:
+def dataclass(
+    *, eq: bool = True, frozen: bool = False, slots: bool = False, kw_only: bool = False
+) -> Callable[[type[_T]], type[_T]]:
     """Make a class a dataclass. The options mean what they mean to `dataclasses.dataclass`."""
 
     def decorate(cls: type[_T]) -> type[_T]:
         own = {name for name, value in vars(cls).items() if value is not None}
-        made: Any = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots)(cls)
+        made: Any = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)(cls)
         if eq and not frozen and "__hash__" not in own:
             made.__hash__ = None
         if frozen:
@@ -52,8 +54,14 @@ def _methods(*, eq: bool, frozen: bool, slots: bool) -> Iterator[str]:
 def _twin(cls: Any, *, eq: bool, frozen: bool, slots: bool) -> Any:
     """Let the standard library make a class with the same fields; none of the methods asks whose it is."""
     after = {"__post_init__": cls.__post_init__} if hasattr(cls, "__post_init__") else {}
-    fields = [(each.name, each.type, each) for each in dataclasses.fields(cls)]
+    fields = [(each.name, Any, _copied(each)) for each in dataclasses.fields(cls)]
     return dataclasses.make_dataclass(cls.__name__, fields, namespace=after, eq=eq, frozen=frozen, slots=slots)
+
+
+def _copied(field: Any) -> Any:
+    """Copy what a field says of itself: to make a class is to change its fields, and some have a kind of their own."""
+    names = ("default", "default_factory", "init", "repr", "hash", "compare", "kw_only")
+    return dataclasses.field(**{name: getattr(field, name) for name in names})
 
 
 def _late(cls: Any, name: str, complete: Callable[[], None]) -> Callable[..., Any]:
