@@ -62,7 +62,7 @@ _log = structlog.get_logger()
 class Reserver:
     """One per process: start it before the first reservation, stop it after the last.
 
-    `memory` answers what needs no waiting; everything here looks there first.
+    `memory` answers what needs no waiting; what is understood here is looked for there too.
     """
 
     def __init__(
@@ -113,9 +113,7 @@ class Reserver:
         Raises Forbidden, KeyRecordsNothing, CustomerNotFound, NothingSubscribed, EstimateRefused, LimitsUnavailable,
         AccessSuspended.
         """
-        known = self.memory.check(call, wanted)
-        if known is not None:
-            return known
+        call.need(Permission.LIMIT_CHECK)
         for _ in range(STARTS_MAX):
             question = await self._questions.question(call, wanted)
             try:
@@ -151,10 +149,9 @@ class Reserver:
 
         Raises as `check`, and ReservationMalformed, ReservationClosed, LimitsBusy.
         """
-        found = self.memory.reserve(call, wanted, caller_id, expires_in_s=expires_in_s)
-        if found is not None:
-            return found
-        expires_at = call.at + timedelta(seconds=expires_in_s)
+        call.need(Permission.LIMIT_CHECK)
+        call.need(Permission.USAGE_WRITE)
+        expires_at = call.at + timedelta(seconds=check_expiry(expires_in_s))
         for _ in range(STARTS_MAX):
             question = await self._questions.question(call, wanted)
             new = new_reservation(call, question, caller_id, expires_at)
