@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -12,6 +11,7 @@ import typer
 
 from api.dunning.commands import dunning
 from api.inbox.commands import inbox
+from api.instants import instant_of
 from api.mail.commands import mail
 from api.pricing.commands import prices
 from api.refusals import refused_in_one_line
@@ -151,7 +151,7 @@ def export_ledger(
     from api.books import export_ledger as pages  # noqa: PLC0415 -- the same
     from domain.kernel.period import Period  # noqa: PLC0415 -- the same
 
-    period = Period(_instant(since) if since else EARLIEST, _instant(until) if until else LATEST)
+    period = Period(instant_of(since) if since else EARLIEST, instant_of(until) if until else LATEST)
 
     async def write() -> None:
         with file.open("w", encoding="utf-8", newline="") as written:
@@ -171,7 +171,7 @@ def verify_conservation(
     """Prove that what was counted is charged, granted or still due; exits 1 where it does not add up."""
     from api.conserving import print_proofs  # noqa: PLC0415 -- loaded by this command only
 
-    wanted = _instant(at) if at else None
+    wanted = instant_of(at) if at else None
     if not asyncio.run(print_proofs(_settings_at_home(), owner, at=wanted, as_json=as_json, echo=typer.echo)):
         raise typer.Exit(1)
 
@@ -241,7 +241,7 @@ def what_if(
     """Replay a usage period of all customers against another plan, without writing anything."""
     from api.whatif.commands import compare, wish_of  # noqa: PLC0415 -- loaded by this command only
 
-    wish = wish_of(plan, product, number, customer, _instant(at) if at else None)
+    wish = wish_of(plan, product, number, customer, instant_of(at) if at else None)
     asyncio.run(compare(_settings_at_home(), wish, csv_file=csv_file, as_json=as_json))
 
 
@@ -265,7 +265,7 @@ def clock_advance(
     """Send a test clock to an instant: everything that falls due on the way is run in order."""
     from api.replay import clock  # noqa: PLC0415 -- loaded by this command only
 
-    target = _instant(to)
+    target = instant_of(to)
 
     async def act(client: "Client") -> Any:
         started = await clock.start(client, clock_id, target)
@@ -366,16 +366,6 @@ def _with_client(api_url: str, token: str, act: Callable[["Client"], Awaitable[T
             return await act(client)
 
     return asyncio.run(run())
-
-
-def _instant(text: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise typer.BadParameter("give an instant in ISO 8601 with an offset, such as 2027-01-31T00:00:00Z")
-    return instant
 
 
 def _print_clock(clock: Any) -> None:

@@ -1,11 +1,12 @@
 """The commands of `tollgate dunning`."""
 
 import asyncio
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from api.instants import instant_of
 
 dunning = typer.Typer(
     help="Dunning policies: what follows failed payments.", no_args_is_help=True, rich_markup_mode=None
@@ -37,19 +38,9 @@ def simulate(
     from domain.adapters.clock import now  # noqa: PLC0415 -- the same
     from domain.config import read_settings  # noqa: PLC0415 -- the same
 
-    begins_at = _instant(failed_at) if failed_at else now()
+    begins_at = instant_of(failed_at) if failed_at else now()
     given = [each.strip() for each in outcomes.split(",")]
     wish = History() if history else Single(begins_at, given, method, zone)
     needs_database = history or rules is None
     settings = settings_at_home(read_settings()) if needs_database else None
     asyncio.run(print_simulation(settings, wish, rules=rules, policy=policy, echo=typer.echo))
-
-
-def _instant(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise typer.BadParameter("give an instant in ISO 8601 with an offset, such as 2027-01-31T00:00:00Z")
-    return found

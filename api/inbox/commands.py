@@ -1,10 +1,11 @@
 """The commands of `tollgate inbox`."""
 
 import asyncio
-from datetime import datetime
 from typing import Annotated
 
 import typer
+
+from api.instants import instant_of
 
 inbox = typer.Typer(
     help="Inbound events of the payment provider: what became of them, and their processing once more.",
@@ -62,7 +63,7 @@ def replay(
     if events:
         count = asyncio.run(replay_named(settings, events))
     else:
-        count = asyncio.run(replay_span(settings, _instant(since), _instant(until), state=_known(state)))
+        count = asyncio.run(replay_span(settings, instant_of(since), instant_of(until), state=_known(state)))
     typer.echo(f"{count} events wait for their processing again")
 
 
@@ -72,13 +73,3 @@ def _known(state: str) -> str | None:
     if state and state not in set(InboxState):
         raise typer.BadParameter(f"a state is one of {', '.join(InboxState)}")
     return state or None
-
-
-def _instant(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise typer.BadParameter("give an instant in ISO 8601 with an offset, such as 2027-01-31T00:00:00Z")
-    return found

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from api.instants import instant_of
+
 if TYPE_CHECKING:
     from api.pricing.changes import Diff
     from domain.config import Settings
@@ -44,7 +46,7 @@ def show(
     """Show the rows of the list."""
     from api.pricing.files import write_csv, write_json  # noqa: PLC0415 -- loaded by this command only
 
-    found = asyncio.run(_list(_settings(), provider or None, model or None, _instant(at) if at else None))
+    found = asyncio.run(_list(_settings(), provider or None, model or None, instant_of(at) if at else None))
     if as_csv or as_json:
         typer.echo(write_csv(found) if as_csv else write_json(found), nl=False)
     else:
@@ -141,13 +143,3 @@ def _print_table(found: "Iterable[ProviderPrice]") -> None:
     # Whoever pipes it on gets whole lines.
     width = None if sys.stdout.isatty() else 200
     Console(highlight=False, width=width).print(table)
-
-
-def _instant(text: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise typer.BadParameter("give an instant in ISO 8601 with an offset, such as 2026-08-01T00:00:00Z")
-    return instant

@@ -1,10 +1,11 @@
 """The commands of `tollgate webhooks`."""
 
 import asyncio
-from datetime import datetime
 from typing import Annotated
 
 import typer
+
+from api.instants import instant_of
 
 webhooks = typer.Typer(
     help="Outgoing webhooks: endpoints, and events sent once more.", no_args_is_help=True, rich_markup_mode=None
@@ -48,16 +49,6 @@ def replay(
 
     if bool(first and last) == bool(since and until):
         raise typer.BadParameter("say --from-number and --to-number, or --from and --to")
-    wanted = Numbers(first, last) if first else Times(_instant(since), _instant(until))
+    wanted = Numbers(first, last) if first else Times(instant_of(since), instant_of(until))
     settings = settings_at_home(read_settings())
     typer.echo(asyncio.run(order_replay(settings, endpoint, wanted, customer=customer)))
-
-
-def _instant(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise typer.BadParameter("give an instant in ISO 8601 with an offset, such as 2027-01-31T00:00:00Z")
-    return found

@@ -45,7 +45,7 @@ async def _given_up(db: Database) -> str:
                 tx, [(None, make.at("2027-01-01"))], at=make.at("2027-01-01"), until=call.at, limit=9
             )
             for job in due:
-                if job.payload["event_id"] == "evt_2":
+                if job.payload.get("event_id") == "evt_2":
                     await journal.put_off(tx, call, job, error="gateway_unavailable")
     return key
 
