@@ -60,7 +60,8 @@ async def note_settled(tx: Tx, call: Call, *, customer_id: CustomerId, attempt_i
         return
     standing, filed = await filing.take(tx, call, desk, attempt.invoice_id)
     if attempt.state is AttemptState.SUCCEEDED and filed is not None:
-        await _recover(tx, call, filed, by=attempt)
+        if standing.invoice.state is not InvoiceState.VOID:  # What came for a void one is kept, and recovers nothing.
+            await _recover(tx, call, filed, by=attempt)
     elif _is_begun_anew(standing, filed, attempt):
         assert filed is not None, "a case that begins anew has been"
         await _begin_anew(tx, call, filed, attempt)

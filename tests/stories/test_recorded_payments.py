@@ -1,13 +1,15 @@
-"""Payments that staff recorded and took back: what was bought with them, and what is owed, up to the end."""
+"""Money that came beside or against an invoice: recorded and taken back, or for what was void; up to the end."""
 
+from domain.alerts.staffing import service as staffing
 from domain.credits.wallets import service as wallets
 from domain.credits.wallets.reading import service as reading
 from domain.customers.collecting import service as collecting
 from domain.customers.customer import CollectionMethod, Customer
 from domain.dunning.case import CaseState
+from domain.invoices import service as invoices
 from domain.invoices.heading import Heading
 from domain.invoices.headings import service as headings
-from domain.invoices.invoice import Invoice
+from domain.invoices.invoice import Invoice, VoidReason
 from domain.invoices.topping import service as topping
 from domain.kernel.call import Environment
 from domain.kernel.money import Money
@@ -17,7 +19,7 @@ from domain.payments.receiving.receipt import ReceiptMethod, Received, ReversalR
 from domain.payments.reversing import service as reversing
 from domain.subscriptions.subscription import AccessState, Status
 from tests import make
-from tests.stories.owing import case_of, live
+from tests.stories.owing import NO_FUNDS, case_of, live
 from tests.world import World
 
 
@@ -102,3 +104,22 @@ async def test_a_sent_invoice_whose_payment_was_taken_back_is_overdue_on_its_own
     [again] = [each for each in world.gateway.copies.values() if each.pushed.number.endswith("-R1")]
     assert (again.pushed.total_minor, again.pushed.days_until_due) == (2_900, 14)
     assert await _books(world, ada) == {"receivable": 2_900, "revenue": -2_900}
+
+
+async def test_money_that_crosses_a_void_recovers_nothing_and_staff_are_told(world: World) -> None:
+    ada = await world.customer(on="2026-03-01", card=NO_FUNDS)
+    await world.subscribe(ada, "starter", product="edge")
+    [invoice] = await world.invoices(ada)
+    async with world.runtime.db.transaction() as tx:
+        await invoices.void_invoice(
+            tx, world.call, make.at("2026-03-01"), customer_id=ada.id, invoice_id=invoice.id, reason=VoidReason.MISTAKE
+        )
+    [copy_id] = world.gateway.copies
+    world.gateway.pay_outside(copy_id)
+    await world.drain()
+    await world.advance(to="2026-03-04")
+    assert (await case_of(world, ada)).case.state is CaseState.DROPPED
+    assert await _books(world, ada) == {"cash": 2_900, "unapplied_cash": -2_900}
+    async with world.runtime.db.transaction() as tx:
+        told = [each.kind.value for each in await staffing.list_alerts(tx, world.call)]
+    assert told == ["payment_unapplied"]
