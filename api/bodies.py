@@ -6,6 +6,9 @@ from starlette.types import Receive
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.values import dataclass
 
+# A decoder repeats a word that is none of those allowed, however long it is.
+WHY_LENGTH_MAX = 200
+
 
 @dataclass(eq=False)
 class BodyTooLarge(DomainError):
@@ -14,6 +17,20 @@ class BodyTooLarge(DomainError):
     code = "body_too_large"
     kind = Kind.TOO_LARGE
     bytes_max: int
+
+
+@dataclass(eq=False)
+class BodyMalformed(DomainError):
+    """The body is not JSON of the right shape: {why}. The fields of each route are in /api/openapi.json."""
+
+    code = "body_malformed"
+    kind = Kind.INVALID
+    why: str
+
+
+def malformed(fault: Exception) -> BodyMalformed:
+    """Say where a body differs from what is taken: what its decoder said, no longer than WHY_LENGTH_MAX."""
+    return BodyMalformed(str(fault)[:WHY_LENGTH_MAX].rstrip("."))
 
 
 async def read_body(request: Request, bytes_max: int) -> bytes:

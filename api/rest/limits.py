@@ -19,7 +19,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from api.auth import bearer
-from api.bodies import receive_body
+from api.bodies import malformed, receive_body
 from api.context import Serving
 from api.problems import HTTP_STATUS, problem_response
 from domain.db import DATABASE_ERRORS
@@ -38,13 +38,6 @@ BODY_BYTES_MAX = 262_144
 _OK, _CREATED, _BAD, _REFUSED = 200, 201, 400, 429
 _NOTHING = Fraction(0)
 _encoder = msgspec.json.Encoder()
-
-
-class RequestMalformed(DomainError):
-    """The body is not JSON of the right shape. See the fields of this route in docs/limits.md."""
-
-    code = "body_malformed"
-    kind = Kind.INVALID
 
 
 class CheckBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -229,8 +222,8 @@ def _credential(headers: Headers) -> str | None:
 def _decode(shape: type[msgspec.Struct], body: bytes | bytearray) -> Any:
     try:
         return _DECODERS[shape].decode(body or b"{}")
-    except (msgspec.DecodeError, ValueError):
-        raise RequestMalformed from None
+    except (msgspec.DecodeError, ValueError) as fault:
+        raise malformed(fault) from None
 
 
 def _checked(answer: Answer) -> Said:

@@ -9,10 +9,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api.auth import bearer
-from api.bodies import read_body
+from api.bodies import malformed, read_body
 from api.context import Serving
 from api.problems import told_again
-from api.rest.limits import RequestMalformed
 from api.rest.reads import Asked
 from domain.access.roles import Permission
 from domain.customers import service as customers
@@ -67,8 +66,8 @@ class Write:
             # What is named by the path alone may come without a body.
             sent = await read_body(request, BODY_BYTES_MAX) or (b"" if self.shape.__struct_fields__ else b"{}")
             body = msgspec.json.decode(sent, type=self.shape)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RequestMalformed from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+            raise malformed(fault) from fault
         try:
             answer = await self.act(Asked(serving, call, request), body)
         except RefusedBefore as refused:

@@ -86,7 +86,8 @@ class Verdict:
             return "This id was sent before with another payload; the first one stays."
         if self.reason is None:
             return None
-        return f"{_MESSAGES[self.reason]} ({self.detail})" if self.detail else _MESSAGES[self.reason]
+        message = _MESSAGES[self.reason]
+        return f"{message.removesuffix('.')} ({self.detail})." if self.detail else message
 
     @property
     def is_bad(self) -> bool:

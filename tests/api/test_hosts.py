@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from api.hosts import HostCheck
+from api.hosts import HostCheck, Hosts
 from domain.config import read_settings
 
 
@@ -18,7 +18,7 @@ def _client(**settings: str) -> httpx2.AsyncClient:
         return PlainTextResponse("yes")
 
     given = read_settings(settings)
-    app = Starlette(routes=[Route("/", answer)], middleware=[Middleware(HostCheck, settings=given)])
+    app = Starlette(routes=[Route("/", answer)], middleware=[Middleware(HostCheck, hosts=Hosts(given))])
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://127.0.0.1:8000")
 
 

@@ -58,9 +58,14 @@ class Memory:
         held = self.shelf.find(name, at)
         if held is not None:
             book = self.leases.find_book(held.subscription_id)
-            asks = book.account.asks_of(question.estimate) if book else {}
-            answer = permit(book.account, asks, book.held(asks), question.place.now) if book else Answer(())
-            return Reserved(answer, held, is_new=False)
+            if book is None:
+                return Reserved(Answer(()), held, is_new=False)
+            asks = book.account.asks_of(question.estimate)
+            # As for the first call, what it holds itself is not among what is held.
+            others = {
+                key: max(_NOTHING, amount - held.holds.get(key, _NOTHING)) for key, amount in book.held(asks).items()
+            }
+            return Reserved(permit(book.account, asks, others, question.place.now), held, is_new=False)
         self.shelf.check_room(name)
         return None
 

@@ -88,7 +88,7 @@ async def test_a_reservation_goes_its_whole_way(shared: Site) -> None:
     again = await shared.post(body, token, path="/v1/reservations")
     assert (made.status_code, again.status_code) == (201, 200)
     name = made.json()["reservation"]
-    assert name == again.json()["reservation"]
+    assert (again.json()["reservation"], again.json()["limits"]) == (name, made.json()["limits"])
     refused = await shared.post({**body, "id": "call-2"}, token, path="/v1/reservations")
     assert (refused.status_code, refused.json()["refusal"]["held"]) == (429, "400000")
     # Only a hold is in the way, and it returns within a minute of its end.
@@ -128,6 +128,8 @@ async def test_what_cannot_be_read_or_seen_is_refused_as_a_problem(shared: Site)
     assert await refused({**wanted(ada), "id": "y"}, checks, "/v1/reservations") == (403, "forbidden")
     for body in (b"", b"{", b"[]", b'{"customer": 1}', {**wanted(ada), "more": 1}):
         assert await refused(body, token, "/v1/check") == (400, "body_malformed")
+    told = (await shared.post({**wanted(ada), "more": 1}, token, path="/v1/check")).json()["message"]
+    assert told.startswith("The body is not JSON of the right shape: Object contains unknown field `more`.")
     assert await refused(b'{"a":"' + b"x" * 262_144, token, "/v1/check") == (413, "body_too_large")
     for tokens in (-1, 10**20, "1"):
         assert await refused(wanted(ada, input_tokens=tokens), token, "/v1/check") == (400, "estimate_refused")
