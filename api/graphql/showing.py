@@ -37,6 +37,7 @@ from domain.kernel.ids import CustomerId, MeterId, SubscriptionId
 from domain.kernel.values import dataclass
 from domain.limits.comparing import Compared, compare
 from domain.limits.override import Override, in_force
+from domain.limits.projection import course_of
 from domain.plans.meter import Meter
 from domain.plans.plan import Catalogue
 from domain.subscriptions.subscription import Subscription
@@ -140,11 +141,11 @@ def _limit(before: _Part, key: str, compared: Compared) -> tuple[Compared, Limit
 def _projected(part: _Part, now: datetime) -> SubscriptionUsage:
     """Say where what is shown of a subscription is heading at an instant."""
     assert part.usage is not None, "it has been shown"
-    period = part.basis.subscription.period
+    course = course_of(part.basis.subscription.period, now)
     return replace(
         part.usage,
-        projected_cost=projected_cost_of(part.usage.cost, period, now),
-        limits=[heading(limit, compared.status, period, now) for compared, limit in part.limits.values()],
+        projected_cost=projected_cost_of(part.usage.cost, course),
+        limits=[heading(limit, compared.status, course) for compared, limit in part.limits.values()],
     )
 
 

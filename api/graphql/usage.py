@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from fractions import Fraction
 from functools import reduce
 
 import strawberry
@@ -18,9 +17,8 @@ from api.graphql.permissions import guarded_type
 from api.graphql.scalars import BigInt, Cost, Json, exact
 from api.graphql.subscriptions import Period
 from domain.access.roles import Permission
-from domain.kernel import period as billing
 from domain.kernel.ids import MeterId
-from domain.limits.projection import projected_cut, reaches_at
+from domain.limits.projection import Course
 from domain.limits.status import LimitState, LimitStatus
 from domain.plans import meter as definitions
 from domain.plans.exact import EXACT
@@ -189,13 +187,14 @@ def limit_of(value: LimitStatus) -> Limit:
     )
 
 
-def heading(limit: Limit, value: LimitStatus, period: billing.Period, now: datetime) -> Limit:
+def heading(limit: Limit, value: LimitStatus, course: Course | None) -> Limit:
     """Say where usage is heading in the running period. A level carries over and is not projected."""
-    if value.resets_at is None:
+    if value.resets_at is None or course is None:
         return limit
-    most = None if value.limit is None else Fraction(value.limit)
-    reached = None if most is None else reaches_at(Fraction(value.used), most, period, now)
-    return replace(limit, projected=_projected(value.used, period, now), reaches_at=reached)
+    if not value.used:
+        return limit if limit.projected is not None else replace(limit, projected=_NOTHING)
+    reached = None if value.limit is None else course.reaches_at(value.used, value.limit)
+    return replace(limit, projected=_projected(value.used, course), reaches_at=reached)
 
 
 def cost_shown(meters: Sequence[definitions.Meter], usage: readings.Usage) -> Cost | None:
@@ -204,12 +203,12 @@ def cost_shown(meters: Sequence[definitions.Meter], usage: readings.Usage) -> Co
     return Cost(amount=exact(reduce(EXACT.add, costs)), currency=LIST_CURRENCY) if costs else None
 
 
-def projected_cost_of(cost: Cost | None, period: billing.Period, now: datetime) -> Cost | None:
+def projected_cost_of(cost: Cost | None, course: Course | None) -> Cost | None:
     """Return what usage will have cost at the end of the running period at the present rate."""
-    amount = None if cost is None else _projected(cost.amount, period, now)
-    return Cost(amount=amount, currency=LIST_CURRENCY) if amount is not None else None
+    if cost is None or course is None:
+        return None
+    return Cost(amount=_projected(cost.amount, course), currency=LIST_CURRENCY)
 
 
-def _projected(used: Decimal, period: billing.Period, now: datetime) -> Decimal | None:
-    found = projected_cut(used, period, now, PROJECTED_DIGITS)
-    return None if found is None else exact(found)
+def _projected(used: Decimal, course: Course) -> Decimal:
+    return exact(course.projected(used, PROJECTED_DIGITS))

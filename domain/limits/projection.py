@@ -4,6 +4,7 @@ import math
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
 
 from domain.kernel.period import Period
 from domain.plans.exact import EXACT
@@ -24,14 +25,35 @@ def projected(used: Fraction, period: Period, at: datetime) -> Fraction | None:
     return used * Fraction(period.length // _MICROSECOND, elapsed // _MICROSECOND)
 
 
-def projected_cut(used: Decimal, period: Period, at: datetime, digits: int) -> Decimal | None:
-    """Return what `projected` does, cut after some digits: in whole numbers, for what is shown again and again."""
+class Course(NamedTuple):
+    """How far a period has come: where its usage is heading in whole numbers, for what is shown again and again."""
+
+    start: datetime
+    whole: int
+    passed: int
+
+    def projected(self, used: Decimal, digits: int) -> Decimal:
+        """Return what `projected` does, cut after some digits."""
+        above, below = used.as_integer_ratio()
+        return Decimal(above * self.whole * 10**digits // (below * self.passed)).scaleb(-digits, EXACT)
+
+    def reaches_at(self, used: Decimal, limit: Decimal) -> datetime | None:
+        """Return what `reaches_at` does."""
+        if used >= limit or used <= 0:
+            return None
+        above, below = used.as_integer_ratio()
+        most, of = limit.as_integer_ratio()
+        # The limit is ahead by this share of what has passed, rounded up to the microsecond.
+        ahead = -(-self.passed * most * below // (of * above))
+        return self.start + ahead * _MICROSECOND if ahead < self.whole else None
+
+
+def course_of(period: Period, at: datetime) -> Course | None:
+    """Return how far a period has come; None in its first 24 hours."""
     elapsed = min(at, period.end) - period.start
     if elapsed < FIRST_DAY:
         return None
-    above, below = used.as_integer_ratio()
-    cut = above * (period.length // _MICROSECOND) * 10**digits // (below * (elapsed // _MICROSECOND))
-    return Decimal(cut).scaleb(-digits, EXACT)
+    return Course(period.start, period.length // _MICROSECOND, elapsed // _MICROSECOND)
 
 
 def reaches_at(used: Fraction, limit: Fraction | None, period: Period, at: datetime) -> datetime | None:

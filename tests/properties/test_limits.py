@@ -2,6 +2,7 @@
 
 import itertools
 from datetime import timedelta
+from decimal import Decimal
 from fractions import Fraction
 from typing import get_args
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from domain.kernel.period import Period
 from domain.limits.decision import decide
 from domain.limits.policy import Limit
-from domain.limits.projection import projected, reaches_at
+from domain.limits.projection import course_of, projected, reaches_at
 from domain.limits.status import LimitState
 from domain.limits.thresholds import Watch, crossed, due
 from domain.plans.plan import Policy
@@ -96,3 +97,19 @@ def test_a_limit_is_said_to_be_reached_exactly_where_the_projection_passes_it(
         microsecond = timedelta(microseconds=1)
         assert used * Fraction((reaches - _START) // microsecond, elapsed // microsecond) >= limit
         assert used * Fraction((reaches - _START) // microsecond - 1, elapsed // microsecond) < limit
+
+
+@given(
+    st.decimals(0, 10**9, places=4),
+    st.decimals(0, 10**9, places=4),
+    st.timedeltas(timedelta(0), timedelta(days=40)),
+)
+def test_whole_numbers_say_where_usage_is_heading_as_rationals_do(
+    used: Decimal, limit: Decimal, passed: timedelta
+) -> None:
+    at = _START + passed
+    expected, course = projected(Fraction(used), _MONTH, at), course_of(_MONTH, at)
+    assert (course is None) == (expected is None)
+    if course is not None and expected is not None:
+        assert 0 <= expected - Fraction(course.projected(used, 6)) < Fraction(1, 10**6)
+        assert course.reaches_at(used, limit) == reaches_at(Fraction(used), Fraction(limit), _MONTH, at)

@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 
 from domain.kernel.period import Period
-from domain.limits.projection import projected, projected_cut, reaches_at
+from domain.limits.projection import course_of, projected, reaches_at
 from tests import make
 
 _JUNE = Period(make.at("2026-06-01"), make.at("2026-07-01"))
@@ -70,8 +70,10 @@ def test_no_instant_is_named_without_one_ahead_in_the_period(used: int, limit: i
     ],
 )
 def test_what_is_shown_of_a_projection_is_cut_after_six_digits(used: str, at: str, shown: str) -> None:
-    assert projected_cut(Decimal(used), _JUNE, make.at(at), 6) == Decimal(shown)
+    course = course_of(_JUNE, make.at(at))
+    assert course is not None
+    assert course.projected(Decimal(used), 6) == Decimal(shown)
 
 
 def test_the_first_day_shows_no_projection() -> None:
-    assert projected_cut(Decimal(10), _JUNE, make.at("2026-06-01T23:59:59.999999"), 6) is None
+    assert course_of(_JUNE, make.at("2026-06-01T23:59:59.999999")) is None
