@@ -138,6 +138,7 @@ async def test_every_refusal_comes_from_the_application(quiet_server: Site) -> N
             (400, warm.request(body={**warm.body, "more": 1})),
             (413, warm.request(body=b" " * (BODY_BYTES_MAX + 1))),
             (404, warm.request(body=nobody)),
+            (404, warm.request("/v1/reservations", {**nobody, "id": "x"})),
             (400, warm.request(body={**warm.body, "type": "no.such.call"})),
             (400, warm.request(body={**warm.body, "properties": {"input_tokens": -1}})),
             (400, warm.request(body={**warm.body, "properties": {"provider": "a\0"}})),
