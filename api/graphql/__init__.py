@@ -4,7 +4,3 @@ Resolvers are one or two lines: they call a service and wrap its value. Every fi
 (`permissions.py`), every refusal is a problem in the mutation's result union (`problems.py`), every list is a
 connection (`paging.py`), every object reached from a list comes through a loader (`loaders.py`).
 """
-
-from api.graphql.late import finish_late
-
-finish_late()

@@ -14,14 +14,12 @@ _T = TypeVar("_T")
 
 
 @dataclass_transform(field_specifiers=(dataclasses.field, dataclasses.Field))
-def dataclass(
-    *, eq: bool = True, frozen: bool = False, slots: bool = False, kw_only: bool = False
-) -> Callable[[type[_T]], type[_T]]:
+def dataclass(*, eq: bool = True, frozen: bool = False, slots: bool = False) -> Callable[[type[_T]], type[_T]]:
     """Make a class a dataclass. The options mean what they mean to `dataclasses.dataclass`."""
 
     def decorate(cls: type[_T]) -> type[_T]:
         own = {name for name, value in vars(cls).items() if value is not None}
-        made: Any = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)(cls)
+        made: Any = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots)(cls)
         if eq and not frozen and "__hash__" not in own:
             made.__hash__ = None
         if frozen:
@@ -59,8 +57,8 @@ def _twin(cls: Any, *, eq: bool, frozen: bool, slots: bool) -> Any:
 
 
 def _copied(field: Any) -> Any:
-    """Copy what a field says of itself: to make a class is to change its fields, and some have a kind of their own."""
-    names = ("default", "default_factory", "init", "repr", "hash", "compare", "kw_only")
+    """Copy what a field says of itself: to make a class is to change its fields."""
+    names = ("default", "default_factory", "init", "repr", "hash", "compare")
     return dataclasses.field(**{name: getattr(field, name) for name in names})
 
 

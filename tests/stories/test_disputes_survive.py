@@ -223,7 +223,7 @@ async def _check_told(story: Story) -> None:
     counts = Counter((row["kind"], row["about"]) for row in alerts)
     assert set(counts.values()) == {1}
     kinds = Counter(kind for kind, _ in counts)
-    assert (kinds["dispute_lost"], kinds.keys()) == (2, {"dispute_opened", "dispute_lost"})
+    assert (kinds["dispute_lost"], set(kinds)) == (2, {"dispute_opened", "dispute_lost"})
 
 
 async def _check_stripe(story: Story) -> None:

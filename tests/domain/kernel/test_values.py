@@ -134,17 +134,6 @@ def test_an_error_is_equal_to_itself_alone_and_tells_its_facts() -> None:
     assert repr(error) == "Refused(name='a')"
 
 
-def test_fields_can_be_given_by_name_alone() -> None:
-    @dataclass(kw_only=True)
-    class Named:
-        a: int = 1
-        b: int
-
-    assert repr(Named(b=2)).endswith("Named(a=1, b=2)")
-    with pytest.raises(TypeError, match="takes 1 positional argument but 2 were given"):
-        Named(2)  # type: ignore[call-arg]
-
-
 def test_values_can_be_taken_apart_copied_and_sent() -> None:
     point = Point(1, 2, ["n"])
 
