@@ -152,25 +152,40 @@ def changes_of(moves: Iterable[Move], ladders: Mapping[LadderKey, Ladder]) -> Sl
     """Sum up what admitted events change."""
     slow = Slow()
     for move in moves:
-        meter = move.what.meter
-        if not meter.is_summed:
-            slow.apart.add(move.place.segment.key + meter.id.bytes)
-        if meter.aggregation in {"max", "min"}:
-            slow.extremes.append(move)
-        elif meter.aggregation == "percentile":
-            found = (move.total_key + move.hour, move.what.quantity)
-            slow.values[found] = slow.values.get(found, 0) + move.sign
-        elif not climbs(meter):
-            step = step_of(move)
-            before, after = (_ZERO, step.value) if move.sign > 0 else (step.value, _ZERO)
-            _apply(slow, meter, move.what.combination.id, step, before=before, after=after)
+        _apply_move(slow, move)
     for key, step, before, after in _climbed(ladders):
-        is_whole = key.combination == ALL and bool(key.meter.dimensions)
-        if is_whole and not key.meter.is_summed:
-            _grow(slow.wholes, step.stretch.key + key.meter.id.bytes + ALL, EXACT.subtract(after, before))
-        else:
-            _apply(slow, key.meter, key.combination, step, before=before, after=after)
+        _apply_climb(slow, key, step, before=before, after=after)
     return slow
+
+
+def _apply_move(slow: Slow, move: Move) -> None:
+    """Write what an event changes by itself; what it changes on ladders is found on these."""
+    meter = move.what.meter
+    if not meter.is_summed:
+        slow.apart.add(move.place.segment.key + meter.id.bytes)
+    if meter.aggregation in {"max", "min"}:
+        slow.extremes.append(move)
+    elif meter.aggregation == "percentile":
+        found = (move.total_key + move.hour, move.what.quantity)
+        slow.values[found] = slow.values.get(found, 0) + move.sign
+    elif not climbs(meter):
+        step = step_of(move)
+        before, after = (_ZERO, step.value) if move.sign > 0 else (step.value, _ZERO)
+        _apply(slow, meter, move.what.combination.id, step, before=before, after=after)
+
+
+def _apply_climb(slow: Slow, key: LadderKey, step: Step, *, before: Decimal, after: Decimal) -> None:
+    """Write what a reading on a ladder changes now, and did not before."""
+    if key.meter.is_summed:
+        _apply(slow, key.meter, key.combination, step, before=before, after=after)
+        return
+    # A late event changes also the next reading that sets, which may lie in a later segment than itself.
+    group = step.stretch.key + key.meter.id.bytes
+    slow.apart.add(group)
+    if key.combination == ALL and key.meter.dimensions:
+        _grow(slow.wholes, group + ALL, EXACT.subtract(after, before))
+    else:
+        _apply(slow, key.meter, key.combination, step, before=before, after=after)
 
 
 def _climbed(ladders: Mapping[LadderKey, Ladder]) -> Iterator[tuple[LadderKey, Step, Decimal, Decimal]]:

@@ -112,6 +112,16 @@ async def test_voiding_takes_back_and_replacing_then_voiding_restores(
     assert await own.state() == before
 
 
+async def test_a_key_that_comes_late_before_its_removal_in_the_next_period_is_there_once(world: World) -> None:
+    own = await open_yard(world)
+    gone = own.event("gone", BADGE, "2026-02-02T22:00:00Z", place="quay", who="ada", op="remove")
+    came = own.event("came", BADGE, "2026-01-10T03:00:00Z", place="quay", who="ada", op="add")
+    for each in (gone, came):
+        assert await own.send(each) == [COUNTED]
+    await _agrees(own, [gone, came])
+    assert (await own.measured("members"), await own.measured("members", 1)) == (1, 0)
+
+
 async def test_what_was_measured_is_shown_in_the_running_period(world: World) -> None:
     own = await open_yard(world)
     await own.send(
