@@ -46,6 +46,9 @@ class ConnectionLost(ConnectionError):
 # ConnectionLost is an OSError.
 DATABASE_ERRORS = (sa.exc.DBAPIError, sa.exc.TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
+# What SQLAlchemy makes of the driver's errors, before it makes its own of them.
+_ADAPTED_ERROR = pg.asyncpg.AsyncAdapt_asyncpg_dbapi.Error
+
 # Quantities, prices and costs: exact, 20 digits before the point and 18 after it.
 Quantity = sa.Numeric(38, 18)
 Instant = sa.TIMESTAMP(timezone=True)
@@ -166,16 +169,28 @@ class Tx:
             yield
 
     async def raw(self) -> asyncpg.Connection:
-        """Return the driver's connection inside the same transaction, for statements whose speed matters."""
-        # The connection is open already, so that it needs none of SQLAlchemy's ways to wait, which cost as much as a
-        # statement.
-        lent = cast("sa.Connection", self.connection.sync_connection).connection
-        driver = cast("asyncpg.Connection", lent.driver_connection)
+        """Return the driver's connection inside the same transaction, for statements whose speed matters.
+
+        Raises ConnectionLost.
+        """
+        driver = _driver_of(self.connection)
+        if driver.is_closed():
+            raise ConnectionLost
         if not driver.is_in_transaction():
             # SQLAlchemy begins with its own first statement; a raw one before it would commit by itself. A statement
             # that does nothing but begin would be one more exchange with the server.
-            await cast("Any", lent.dbapi_connection)._start_transaction()  # noqa: SLF001
+            lent = cast("sa.Connection", self.connection.sync_connection).connection
+            try:
+                await cast("Any", lent.dbapi_connection)._start_transaction()  # noqa: SLF001
+            except _ADAPTED_ERROR as error:
+                raise ConnectionLost from error
         return driver
+
+
+def _driver_of(connection: AsyncConnection) -> asyncpg.Connection:
+    """Return the driver's connection below one that is open: this needs none of SQLAlchemy's ways to wait."""
+    lent = cast("sa.Connection", connection.sync_connection).connection
+    return cast("asyncpg.Connection", lent.driver_connection)
 
 
 def _dump_json(value: Any) -> str:
@@ -215,7 +230,7 @@ class Database:
     async def transaction(self) -> AsyncIterator[Tx]:
         """Begin; commit when the block ends; roll back when it raises. Raises ConnectionLost."""
         with _telling_losses():
-            async with self._engine.begin() as connection:
+            async with self._connected() as connection, connection.begin():
                 yield Tx(connection, self.vault, self._kept)
 
     @asynccontextmanager
@@ -225,7 +240,7 @@ class Database:
         Nothing can be written. Raises ConnectionLost.
         """
         with _telling_losses():
-            async with self._engine.connect() as lent:
+            async with self._connected() as lent:
                 connection = await lent.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
                 async with connection.begin():
                     yield Tx(connection, self.vault, self._kept)
@@ -237,26 +252,28 @@ class Database:
         Raises ConnectionLost.
         """
         with _telling_losses():
-            async with self._lent() as driver:
-                yield driver
+            async with self._connected() as connection:
+                yield _driver_of(connection)
 
     @asynccontextmanager
-    async def _lent(self) -> AsyncIterator[asyncpg.Connection]:
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection that is open as far as anybody knows; one that is lost meanwhile is not lent again."""
         async with self._engine.connect() as connection:
-            driver = await self._driver_of(connection)
+            driver = _driver_of(connection)
             if driver.is_closed():
                 # The server has gone meanwhile, and the pool does not know.
                 await connection.invalidate()
-                driver = await self._driver_of(connection)
+                await connection.get_raw_connection()
+                driver = _driver_of(connection)
             is_lost = False
             try:
-                yield driver
+                yield connection
             except asyncpg.InternalClientError:
                 is_lost = True
                 raise
             finally:
-                if is_lost or driver.is_closed():
-                    # The pool would lend it again: nothing was run through SQLAlchemy, which would have noticed.
+                if (is_lost or driver.is_closed()) and not connection.invalidated:
+                    # The pool would lend it again: what the driver ran by itself, SQLAlchemy has not noticed.
                     await connection.invalidate()
 
     @asynccontextmanager
@@ -264,10 +281,6 @@ class Database:
         """Lend a connection outside of any transaction: for one statement that reads, and is made again and again."""
         async with self.driver() as driver:
             yield driver
-
-    @staticmethod
-    async def _driver_of(connection: AsyncConnection) -> asyncpg.Connection:
-        return cast("asyncpg.Connection", (await connection.get_raw_connection()).driver_connection)
 
     async def close(self) -> None:
         """Give all connections back to the server."""

@@ -131,6 +131,30 @@ async def test_a_connection_that_is_ending_while_it_is_lent_is_lost_and_not_lent
         await work()
 
 
+@pytest.mark.parametrize("dies", ["before", "within"])
+async def test_a_connection_that_died_in_the_pool_is_told_once_at_most_and_not_lent_again(
+    database_url: str, vault: Vault, dies: str
+) -> None:
+    db = Database(database_url, vault, pool_size=1)
+    async with db.transaction() as tx:
+        dead = await tx.raw()
+    if dies == "before":
+        dead.terminate()
+
+    async def work() -> None:
+        async with db.transaction() as tx:
+            dead.terminate()
+            await tx.raw()
+
+    if dies == "within":
+        with pytest.raises(ConnectionLost):
+            await work()
+    async with db.transaction() as tx:
+        assert await tx.raw() is not dead
+        assert await (await tx.raw()).fetchval("SELECT 1") == 1
+    await db.close()
+
+
 async def test_a_wrong_statement_is_no_lost_connection(db: Database) -> None:
     async with db.transaction() as tx:
         await tx.execute(sa.text("CREATE TABLE note (word text PRIMARY KEY)"))
