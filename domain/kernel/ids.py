@@ -117,7 +117,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(eq=False)
 class IdMalformed(DomainError):
-    """That is not the id of a {noun}: one looks like {prefix}_ followed by 26 letters and digits."""
+    """That is no {noun} id: one looks like {prefix}_ followed by 26 letters and digits."""
 
     code = "id_malformed"
     kind = Kind.INVALID

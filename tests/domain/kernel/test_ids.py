@@ -34,7 +34,7 @@ def test_an_id_survives_the_way_out_and_back() -> None:
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(IdMalformed) as refusal:
         decode("customer", text)
-    assert refusal.value.message.startswith("That is not the id of a customer")
+    assert refusal.value.message.startswith("That is no customer id")
 
 
 def test_a_uuid7_holds_its_instant_and_its_noise() -> None:
