@@ -192,6 +192,8 @@ class PaymentSettled(Job):
 class PaymentMethodMissing(Job):
     """There was nothing to charge an invoice to when it was due: follow it up as a payment that failed."""
 
+    # One at a time for an invoice.
+    keyed_by = "invoice_id"
     kind = "payment_method_missing"
     customer_id: CustomerId
     invoice_id: InvoiceId

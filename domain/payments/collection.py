@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from domain.invoices.invoice import Invoice, State
 from domain.kernel.money import Money
-from domain.payments.attempt import LIVE, UNRESOLVED, Attempt, AttemptState, is_received
+from domain.payments.attempt import LIVE, UNRESOLVED, Attempt, AttemptState, is_lost, is_received
 from domain.payments.method import PaymentMethod, method_to_charge
 from domain.payments.port import GatewayInvoice, GatewayInvoiceState
 from domain.payments.push import Push, PushState
@@ -19,7 +19,7 @@ class Step(StrEnum):
 
     NOTHING = "nothing"  # closed, or the customer was asked and has not answered
     WAIT = "wait"  # a payment is on its way, or waits for the customer
-    NO_METHOD = "no_method"  # open, and nothing to charge: its customer is asked for a method, or pays the copy
+    NO_METHOD = "no_method"  # due, untried, and nothing to charge: its customer is asked for a method, or pays the copy
     PUSH = "push"  # make or finish the gateway's copy
     PAY = "pay"  # begin an attempt
     RECOVER = "recover"  # an attempt was sent and nothing certain is known
@@ -73,8 +73,9 @@ def _collect(
     if not is_due:
         return Step.NOTHING, None
     if method is None:
-        is_missing = last is None and _charge(push) is Step.PUSH
-        return (Step.NO_METHOD if is_missing else Step.NOTHING), None
+        # After a try its failure is followed; where none was made, or none left a trace, nothing else tells of it.
+        is_untried = last is None or is_lost(last)
+        return (Step.NO_METHOD if is_untried else Step.NOTHING), None
     return _charge(push), method
 
 

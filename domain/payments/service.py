@@ -192,12 +192,9 @@ async def _look(
         methods = await store.list_methods(tx, customer_id, limit=METHODS_MAX)
         now = await customers.business_now(tx, call, customer_id)
         step, _ = step_of(invoice, push, attempts, methods, now)
-        if step is Step.NO_METHOD and invoice.top_up_id is not None:
-            # It is void as soon as it lapses, and nobody may be paying a copy of it then: there is none.
-            if is_collected:
-                await copies.wait(tx, call, invoice)
-            step = Step.NOTHING
-        if is_collected and step in {Step.PUSH, Step.NO_METHOD}:
+        if is_collected and step is Step.NO_METHOD:
+            step = Step.NOTHING if await copies.ask_for_method(tx, call, invoice, push) else Step.PUSH
+        if is_collected and step is Step.PUSH:
             push = await copies.begin(tx, call, invoice, push)
         if step not in _ACTIONS and end is not None:
             await end(tx)
@@ -206,15 +203,7 @@ async def _look(
 
 async def _push(db: Database, gateway: PaymentGateway, call: Call, work: _Work) -> None:
     assert work.push is not None, "a push is begun before it is made"
-    seen = await copies.push(
-        db,
-        gateway,
-        call,
-        customer=work.customer,
-        invoice=work.invoice,
-        begun=work.push,
-        has_method=work.step is not Step.NO_METHOD,
-    )
+    seen = await copies.push(db, gateway, call, customer=work.customer, invoice=work.invoice, begun=work.push)
     if seen is not None and seen.state is GatewayInvoiceState.PAID:
         # What its customer had transferred before has paid it as it was opened there.
         async with db.transaction() as tx:
@@ -349,7 +338,6 @@ async def _withdraw(db: Database, _: PaymentGateway, call: Call, work: _Work) ->
 _Action = Callable[[Database, PaymentGateway, Call, _Work], Awaitable[None]]
 _ACTIONS: dict[Step, _Action] = {
     Step.PUSH: _push,
-    Step.NO_METHOD: _push,
     Step.CREDIT: _credit,
     Step.CLOSE: _close,
     Step.PAY: _pay,

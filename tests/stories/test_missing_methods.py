@@ -3,15 +3,34 @@
 Starter costs 29.00 USD a month.
 """
 
+from domain.adapters.memory import MemoryGateway
 from domain.customers.customer import Customer
 from domain.dunning.asking import service as asking
 from domain.dunning.case import CaseState
 from domain.invoices.invoice import State
 from domain.payments import service as payments
+from domain.payments.methods import service as methods
+from domain.payments.port import GatewayInvoice
 from domain.subscriptions.subscription import AccessState, Status, Subscription
 from tests import make
 from tests.stories.owing import NO_FUNDS, attempts, case_of, follow, live, mail, steps
 from tests.world import World
+
+
+class _OwnersRemoveMethods(MemoryGateway):
+    """A gateway at which every method is removed by its owner in the moment in which a copy is opened."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+
+    async def finalise_invoice(self, gateway_invoice_id: str, *, key: str) -> GatewayInvoice:
+        opened = await super().finalise_invoice(gateway_invoice_id, key=key)
+        for each in list(self.methods):
+            self.detach(each)
+            await methods.record_from_gateway(self.world.runtime.db, self, self.world.call, each)
+        return opened
+
 
 _NUMBER = "TEST-2026-000001"
 _ASKED = f"Please add a payment method: invoice {_NUMBER} is not paid"
@@ -71,6 +90,23 @@ async def test_a_method_that_fails_softly_takes_up_the_calendar_with_the_days_th
         ("03-15", "retry", "failed"),
     ]
     assert (await case_of(world, ada)).case.state is CaseState.GIVEN_UP
+
+
+async def test_a_method_that_is_removed_before_the_charge_of_the_copy_was_never_there(world: World) -> None:
+    world.runtime.gateway = _OwnersRemoveMethods(world)
+    ada = await world.customer(on="2026-03-01")
+    await world.subscribe(ada, "starter", product="edge")
+    assert (await attempts(world, ada), world.gateway.charges) == ([], [])
+    assert (await steps(world, ada), mail(world)) == (["03-01 opened"], [_ASKED])
+    assert await live(world, ada) == [("starter", Status.PAST_DUE, AccessState.FULL)]
+    [copy] = world.gateway.copies.values()
+    assert str(copy.state) == "open"
+
+    await world.attach(ada.id, "pm_card_mastercard")
+    await world.drain()
+    assert await attempts(world, ada) == [("03-01", "billing", "succeeded")]
+    assert (await case_of(world, ada)).case.state is CaseState.RECOVERED
+    assert await live(world, ada) == [("starter", Status.ACTIVE, AccessState.FULL)]
 
 
 async def test_the_page_of_the_copy_ends_at_paying(world: World) -> None:

@@ -12,6 +12,7 @@ from domain.invoices.invoice import State
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, InvoiceId, encode
+from domain.payments.attempt import is_lost
 from domain.payments.declines import Decline, DeclineClass
 from domain.payments.method import method_to_charge
 from domain.payments.ordering.service import Standing
@@ -45,4 +46,5 @@ def _is_owed(standing: Standing) -> bool:
     """Whether somebody has to act before the invoice is paid. Nobody is dunned for a top-up: it lapses."""
     invoice = standing.invoice
     is_asked_for = invoice.state is State.OPEN and not invoice.is_sent and invoice.top_up_id is None
-    return is_asked_for and not standing.attempts and method_to_charge(standing.methods, None) is None
+    is_untried = all(is_lost(each) for each in standing.attempts)
+    return is_asked_for and is_untried and method_to_charge(standing.methods, None) is None

@@ -36,7 +36,23 @@ async def begin(tx: Tx, call: Call, invoice: Invoice, before: Push | None) -> Pu
     return await store.find_push(tx, invoice.customer_id, invoice.id) or after
 
 
-async def wait(tx: Tx, call: Call, invoice: Invoice) -> None:
+async def ask_for_method(tx: Tx, call: Call, invoice: Invoice, before: Push | None) -> bool:
+    """Have the customer of a due invoice asked for a method; False where its copy has to be made first.
+
+    Only then a mail can say where to pay. The caller holds the invoice: a method that is attached meanwhile has the
+    invoice collected again. Safe to repeat: a case is opened once.
+    """
+    if invoice.top_up_id is not None:
+        # It is void as soon as it lapses, and nobody may be paying a copy of it then: there is none.
+        await _wait(tx, call, invoice)
+        return True
+    if before is None or before.state is not PushState.PUSHED:
+        return False
+    await stage(tx, call, jobs.PaymentMethodMissing(invoice.customer_id, invoice.id), invoice.customer_id)
+    return True
+
+
+async def _wait(tx: Tx, call: Call, invoice: Invoice) -> None:
     """Tell once that the open invoice of a top-up has nothing to be charged to."""
     if not await store.insert_push(tx, Push(invoice.customer_id, invoice.id, 1, PushState.WAITING, None, call.at)):
         return
@@ -67,19 +83,11 @@ async def retire(tx: Tx, call: Call, invoice: Invoice) -> None:
 
 
 async def push(
-    db: Database,
-    gateway: PaymentGateway,
-    call: Call,
-    *,
-    customer: Customer,
-    invoice: Invoice,
-    begun: Push,
-    has_method: bool,
+    db: Database, gateway: PaymentGateway, call: Call, *, customer: Customer, invoice: Invoice, begun: Push
 ) -> GatewayInvoice | None:
     """Make the copy, or finish one under way, and open it once its sums are ours; return it as it then is.
 
-    Where there is nothing to charge (`has_method`), that is followed up once the copy can be paid on its page. The
-    draft's id is committed before it has lines, so an unknown draft is always empty. Raises GatewayCopyDiffers,
+    The draft's id is committed before it has lines, so an unknown draft is always empty. Raises GatewayCopyDiffers,
     GatewayRefused, GatewayUnavailable.
     """
     gateway_customer_id = await ensure_gateway_customer(db, gateway, call, customer)
@@ -106,20 +114,11 @@ async def push(
         await transferring.remember(db, gateway, customer, gateway_customer_id, invoice.currency)
     async with db.transaction() as tx:
         await store.save_push(tx, record, pushed)
-        await _ask(tx, call, invoice, has_method=has_method)
+        if invoice.is_sent:
+            # Only now can a mail say where to pay. Staged again after a crash, it is sent once all the same.
+            notice = jobs.SendNotice(invoice.customer_id, INVOICE_SENT, str(invoice.id))
+            await stage(tx, call, notice, invoice.customer_id)
     return seen
-
-
-async def _ask(tx: Tx, call: Call, invoice: Invoice, *, has_method: bool) -> None:
-    """Ask the customer to act where nothing is charged: only now can a mail say where to pay.
-
-    Staged again after a crash, a mail is sent once all the same.
-    """
-    if invoice.is_sent:
-        notice = jobs.SendNotice(invoice.customer_id, INVOICE_SENT, str(invoice.id))
-        await stage(tx, call, notice, invoice.customer_id)
-    elif not has_method:
-        await stage(tx, call, jobs.PaymentMethodMissing(invoice.customer_id, invoice.id), invoice.customer_id)
 
 
 async def refuse(

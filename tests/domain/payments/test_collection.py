@@ -6,7 +6,7 @@ import pytest
 
 from domain.invoices.invoice import State
 from domain.kernel.money import Money
-from domain.payments.attempt import AttemptState, Trigger
+from domain.payments.attempt import AttemptState, Trigger, lost
 from domain.payments.collection import Step, external, is_news_of_money, next_step
 from domain.payments.push import PushState
 from tests.domain.payments.examples import NOON, attempt, invoice, method, push, seen
@@ -25,7 +25,13 @@ def test_the_copy_comes_before_the_charge(record: object) -> None:
 @pytest.mark.parametrize("record", [None, push(PushState.WAITING), push(PushState.PUSHING)])
 def test_without_a_method_only_the_copy_is_made(record: object) -> None:
     assert next_step(is_open=True, push=record, last=None, methods=[]) == (Step.NO_METHOD, None)  # type: ignore[arg-type]
-    assert next_step(is_open=True, push=_PUSHED, last=None, methods=[]) == (Step.NOTHING, None)
+
+
+def test_a_method_that_is_gone_before_any_charge_of_the_copy_is_asked_for_and_so_after_one_without_a_trace() -> None:
+    assert next_step(is_open=True, push=_PUSHED, last=None, methods=[]) == (Step.NO_METHOD, None)
+    without_a_trace = attempt(AttemptState.FAILED, _DEFAULT.id, decline=lost().decline)
+    assert next_step(is_open=True, push=_PUSHED, last=without_a_trace, methods=[]) == (Step.NO_METHOD, None)
+    assert next_step(is_open=True, push=_PUSHED, last=None, methods=[], is_due=False) == (Step.NOTHING, None)
 
 
 def test_a_method_that_is_removed_after_a_try_asks_for_no_second_copy() -> None:

@@ -68,18 +68,6 @@ async def test_two_runs_at_once_make_one_copy_and_one_charge(
     assert await till.staged("payment_settled") == 1
 
 
-async def test_without_a_method_only_the_copy_is_made_and_that_is_followed_up_once(
-    db: Database, gateway: PaymentGateway, probe: Probe
-) -> None:
-    till = await open_till(db)
-    assert await till.collect(gateway) is None
-    assert await till.collect(gateway) is None
-    assert await till.state() == "open"
-    assert await till.staged("payment_method_missing") == 1
-    assert await probe.invoices() == ["open"]
-    assert await till.attempts() == []
-
-
 async def test_a_crash_between_the_attempt_and_the_charge_is_taken_up_by_the_next_run(
     db: Database, gateway: PaymentGateway, probe: Probe
 ) -> None:
