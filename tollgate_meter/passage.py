@@ -4,11 +4,26 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from tollgate_meter.reading import PROVIDER_BROKE, Certainty, Reading, nothing_used
+from tollgate_meter.reading import CALLER_LEFT, PROVIDER_BROKE, PROVIDER_SLOW, Certainty, Reading, nothing_used
 from tollgate_meter.request import MeteredCall, with_names
 from tollgate_meter.tolls import HOLD_S, Hold, Properties
 
-_OTHER = 300
+_OTHER, _SERVER = 300, 500
+
+
+# Statuses with a word of their own.
+_OUTCOMES = {CALLER_LEFT: "cancelled", 408: "timeout", 429: "rate_limited", PROVIDER_SLOW: "timeout"}
+
+
+def outcome_of(status: int) -> str:
+    """Say in the words of usage events how a call went whose HTTP status is known.
+
+    `ok`; `error`, `timeout` and `rate_limited` where the provider failed it; `refused` where it would not do what was
+    asked, and `cancelled` where the caller left, which are failures of nobody's.
+    """
+    if status < _OTHER:
+        return "ok"
+    return _OUTCOMES.get(status, "refused" if status < _SERVER else "error")
 
 
 class Settling(Protocol):
@@ -62,13 +77,13 @@ class Passage:
         return self._reading.rest() if self._reading is not None else b""
 
     def end(self, *, is_complete: bool, status: int | None = None) -> None:
-        """Record the call. `status` is how it ended, where that is not the status of the answer."""
+        """Record the call. `status` is the HTTP status that tells how it ended, where that is not the answer's."""
         if self._is_over:
             return
         self._is_over = True
         certainty, quantities = self._used(is_complete=is_complete)
         properties: dict[str, Any] = with_names(self.call, quantities)
-        properties["status"] = self._ending(status)
+        properties["status"] = outcome_of(self._ending(status))
         properties["latency_ms"] = int((self._clock() - self._started_at) * 1000)
         self._tolls.settle(self._hold, certainty, properties)
 

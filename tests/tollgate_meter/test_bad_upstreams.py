@@ -63,7 +63,7 @@ async def test_a_stream_that_is_cut_off_is_recorded_by_what_was_seen(
     # "It will rain" has 12 characters, " all day long" 13: 3 + 4 tokens.
     assert await recorded(tolls, tollbooth) == {
         "certainty": "estimated",
-        "status": 502,
+        "status": "error",
         "input_tokens": INPUT_ABOUT,
         "output_tokens": 7,
     }
@@ -79,7 +79,7 @@ async def test_an_interrupted_anthropic_stream_keeps_the_reported_input_and_coun
         await read(http, f"{upstream.url}/v1/messages", body)
     assert await recorded(tolls, tollbooth) == {
         "certainty": "estimated",
-        "status": 502,
+        "status": "error",
         "input_tokens": 200,
         "cache_read_tokens": 1000,
         "cache_write_tokens": 400,
@@ -97,7 +97,7 @@ async def test_a_provider_that_falls_silent_in_a_stream_is_recorded_as_slow(
     # 2 tokens are reported so far, and 1 is seen.
     assert await recorded(tolls, tollbooth) == {
         "certainty": "estimated",
-        "status": 504,
+        "status": "timeout",
         "input_tokens": 9,
         "output_tokens": 2,
     }
@@ -111,7 +111,7 @@ async def test_a_provider_that_never_answers_is_recorded_as_unknown_and_costs_no
         await read(http, f"{upstream.url}/v1/chat/completions")
     assert await recorded(tolls, tollbooth) == {
         "certainty": "unknown",
-        "status": 504,
+        "status": "timeout",
         "input_tokens": 0,
         "output_tokens": 0,
     }
@@ -140,7 +140,7 @@ async def test_a_caller_that_leaves_in_the_middle_is_recorded_once(
     await stream.close()
     assert await recorded(tolls, tollbooth) == {
         "certainty": "estimated",
-        "status": 499,
+        "status": "cancelled",
         "input_tokens": INPUT_ABOUT,
         "output_tokens": 3,
     }
@@ -162,7 +162,7 @@ async def test_a_caller_whose_task_is_ended_is_recorded_once(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert (await recorded(tolls, tollbooth))["status"] == 499
+    assert (await recorded(tolls, tollbooth))["status"] == "cancelled"
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ async def test_usage_that_is_missing_or_cannot_be_true_is_estimated(
     # "Good morning to you" has 19 characters: 5 tokens.
     assert await recorded(tolls, tollbooth) == {
         "certainty": "estimated",
-        "status": 200,
+        "status": "ok",
         "input_tokens": INPUT_ABOUT,
         "output_tokens": 5,
     }
@@ -209,7 +209,7 @@ async def test_parts_that_are_larger_than_their_whole_are_cut_to_it(
     # 8 + 2 are the 10 that were read, and all 4 that were written are reasoned.
     assert await recorded(tolls, tollbooth) == {
         "certainty": "measured",
-        "status": 200,
+        "status": "ok",
         "input_tokens": 0,
         "cache_read_tokens": 8,
         "audio_input_tokens": 2,
@@ -227,7 +227,7 @@ async def test_a_stream_reaches_the_caller_as_it_was_sent_however_it_is_broken(
     upstream.script = Script([whole[at : at + 7] for at in range(0, len(whole), 7)], EVENTS)
     body = {**CHAT, "stream": True, "stream_options": {"include_usage": True}}
     assert await read(http, f"{upstream.url}/v1/chat/completions", body) == whole
-    assert await recorded(tolls, tollbooth) == {"certainty": "measured", "status": 200, **answers.CHAT_POOLS}
+    assert await recorded(tolls, tollbooth) == {"certainty": "measured", "status": "ok", **answers.CHAT_POOLS}
 
 
 async def test_only_the_chunk_that_we_asked_for_is_taken_out_of_a_broken_stream(
@@ -247,7 +247,7 @@ async def test_a_gemini_stream_that_is_an_array_is_read_like_one_of_events(
     upstream.replies(list(answers.GENERATE_STREAM))
     url = f"{upstream.url}/v1beta/models/gemini-2.5-pro:streamGenerateContent"
     await read(http, url, {"contents": [{"parts": [{"text": PROMPT}]}]})
-    assert await recorded(tolls, tollbooth) == {"certainty": "measured", "status": 200, **answers.GENERATE_POOLS}
+    assert await recorded(tolls, tollbooth) == {"certainty": "measured", "status": "ok", **answers.GENERATE_POOLS}
 
 
 async def test_a_redirect_costs_nothing(
@@ -257,7 +257,7 @@ async def test_a_redirect_costs_nothing(
     await read(http, f"{upstream.url}/v1/chat/completions")
     assert await recorded(tolls, tollbooth) == {
         "certainty": "measured",
-        "status": 302,
+        "status": "refused",
         "input_tokens": 0,
         "output_tokens": 0,
     }
@@ -271,7 +271,7 @@ async def test_an_answer_that_is_no_json_is_passed_on_and_counted_as_text(
     # 108 bytes are 27 tokens, below the limit of 50.
     assert await recorded(tolls, tollbooth) == {
         "certainty": "estimated",
-        "status": 200,
+        "status": "ok",
         "input_tokens": INPUT_ABOUT,
         "output_tokens": 27,
     }
@@ -285,7 +285,7 @@ async def test_an_encoded_answer_that_was_not_asked_for_is_passed_on_and_estimat
     assert upstream.seen[0].headers["accept-encoding"] == "identity"
     assert await recorded(tolls, tollbooth) == {
         "certainty": "estimated",
-        "status": 200,
+        "status": "ok",
         "input_tokens": INPUT_ABOUT,
         "output_tokens": 50,
     }

@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from tests.tollgate_meter import answers
 from tests.tollgate_meter.upstream import event
 from tollgate_meter.operations import find
-from tollgate_meter.passage import Passage
+from tollgate_meter.passage import Passage, outcome_of
 from tollgate_meter.reading import Certainty
 from tollgate_meter.request import read_request
 from tollgate_meter.tolls import Hold, Properties
@@ -86,7 +88,7 @@ def test_a_call_is_recorded_once_with_the_time_until_its_end() -> None:
         "model": "gpt-5.1",
         "endpoint": "/v1/chat/completions",
         **answers.CHAT_POOLS,
-        "status": 200,
+        "status": "ok",
         "latency_ms": 2_500,
     }
 
@@ -98,7 +100,7 @@ def test_what_was_final_stays_measured_though_the_caller_leaves_then() -> None:
     passage.feed(event(answers.CHAT_LAST))
     passage.end(is_complete=False, status=499)
     [(certainty, properties)] = ledger.settled
-    assert (certainty, properties["status"]) == (Certainty.MEASURED, 499)
+    assert (certainty, properties["status"]) == (Certainty.MEASURED, "cancelled")
 
 
 def test_an_error_stands_though_the_caller_leaves_then() -> None:
@@ -107,7 +109,7 @@ def test_an_error_stands_though_the_caller_leaves_then() -> None:
     passage.answered(429, "application/json")
     passage.end(is_complete=False, status=499)
     [(certainty, properties)] = ledger.settled
-    assert (certainty, properties["status"], properties["input_tokens"]) == (Certainty.MEASURED, 429, 0)
+    assert (certainty, properties["status"], properties["input_tokens"]) == (Certainty.MEASURED, "rate_limited", 0)
 
 
 def test_without_any_answer_nothing_is_known_and_nothing_charged() -> None:
@@ -116,7 +118,7 @@ def test_without_any_answer_nothing_is_known_and_nothing_charged() -> None:
     assert passage.rest() == b""
     passage.end(is_complete=False)
     [(certainty, properties)] = ledger.settled
-    assert (certainty, properties["status"], properties["output_tokens"]) == (Certainty.UNKNOWN, 502, 0)
+    assert (certainty, properties["status"], properties["output_tokens"]) == (Certainty.UNKNOWN, "error", 0)
 
 
 def test_what_never_reached_its_provider_is_given_back_once_and_not_recorded() -> None:
@@ -126,3 +128,24 @@ def test_what_never_reached_its_provider_is_given_back_once_and_not_recorded() -
     passage.give_back()
     passage.end(is_complete=False)
     assert (ledger.released, ledger.settled) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("status", "word"),
+    [
+        (200, "ok"),
+        (299, "ok"),
+        (302, "refused"),
+        (400, "refused"),
+        (401, "refused"),
+        (408, "timeout"),
+        (429, "rate_limited"),
+        (499, "cancelled"),
+        (500, "error"),
+        (502, "error"),
+        (504, "timeout"),
+        (529, "error"),
+    ],
+)
+def test_how_a_call_went_is_said_in_the_words_that_error_rates_are_counted_by(status: int, word: str) -> None:
+    assert outcome_of(status) == word

@@ -85,7 +85,7 @@ async def test_openai_chat_is_held_and_then_recorded_as_the_provider_reports(
         provider="openai",
         model="gpt-5.1",
         endpoint="/v1/chat/completions",
-        status=200,
+        status="ok",
         **answers.CHAT_POOLS,
     )
     assert tollbooth.settled[0]["reference"] == held["id"]
@@ -101,7 +101,7 @@ async def test_an_openai_stream_is_asked_for_its_usage_and_the_caller_does_not_s
         text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
     assert text == "Good morning"
     assert upstream.seen[0].json["stream_options"] == {"include_usage": True}
-    await once_recorded(tollbooth, certainty="measured", status=200, **answers.CHAT_POOLS)
+    await once_recorded(tollbooth, certainty="measured", status="ok", **answers.CHAT_POOLS)
 
 
 async def test_a_caller_that_asks_for_usage_gets_it(
@@ -253,7 +253,7 @@ async def test_an_error_of_the_provider_is_recorded_with_its_status_and_costs_no
     upstream.replies({"error": {"message": "no such model", "type": "invalid_request_error"}}, status=400)
     with billed_to("cus_1"), pytest.raises(openai.BadRequestError):
         await openai_of(http, upstream).chat.completions.create(model="gpt-9", messages=SAY)
-    await once_recorded(tollbooth, certainty="measured", status=400, input_tokens=0, output_tokens=0)
+    await once_recorded(tollbooth, certainty="measured", status="refused", input_tokens=0, output_tokens=0)
 
 
 async def test_clients_without_async_are_metered_the_same(upstream: Upstream, tollbooth: Tollbooth) -> None:

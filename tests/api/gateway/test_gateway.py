@@ -15,6 +15,7 @@ from google import genai
 from google.genai import types as genai_types
 
 from api.gateway.relay import KeyStriker
+from domain.kernel.ids import encode
 from tests.api.gateway.conftest import CHAT, MERCHANT_KEYS, SAY, Gate, post
 from tests.tollgate_meter import answers
 from tests.tollgate_meter.tollbooth import Tollbooth
@@ -48,6 +49,33 @@ async def test_a_gemini_stream_is_counted_once(gate: Gate) -> None:
     await gate.settled()
     assert gate.upstream.seen[0].path.endswith(":streamGenerateContent?alt=sse")
     assert (await gate.usage("cost"), await gate.usage("calls")) == ("0.00225", "1")
+
+
+async def test_error_rates_know_how_calls_through_the_gateway_went(gate: Gate) -> None:
+    gate.upstream.replies(answers.candidates("Good morning", answers.GENERATE_USAGE))
+    path, body = "/gemini/v1beta/models/gemini-2.5-pro:generateContent", {"contents": [{"parts": [{"text": "Hi"}]}]}
+    assert (await post(gate, path, body)).status_code == 200
+    for status in (503, 503, 429, 400):
+        gate.upstream.replies({"error": {"message": "no"}}, status=status)
+        assert (await post(gate, path, body)).status_code == status
+    await gate.settled()
+    query = """query($id: ID!) { providerPerformance(customerId: $id) {
+        providers { provider calls succeeded failed errorPercent measured targetMet } } }"""
+    told = await gate.site.read(query, gate.site.member(gate.customer_id), id=encode("customer", gate.customer_id))
+    # The provider failed three of the four calls that it did not refuse.
+    assert told["providerPerformance"]["providers"] == [
+        {
+            "provider": "gemini",
+            "calls": 5,
+            "succeeded": 1,
+            "failed": 3,
+            "errorPercent": "75",
+            "measured": 5,
+            "targetMet": False,
+        }
+    ]
+    # 600 + 400 cached at 1.25, and 70 + 30 reasoned at 10.00 a million; what was not answered costs nothing.
+    assert await gate.usage("cost") == "0.00225"
 
 
 async def test_openai_and_anthropic_streams_pass_through(gate: Gate, tollbooth: Tollbooth) -> None:
@@ -186,7 +214,7 @@ async def test_the_first_event_comes_at_once_and_a_caller_that_leaves_is_recorde
             break
         await asyncio.sleep(0.01)
     recorded = tollbooth.recorded
-    assert (recorded["certainty"], recorded["status"], recorded["output_tokens"]) == ("estimated", 499, 2)
+    assert (recorded["certainty"], recorded["status"], recorded["output_tokens"]) == ("estimated", "cancelled", 2)
 
 
 async def test_an_answer_without_a_stream_is_read_to_its_end_when_its_caller_leaves(
@@ -211,7 +239,7 @@ async def test_an_answer_without_a_stream_is_read_to_its_end_when_its_caller_lea
             break
         await asyncio.sleep(0.01)
     recorded = tollbooth.recorded
-    assert (recorded["certainty"], recorded["status"]) == ("measured", 200)
+    assert (recorded["certainty"], recorded["status"]) == ("measured", "ok")
     assert answers.CHAT_POOLS.items() <= recorded.items()
 
 
@@ -220,7 +248,7 @@ async def test_a_provider_that_breaks_off_breaks_the_answer_off(gate: Gate, toll
     with pytest.raises(httpx2.RemoteProtocolError):
         await post(gate, "/openai/v1/chat/completions", {**CHAT, "stream": True})
     await gate.settled()
-    assert (tollbooth.recorded["certainty"], tollbooth.settled[0]["properties"]["status"]) == ("estimated", 502)
+    assert (tollbooth.recorded["certainty"], tollbooth.settled[0]["properties"]["status"]) == ("estimated", "error")
 
 
 async def test_a_provider_out_of_reach_is_told_apart_from_a_slow_one(gate: Gate, tollbooth: Tollbooth) -> None:
