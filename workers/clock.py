@@ -17,6 +17,7 @@ from domain.db import DATABASE_ERRORS, Tx
 from domain.dunning import service as dunning
 from domain.journal import jobs, store
 from domain.kernel.call import Call
+from domain.kernel.errors import DomainError
 from domain.kernel.ids import ClockId
 from domain.payments.expiring import service as expiring
 from domain.payments.port import GatewayUnavailable
@@ -47,10 +48,22 @@ async def drive_once(runtime: Runtime, waiting: dict[ClockId, datetime]) -> bool
     async with runtime.db.transaction() as tx:
         clocks = await customers.list_advancing_clocks(tx)
     for clock in clocks:
-        await _step(runtime, call, clock, waiting)
+        await _try_step(runtime, call, clock, waiting)
     for gone in waiting.keys() - {clock.id for clock in clocks}:
         del waiting[gone]
     return bool(clocks)
+
+
+async def _try_step(runtime: Runtime, call: Call, clock: Clock, waiting: dict[ClockId, datetime]) -> None:
+    """Take a step. What passes by itself is waited for; any other fault stops this clock and nothing beside it."""
+    try:
+        await _step(runtime, call, clock, waiting)
+    except (*DATABASE_ERRORS, GatewayUnavailable):
+        raise
+    except Exception as fault:  # noqa: BLE001 -- one clock's fault must not end the worker, which does more
+        _log.exception("clock_faulty", clock=str(clock.id))
+        name = fault.code if isinstance(fault, DomainError) else type(fault).__name__
+        await _stop(runtime, call, clock, reason=f"what is due at {clock.now_at.isoformat()} raises {name}")
 
 
 async def _step(runtime: Runtime, call: Call, clock: Clock, waiting: dict[ClockId, datetime]) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from domain.adapters.memory import MemoryGateway
 from domain.customers import service as customers
 from domain.customers.clock import ClockState
 from domain.kernel.ids import ClockId
@@ -43,3 +44,26 @@ async def test_a_clock_waits_while_a_job_of_its_instant_is_pending(world: World)
     assert list(waiting) == [world.clock_id]
     async with world.runtime.db.transaction() as tx:
         assert (await customers.get_clock(tx, world.call, world.clock_id)).state is ClockState.ADVANCING
+
+
+class _BrokenGateway(MemoryGateway):
+    """A gateway whose answer nobody foresaw."""
+
+    async def pending_deliveries(self) -> int:
+        """Fail in a way that no one expects."""
+        raise ValueError("no number")
+
+
+async def test_a_clock_whose_step_fails_is_stopped_and_the_driver_goes_on(world: World) -> None:
+    await world.customer(on="2026-01-31")
+    assert world.clock_id is not None
+    world.runtime.gateway = _BrokenGateway()
+    async with world.runtime.db.transaction() as tx:
+        await customers.start_advance(tx, world.call, world.clock_id, make.at("2026-03-15"))
+    assert await drive_once(world.runtime, {})
+    async with world.runtime.db.transaction() as tx:
+        stopped = await customers.get_clock(tx, world.call, world.clock_id)
+    assert stopped.state is ClockState.FAILED
+    assert stopped.reason == "what is due at 2026-01-31T00:00:00+00:00 raises ValueError"
+    assert stopped.now_at == make.at("2026-01-31")
+    assert not await drive_once(world.runtime, {})
