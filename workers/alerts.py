@@ -26,10 +26,10 @@ async def check_thresholds(runtime: Runtime, call: Call, stored: StoredJob, job:
     async with runtime.db.transaction() as tx:
         percents = thresholds_of(runtime.settings)
         raised = await raising.check(tx, call, catalogue, job.customer_id, percents=percents)
-        await staging.drop(tx, stored)
     # What is used and not billed yet counts against wallets.
     async with runtime.db.transaction() as tx:
         await prepaying.check(tx, call, job.customer_id)
+        await staging.drop(tx, stored)
     if raised:
         await runtime.wakeups.publish([job.customer_id])
 

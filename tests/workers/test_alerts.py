@@ -1,0 +1,49 @@
+"""What is looked at after usage was counted."""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from domain.contracts.warning import service as warning
+from domain.credits.wallets import service as wallets
+from domain.journal import jobs, store
+from domain.journal import service as journal
+from domain.kernel.money import Money
+from tests.world import World
+from workers import alerts
+
+_WAITING = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+_LOOKS_MAX = 1_000
+
+
+async def test_a_worker_that_dies_before_it_looked_at_wallets_leaves_the_job_to_the_next(world: World) -> None:
+    ada = await world.customer(on="2026-01-31")
+    async with world.runtime.db.transaction() as tx:
+        own = await wallets.create_wallet(tx, world.call, ada.id, name="Prepaid", currency="USD")
+        await warning.warn_below(tx, world.call, ada.id, own.id, Money(3_000, "USD"))
+    await world.drain()
+    job, at = jobs.CheckThresholds(ada.id), world.runtime.now() + timedelta(seconds=1)
+    async with world.runtime.db.transaction() as tx:
+        await journal.stage(tx, world.call, job, customer_id=ada.id)
+        [stored] = await journal.offer_due(tx, [(None, at)], at=at, until=at, limit=9)
+    async with world.runtime.db.transaction() as holder:
+        await holder.execute(sa.text("SELECT FROM wallet FOR UPDATE"))
+        running = asyncio.create_task(alerts.check_thresholds(world.runtime, world.call, stored, job))
+        for _ in range(_LOOKS_MAX):
+            async with world.runtime.db.transaction() as tx:
+                if await tx.value(_WAITING):
+                    break
+            await asyncio.sleep(0)
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+    assert running.cancelled()
+    async with world.runtime.db.transaction() as tx:
+        left = await store.find_job(tx, stored.id)
+    assert left is not None
+    assert left.state == "pending"
+    await alerts.check_thresholds(world.runtime, world.call, left, job)
+    async with world.runtime.db.transaction() as tx:
+        assert await store.find_job(tx, stored.id) is None
