@@ -8,9 +8,10 @@ import structlog
 from domain.access.roles import system_principal
 from domain.alerts.mailing import service as mailing
 from domain.contracts.closing import service as closing
-from domain.db import DATABASE_ERRORS
+from domain.db import DATABASE_ERRORS, Tx
 from domain.dunning import service as dunning
 from domain.journal import service as journal
+from domain.journal.recurring import service as recurring
 from domain.kernel.call import Call
 from domain.kernel.ids import ClockId
 from domain.kernel.values import dataclass
@@ -28,6 +29,8 @@ from domain.webhooks.sweeping import service as sweeping
 TICK_S = 1.0
 RECONCILE_BATCH = 50
 FORGET_BATCH = 5_000
+# Transactions of one run of a task that forgets; what is left then is forgotten by its next run.
+FORGET_BATCHES_MAX = 200
 DONE_JOBS_DAYS = 7
 _log = structlog.get_logger()
 
@@ -38,6 +41,10 @@ class Task:
 
     every_s: int
     run: Callable[[Runtime, Call], Awaitable[None]]
+
+
+# The tasks that this process runs at present.
+Under = dict[str, asyncio.Task[None]]
 
 
 async def close_due_periods(runtime: Runtime, call: Call) -> None:
@@ -104,9 +111,21 @@ async def forget_events(runtime: Runtime, call: Call) -> None:
 
 async def forget(runtime: Runtime, call: Call) -> None:
     """Delete jobs done a week ago, idempotency rows past their promise, and looks at what was answered since."""
-    async with runtime.db.transaction() as tx:
-        await overdue.forget(tx, call)
-        await journal.forget(tx, call, done_jobs_days=DONE_JOBS_DAYS, limit=FORGET_BATCH)
+    await _in_batches(runtime, lambda tx: overdue.forget(tx, call), overdue.FORGET_BATCH)
+    await _in_batches(
+        runtime,
+        lambda tx: journal.forget(tx, call, done_jobs_days=DONE_JOBS_DAYS, limit=FORGET_BATCH),
+        FORGET_BATCH,
+    )
+
+
+async def _in_batches(runtime: Runtime, forget: Callable[[Tx], Awaitable[int]], batch: int) -> None:
+    """Forget in transactions of a bounded size until less than a batch is left: more is written in an hour than one."""
+    for _ in range(FORGET_BATCHES_MAX):
+        async with runtime.db.transaction() as tx:
+            forgotten = await forget(tx)
+        if forgotten < batch:
+            return
 
 
 async def make_partitions(runtime: Runtime, call: Call) -> None:
@@ -117,15 +136,13 @@ async def make_partitions(runtime: Runtime, call: Call) -> None:
 
 async def sweep_limits(runtime: Runtime, call: Call) -> None:
     """Delete leases, reservations and decisions that are past their use."""
-    async with runtime.db.transaction() as tx:
-        await limits.sweep(tx, call)
+    await _in_batches(runtime, lambda tx: limits.sweep(tx, call), limits.SWEEP_MAX)
 
 
 async def forget_deliveries(runtime: Runtime, call: Call) -> None:
     """Delete what the log of deliveries, and that of reports about mail, have kept for their time."""
-    async with runtime.db.transaction() as tx:
-        await delivering.forget(tx, call)
-        await mailing.forget(tx, call)
+    await _in_batches(runtime, lambda tx: delivering.forget(tx, call), delivering.FORGET_BATCH)
+    await _in_batches(runtime, lambda tx: mailing.forget(tx, call), mailing.FORGET_BATCH)
 
 
 TASKS: Mapping[str, Task] = {
@@ -145,23 +162,35 @@ TASKS: Mapping[str, Task] = {
 
 
 async def tick_forever(runtime: Runtime) -> None:
-    """Run what is due, then wait, until cancelled. A task that fails is logged and comes again at its next time."""
+    """Begin what is due, then wait, until cancelled. A task that fails is logged and comes again at its next time."""
     await announce(runtime)
-    while True:
-        try:
-            await tick(runtime)
-        except DATABASE_ERRORS as error:
-            _log.warning("schedule_waits", error=type(error).__name__)
-        await asyncio.sleep(TICK_S)
+    under: Under = {}
+    try:
+        while True:
+            try:
+                await tick(runtime, under)
+            except DATABASE_ERRORS as error:
+                _log.warning("schedule_waits", error=type(error).__name__)
+            await asyncio.sleep(TICK_S)
+    finally:
+        for running in under.values():
+            running.cancel()
+        await asyncio.gather(*under.values(), return_exceptions=True)
 
 
-async def tick(runtime: Runtime, tasks: Mapping[str, Task] = TASKS) -> None:
-    """Run every task that is due once, each in units of work of its own."""
+async def tick(runtime: Runtime, under: Under, tasks: Mapping[str, Task] = TASKS) -> None:
+    """Begin every task that is due, each in units of work of its own, and leave those that run in `under`.
+
+    Nothing is waited for: a task that waits for the gateway does not hold up the closing of periods. One that still
+    runs is not begun again, and what another version of the program has announced is left to that.
+    """
+    for name in [name for name, running in under.items() if running.done()]:
+        del under[name]
     call = runtime.call(system_principal("schedule"))
     async with runtime.db.transaction() as tx:
-        due = await journal.take_due_tasks(tx, call)
-    # Side by side: a task that waits for the gateway does not hold up the closing of periods.
-    await asyncio.gather(*(_run(runtime, call, name, tasks[name]) for name in due))
+        due = await recurring.take_due_tasks(tx, call, tasks.keys() - under.keys())
+    for name in due:
+        under[name] = asyncio.create_task(_run(runtime, call, name, tasks[name]))
 
 
 async def _run(runtime: Runtime, call: Call, name: str, task: Task) -> None:
@@ -175,4 +204,4 @@ async def announce(runtime: Runtime, tasks: Mapping[str, Task] = TASKS) -> None:
     """Make the recurring tasks known. Safe to repeat."""
     call = runtime.call(system_principal("schedule"))
     async with runtime.db.transaction() as tx:
-        await journal.announce(tx, call, {name: task.every_s for name, task in tasks.items()})
+        await recurring.announce(tx, call, {name: task.every_s for name, task in tasks.items()})

@@ -50,6 +50,14 @@ class JobNotFailed(DomainError):
 
 
 @dataclasses.dataclass(eq=False)
+class JobWaits(DomainError):
+    """Another job of this kind about the same thing waits already. It is tried by itself; see what becomes of it."""
+
+    code = "job_waits"
+    kind = Kind.CONFLICT
+
+
+@dataclasses.dataclass(eq=False)
 class InProgress(DomainError):
     """A request with this idempotency key is still running. Send it again in a moment."""
 
@@ -126,20 +134,6 @@ async def keep_offer(tx: Tx, stored: store.StoredJob, *, until: datetime) -> Non
     await store.save_job_offer(tx, stored.id, until=until)
 
 
-async def announce(tx: Tx, call: Call, every_s: Mapping[str, int]) -> None:
-    """Make recurring tasks known by name, with their intervals in seconds. Safe to repeat."""
-    for name, seconds in every_s.items():
-        await store.insert_schedule(tx, name=name, every_s=seconds, first_at=call.at)
-
-
-async def take_due_tasks(tx: Tx, call: Call) -> list[str]:
-    """Return the recurring tasks that are due and set when each runs next; another worker's are skipped."""
-    due = await store.lock_due_schedules(tx, at=call.at)
-    for name, every_s in due:
-        await store.save_schedule(tx, name=name, next_run_at=call.at + timedelta(seconds=every_s))
-    return [name for name, _ in due]
-
-
 async def finish(tx: Tx, call: Call, stored: store.StoredJob) -> bool:
     """Mark a job done in the transaction of its last effect. False where another run was first."""
     return await store.save_job_end(tx, stored, state="done", at=call.at, error=None)
@@ -156,9 +150,12 @@ async def put_off(tx: Tx, call: Call, stored: store.StoredJob, *, error: str) ->
 
 
 async def retry_failed(tx: Tx, call: Call, job_id: JobId) -> None:
-    """Offer a job that failed for good again, after a person has mended the cause. Raises JobNotFailed."""
-    if not await store.save_failed_job_pending(tx, job_id, at=call.at):
+    """Offer a job that failed for good again, after a person has mended the cause. Raises JobNotFailed, JobWaits."""
+    found = await store.find_job(tx, job_id)
+    if found is None or found.state != "failed":
         raise JobNotFailed
+    if not await store.save_failed_job_pending(tx, job_id, at=call.at):
+        raise JobWaits
     await audit(tx, call, "retry_job", encode("job", job_id))
 
 
@@ -300,7 +297,10 @@ def _remembered(
     }
 
 
-async def forget(tx: Tx, call: Call, *, done_jobs_days: int, limit: int) -> None:
-    """Delete jobs done long ago and idempotency rows past their promise of IDEMPOTENCY_DAYS."""
-    await store.delete_ended_jobs(tx, before=call.at - timedelta(days=done_jobs_days), limit=limit)
-    await store.delete_idempotency(tx, before=call.at - timedelta(days=IDEMPOTENCY_DAYS))
+async def forget(tx: Tx, call: Call, *, done_jobs_days: int, limit: int) -> int:
+    """Delete jobs done long ago and idempotency rows past their promise of IDEMPOTENCY_DAYS; return how many.
+
+    At most `limit` of each.
+    """
+    ended = await store.delete_ended_jobs(tx, before=call.at - timedelta(days=done_jobs_days), limit=limit)
+    return ended + await store.delete_idempotency(tx, before=call.at - timedelta(days=IDEMPOTENCY_DAYS), limit=limit)

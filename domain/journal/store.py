@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
-from domain.kernel.ids import ClockId, CustomerId, JobId
+from domain.kernel.ids import ClockId, CustomerId, JobId, uuid7
 from domain.kernel.values import dataclass
 from domain.statement import Statement, given, narrowed
 
@@ -88,15 +88,6 @@ idempotency = sa.Table(
     sa.Column("outcome", db.Json, nullable=False, comment="type and ids, or the problem; never rendered data"),
     sa.Column("created_at", db.Instant, nullable=False),
     sa.Index("idempotency_age_idx", "created_at"),
-)
-
-schedule = sa.Table(
-    "schedule",
-    db.metadata,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("every_s", sa.Integer, nullable=False),
-    sa.Column("next_run_at", db.Instant, nullable=False),
-    sa.CheckConstraint("every_s > 0", name="every"),
 )
 
 
@@ -212,10 +203,12 @@ async def save_job_offer(tx: db.Tx, job_id: JobId, *, until: datetime) -> Stored
 
 
 async def save_failed_job_pending(tx: db.Tx, job_id: JobId, *, at: datetime) -> bool:
-    """Offer a failed job again. False where it is not failed."""
+    """Offer a failed job again. False where it is not failed, or another of its kind and key is pending."""
+    job, other = outbox_job.c, outbox_job.alias()
+    waits = sa.exists().where(other.c.kind == job.kind, other.c.key == job.key, other.c.state == "pending")
     statement = (
         sa.update(outbox_job)
-        .where(outbox_job.c.id == job_id, outbox_job.c.state == "failed")
+        .where(job.id == job_id, job.state == "failed", ~waits)
         .values(state="pending", retry_at=at, attempts=0, ended_at=None)
     )
     return (await tx.execute(statement)).rowcount == 1
@@ -249,9 +242,13 @@ async def list_failed_jobs(tx: db.Tx, *, limit: int) -> Sequence[StoredJob]:
 
 async def delete_ended_jobs(tx: db.Tx, *, before: datetime, limit: int) -> int:
     """Delete jobs done before an instant; failed ones stay for staff to look at."""
+    job = outbox_job.c
+    # Ids are in the order of time and have an index: what was staged since is not looked at.
+    first_since = uuid7(before, bytes)
     old = (
-        sa.select(outbox_job.c.customer_id, outbox_job.c.id)
-        .where(outbox_job.c.state == "done", outbox_job.c.ended_at < before)
+        sa.select(job.customer_id, job.id)
+        .where(job.id < first_since, job.state == "done", job.ended_at < before)
+        .order_by(job.id)
         .limit(limit)
         .cte("old")
     )
@@ -348,31 +345,13 @@ async def find_idempotency(
     return Remembered(row.input_digest, row.outcome) if row else None
 
 
-async def delete_idempotency(tx: db.Tx, *, before: datetime) -> int:
+async def delete_idempotency(tx: db.Tx, *, before: datetime, limit: int) -> int:
     """Forget outcomes older than an instant."""
-    return (await tx.execute(sa.delete(idempotency).where(idempotency.c.created_at < before))).rowcount
-
-
-async def insert_schedule(tx: db.Tx, *, name: str, every_s: int, first_at: datetime) -> None:
-    """Add a recurring task, or change its interval."""
-    statement = pg.insert(schedule).values(name=name, every_s=every_s, next_run_at=first_at)
-    await tx.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"every_s": every_s}))
-
-
-async def lock_due_schedules(tx: db.Tx, *, at: datetime) -> Sequence[tuple[str, int]]:
-    """Lock the recurring tasks that are due; another worker's are skipped."""
-    statement = (
-        sa.select(schedule.c.name, schedule.c.every_s)
-        .where(schedule.c.next_run_at <= at)
-        .order_by(schedule.c.next_run_at)
-        .with_for_update(skip_locked=True)
-    )
-    return [(r.name, r.every_s) for r in await tx.rows(statement)]
-
-
-async def save_schedule(tx: db.Tx, *, name: str, next_run_at: datetime) -> None:
-    """Set when a recurring task runs next."""
-    await tx.execute(sa.update(schedule).where(schedule.c.name == name).values(next_run_at=next_run_at))
+    kept = idempotency.c
+    names = ("customer_id", "principal_id", "mutation", "key")
+    old = sa.select(*(kept[name] for name in names)).where(kept.created_at < before).limit(limit).cte("old")
+    statement = sa.delete(idempotency).where(*(kept[name] == old.c[name] for name in names))
+    return (await tx.execute(statement)).rowcount
 
 
 _SEALER_LOCK = 0x5EA1

@@ -1,10 +1,19 @@
 """Recurring tasks."""
 
+import asyncio
 from datetime import timedelta
 
+import sqlalchemy as sa
+
+from domain.access.roles import system_principal
+from domain.adapters import clock
 from domain.adapters.memory import MemoryGateway
-from domain.journal import store
+from domain.db import Tx
+from domain.journal import jobs, store
+from domain.journal import service as journal
 from domain.journal.jobs import KINDS
+from domain.journal.recurring import store as recurring
+from domain.kernel.call import Call
 from domain.payments.reconciling import service as reconciling
 from domain.webhooks import store as inbox
 from tests.world import World
@@ -23,14 +32,78 @@ async def test_every_task_runs_once_when_it_is_due_and_a_faulty_one_does_not_sto
         raise ValueError
 
     tasks = {"bad": schedule.Task(60, fail), "good": schedule.Task(60, note)}
+    under: schedule.Under = {}
     await schedule.announce(world.runtime, tasks)
-    await schedule.tick(world.runtime, tasks)
-    await schedule.tick(world.runtime, tasks)
+    for _ in range(2):
+        await schedule.tick(world.runtime, under, tasks)
+        await asyncio.gather(*under.values())
     assert sorted(ran) == ["bad", "good"]
     call = world.call
     async with world.runtime.db.transaction() as tx:
-        assert await store.lock_due_schedules(tx, at=call.at + timedelta(seconds=59)) == []
-        assert len(await store.lock_due_schedules(tx, at=call.at + timedelta(seconds=61))) == 2
+        assert await recurring.lock_due_schedules(tx, tasks, at=call.at + timedelta(seconds=59)) == []
+        assert len(await recurring.lock_due_schedules(tx, tasks, at=call.at + timedelta(seconds=61))) == 2
+
+
+async def test_a_task_that_waits_holds_up_no_other_and_is_not_begun_twice(world: World) -> None:
+    ran: list[str] = []
+    answered = asyncio.Event()
+
+    async def wait(*_: object) -> None:
+        ran.append("slow")
+        await answered.wait()
+
+    async def note(*_: object) -> None:
+        ran.append("quick")
+
+    tasks = {"slow": schedule.Task(1, wait), "quick": schedule.Task(1, note)}
+    under: schedule.Under = {}
+    for _ in range(2):
+        async with world.runtime.db.transaction() as tx:
+            await tx.execute(sa.delete(recurring.schedule))
+        await schedule.announce(world.runtime, tasks)
+        await schedule.tick(world.runtime, under, tasks)
+        await under["quick"]
+    assert sorted(ran) == ["quick", "quick", "slow"]
+    answered.set()
+    await under["slow"]
+
+
+async def test_a_task_that_another_version_of_the_program_announced_is_left_to_it(world: World) -> None:
+    async def nothing(*_: object) -> None:
+        pass
+
+    newer = {"invented_later": schedule.Task(60, nothing)}
+    await schedule.announce(world.runtime, newer)
+    under: schedule.Under = {}
+    await schedule.tick(world.runtime, under, {})
+    assert under == {}
+    await schedule.tick(world.runtime, under, newer)
+    assert list(under) == ["invented_later"]
+    await under["invented_later"]
+
+
+async def test_more_is_forgotten_at_once_than_one_transaction_deletes(world: World) -> None:
+    # Ended eight days ago, a day longer than they are kept; the sixth ended an hour ago.
+    at = world.runtime.now() - timedelta(days=8)
+    then = Call(clock.new_id_at(at), at, system_principal("test"), lambda: clock.new_id_at(at))
+    async with world.runtime.db.transaction() as tx:
+        for number in range(6):
+            await journal.stage(tx, then, jobs.ProcessInboxEvent("stripe", f"evt_{number}"))
+        for stored in await journal.offer_due(tx, [(None, at)], at=at, until=at, limit=9):
+            is_last = stored.payload["event_id"] == "evt_5"
+            await journal.finish(tx, world.call if is_last else then, stored)
+    batches: list[int] = []
+
+    async def forget(tx: Tx) -> int:
+        batches.append(await journal.forget(tx, world.call, done_jobs_days=schedule.DONE_JOBS_DAYS, limit=2))
+        return batches[-1]
+
+    await schedule._in_batches(world.runtime, forget, 2)
+    # Five are old enough: two, two, and one, after which less than a batch can be left.
+    assert batches == [2, 2, 1]
+    async with world.runtime.db.transaction() as tx:
+        left = [row.payload["event_id"] for row in await tx.rows(sa.select(store.outbox_job.c.payload))]
+    assert left == ["evt_5"]
 
 
 async def test_the_tasks_of_the_system_run_on_an_empty_one(world: World) -> None:

@@ -54,6 +54,26 @@ async def test_a_job_fails_for_good_after_its_last_attempt_and_can_be_offered_ag
         assert await store.count_pending_jobs(tx, clock_id=None, now=call.at) == 1
 
 
+async def test_a_failed_job_is_not_offered_again_beside_one_that_waits_for_the_same(db: Database) -> None:
+    call = make.call()
+    async with db.transaction() as tx:
+        await service.stage(tx, call, _JOB, customer_id=_CUSTOMER)
+        [failed] = await store.claim_due_jobs(tx, clock_id=None, now=call.at, at=call.at, until=call.at, limit=10)
+        assert await store.save_job_end(tx, failed, state="failed", at=call.at, error="gateway_unavailable")
+        await service.stage(tx, call, _JOB, customer_id=_CUSTOMER)
+        [waiting] = await store.claim_due_jobs(tx, clock_id=None, now=call.at, at=call.at, until=call.at, limit=10)
+        with pytest.raises(service.JobWaits):
+            await service.retry_failed(tx, call, failed.id)
+        with pytest.raises(service.JobNotFailed):
+            await service.retry_failed(tx, call, waiting.id)
+        assert await store.list_audit_entries(tx, scope=None, before=None, limit=9) == []
+        assert await service.finish(tx, call, waiting)
+        await service.retry_failed(tx, call, failed.id)
+        found = await store.find_job(tx, failed.id)
+        assert found is not None
+        assert (found.state, found.attempts) == ("pending", 0)
+
+
 async def test_audit_entries_are_numbered_in_order_and_can_not_be_changed(db: Database) -> None:
     call = make.call()
     async with db.transaction() as tx:
