@@ -1,8 +1,8 @@
 """Frames of live executions: encoded once for everybody, but for the few fields that are each socket's own."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from graphql import (
@@ -23,7 +23,7 @@ from domain.kernel.values import dataclass
 
 # Fields of a frame that are each socket's own: its number, and what moved since the frame that it saw before.
 SEQUENCE, SINCE, CHANGES = "sequence", "since", "changes"
-_OWN = {SEQUENCE: b"0", SINCE: b"null", CHANGES: b"[]"}
+_OWN = {SEQUENCE: "0", SINCE: "null", CHANGES: "[]"}
 # Clients name their operations alike, so a frame is written as one of a few texts. More are written and not kept.
 TEXTS_KEPT_MAX = 16
 _encoder = msgspec.json.Encoder()
@@ -86,18 +86,18 @@ def _collect(
             _collect(node.selection_set, fragments, into, seen)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Frame:
     """One result, encoded once in parts; between them stand the fields that are each socket's own, with their values.
 
     `is_last`: the execution has ended with it, by an error; `is_refused`: it never began.
     """
 
-    parts: tuple[bytes, ...]
-    own: tuple[tuple[str, bytes], ...] = ()
+    parts: Sequence[str]
+    own: Sequence[tuple[str, str]] = ()
     is_last: bool = False
     is_refused: bool = False
-    _texts: dict[tuple[bytes, int, bool], str] = field(default_factory=dict, compare=False, repr=False)
+    _texts: dict[tuple[bytes, int, bool], str] = field(default_factory=dict, repr=False)
 
     def encoded(self, name: bytes, number: int, *, as_snapshot: bool) -> str:
         """Return the message for a socket's operation, whose name is JSON already. A snapshot tells of no changes.
@@ -107,21 +107,21 @@ class Frame:
         key = (name, number, as_snapshot)
         text = self._texts.get(key)
         if text is None:
-            text = self._written(name, number, as_snapshot=as_snapshot)
+            text = self._written(name.decode(), number, as_snapshot=as_snapshot)
             if len(self._texts) < TEXTS_KEPT_MAX:
                 self._texts[key] = text
         return text
 
-    def _written(self, name: bytes, number: int, *, as_snapshot: bool) -> str:
-        kind_of_message = b"error" if self.is_refused else b"next"
-        text = [b'{"id":', name, b',"type":"', kind_of_message, b'","payload":', self.parts[0]]
+    def _written(self, name: str, number: int, *, as_snapshot: bool) -> str:
+        kind_of_message = "error" if self.is_refused else "next"
+        text = f'{{"id":{name},"type":"{kind_of_message}","payload":{self.parts[0]}'
         for (kind, value), part in zip(self.own, self.parts[1:], strict=True):
             if kind == SEQUENCE:
-                text.append(str(number).encode())
+                text += str(number)
             else:
-                text.append(_OWN[kind] if as_snapshot else value)
-            text.append(part)
-        return b"".join([*text, b"}"]).decode()
+                text += _OWN[kind] if as_snapshot else value
+            text += part
+        return text + "}"
 
 
 def frame_of(data: Any, errors: list[GraphQLError] | None, shape: Shape) -> Frame:
@@ -129,28 +129,52 @@ def frame_of(data: Any, errors: list[GraphQLError] | None, shape: Shape) -> Fram
     body = data.get(shape.root) if data else None
     if errors or body is None:
         formatted = {"errors": [error.formatted for error in errors]} if errors else {}
-        return Frame((_encoder.encode({"data": data, **formatted}),), is_last=body is None)
-    parts, own = [b'{"data":{' + _encoder.encode(shape.root) + b":{"], []
-    for position, (name, value) in enumerate(body.items()):
-        comma = b"," if position else b""
-        head = comma + _encoder.encode(name) + b":"
-        kind = shape.fields.get(name)
-        if kind in _OWN:
-            parts[-1] += head
-            parts.append(b"")
-            own.append((kind, _encoder.encode(value)))
+        return Frame([_text({"data": data, **formatted})], is_last=body is None)
+    return framed(places_of(shape, body), [_text(value) for value in body.values()])
+
+
+class Place(NamedTuple):
+    """Where a field of a frame stands: behind `head`; and which of each socket's own fields it is, if it is one."""
+
+    head: str
+    own: str | None
+
+
+def places_of(shape: Shape, names: Iterable[str]) -> list[Place]:
+    """Return the places of a frame's fields, which are answered under these names."""
+    heads = [f"{_text(name)}:" for name in names]
+    begin = f'{{"data":{{{_text(shape.root)}:{{'
+    kinds = [shape.fields.get(name) for name in names]
+    return [
+        Place(("," if number else begin) + head, kind if kind in _OWN else None)
+        for number, (head, kind) in enumerate(zip(heads, kinds, strict=True))
+    ]
+
+
+def framed(places: Iterable[Place], texts: Iterable[str]) -> Frame:
+    """Make a frame of fields that are written already."""
+    parts, own = [""], []
+    for (head, kind), text in zip(places, texts, strict=True):
+        if kind is None:
+            parts[-1] += head + text
         else:
-            parts[-1] += head + _encoder.encode(value)
-    parts[-1] += b"}}}"
-    return Frame(tuple(parts), tuple(own))
+            parts[-1] += head
+            parts.append("")
+            own.append((kind, text))
+    parts[-1] += "}}}"
+    return Frame(parts, own)
+
+
+def _text(value: Any) -> str:
+    return _encoder.encode(value).decode()
 
 
 def refusal_of(errors: list[GraphQLError]) -> Frame:
     """Encode why an execution never began."""
-    return Frame((_encoder.encode([error.formatted for error in errors]),), is_last=True, is_refused=True)
+    return Frame([_text([error.formatted for error in errors])], is_last=True, is_refused=True)
 
 
 def crash_frame() -> Frame:
     """Encode that an execution ended by a fault of ours."""
     error = {"message": CRASH_MESSAGE, "extensions": {"code": CRASH_CODE}}
-    return Frame((_encoder.encode({"data": None, "errors": [error]}),), is_last=True)
+    return Frame([_text({"data": None, "errors": [error]})], is_last=True)

@@ -1,11 +1,11 @@
-"""Selections compiled into plain look-ups: what a live frame shows is picked without executing a document for it.
+"""Selections compiled into plain look-ups: what a live frame shows is written without executing a document for it.
 
 Only selections of fields that are attributes, or are made of nothing but their object, can be compiled: no arguments,
 directives or unions, and no resolvers that look further. What is picked is what an execution would have answered;
 everything else is executed.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, cast
 
@@ -24,56 +24,63 @@ from graphql import (
 )
 from strawberry.types.field import StrawberryField
 
+from api.graphql.writing import Fields, Make, Write, lists, objects, write_leaf
+
 Fragments = Mapping[str, FragmentDefinitionNode]
-# Makes of an object, or of a value, what is written as JSON.
-Pick = Callable[[Any], Any]
+# Reads a field of an object.
+Get = Callable[[Any], Any]
 _TYPE_NAME = "__typename"
 _SAME = {"String", "ID", "Int", "Boolean"}
+# Scalars whose texts hold nothing that JSON would write in another way.
+_PLAIN_TEXTS = {"Decimal", "DateTime"}
 
 
 class NotPlainError(Exception):
     """A selection needs an execution."""
 
 
-def pick_of(kind: Any, selections: SelectionSetNode | None, fragments: Fragments) -> Pick | None:
-    """Return what picks a selection of a type from its values, or None where it needs an execution."""
+def fields_of(kind: Any, selections: SelectionSetNode | None, fragments: Fragments) -> Fields | None:
+    """Return what a selection shows of an object's type, or None where it needs an execution."""
     try:
-        return _pick(kind, [selections] if selections else [], fragments)
+        return _object(_bare(kind), [selections] if selections else [], fragments)
     except NotPlainError:
         return None
 
 
-def _pick(kind: Any, selections: list[SelectionSetNode], fragments: Fragments) -> Pick:
-    if isinstance(kind, GraphQLNonNull):
-        return _pick(kind.of_type, selections, fragments)
+def _bare(kind: Any) -> Any:
+    return kind.of_type if isinstance(kind, GraphQLNonNull) else kind
+
+
+def _make(kind: Any, selections: list[SelectionSetNode], fragments: Fragments) -> Make:
+    kind = _bare(kind)
     if isinstance(kind, GraphQLList):
-        part = _pick(kind.of_type, selections, fragments)
-        return lambda values: None if values is None else [part(value) for value in values]
+        return lists(_make(kind.of_type, selections, fragments))
     if isinstance(kind, GraphQLObjectType):
-        return _object(kind, selections, fragments)
-    return _leaf(kind)
+        return objects(_object(kind, selections, fragments))
+    write = _leaf(kind)
+    return lambda: write
 
 
-def _leaf(kind: Any) -> Pick:
+def _leaf(kind: Any) -> Write:
     if not isinstance(kind, GraphQLScalarType | GraphQLEnumType):
         raise NotPlainError
     if kind.name in _SAME:
-        return lambda value: value
-    write = kind.serialize
-    return lambda value: None if value is None else write(value)
+        return write_leaf
+    serialize = kind.serialize
+    if kind.name in _PLAIN_TEXTS:
+        return lambda value: "null" if value is None else f'"{serialize(value)}"'
+    return lambda value: "null" if value is None else write_leaf(serialize(value))
 
 
-def _object(kind: GraphQLObjectType, selections: list[SelectionSetNode], fragments: Fragments) -> Pick:
-    fields: dict[str, list[FieldNode]] = {}
+def _object(kind: Any, selections: list[SelectionSetNode], fragments: Fragments) -> Fields:
+    if not isinstance(kind, GraphQLObjectType):
+        raise NotPlainError
+    found: dict[str, list[FieldNode]] = {}
     for selected in selections:
         for node in _fields(kind, selected, fragments):
-            fields.setdefault(node.alias.value if node.alias else node.name.value, []).append(node)
-    picks = [(name, *_field(kind, nodes, fragments)) for name, nodes in fields.items()]
-
-    def pick(value: Any) -> Any:
-        return None if value is None else {name: write(get(value)) for name, get, write in picks}
-
-    return pick
+            found.setdefault(node.alias.value if node.alias else node.name.value, []).append(node)
+    fields = [_field(kind, nodes, fragments) for nodes in found.values()]
+    return Fields(tuple(found), _reader([get for get, _ in fields]), tuple([make for _, make in fields]))
 
 
 def _fields(kind: GraphQLObjectType, selected: SelectionSetNode, fragments: Fragments) -> Iterator[FieldNode]:
@@ -91,23 +98,32 @@ def _fields(kind: GraphQLObjectType, selected: SelectionSetNode, fragments: Frag
         yield from _fields(kind, inner.selection_set, fragments)
 
 
-def _field(kind: GraphQLObjectType, nodes: list[FieldNode], fragments: Fragments) -> tuple[Pick, Pick]:
-    """Return how a field is read from its object, and how it is written."""
+def _field(kind: GraphQLObjectType, nodes: list[FieldNode], fragments: Fragments) -> tuple[Get | str, Make]:
+    """Return how a field is read from its object, an attribute by its name, and what makes its writer."""
     name = nodes[0].name.value
     if name == _TYPE_NAME:
-        return lambda _: kind.name, lambda value: value
+        return lambda _: kind.name, lambda: write_leaf
     definition: GraphQLField = kind.fields[name]
     inner = [node.selection_set for node in nodes if node.selection_set is not None]
-    return _getter(definition), _pick(definition.type, inner, fragments)
+    return _getter(definition), _make(definition.type, inner, fragments)
 
 
-def _getter(definition: GraphQLField) -> Pick:
+def _getter(definition: GraphQLField) -> Get | str:
     own = definition.extensions.get("strawberry-definition")
     if not isinstance(own, StrawberryField) or definition.args or own.extensions or own.is_async:
         raise NotPlainError
     if own.is_basic_field:
-        return attrgetter(own.python_name)
+        return own.python_name
     resolver = own.base_resolver
     if resolver is None or resolver.info_parameter is not None or resolver.self_parameter is None:
         raise NotPlainError
-    return cast("Pick", resolver.wrapped_func)
+    return cast("Get", resolver.wrapped_func)
+
+
+def _reader(gets: Sequence[Get | str]) -> Callable[[Any], Sequence[Any]]:
+    """Return what reads all fields of an object: attributes in one step where there is nothing else."""
+    names = [get for get in gets if isinstance(get, str)]
+    if len(names) == len(gets) > 1:
+        return attrgetter(*names)
+    each = [attrgetter(get) if isinstance(get, str) else get for get in gets]
+    return lambda value: tuple([get(value) for get in each])

@@ -20,7 +20,8 @@ from api.graphql.feeds import GROUPS, FeedKey, Feeds, Framed, Member, News, key_
 from api.graphql.fields import coded
 from api.graphql.frames import Frame, Shape, fragments_of, frame_of, refusal_of, shape_of
 from api.graphql.live import FRAME_GAP_S, alert_frames, invoice_frames, usage_frames
-from api.graphql.picking import Pick, pick_of
+from api.graphql.picking import fields_of
+from api.graphql.writing import Fields, FrameWriter
 from api.problems import PASSING_FAULTS, DatabaseUnreachable
 from domain.access.credentials import CredentialsRejected
 from domain.kernel.errors import DomainError
@@ -71,10 +72,10 @@ def shared_shape(schema: Schema, asked: Asked) -> Shape | None:
 
 
 class _Compiled(NamedTuple):
-    """What holds of an operation whoever asks for it: its shape where it can be shared, and what picks a plain one."""
+    """What holds of an operation whoever asks for it: its shape where it can be shared, and a plain one's fields."""
 
     shape: Shape | None
-    pick: Pick | None
+    fields: Fields | None
 
 
 @lru_cache(maxsize=COMPILED_MAX)
@@ -83,7 +84,7 @@ def _compiled(core: GraphQLSchema, query: str, operation_name: str | None) -> _C
     shape = shape_of(document, operation_name)
     if shape is None or shape.name not in SHARED_FIELDS:
         return _Compiled(None, None)
-    return _Compiled(shape, pick_of(_field(core, shape).type, shape.node.selection_set, fragments_of(document)))
+    return _Compiled(shape, fields_of(_field(core, shape).type, shape.node.selection_set, fragments_of(document)))
 
 
 def _field(core: GraphQLSchema, shape: Shape) -> GraphQLField:
@@ -190,7 +191,7 @@ async def _send_end(outlet: Outlet, name: bytes, shape: Shape, error: GraphQLErr
 def _end_of(shape: Shape, error: GraphQLError) -> Frame:
     """Encode why what was watched ends."""
     error = GraphQLError(error.message, path=[shape.root], extensions=error.extensions)
-    return Frame((_encoder.encode({"data": None, "errors": [error.formatted]}),), is_last=True)
+    return frame_of(None, [error], shape)
 
 
 def frames_of(schema: Schema, context: Context, asked: Asked, shape: Shape) -> AsyncGenerator[Framed, None]:
@@ -199,26 +200,27 @@ def frames_of(schema: Schema, context: Context, asked: Asked, shape: Shape) -> A
     return _executed(schema, context, asked, shape) if plain is None else _picked(context, *plain, shape)
 
 
-def _plain(schema: Schema, asked: Asked, shape: Shape) -> tuple[strawberry.ID, Pick] | None:
-    """Return whom a plain operation watches, and what picks its selection; None where it has to be executed."""
+def _plain(schema: Schema, asked: Asked, shape: Shape) -> tuple[strawberry.ID, Fields] | None:
+    """Return whom a plain operation watches, and what it shows; None where it has to be executed."""
     core = schema._schema  # noqa: SLF001 -- no other way to it
     variables = get_variable_values(core, shape.operation.variable_definitions or (), asked.variables or {})
-    pick = _compiled(core, asked.query, asked.operation_name).pick
-    if pick is None or isinstance(variables, list):
+    fields = _compiled(core, asked.query, asked.operation_name).fields
+    if fields is None or isinstance(variables, list):
         return None
     try:
-        return get_argument_values(_field(core, shape), shape.node, variables)[_CUSTOMER_ID], pick
+        return get_argument_values(_field(core, shape), shape.node, variables)[_CUSTOMER_ID], fields
     except GraphQLError:
         return None
 
 
 async def _picked(
-    context: Context, customer_id: strawberry.ID, pick: Pick, shape: Shape
+    context: Context, customer_id: strawberry.ID, fields: Fields, shape: Shape
 ) -> AsyncGenerator[Framed, None]:
+    writer = FrameWriter(shape, fields)
     try:
         async with aclosing(SHARED_FIELDS[shape.name](context, customer_id)) as frames:
             async for frame in frames:
-                yield Framed(context.item, frame_of({shape.root: pick(frame)}, None, shape))
+                yield Framed(context.item, writer.frame(frame))
     except DomainError as error:
         yield Framed("", _end_of(shape, coded(error)))
     except PASSING_FAULTS:

@@ -1,18 +1,20 @@
-"""Plain selections are picked, and what is picked is what an execution answers."""
+"""Plain selections are picked, and what is written of them is what an execution answers."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 import pytest
 import strawberry
 from graphql import FieldNode, OperationDefinitionNode, parse
 
 from api.graphql.fields import computed
 from api.graphql.frames import fragments_of
-from api.graphql.picking import Pick, pick_of
+from api.graphql.picking import fields_of
 from api.graphql.scalars import CONFIG, BigInt
+from api.graphql.writing import Fields, objects
 
 
 @strawberry.enum
@@ -80,13 +82,14 @@ class Query:
 SCHEMA = strawberry.Schema(Query, config=CONFIG)
 
 
-def _pick(text: str) -> Pick | None:
+def _fields(text: str) -> Fields | None:
     document = parse(text)
     [operation] = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
     [root] = operation.selection_set.selections
     assert isinstance(root, FieldNode)
+    assert root.selection_set is not None
     core: Any = SCHEMA._schema
-    return pick_of(core.query_type.fields["whole"].type, root.selection_set, fragments_of(document))
+    return fields_of(core.query_type.fields["whole"].type, root.selection_set, fragments_of(document))
 
 
 @pytest.mark.parametrize(
@@ -94,21 +97,21 @@ def _pick(text: str) -> Pick | None:
     [
         "{ totalCount name }",
         "{ n: name other: name doubled __typename }",
+        "{ name }",
         "{ parts { amount state at } best { amount } }",
         "{ ...F parts { state } ... { name } } fragment F on Whole { parts { amount ...G } } fragment G on Part { at }",
         "{ ... on Whole { parts { __typename } } }",
     ],
 )
-def test_what_is_picked_is_what_an_execution_answers(selection: str) -> None:
+def test_what_is_written_is_what_an_execution_answers(selection: str) -> None:
     selected, _, fragments = selection.partition(" fragment")
     text = f"{{ whole {selected} }}" + (f" fragment{fragments}" if fragments else "")
-    pick = _pick(text)
-    assert pick is not None
+    fields = _fields(text)
+    assert fields is not None
     executed = SCHEMA.execute_sync(text)
     assert executed.errors is None
     assert executed.data is not None
-    assert pick(WHOLE) == executed.data["whole"]
-    assert list(pick(WHOLE)) == list(executed.data["whole"])
+    assert objects(fields)()(WHOLE) == msgspec.json.encode(executed.data["whole"]).decode()
 
 
 @pytest.mark.parametrize(
@@ -123,4 +126,4 @@ def test_what_is_picked_is_what_an_execution_answers(selection: str) -> None:
     ],
 )
 def test_what_needs_more_than_its_object_is_executed(selection: str) -> None:
-    assert _pick(f"{{ whole {selection} }}") is None
+    assert _fields(f"{{ whole {selection} }}") is None
