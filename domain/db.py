@@ -4,6 +4,7 @@ A `Tx` is one transaction on one connection and belongs to one task. Services wh
 the caller's unit of work and never commit. A transaction is never open over a network call.
 """
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -257,7 +258,11 @@ class Database:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection that is open as far as anybody knows; one that is lost meanwhile is not lent again."""
+        """Lend a connection that is open as far as anybody knows; one that is lost meanwhile is not lent again.
+
+        Nor is one whose unit of work was cancelled: whether it has begun, or has committed, is known to the server
+        alone, and what is lent next would become a part of it that nobody commits.
+        """
         async with self._engine.connect() as connection:
             driver = _driver_of(connection)
             if driver.is_closed():
@@ -268,7 +273,7 @@ class Database:
             is_lost = False
             try:
                 yield connection
-            except asyncpg.InternalClientError:
+            except (asyncpg.InternalClientError, asyncio.CancelledError):
                 is_lost = True
                 raise
             finally:

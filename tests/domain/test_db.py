@@ -1,5 +1,6 @@
 """The vault: sealed values open only where they were sealed. The pool: a lost connection is said to be one."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import asyncpg
@@ -153,6 +154,44 @@ async def test_a_connection_that_died_in_the_pool_is_told_once_at_most_and_not_l
         assert await tx.raw() is not dead
         assert await (await tx.raw()).fetchval("SELECT 1") == 1
     await db.close()
+
+
+@pytest.mark.parametrize("is_raw", [False, True])
+async def test_what_comes_after_a_cancelled_unit_of_work_is_committed(
+    database_url: str, vault: Vault, *, is_raw: bool
+) -> None:
+    """Wherever it is cancelled: while it begins, between its statements, or while it commits."""
+    db = Database(database_url, vault, pool_size=1)
+
+    async def work() -> None:
+        async with db.transaction() as tx:
+            if is_raw:
+                await (await tx.raw()).execute("SELECT 1")
+            else:
+                await tx.ping()
+
+    try:
+        await work()
+        rounds, was_cancelled = 0, True
+        while was_cancelled:
+            task = asyncio.create_task(work())
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            was_cancelled, rounds = task.cancelled(), rounds + 1
+            async with db.transaction() as tx:
+                before = await _transaction_id(tx)
+            # Were the first one still running, this one would be part of it.
+            async with db.transaction() as tx:
+                assert await _transaction_id(tx) > before, f"after {rounds} steps"
+    finally:
+        await db.close()
+
+
+async def _transaction_id(tx: Tx) -> int:
+    number: int = await (await tx.raw()).fetchval("SELECT pg_current_xact_id()::text::bigint")
+    return number
 
 
 async def test_a_wrong_statement_is_no_lost_connection(db: Database) -> None:
