@@ -21,7 +21,7 @@ class Owed:
     where that is over. `link` leads to paying. Of an invoice that its customer pays without being charged (`is_sent`),
     `account` and `last4` name the bank account to transfer to, and `missing` what is still to come where a part has
     arrived; `is_covered`: nothing is, all of it has arrived before. `has_method`: the customer has something to be
-    charged by.
+    charged by. `is_dropped`: what was owed has ended, and nothing is charged for it by itself, whatever is given.
     """
 
     number: str
@@ -42,6 +42,7 @@ class Owed:
     left: str = ""
     is_covered: bool = False
     has_method: bool = True
+    is_dropped: bool = False
 
 
 _EN: Mapping[str, str] = {
@@ -201,6 +202,7 @@ def _paragraph(part: str, owed: Owed, words: Mapping[str, str]) -> str:
         "last": owed.last_at,
         "part": owed.missing,
         "left": owed.left,
+        "change": not owed.is_dropped,
     }
     if not needed.get(part, True) or (part == "left" and owed.is_covered):
         return ""

@@ -35,7 +35,6 @@ from domain.payments.declines import Decline, DeclineClass
 from domain.payments.method import PaymentMethod, method_to_retry
 from domain.payments.ordering import service as orders
 from domain.payments.ordering.service import Standing
-from domain.subscriptions import service as subscriptions
 from domain.subscriptions.subscription import Status
 
 DUE_MAX = 1_000
@@ -330,11 +329,8 @@ async def _give_notice(tx: Tx, call: Call, filed: Filed) -> Filed:
 
 
 async def _status(tx: Tx, filed: Filed) -> Status:
-    """Return canceled where every subscription on a case has ended: nobody asks for their money any more."""
-    ids = [each.subscription_id for each in filed.holdings]
-    found = await subscriptions.subscriptions_by_id(tx, ids, scope=filed.stored.customer_id)
-    ended = [each.status is Status.CANCELED for each in found.values()]
-    return Status.CANCELED if ended and all(ended) else Status.PAST_DUE
+    """Return canceled where every subscription on the invoice has ended: nobody asks for their money any more."""
+    return Status.CANCELED if await orders.have_ended(tx, filed.standing.invoice) else Status.PAST_DUE
 
 
 def decline_of(attempt: Attempt) -> Decline:

@@ -40,6 +40,7 @@ def next_step(
     is_given_up: bool = False,
     is_due: bool = True,
     is_sent: bool = False,
+    is_over: bool = False,
 ) -> tuple[Step, PaymentMethod | None]:
     """Decide, and name the method that the step is about.
 
@@ -48,7 +49,7 @@ def next_step(
     `is_given_up` says that it is void or written off, or was paid another way: the copy is to be closed. A live attempt
     always comes first: a second one is never begun beside it. Before an invoice is due (`is_due`) nobody is charged who
     has not ordered it, and for one that is sent to its customer (`is_sent`) never: its copy is made, and money comes by
-    itself.
+    itself. Nor for one that asks for what has ended (`is_over`), whatever method is given: its customer may pay it.
     """
     if last is not None and last.state in UNRESOLVED:
         return Step.RECOVER, None
@@ -61,7 +62,8 @@ def next_step(
     if is_sent:
         is_live = last is not None and last.state in LIVE
         return (Step.WAIT if is_live else Step.PUSH if _charge(push) is Step.PUSH else Step.NOTHING), None
-    return _collect(push, last, method_to_charge(methods, charged or last), is_due=is_due)
+    method = None if is_over else method_to_charge(methods, charged or last)
+    return _collect(push, last, method, is_due=is_due)
 
 
 def _collect(
@@ -101,7 +103,13 @@ def _is_left_open(push: Push | None, *, is_given_up: bool) -> bool:
 
 
 def step_of(
-    invoice: Invoice, push: Push | None, attempts: Sequence[Attempt], methods: Sequence[PaymentMethod], now: datetime
+    invoice: Invoice,
+    push: Push | None,
+    attempts: Sequence[Attempt],
+    methods: Sequence[PaymentMethod],
+    now: datetime,
+    *,
+    is_over: bool,
 ) -> tuple[Step, PaymentMethod | None]:
     """Decide the next step for an invoice as it is at business time `now`, by its attempts, the newest first."""
     last = attempts[0] if attempts else None
@@ -115,6 +123,7 @@ def step_of(
         is_given_up=invoice.state in {State.VOID, State.UNCOLLECTIBLE} or _was_received(last),
         is_due=invoice.due_at is None or invoice.due_at <= now,
         is_sent=invoice.is_sent,
+        is_over=is_over,
     )
 
 

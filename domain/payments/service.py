@@ -42,6 +42,7 @@ from domain.payments.methods.service import (
     record_from_gateway,
     record_method,
 )
+from domain.payments.ordering import service as ordering
 from domain.payments.ordering import store as orders
 from domain.payments.ordering.service import planned
 from domain.payments.overdue import service as overdue
@@ -87,6 +88,7 @@ class _Work:
     invoice: Invoice
     push: Push | None
     last: Attempt | None
+    is_over: bool
 
     @property
     def pushed(self) -> Push:
@@ -191,14 +193,15 @@ async def _look(
         attempts = await _attempts(tx, invoice)
         methods = await store.list_methods(tx, customer_id, limit=METHODS_MAX)
         now = await customers.business_now(tx, call, customer_id)
-        step, _ = step_of(invoice, push, attempts, methods, now)
+        is_over = invoice.state is State.OPEN and await ordering.is_over(tx, invoice, attempts)
+        step, _ = step_of(invoice, push, attempts, methods, now, is_over=is_over)
         if is_collected and step is Step.NO_METHOD:
             step = Step.NOTHING if await copies.ask_for_method(tx, call, invoice, push) else Step.PUSH
         if is_collected and step is Step.PUSH:
             push = await copies.begin(tx, call, invoice, push)
         if step not in _ACTIONS and end is not None:
             await end(tx)
-        return _Work(step, customer, invoice, push, attempts[0] if attempts else None)
+        return _Work(step, customer, invoice, push, attempts[0] if attempts else None, is_over)
 
 
 async def _push(db: Database, gateway: PaymentGateway, call: Call, work: _Work) -> None:
@@ -248,7 +251,7 @@ async def _begin_attempt(tx: Tx, call: Call, work: _Work) -> Attempt | None:
     methods = await store.list_methods(tx, invoice.customer_id, limit=METHODS_MAX)
     now = await customers.business_now(tx, call, invoice.customer_id)
     last = attempts[0] if attempts else None
-    step, method = step_of(invoice, work.push, attempts, methods, now)
+    step, method = step_of(invoice, work.push, attempts, methods, now, is_over=work.is_over)
     if step is not Step.PAY or method is None:
         return None
     invoice = await invoices.hold_for_payment(tx, invoice)

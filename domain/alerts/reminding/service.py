@@ -17,6 +17,7 @@ from domain.customers.customer import Customer
 from domain.customers.store import Sight
 from domain.db import Tx
 from domain.dunning import store as cases
+from domain.dunning.case import CaseState
 from domain.dunning.reading import service as dunning
 from domain.dunning.store import StoredCase
 from domain.invoices import service as invoices
@@ -150,6 +151,7 @@ async def _owed(
         last_at=plan.last_at if plan else None,
         due_at=invoice.due_at,
         has_method=customer.has_method,
+        is_dropped=stored is not None and stored.case.state is CaseState.DROPPED,
         link=(push.hosted_url if push and invoice.state is not State.VOID else None) or "",
     )
     return await _of_sent(tx, invoice, owed, language) if invoice.is_sent else owed

@@ -15,6 +15,7 @@ from domain.kernel.ids import CustomerId, InvoiceId, encode
 from domain.payments.attempt import is_lost
 from domain.payments.declines import Decline, DeclineClass
 from domain.payments.method import method_to_charge
+from domain.payments.ordering import service as orders
 from domain.payments.ordering.service import Standing
 
 _NO_METHOD = Untried(Decline(DeclineClass.CUSTOMER, "payment_method_missing"), "card", "payment_method_missing")
@@ -23,11 +24,17 @@ _NO_METHOD = Untried(Decline(DeclineClass.CUSTOMER, "payment_method_missing"), "
 async def follow(tx: Tx, call: Call, *, customer_id: CustomerId, invoice_id: InvoiceId) -> None:
     """Open the case of an invoice that is due and has nothing to be charged to, from now on. Safe to repeat.
 
-    Where it has been paid, is being charged, or can be charged by now, nothing is opened. Raises InvoiceNotFound.
+    Where it has been paid, is being charged, or can be charged by now, nothing is opened. Where all that it asks for
+    has ended its case is closed at once: nobody is asked. Raises InvoiceNotFound.
     """
     desk = await owing.hold(tx, call, customer_id)
     standing, filed = await filing.take(tx, call, desk, invoice_id)
     if filed is not None or not _is_owed(standing):
+        return
+    if await orders.is_over(tx, standing.invoice, standing.attempts):
+        await filing.drop(tx, call, desk, standing)
+        return
+    if method_to_charge(standing.methods, None) is not None:
         return
     await journal.tell(
         tx,
@@ -47,4 +54,4 @@ def _is_owed(standing: Standing) -> bool:
     invoice = standing.invoice
     is_asked_for = invoice.state is State.OPEN and not invoice.is_sent and invoice.top_up_id is None
     is_untried = all(is_lost(each) for each in standing.attempts)
-    return is_asked_for and is_untried and method_to_charge(standing.methods, None) is None
+    return is_asked_for and is_untried

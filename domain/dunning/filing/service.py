@@ -28,7 +28,7 @@ from domain.payments.attempt import Trigger
 from domain.payments.declines import Decline
 from domain.payments.ordering import service as orders
 from domain.payments.ordering.service import Standing
-from domain.subscriptions.subscription import AccessState
+from domain.subscriptions.subscription import AccessState, Status
 
 # Unpaid invoices of one customer that are looked at for its access.
 OWED_MAX = 200
@@ -139,6 +139,14 @@ async def open_untried(
         await mail(tx, call, filed, Mail.PAYMENT_FAILED, notice=untried.notice, about=str(filed.stored.id))
     await refresh_access(tx, call, desk)
     return filed
+
+
+async def drop(tx: Tx, call: Call, desk: Desk, standing: Standing) -> Filed:
+    """Keep a case of an invoice that nobody asks for, as what it asks for has ended: it is closed as it is opened."""
+    new, holdings, _ = await open_case(tx, call, desk, standing, failed_at=desk.now)
+    filed = await insert(tx, call, desk, standing, new=new, holdings=holdings)
+    after, _ = cases.run(new.case, desk.now, invoice=standing.invoice.state, subscription=Status.CANCELED)
+    return await write(tx, call, filed, after, after.state.value)
 
 
 async def write(

@@ -123,8 +123,9 @@ async def load_dispute(tx: Tx, customer_id: CustomerId, dispute_id: DisputeId) -
 async def ask_again(tx: Tx, call: Call, invoice_id: InvoiceId) -> Invoice:
     """Have what was lost of a charged-back invoice collected again, by staff: at once from the default method.
 
-    Without one it is open until the customer gives another; one that is sent to its customer is sent again. Raises
-    Forbidden, InvoiceNotFound, InvoiceStateRefused, InvoiceDisputed, TooLittleToCollect.
+    Without one it is open until the customer gives another, which charges it unless all that it asks for has ended; one
+    that is sent to its customer is sent again. Raises Forbidden, InvoiceNotFound, InvoiceStateRefused,
+    InvoiceDisputed, TooLittleToCollect.
     """
     call.need(Permission.INVOICE_WRITE)
     found = await find_invoice(tx, call, invoice_id)

@@ -33,8 +33,8 @@ async def attach_method(
 ) -> PaymentMethod:
     """Attach a method that the customer's browser made with the gateway; the first one becomes the default.
 
-    Safe to repeat. What is open and unpaid is then collected. Raises CustomerNotFound, Forbidden, GatewayIdMalformed,
-    GatewayRefused, GatewayUnavailable, GatewayEnvironmentDiffers.
+    Safe to repeat. What is open and unpaid is then collected, unless what it asks for has ended. Raises
+    CustomerNotFound, Forbidden, GatewayIdMalformed, GatewayRefused, GatewayUnavailable, GatewayEnvironmentDiffers.
     """
     call.need(Permission.PAYMENT_WRITE)
     if not _METHOD_ID.fullmatch(gateway_method_id):
@@ -63,7 +63,8 @@ async def answers_at_once(tx: Tx, customer_id: CustomerId) -> bool:
 async def record_method(tx: Tx, call: Call, *, customer_id: CustomerId, seen: GatewayMethod) -> PaymentMethod | None:
     """Bring our row of a method to what the gateway has; None for a detached one that we never had. Safe to repeat.
 
-    A new method stages the collection of every open invoice.
+    A new method stages the collection of every open invoice; one that asks for what has ended is not charged by it
+    (`ending.is_over`).
     """
     await store.lock_gateway_customer(tx, customer_id)
     before = await store.find_method(tx, customer_id, seen.id)

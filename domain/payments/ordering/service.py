@@ -12,7 +12,7 @@ from domain.journal.jobs import Job
 from domain.kernel.call import Call
 from domain.kernel.ids import AttemptId, CustomerId, InvoiceId, MethodId
 from domain.kernel.values import dataclass
-from domain.payments import store
+from domain.payments import ending, store
 from domain.payments.attempt import LIVE, Attempt, AttemptState, Trigger
 from domain.payments.method import PaymentMethod
 from domain.payments.ordering import store as orders
@@ -47,6 +47,16 @@ async def look(tx: Tx, customer_id: CustomerId, invoice_id: InvoiceId) -> Standi
     invoice = await store.lock_invoice(tx, customer_id, invoice_id)
     attempts = (await store.list_attempts_of(tx, [(customer_id, invoice_id)]))[invoice_id]
     return Standing(invoice, attempts, await store.list_methods(tx, customer_id, limit=METHODS_MAX))
+
+
+async def have_ended(tx: Tx, invoice: Invoice) -> bool:
+    """Whether an invoice has lines of subscriptions, and all of these have ended."""
+    return ending.have_ended(await orders.list_shares(tx, invoice.customer_id, invoice.id))
+
+
+async def is_over(tx: Tx, invoice: Invoice, attempts: Sequence[Attempt]) -> bool:
+    """Whether an invoice is charged no more unless a person orders it, as what it asks for has ended."""
+    return ending.is_over(invoice, await orders.list_shares(tx, invoice.customer_id, invoice.id), attempts)
 
 
 async def order_attempt(

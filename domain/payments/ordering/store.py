@@ -6,12 +6,14 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from domain import db
-from domain.invoices.store import invoice
+from domain.invoices.store import invoice, invoice_line
 from domain.kernel.ids import CustomerId, InvoiceId
 from domain.payments.attempt import UNRESOLVED, Attempt
+from domain.payments.ending import Share
 from domain.payments.method import PaymentMethod
 from domain.payments.overdue.store import due
 from domain.payments.store import attempt_of, gateway_invoice, payment_attempt, payment_method
+from domain.subscriptions.store import subscription
 
 
 async def list_stale_attempts(tx: db.Tx, *, sent_before: datetime, at: datetime, limit: int) -> Sequence[Attempt]:
@@ -46,6 +48,19 @@ async def list_tries(tx: db.Tx, method: PaymentMethod, *, since: datetime, limit
         .limit(limit)
     )
     return [row.began_at for row in await tx.rows(statement)]
+
+
+async def list_shares(tx: db.Tx, customer_id: CustomerId, invoice_id: InvoiceId) -> Sequence[Share]:
+    """Return the subscriptions with lines on an invoice, each with its end and the first instant that is charged."""
+    line, own = invoice_line.c, subscription.c
+    statement = (
+        sa.select(own.id, own.ended_at, sa.func.min(line.service_start_at).label("starts_at"))
+        .join(invoice_line, sa.and_(line.customer_id == own.customer_id, line.subscription_id == own.id))
+        .where(own.customer_id == customer_id, line.customer_id == customer_id, line.invoice_id == invoice_id)
+        .group_by(own.customer_id, own.id)
+        .order_by(own.id)
+    )
+    return [Share(row.ended_at, row.starts_at) for row in await tx.rows(statement)]
 
 
 async def lock_open_invoice_ids(tx: db.Tx, customer_id: CustomerId, *, limit: int) -> Sequence[InvoiceId]:

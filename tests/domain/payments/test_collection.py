@@ -39,6 +39,19 @@ def test_a_method_that_is_removed_after_a_try_asks_for_no_second_copy() -> None:
     assert next_step(is_open=True, push=_PUSHED, last=last, methods=[]) == (Step.NOTHING, None)
 
 
+def test_a_new_method_charges_nothing_of_what_has_ended() -> None:
+    failed, waiting = attempt(AttemptState.FAILED, _DEFAULT.id), attempt(AttemptState.ACTION_REQUIRED, _DEFAULT.id)
+    found = [
+        next_step(is_open=True, push=_PUSHED, last=last, methods=[_DEFAULT, _NEWER], is_over=True)[0]
+        for last in (failed, waiting, None)
+    ]
+    assert found == [Step.NOTHING, Step.WAIT, Step.NO_METHOD]
+    # What a person orders is carried out.
+    ordered = attempt(AttemptState.PLANNED, _NEWER.id)
+    step = next_step(is_open=True, push=_PUSHED, last=ordered, methods=[_NEWER], is_over=True)
+    assert step == (Step.PAY, _NEWER)
+
+
 @pytest.mark.parametrize(
     ("state", "step"),
     [
