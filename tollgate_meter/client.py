@@ -4,13 +4,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
 import httpx2
 
 from tollgate_meter import tolls
 from tollgate_meter.reading import Certainty
-from tollgate_meter.tolls import Hold, Message, Properties, RouteMissing, TollsMisconfigured, TollsUnavailable
+from tollgate_meter.tolls import Hold, Message, Properties, TollsMisconfigured, TollsUnavailable
 from tollgate_meter.wire import ClientPost, Post, Wire
 
 RESERVE_TRIES_MAX = 2
@@ -22,8 +23,6 @@ PAUSE_MAX_S = 10.0
 TIMEOUT_S = 5.0
 # Calls that are over and not yet recorded. Above it no further call is begun: what cannot be recorded is not sold.
 WAITING_MAX = 10_000
-# How long a Tollgate that has no reservations is taken to have none.
-ROUTE_MISSING_FOR_S = 60.0
 _log = logging.getLogger("tollgate_meter")
 Unreachable = Literal["refuse", "allow"]
 
@@ -48,32 +47,16 @@ class Tolls(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
 class _Terms:
-    """What both clients know: how to go on when Tollgate does not answer, and whether it has reservations."""
+    """How to go on when Tollgate does not answer."""
 
-    def __init__(self, unreachable: Unreachable) -> None:
-        self.unreachable = unreachable
-        self._missing_until = 0.0
-
-    def unenforced(self, hold_id: str, customer: str) -> Hold | None:
-        """Return a hold that nobody checks, where it is known that nobody can."""
-        return self.allow(hold_id, customer) if time.monotonic() < self._missing_until else None
-
-    def without_route(self, hold_id: str, customer: str) -> Hold:
-        """Remember that there are no reservations, and go on without."""
-        if self._missing_until == 0.0:
-            _log.warning("limits_not_enforced: this Tollgate has no %s; usage is recorded only", tolls.RESERVATIONS)
-        self._missing_until = time.monotonic() + ROUTE_MISSING_FOR_S
-        return self.allow(hold_id, customer)
+    unreachable: Unreachable
 
     def without_answer(self, hold_id: str, customer: str, why: TollsUnavailable) -> Hold:
         """Refuse, or allow the call unchecked, as configured."""
         if self.unreachable == "refuse":
             raise why
-        return self.allow(hold_id, customer)
-
-    def allow(self, hold_id: str, customer: str) -> Hold:
-        """Return a hold that nobody checks."""
         return Hold(hold_id, customer, is_enforced=False)
 
 
@@ -121,14 +104,9 @@ class TollsClient:
         hold_id = tolls.new_hold_id()
         if len(self._tasks) >= WAITING_MAX:
             raise TollsUnavailable("too many calls wait to be recorded")
-        known = self._terms.unenforced(hold_id, customer)
-        if known is not None:
-            return known
         body = tolls.reserve_body(hold_id, customer, properties)
         try:
             return await self._reserve(hold_id, customer, body)
-        except RouteMissing:
-            return self._terms.without_route(hold_id, customer)
         except TollsUnavailable as why:
             return self._terms.without_answer(hold_id, customer, why)
 
@@ -145,8 +123,9 @@ class TollsClient:
         raise AssertionError("the last try returns or raises")
 
     def settle(self, hold: Hold, certainty: Certainty, properties: Properties) -> None:
-        """Record what a call used, in the background."""
-        self._spawn(self._settle(hold, certainty, properties))
+        """Record what a call used, in the background; where that is cut off, the log has it."""
+        recording = self._spawn(self._settle(hold, certainty, properties))
+        recording.add_done_callback(lambda ended: _look_back(ended, hold, properties))
 
     def extend(self, hold: Hold) -> None:
         """Let a hold live longer, in the background; if that fails the usage is recorded all the same."""
@@ -163,10 +142,11 @@ class TollsClient:
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _settle(self, hold: Hold, certainty: Certainty, properties: Properties) -> None:
         message = tolls.settle_message(hold, certainty, properties)
@@ -174,8 +154,6 @@ class TollsClient:
             try:
                 answer = await self._post.post(message.path, message.body)
                 return tolls.check_recorded(answer.status, answer.content)
-            except RouteMissing:
-                message = tolls.event_message(hold, certainty, properties)
             except TollsMisconfigured as why:
                 return _give_up(hold, properties, str(why))
             except TollsUnavailable:
@@ -227,15 +205,10 @@ class BlockingTollsClient:
     def reserve(self, customer: str, properties: Properties) -> Hold:
         """Hold the most that a call can use. Raises CallRefused, TollsUnavailable, TollsMisconfigured."""
         hold_id = tolls.new_hold_id()
-        known = self._terms.unenforced(hold_id, customer)
-        if known is not None:
-            return known
         body = tolls.reserve_body(hold_id, customer, properties)
         try:
             answer = self._post(Message(tolls.RESERVATIONS, body), RESERVE_TRIES_MAX)
             return tolls.read_reservation(hold_id, customer, answer.status_code, answer.headers, answer.content)
-        except RouteMissing:
-            return self._terms.without_route(hold_id, customer)
         except TollsUnavailable as why:
             return self._terms.without_answer(hold_id, customer, why)
 
@@ -246,8 +219,6 @@ class BlockingTollsClient:
             try:
                 answer = self._post(message, 1)
                 return tolls.check_recorded(answer.status_code, answer.content)
-            except RouteMissing:
-                message = tolls.event_message(hold, certainty, properties)
             except TollsMisconfigured as why:
                 return _give_up(hold, properties, str(why))
             except TollsUnavailable:
@@ -290,6 +261,13 @@ def _headers(api_key: str) -> dict[str, str]:
 
 def _pause_s(first_s: float, tried: int) -> float:
     return min(first_s * float(2**tried), PAUSE_MAX_S)
+
+
+def _look_back(ended: asyncio.Task[None], hold: Hold, properties: Properties) -> None:
+    """Leave a call in the log whose recording was cancelled, perhaps before it began, or failed unforeseen."""
+    fault = asyncio.CancelledError() if ended.cancelled() else ended.exception()
+    if fault is not None:
+        _give_up(hold, properties, type(fault).__name__)
 
 
 def _give_up(hold: Hold, properties: Properties, why: str) -> None:

@@ -14,7 +14,10 @@ TRIES_MAX = 6
 FIRST_PAUSE_S = 0.2
 PAUSE_MAX_S = 5.0
 TIMEOUT_S = 30.0
-_AGAIN = frozenset((429, 502, 503, 504))
+# Of the text of an answer that refuses.
+REASON_LENGTH_MAX = 1_000
+# After these nothing is known to be refused: a server that crashed may have counted the events or not.
+_AGAIN = frozenset((408, 429, 500, 502, 503, 504))
 _EVENTS_PATH = "/v1/events"
 
 
@@ -100,12 +103,21 @@ class UsageReporter:
             except httpx2.TransportError:
                 await asyncio.sleep(pause_s)
                 continue
-            if response.status_code == httpx2.codes.OK:
-                return self._decoder.decode(response.content).results
-            if response.status_code not in _AGAIN:
-                raise ReportRefused(f"{response.status_code}: {response.text}")
+            if (answers := self._answers(response)) is not None:
+                return answers
+            if not response.is_success and response.status_code not in _AGAIN:
+                raise ReportRefused(f"{response.status_code}: {response.text[:REASON_LENGTH_MAX]}")
             await asyncio.sleep(pause_s)
         raise ReportUnanswered(f"no answer in {TRIES_MAX} tries")
+
+    def _answers(self, response: httpx2.Response) -> list[Answer] | None:
+        """Return what Tollgate says, or None where somebody else answered in its place."""
+        if response.status_code != httpx2.codes.OK:
+            return None
+        try:
+            return self._decoder.decode(response.content).results
+        except msgspec.MsgspecError:
+            return None
 
 
 def _batches(events: Sequence[UsageEvent]) -> Iterator[Sequence[UsageEvent]]:

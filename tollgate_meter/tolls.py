@@ -1,8 +1,8 @@
 """What is said to Tollgate about a call, and what its answers mean: no network here.
 
 Before a call its most is held: `POST /v1/reservations`. After it what it used is recorded: `…/settle`, once for each
-hold whatever is repeated. A Tollgate without these routes answers 404 without a code: then nothing is held, and usage
-is posted as an event with the hold's id (`POST /v1/events`).
+hold whatever is repeated. The usage of a call that was allowed unchecked is posted as an event with the hold's id
+(`POST /v1/events`).
 """
 
 import re
@@ -55,10 +55,6 @@ class TollsMisconfigured(Exception):
     """Tollgate does not accept what it is asked: the key, its scopes or the customer's id are wrong."""
 
 
-class RouteMissing(Exception):
-    """This Tollgate has no reservations."""
-
-
 def new_hold_id() -> str:
     """Make the id of a hold: the identity under which the call is recorded once."""
     return f"call_{secrets.token_hex(16)}"
@@ -78,10 +74,7 @@ def reserve_body(hold_id: str, customer: str, properties: Properties) -> bytes:
 
 
 def read_reservation(hold_id: str, customer: str, status: int, headers: Mapping[str, str], content: bytes) -> Hold:
-    """Say what an answer to a reservation means.
-
-    Raises CallRefused, RouteMissing, TollsUnavailable, TollsMisconfigured.
-    """
+    """Say what an answer to a reservation means. Raises CallRefused, TollsUnavailable, TollsMisconfigured."""
     answer = _object(content)
     name = answer.get("reservation")
     if status in {_OK, _CREATED} and isinstance(name, str) and _NAME.fullmatch(name):
@@ -94,9 +87,8 @@ def read_reservation(hold_id: str, customer: str, status: int, headers: Mapping[
 
 def _raise_for(status: int, answer: Mapping[str, Any]) -> None:
     code = answer.get("code")
-    if status == _NOT_FOUND and code is None:
-        raise RouteMissing
-    if status in _PASSING or status < 400:
+    # Whoever answers 404 without a code is not Tollgate, but something before it that finds no way there.
+    if status in _PASSING or status < 400 or (status == _NOT_FOUND and code is None):
         raise TollsUnavailable(f"status {status}")
     raise TollsMisconfigured(f"status {status}: {code}")
 
@@ -149,7 +141,7 @@ def extend_message(hold: Hold) -> Message:
 
 
 def check_recorded(status: int, content: bytes) -> None:
-    """Return when a call is recorded. Raises RouteMissing, TollsUnavailable, TollsMisconfigured."""
+    """Return when a call is recorded. Raises TollsUnavailable, TollsMisconfigured."""
     answer = _object(content)
     if status not in {_OK, _CREATED}:
         _raise_for(status, answer)

@@ -1,5 +1,6 @@
-"""What the meter does when Tollgate refuses, does not answer, or has no reservations."""
+"""What the meter does when Tollgate refuses, does not answer, or somebody else answers in its place."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -22,40 +23,42 @@ async def test_a_lost_answer_is_asked_for_again_and_settles_the_same_hold(tollbo
     assert tollbooth.asked == 5
 
 
-async def test_without_reservations_calls_are_recorded_as_events_and_not_enforced(
-    tollbooth: Tollbooth, caplog: pytest.LogCaptureFixture
-) -> None:
-    tollbooth.mode = "routeless"
+async def test_somebody_else_who_answers_in_tollgates_place_lets_no_call_pass(tollbooth: Tollbooth) -> None:
+    # As what stands before it does while no way leads to it, and any server at a wrong address.
+    tollbooth.mode = "elsewhere"
     async with tollbooth.client() as tolls:
-        first = await tolls.reserve("cus_1", PROPERTIES)
-        second = await tolls.reserve("cus_1", PROPERTIES)
-        tolls.settle(first, Certainty.ESTIMATED, PROPERTIES)
-        tolls.extend(first)
-    assert (first.is_enforced, second.is_enforced) == (False, False)
-    assert first.id != second.id
-    assert tollbooth.events == [
-        {
-            "id": first.id,
-            "type": "llm.call",
-            "customer": "cus_1",
-            "properties": {**PROPERTIES, "certainty": "estimated"},
-        }
-    ]
-    # The missing route was asked for once and is remembered; then came the event.
-    assert tollbooth.asked == 2
-    assert caplog.text.count("limits_not_enforced") == 1
+        with pytest.raises(TollsUnavailable, match="status 404"):
+            await tolls.reserve("cus_1", PROPERTIES)
 
 
-async def test_a_route_that_vanishes_during_a_call_loses_nothing(tollbooth: Tollbooth) -> None:
+async def test_a_call_is_recorded_although_no_way_led_to_tollgate_for_a_while(tollbooth: Tollbooth) -> None:
     async with tollbooth.client() as tolls:
         hold = await tolls.reserve("cus_1", PROPERTIES)
-        tollbooth.mode = "routeless"
+        tollbooth.astray = 3
         tolls.settle(hold, Certainty.MEASURED, PROPERTIES)
-    assert [event["id"] for event in tollbooth.events] == [hold.id]
+    assert tollbooth.settled == [{"status": "measured", "properties": PROPERTIES, "reference": hold.id}]
+    assert (tollbooth.asked, tollbooth.events) == (5, [])
 
 
-async def test_a_customer_that_is_not_found_is_no_missing_route(tollbooth: Tollbooth) -> None:
-    # As is a 404 with a code: what is asked is wrong, and the route is there.
+@pytest.mark.parametrize("has_begun", [False, True])
+async def test_a_call_whose_recording_is_cut_off_is_left_in_the_log(
+    tollbooth: Tollbooth, caplog: pytest.LogCaptureFixture, *, has_begun: bool
+) -> None:
+    tolls = tollbooth.client()
+    hold = await tolls.reserve("cus_1", PROPERTIES)
+    tollbooth.mode = "down"
+    tolls.settle(hold, Certainty.MEASURED, PROPERTIES)
+    if has_begun:
+        await asyncio.sleep(0)
+    # As asyncio.run does with what an app that ends without closing the client leaves behind.
+    [recording] = tolls._tasks
+    recording.cancel()
+    await tolls.aclose()
+    assert f"call_not_recorded id={hold.id} customer=cus_1" in caplog.text
+    assert "error=CancelledError" in caplog.text
+
+
+async def test_what_is_wrong_with_the_key_is_told_and_not_asked_for_again(tollbooth: Tollbooth) -> None:
     tollbooth.mode = "misconfigured"
     async with tollbooth.client() as tolls:
         with pytest.raises(TollsMisconfigured, match="403: forbidden"):
@@ -68,6 +71,7 @@ async def test_a_customer_that_is_not_found_is_no_missing_route(tollbooth: Tollb
     ("status", "content", "expected"),
     [
         (404, b'{"code": "customer_not_found"}', TollsMisconfigured),
+        (404, b"default backend - 404", TollsUnavailable),
         (429, b'{"code": "usage_busy"}', TollsUnavailable),
         (503, b"", TollsUnavailable),
         (200, b"<html>", TollsUnavailable),
@@ -120,8 +124,9 @@ def test_the_client_without_async_keeps_the_same_rules(tollbooth: Tollbooth) -> 
         tollbooth.mode = "down"
         with pytest.raises(TollsUnavailable):
             tolls.reserve("cus_1", PROPERTIES)
-        tollbooth.mode = "routeless"
+    with tollbooth.blocking_client(unreachable="allow") as tolls:
         unenforced = tolls.reserve("cus_1", PROPERTIES)
+        tollbooth.mode = "open"
         tolls.settle(unenforced, Certainty.UNKNOWN, PROPERTIES)
     assert [body["status"] for body in tollbooth.settled] == ["measured"]
     assert tollbooth.extended == ["/v1/reservations/rsv_1/extend"]

@@ -18,9 +18,16 @@ REFUSAL = {
 }
 
 
+# What stands before Tollgate answers so while it finds no way there.
+_ELSEWHERE = httpx2.Response(404, text="default backend - 404")
+
+
 @dataclass
 class Tollbooth:
-    """`mode` is open, refuses, routeless, down or misconfigured. `settled` has the bodies of settles."""
+    """`mode` is open, refuses, elsewhere, down or misconfigured. `settled` has the bodies of settles.
+
+    So many more settles as `astray` says come to somebody else.
+    """
 
     mode: str = "open"
     reserved: list[dict[str, Any]] = field(default_factory=list)
@@ -29,6 +36,7 @@ class Tollbooth:
     extended: list[str] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
     lost_answers: int = 0
+    astray: int = 0
     asked: int = 0
 
     def client(self, **options: Any) -> TollsClient:
@@ -60,10 +68,10 @@ class Tollbooth:
         path = request.url.path
         if self.mode == "down":
             raise httpx2.ConnectError("nobody there")
+        if self.mode == "elsewhere":
+            return _ELSEWHERE
         if path == "/v1/events":
             return self._event(body)
-        if self.mode == "routeless":
-            return httpx2.Response(404, text="Not Found")
         if self.mode == "misconfigured":
             return httpx2.Response(403, json={"code": "forbidden", "title": "NotPermitted"})
         if path == "/v1/reservations":
@@ -97,5 +105,8 @@ class Tollbooth:
         if self.lost_answers:
             self.lost_answers -= 1
             raise httpx2.ReadError("the answer was lost")
+        if self.astray:
+            self.astray -= 1
+            return _ELSEWHERE
         self.settled.append(body)
         return httpx2.Response(200, json={"status": "counted", "overrun": False})
