@@ -18,7 +18,7 @@ async def send_notice(runtime: Runtime, call: Call, stored: StoredJob, job: jobs
             runtime.db, runtime.mailer, call, customer_id=job.customer_id, notice=job.notice, about=job.about
         )
     except MailUnavailable as error:
-        is_last = stored.attempts + 1 >= journal.ATTEMPTS_MAX
+        is_last = stored.attempts + 1 >= journal.OUTAGE_ATTEMPTS_MAX
         async with runtime.db.transaction() as tx:
             await mailing.note_failure(
                 tx,

@@ -13,11 +13,12 @@ import structlog
 from domain.access.roles import system_principal
 from domain.alerts.staffing import service as staffing
 from domain.alerts.staffing.staff_alert import StaffAlertKind
-from domain.db import DATABASE_ERRORS
+from domain.db import DATABASE_ERRORS, Tx
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.journal.store import StoredJob
-from domain.kernel.errors import DomainError
+from domain.kernel.call import Call
+from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import JobId, encode
 from domain.runtime import Runtime
 from workers.registry import HANDLERS
@@ -26,6 +27,8 @@ OFFER_S = 10
 LEASE_S = 5
 HEARTBEAT_S = 1.5
 JOB_TIMEOUT_S = 120
+# The error of a job that was begun often and never ended, nor failed.
+WORKER_DIED = "worker_died"
 _log = structlog.get_logger()
 
 
@@ -33,6 +36,9 @@ async def run(runtime: Runtime, job_id: JobId) -> None:
     """Run a job unless it has ended. An error puts it off; after the last attempt it is failed and staff see it."""
     stored = await _begin(runtime, job_id)
     if stored is None:
+        return
+    if journal.is_deadly(stored):
+        await _give_up(runtime, stored)
         return
     call = runtime.call(system_principal(stored.kind))
     heartbeat = asyncio.create_task(_keep(runtime, stored))
@@ -67,13 +73,29 @@ async def _keep(runtime: Runtime, stored: StoredJob) -> None:
 
 async def _put_off(runtime: Runtime, stored: StoredJob, error: Exception) -> None:
     name = error.code if isinstance(error, DomainError) else type(error).__name__
+    is_outage = isinstance(error, DomainError) and error.kind is Kind.UNAVAILABLE
     call = runtime.call(system_principal(stored.kind))
     async with runtime.db.transaction() as tx:
-        failed = await journal.put_off(tx, call, stored, error=name)
-        # A mail to staff that cannot be sent is no news that another one could bring.
-        if failed and stored.kind != jobs.MailStaff.kind:
-            facts = {"job_id": encode("job", stored.id), "kind": stored.kind, "error": name}
-            about = f"{stored.kind}: {name}"
-            await staffing.raise_alert(tx, call, StaffAlertKind.JOB_FAILED, about, environment=None, facts=facts)
+        failed = await journal.put_off(tx, call, stored, error=name, is_outage=is_outage)
+        if failed:
+            await _alert(tx, call, stored, StaffAlertKind.JOB_FAILED, name)
+        elif stored.attempts + 1 == journal.ATTEMPTS_MAX:
+            await _alert(tx, call, stored, StaffAlertKind.JOB_WAITS, name)
     log = _log.error if failed else _log.warning
     log("job_failed" if failed else "job_put_off", job=str(stored.id), kind=stored.kind, error=name, exc_info=error)
+
+
+async def _give_up(runtime: Runtime, stored: StoredJob) -> None:
+    """Fail a job that may be what ends its workers: they have others to carry out."""
+    call = runtime.call(system_principal(stored.kind))
+    async with runtime.db.transaction() as tx:
+        await journal.fail(tx, call, stored, error=WORKER_DIED)
+        await _alert(tx, call, stored, StaffAlertKind.JOB_FAILED, WORKER_DIED)
+    _log.error("job_failed", job=str(stored.id), kind=stored.kind, error=WORKER_DIED)
+
+
+async def _alert(tx: Tx, call: Call, stored: StoredJob, kind: StaffAlertKind, error: str) -> None:
+    """Tell staff of a job. A mail to staff that cannot be sent is no news that another one could bring."""
+    if stored.kind != jobs.MailStaff.kind:
+        facts = {"job_id": encode("job", stored.id), "kind": stored.kind, "error": error}
+        await staffing.raise_alert(tx, call, kind, f"{stored.kind}: {error}", environment=None, facts=facts)

@@ -28,7 +28,7 @@ name_enum(
     DELIVERED="The customer's server took it, as the mail provider reports.",
     BOUNCED="The customer's server refused it for good.",
     COMPLAINED="The customer marked it as unwanted.",
-    FAILED="The mail server refused it, or gave no clear answer 12 times.",
+    FAILED="The mail server refused it, or gave no clear answer for a day.",
     WITHHELD="It was meant for a test customer whom the settings do not allow to be mailed.",
     SUPPRESSED="Its address had bounced or complained before, and it did not have to be told.",
 )

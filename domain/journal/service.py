@@ -19,6 +19,12 @@ from domain.kernel.money import Money
 ATTEMPTS_MAX = 12
 RETRY_FIRST_S = 1
 RETRY_MAX_S = 300
+# Of a job that waits for an outside party to answer again. After ten pauses of 1 to 512 s, 1,023 s in all, it is tried
+# every 900 s: 95 such pauses make a day.
+OUTAGE_ATTEMPTS_MAX = 106
+OUTAGE_RETRY_MAX_S = 900
+# Runs that ended with their worker. More are not begun: it may be the job that ends them.
+DEATHS_MAX = 10
 SEAL_BATCH = 1_000
 IDEMPOTENCY_DAYS = 30
 KEY_LENGTH_MAX = 255
@@ -126,7 +132,7 @@ async def offer_due(
 
 async def begin(tx: Tx, job_id: JobId, *, until: datetime) -> store.StoredJob | None:
     """Take an offered job in hand and keep it from other workers until a real instant; None where it has ended."""
-    return await store.save_job_offer(tx, job_id, until=until)
+    return await store.save_job_begun(tx, job_id, until=until)
 
 
 async def keep_offer(tx: Tx, stored: store.StoredJob, *, until: datetime) -> None:
@@ -139,14 +145,28 @@ async def finish(tx: Tx, call: Call, stored: store.StoredJob) -> bool:
     return await store.save_job_end(tx, stored, state="done", at=call.at, error=None)
 
 
-async def put_off(tx: Tx, call: Call, stored: store.StoredJob, *, error: str) -> bool:
-    """Offer a job again with a doubling delay. After ATTEMPTS_MAX it ends as failed, and True is returned."""
-    if stored.attempts + 1 >= ATTEMPTS_MAX:
-        await store.save_job_end(tx, stored, state="failed", at=call.at, error=error)
+async def put_off(tx: Tx, call: Call, stored: store.StoredJob, *, error: str, is_outage: bool = False) -> bool:
+    """Offer a job again with a doubling delay. After ATTEMPTS_MAX it ends as failed, and True is returned.
+
+    `is_outage`: an outside party does not answer. Then it is tried for a day, at most OUTAGE_ATTEMPTS_MAX times.
+    """
+    attempts_max, retry_max_s = (OUTAGE_ATTEMPTS_MAX, OUTAGE_RETRY_MAX_S) if is_outage else (ATTEMPTS_MAX, RETRY_MAX_S)
+    if stored.attempts + 1 >= attempts_max:
+        await fail(tx, call, stored, error=error)
         return True
-    delay_s = min(RETRY_FIRST_S * 2**stored.attempts, RETRY_MAX_S)
+    delay_s = min(RETRY_FIRST_S * 2**stored.attempts, retry_max_s)
     await store.save_job_retry(tx, stored, retry_at=call.at + timedelta(seconds=delay_s), error=error)
     return False
+
+
+async def fail(tx: Tx, call: Call, stored: store.StoredJob, *, error: str) -> None:
+    """End a job as failed, for staff to look at."""
+    await store.save_job_end(tx, stored, state="failed", at=call.at, error=error)
+
+
+def is_deadly(stored: store.StoredJob) -> bool:
+    """Whether the workers of a job that is begun died so often that it is not carried out any more."""
+    return stored.runs - stored.attempts > DEATHS_MAX
 
 
 async def retry_failed(tx: Tx, call: Call, job_id: JobId) -> None:

@@ -27,10 +27,11 @@ outbox_job = sa.Table(
     sa.Column("run_at", db.Instant, nullable=False, comment="business time of the clock"),
     sa.Column("retry_at", db.Instant, nullable=False, comment="real time; also the end of the present offer"),
     sa.Column("state", sa.Text, nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, comment="tries that failed"),
     sa.Column("last_error", sa.Text),
     sa.Column("created_at", db.Instant, nullable=False),
     sa.Column("ended_at", db.Instant),
+    sa.Column("runs", sa.Integer, nullable=False, server_default=sa.text("0"), comment="tries that were begun"),
     sa.CheckConstraint("state IN ('pending', 'done', 'failed')", name="state"),
     sa.CheckConstraint("attempts >= 0", name="attempts"),
     sa.Index("outbox_job_due_idx", "run_at", "retry_at", postgresql_where=sa.text("state = 'pending'")),
@@ -102,6 +103,7 @@ class StoredJob:
     clock_id: ClockId | None
     run_at: datetime
     attempts: int
+    runs: int
     state: str
     last_error: str | None
 
@@ -194,12 +196,18 @@ async def save_job_retry(tx: db.Tx, job: StoredJob, *, retry_at: datetime, error
     )
 
 
-async def save_job_offer(tx: db.Tx, job_id: JobId, *, until: datetime) -> StoredJob | None:
-    """Keep a pending job from other workers until a real instant and return it; None where it has ended."""
-    is_pending = (outbox_job.c.id == job_id) & (outbox_job.c.state == "pending")
-    statement = sa.update(outbox_job).where(is_pending).values(retry_at=until).returning(*_JOB_COLUMNS)
-    row = await tx.row(statement)
+async def save_job_begun(tx: db.Tx, job_id: JobId, *, until: datetime) -> StoredJob | None:
+    """Count a run of a pending job, keep others from it until a real instant, and return it; None where it ended."""
+    job = outbox_job.c
+    begun = sa.update(outbox_job).where(job.id == job_id, job.state == "pending")
+    row = await tx.row(begun.values(retry_at=until, runs=job.runs + 1).returning(*_JOB_COLUMNS))
     return _job(row) if row else None
+
+
+async def save_job_offer(tx: db.Tx, job_id: JobId, *, until: datetime) -> None:
+    """Keep a pending job from other workers until a real instant."""
+    job = outbox_job.c
+    await tx.execute(sa.update(outbox_job).where(job.id == job_id, job.state == "pending").values(retry_at=until))
 
 
 async def save_failed_job_pending(tx: db.Tx, job_id: JobId, *, at: datetime) -> bool:
@@ -209,7 +217,7 @@ async def save_failed_job_pending(tx: db.Tx, job_id: JobId, *, at: datetime) -> 
     statement = (
         sa.update(outbox_job)
         .where(job.id == job_id, job.state == "failed", ~waits)
-        .values(state="pending", retry_at=at, attempts=0, ended_at=None)
+        .values(state="pending", retry_at=at, attempts=0, runs=0, ended_at=None)
     )
     return (await tx.execute(statement)).rowcount == 1
 

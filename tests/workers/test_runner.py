@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from domain.adapters.memory import MemoryMailer
+from domain.adapters.memory import MemoryGateway, MemoryMailer
 from domain.alerts.port import MailUnavailable
 from domain.alerts.staffing import service as staffing
 from domain.alerts.staffing.staff_alert import StaffAlertKind
@@ -13,6 +13,7 @@ from domain.journal import jobs, store
 from domain.journal import service as journal
 from domain.journal.store import StoredJob
 from domain.kernel.ids import CustomerId, InvoiceId, JobId
+from domain.payments.port import GatewayUnavailable
 from tests import make
 from tests.world import World
 from workers import runner
@@ -73,12 +74,12 @@ async def _alerts(world: World) -> list[tuple[str, str]]:
         return [(each.kind.value, each.about) for each in await staffing.list_alerts(tx, world.call)]
 
 
-async def _fail_for_good(world: World, job: jobs.Job) -> StoredJob:
-    """Run a job that has failed as often as it may, but once."""
+async def _run_late(world: World, job: jobs.Job, *, attempts: int) -> StoredJob:
+    """Run a job that has failed that often before."""
     offered = await _offered(world, job)
     own = store.outbox_job
     async with world.runtime.db.transaction() as tx:
-        await tx.execute(sa.update(own).where(own.c.id == offered.id).values(attempts=journal.ATTEMPTS_MAX - 1))
+        await tx.execute(sa.update(own).where(own.c.id == offered.id).values(attempts=attempts))
     await runner.run(world.runtime, offered.id)
     return await _find(world, offered.id)
 
@@ -87,13 +88,55 @@ async def test_staff_are_told_once_of_jobs_that_have_failed_for_one_reason(world
     mailed = []
     for _ in range(2):
         job = jobs.CollectInvoice(CustomerId(make.new_id()), InvoiceId(make.new_id()))
-        after = await _fail_for_good(world, job)
+        after = await _run_late(world, job, attempts=journal.ATTEMPTS_MAX - 1)
         assert (after.state, after.last_error) == ("failed", "invoice_not_found")
         async with world.runtime.db.transaction() as tx:
             mails = await tx.execute(sa.delete(store.outbox_job).where(store.outbox_job.c.kind == "mail_staff"))
         mailed.append(mails.rowcount)
     assert mailed == [1, 0]
     assert await _alerts(world) == [("job_failed", "collect_invoice: invoice_not_found")]
+
+
+async def test_staff_are_told_that_a_job_waits_before_it_has_waited_for_a_day(world: World) -> None:
+    assert isinstance(world.runtime.gateway, MemoryGateway)
+    for attempts, alerts in (
+        (journal.ATTEMPTS_MAX - 2, []),
+        (journal.ATTEMPTS_MAX - 1, [("job_waits", "sweep_inbox: gateway_unavailable")]),
+    ):
+        world.runtime.gateway.listing.failures = [GatewayUnavailable("down")]
+        after = await _run_late(world, jobs.SweepInbox("stripe"), attempts=attempts)
+        assert (after.state, after.attempts) == ("pending", attempts + 1)
+        assert await _alerts(world) == alerts
+        async with world.runtime.db.transaction() as tx:
+            await tx.execute(sa.delete(store.outbox_job))
+    world.runtime.gateway.listing.failures = [GatewayUnavailable("down")]
+    last = await _run_late(world, jobs.SweepInbox("stripe"), attempts=journal.OUTAGE_ATTEMPTS_MAX - 1)
+    assert last.state == "failed"
+    assert ("job_failed", "sweep_inbox: gateway_unavailable") in await _alerts(world)
+
+
+async def test_a_job_whose_workers_die_is_failed_before_it_takes_another(world: World) -> None:
+    offered = await _offered(world, jobs.SweepInbox("stripe"))
+    for _ in range(journal.DEATHS_MAX):
+        # Begun, and no word of it again.
+        assert await runner._begin(world.runtime, offered.id) is not None
+    await runner.run(world.runtime, offered.id)
+    after = await _find(world, offered.id)
+    assert (after.state, after.attempts, after.last_error) == ("failed", 0, "worker_died")
+    assert await _alerts(world) == [("job_failed", "sweep_inbox: worker_died")]
+    async with world.runtime.db.transaction() as tx:
+        await journal.retry_failed(tx, world.call, offered.id)
+    await runner.run(world.runtime, offered.id)
+    assert (await _find(world, offered.id)).state == "done"
+
+
+async def test_tries_that_failed_are_no_deaths(world: World) -> None:
+    offered = await _offered(world, jobs.CollectInvoice(CustomerId(make.new_id()), InvoiceId(make.new_id())))
+    for _ in range(journal.DEATHS_MAX + 1):
+        await runner.run(world.runtime, offered.id)
+    after = await _find(world, offered.id)
+    # The twelfth try is the last one: eleven were made.
+    assert (after.state, after.attempts, after.runs) == ("pending", 11, 11)
 
 
 async def test_a_mail_to_staff_that_fails_is_no_reason_for_another(world: World) -> None:
@@ -105,6 +148,10 @@ async def test_a_mail_to_staff_that_fails_is_no_reason_for_another(world: World)
         await tx.execute(sa.delete(store.outbox_job))
         [alert] = await staffing.list_alerts(tx, world.call)
     world.runtime.settings = replace(world.runtime.settings, staff_mail=("ops@example.com",))
-    world.runtime.mailer.failures.append(MailUnavailable("timeout"))
-    assert (await _fail_for_good(world, jobs.MailStaff(alert.id))).state == "failed"
+    for attempts, state in ((journal.ATTEMPTS_MAX - 1, "pending"), (journal.OUTAGE_ATTEMPTS_MAX - 1, "failed")):
+        world.runtime.mailer.failures = [MailUnavailable("timeout")]
+        after = await _run_late(world, jobs.MailStaff(alert.id), attempts=attempts)
+        assert after.state == state
+        async with world.runtime.db.transaction() as tx:
+            await tx.execute(sa.delete(store.outbox_job))
     assert await _alerts(world) == [("mail_complained", "cus_1")]

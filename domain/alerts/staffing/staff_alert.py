@@ -32,6 +32,7 @@ class StaffAlertKind(StrEnum):
     INBOX_VERSION = "inbox_version"
     INBOX_QUARANTINED = "inbox_quarantined"
     JOB_FAILED = "job_failed"
+    JOB_WAITS = "job_waits"
     DRIFT_FOUND = "drift_found"
     START_REFUSED = "start_refused"
     DISPUTE_OPENED = "dispute_opened"
@@ -103,6 +104,12 @@ WORDINGS: Mapping[StaffAlertKind, Wording] = {
         "A job has failed: {kind}",
         "The job {job_id} ({kind}) has failed in all its tries, the last time with {error}. Others of its kind may "
         "have failed beside it. Mend the cause, and have the failed jobs tried again.",
+    ),
+    StaffAlertKind.JOB_WAITS: Wording(
+        Severity.CRITICAL,
+        "A job waits: {kind}",
+        "The job {job_id} ({kind}) waits for what does not answer ({error}). Others of its kind may wait beside it. "
+        "They are tried again by themselves for a day, at least every 15 minutes; then they have failed.",
     ),
     StaffAlertKind.DRIFT_FOUND: Wording(
         Severity.CRITICAL,

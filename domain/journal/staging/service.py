@@ -46,7 +46,7 @@ async def stage_missing(
 
 async def begin(tx: Tx, stored: StoredJob) -> None:
     """Let another job of the same key be staged from the commit on; this one is still pending. Safe to repeat."""
-    await store.save_job_begun(tx, stored)
+    await store.save_keyless(tx, stored)
 
 
 async def drop(tx: Tx, stored: StoredJob) -> None:

@@ -49,7 +49,7 @@ async def insert_missing(
     )
 
 
-async def save_job_begun(tx: db.Tx, job: StoredJob) -> None:
+async def save_keyless(tx: db.Tx, job: StoredJob) -> None:
     """Take a pending job's key away, so that another one may wait."""
     await tx.execute(
         sa.update(outbox_job)

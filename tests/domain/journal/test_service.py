@@ -1,5 +1,6 @@
 """The journal on real Postgres."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -52,6 +53,24 @@ async def test_a_job_fails_for_good_after_its_last_attempt_and_can_be_offered_ag
         assert [job.id for job in await store.list_failed_jobs(tx, limit=10)] == [stored.id]
         assert await store.save_failed_job_pending(tx, stored.id, at=call.at)
         assert await store.count_pending_jobs(tx, clock_id=None, now=call.at) == 1
+
+
+async def test_a_job_that_waits_for_an_outside_party_is_tried_for_a_day(db: Database) -> None:
+    call = make.call()
+    async with db.transaction() as tx:
+        await service.stage(tx, call, _JOB, customer_id=_CUSTOMER)
+        [stored] = await store.claim_due_jobs(tx, clock_id=None, now=call.at, at=call.at, until=call.at, limit=10)
+        waited_s = []
+        while not await service.put_off(tx, call, stored, error="gateway_unavailable", is_outage=True):
+            own = store.outbox_job.c
+            row = await tx.row(sa.select(own.attempts, own.retry_at).where(own.id == stored.id))
+            assert row is not None
+            waited_s.append(int((row.retry_at - call.at).total_seconds()))
+            stored = replace(stored, attempts=row.attempts)
+        assert waited_s[:11] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900]
+        # 1,023 s of doubling pauses and 95 of 900 s: a day has 86,400.
+        assert sum(waited_s) == 86_523
+        assert [job.last_error for job in await store.list_failed_jobs(tx, limit=10)] == ["gateway_unavailable"]
 
 
 async def test_a_failed_job_is_not_offered_again_beside_one_that_waits_for_the_same(db: Database) -> None:
