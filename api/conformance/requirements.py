@@ -120,6 +120,7 @@ def _offers() -> list[Offer]:
     return [
         Offer(
             plan.key,
+            plan.name,
             number(_fee(plan, "month")),
             {each.key: None if each.amount is None else number(each.amount) for each in plan.entitlements},
         )

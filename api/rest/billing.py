@@ -105,7 +105,9 @@ async def used(asked: Asked) -> object:
         if found is None:
             raise SubscriptionNotFound
         counted = await usage.current_usage(tx, customer_id, found)
-    return usage_document(catalogue, found, limits.limits_of(catalogue, found, counted))
+        now = await customers.business_now(tx, asked.call, customer_id)
+        overrides = await limits.overrides_in_force(tx, customer_id, product_id, now)
+    return usage_document(catalogue, found, limits.limits_of(catalogue, found, counted, overrides))
 
 
 async def issued(asked: Asked) -> object:

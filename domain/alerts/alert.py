@@ -10,7 +10,6 @@ from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import AlertId, CustomerId, SubscriptionId
 from domain.kernel.period import Period
 from domain.kernel.values import dataclass
-from domain.limits.fitting import Offer
 from domain.limits.projection import reaches_at
 from domain.limits.status import LimitStatus
 from domain.limits.thresholds import Severity, due, severity_of
@@ -161,13 +160,3 @@ def next_countdown_at(due_at: datetime, now: datetime) -> datetime | None:
     """Return when the next of COUNTDOWN_HOURS is to be told."""
     instants = (due_at - timedelta(hours=hours) for hours in COUNTDOWN_HOURS)
     return min((each for each in instants if each > now), default=None)
-
-
-def upgrade_for(offers: Iterable[Offer], key: str, limit: Decimal) -> str | None:
-    """Return the plan with the lowest fee that allows more of one thing, or None."""
-    larger = [
-        offer
-        for offer in offers
-        if key in offer.limits and (offer.limits[key] is None or (offer.limits[key] or 0) > Fraction(limit))
-    ]
-    return min(larger, key=lambda offer: offer.fee).plan if larger else None

@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from domain.alerts import store
-from domain.alerts.alert import AlertNotFound
+from domain.alerts.alert import Alert, AlertNotFound
 from domain.alerts.email import (
     AlertFacts,
     DigestFacts,
@@ -140,18 +140,30 @@ async def _alert_facts(tx: Tx, policy: MailPolicy, customer: Customer, alert_id:
     alert = await raising.find_alert(tx, customer.id, alert_id)
     if alert is None:
         raise AlertNotFound
-    language = language_of(customer.locale)
-    return alert_facts(alert, merchant=policy.merchant, name=customer.name, zone=customer.zone, language=language)
+    language, upgrade = language_of(customer.locale), await _upgrade_name(tx, alert)
+    return alert_facts(
+        alert, merchant=policy.merchant, name=customer.name, zone=customer.zone, upgrade=upgrade, language=language
+    )
+
+
+async def _upgrade_name(tx: Tx, alert: Alert) -> str:
+    """Return what people call the plan that an alert proposes, or nothing."""
+    found = await subscriptions.find_subscription(tx, alert.subscription_id, scope=alert.customer_id)
+    if alert.upgrade is None or found is None:
+        return ""
+    catalogue = await plans.load_catalogue(tx)
+    return catalogue.plan(catalogue.product_by_id(found.product_id).key, alert.upgrade).name
 
 
 async def _digest_facts(tx: Tx, call: Call, policy: MailPolicy, customer: Customer) -> DigestFacts:
     catalogue = await plans.load_catalogue(tx)
+    now = await customers.business_now(tx, call, customer.id)
     statuses: list[LimitStatus] = []
     for subscription in await subscriptions.list_subscriptions(tx, customer.id):
         if subscription.is_live:
             counted = await usage.current_usage(tx, customer.id, subscription)
-            statuses += limits.limits_of(catalogue, subscription, counted)
-    now = await customers.business_now(tx, call, customer.id)
+            overrides = await limits.overrides_in_force(tx, customer.id, subscription.product_id, now)
+            statuses += limits.limits_of(catalogue, subscription, counted, overrides)
     day, language = _day(customer, now), language_of(customer.locale)
     return digest_facts(statuses, merchant=policy.merchant, name=customer.name, day=day, language=language)
 

@@ -55,8 +55,10 @@ def _signed(amount: Money, language: str) -> str:
     return f"+{text}" if amount.minor > 0 else text
 
 
-def alert_facts(alert: Alert, *, merchant: str, name: str, zone: str, language: str = ENGLISH) -> AlertFacts:
-    """Return what a mail about an alert says."""
+def alert_facts(
+    alert: Alert, *, merchant: str, name: str, zone: str, upgrade: str = "", language: str = ENGLISH
+) -> AlertFacts:
+    """Return what a mail about an alert says; `upgrade` is the name of the plan that it proposes, if any."""
     words = WORDS[language]
     return AlertFacts(
         merchant=merchant,
@@ -69,7 +71,7 @@ def alert_facts(alert: Alert, *, merchant: str, name: str, zone: str, language: 
         due=instant_of(alert.due_at, zone, language) if alert.due_at else "",
         left=words["left"].format(alert.step) if alert.step else words["left_over"],
         advice=_advice(alert, zone, language, words),
-        upgrade=alert.upgrade or "",
+        upgrade=upgrade,
         language=language,
     )
 

@@ -1,6 +1,7 @@
 """Which plan is large enough, and which of those is the cheapest (SEMANTICS 5.6)."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 
 from domain.kernel.ids import ProductId
@@ -11,9 +12,13 @@ from domain.plans.price import rate
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A plan as a buyer compares it: its monthly fee in major units, and its limits by their keys (None: unlimited)."""
+    """A plan as a buyer compares it: its monthly fee in major units, and its limits by their keys (None: unlimited).
+
+    `plan` is its key, `name` what people call it.
+    """
 
     plan: str
+    name: str
     fee: Fraction
     limits: Mapping[str, Fraction | None]
 
@@ -52,6 +57,21 @@ def excesses(offer: Offer, needs: Mapping[str, Fraction]) -> tuple[Excess, ...]:
     return tuple(found)
 
 
+def with_kept(offers: Iterable[Offer], kept: Mapping[str, Fraction | None]) -> list[Offer]:
+    """Return offers as they are for a customer whose overrides stay whatever the plan: `kept` are their amounts."""
+    return [replace(offer, limits={**offer.limits, **kept}) for offer in offers]
+
+
+def upgrade_for(offers: Iterable[Offer], key: str, *, limit: Fraction, used: Fraction) -> Offer | None:
+    """Return the offer with the lowest fee that allows more of one thing than the limit, and than was used, or None."""
+    larger = [
+        offer
+        for offer in offers
+        if key in offer.limits and ((amount := offer.limits[key]) is None or amount > max(limit, used))
+    ]
+    return min(larger, key=lambda offer: offer.fee, default=None)
+
+
 def cheapest_fit(offers: Iterable[Offer], needs: Mapping[str, Fraction]) -> Fit:
     """Return the cheapest offer that holds every need; of two with one fee, the one that comes first."""
     blocking: tuple[Excess, ...] = ()
@@ -77,5 +97,5 @@ def offers_of(catalogue: Catalogue, product_id: ProductId, currency: str) -> lis
             for each in version.entitlements
             if each.kind == "limit"
         }
-        offers.append(Offer(plan.key, rate(fee, Fraction(1)).amount, limits))
+        offers.append(Offer(plan.key, plan.name, rate(fee, Fraction(1)).amount, limits))
     return offers

@@ -1,7 +1,7 @@
 """The answer to one request about several limits at once: all of it, or the first limit that refuses it."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from domain.kernel.period import Period
 from domain.kernel.values import dataclass
 from domain.limits.account import Account, Line
 from domain.limits.asking import sum_of
-from domain.limits.fitting import cheapest_fit, offers_of
+from domain.limits.fitting import cheapest_fit, offers_of, with_kept
 from domain.limits.policy import Limit
 from domain.limits.status import LimitState, state_of
 from domain.plans.plan import Catalogue
@@ -24,7 +24,7 @@ WARNING_PERCENT = 80
 RETRY_S = 60
 _NOTHING = Fraction(0)
 _OVERDUE = "A payment is overdue, so the limits of the free plan apply and nothing may be added until it is paid."
-_SECOND = timedelta(seconds=1)
+_SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 _ACTIVE, _WARNING, _BLOCKED = "active", "warning", LimitState.BLOCKED.value
 
 
@@ -208,7 +208,10 @@ def refusal(
 
 def _plan_for(catalogue: Catalogue, account: Account, needs: Mapping[str, Fraction]) -> PlanName | None:
     product_id = catalogue.product(account.product).id
-    fit = cheapest_fit(offers_of(catalogue, product_id, account.currency), needs)
+    kept = {
+        key: line.allowance.limit.amount for key, line in account.lines.items() if line.allowance.override is not None
+    }
+    fit = cheapest_fit(with_kept(offers_of(catalogue, product_id, account.currency), kept), needs)
     if fit.plan is None or fit.plan == account.plan:
         return None
     found = catalogue.plan(account.product, fit.plan)
@@ -222,10 +225,23 @@ def _message(stands: Standing, code: Code | None, plan: PlanName | None) -> str:
             "Name a model with a price, and state how much may be used at most."
         )
     assert stands.limit is not None, "what refuses has a limit"
-    held = f" and {exact_text(stands.held)} held for requests under way" if stands.held else ""
-    reset = f" The limit starts anew at {stands.resets_at.isoformat()}." if stands.resets_at is not None else ""
+    held = f" and {_shown(stands.held, stands)} held for requests under way" if stands.held else ""
+    reset = f" The limit starts anew on {_minute(stands.resets_at)}." if stands.resets_at is not None else ""
     offer = f" The plan {plan.name} would allow it." if plan is not None else ""
     return (
-        f"{stands.name}: {exact_text(stands.asked)} more would pass {exact_text(stands.bound or _NOTHING)}; "
-        f"{exact_text(stands.used)} of {exact_text(stands.limit)} are used{held}.{reset}{offer}"
+        f"{stands.name}: {_shown(stands.asked, stands)} more would pass {_shown(stands.bound or _NOTHING, stands)}; "
+        f"{_shown(stands.used, stands)} of {_shown(stands.limit, stands)} are used{held}.{reset}{offer}"
     )
+
+
+def _shown(amount: Fraction, stands: Standing) -> str:
+    """Write an amount for people: commas between thousands, and the currency behind money, whose unit it is."""
+    whole, point, rest = exact_text(amount).partition(".")
+    grouped = f"{int(whole):,}{point}{rest}" if "/" not in whole else whole
+    return f"{grouped} {stands.unit}" if stands.unit.isupper() else grouped
+
+
+def _minute(at: datetime) -> str:
+    """Write an instant in UTC by the minute, never one that is too early."""
+    full = at.astimezone(UTC).replace(second=0, microsecond=0)
+    return f"{full if full == at else full + _MINUTE:%Y-%m-%d at %H:%M} UTC"

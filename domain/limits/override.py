@@ -1,8 +1,9 @@
 """Overrides: what staff grant one customer instead of the amount of the plan, from an instant on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 from uuid import UUID
 
 from domain.kernel.errors import DomainError, Kind
@@ -100,3 +101,8 @@ def in_force(overrides: Iterable[Override], product_id: ProductId, at: datetime)
     """Return the override of each limit of a product that holds at an instant: of several, the one made last."""
     found = (each for each in overrides if each.product_id == product_id and each.is_in_force(at))
     return {each.key: each for each in sorted(found, key=lambda each: (each.created_at, each.id))}
+
+
+def amounts_of(overrides: Mapping[str, Override]) -> dict[str, Fraction | None]:
+    """Return what overrides in force grant, whatever the plan, by the keys of limits; None is unlimited."""
+    return {key: None if each.amount is None else Fraction(each.amount) for key, each in overrides.items()}

@@ -5,7 +5,6 @@ Checks and reservations before a call are `reserving/service.py`.
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from uuid import UUID
 
 from domain.access.roles import Permission
@@ -50,7 +49,7 @@ def limits_of(
     catalogue: Catalogue,
     subscription: Subscription,
     usage: Usage,
-    overrides: Mapping[str, Override] = MappingProxyType({}),
+    overrides: Mapping[str, Override],
 ) -> list[LimitStatus]:
     """Compare a usage period with every limit that checks answer by, in the order of the plan.
 

@@ -18,6 +18,8 @@ from domain.alerts.raising import service
 from domain.config import thresholds_of
 from domain.customers.customer import Customer
 from domain.kernel.ids import encode
+from domain.limits import service as limits
+from domain.limits.override import Wish
 from domain.usage.event import UsageEvent
 from tests import make
 from tests.world import World, llm_call
@@ -52,6 +54,14 @@ async def alerts(world: World, customer: Customer) -> list[Alert]:
 def told(found: Sequence[Alert]) -> list[tuple[str, str, int, str]]:
     """Give the parts of alerts by which they are told apart."""
     return [(each.limit_key, each.kind, each.step, each.severity) for each in found]
+
+
+async def grant(world: World, customer: Customer, limit: str, amount: int) -> None:
+    """Grant a customer another amount of a limit, from now on."""
+    wish = Wish("llm", limit, Decimal(amount), "agreed")
+    catalogue = await world.runtime.catalogue()
+    async with world.runtime.db.transaction() as tx:
+        await limits.set_override(tx, world.call, catalogue, customer.id, wish)
 
 
 async def prefer(
@@ -112,8 +122,10 @@ async def test_what_is_passed_at_once_is_told_of_each_and_mailed_by_the_highest(
         (100, Delivery.SENT),
     ]
     assert subjects(world, ada) == [f"100% of your limit is used: {GEMINI}"]
-    # Basic has 1,000 calls to Gemini for 29.00, Pro more for 79.00.
+    # Basic has 1,000 calls to Gemini for 29.00, Pro more for 79.00; the mail calls a plan by its name.
     assert {each.upgrade for each in found} == {"basic"}
+    assert isinstance(world.runtime.mailer, MemoryMailer)
+    assert "The plan Basic allows more." in world.runtime.mailer.sent[-1].text
 
 
 async def test_a_larger_plan_has_limits_of_its_own_to_tell_of(world: World) -> None:
@@ -250,9 +262,25 @@ async def test_a_digest_comes_on_mondays_at_nine_for_as_long_as_it_is_wanted(wor
     assert subjects(world, ada) == ["Your week at Example, 2 Feb 2026", "Your week at Example, 9 Feb 2026"]
     assert isinstance(world.runtime.mailer, MemoryMailer)
     assert f"  {GEMINI}: 7 of 100 calls (7%)\n" in world.runtime.mailer.sent[0].text
+    await grant(world, ada, "gemini_calls", 70)
+    await world.advance(to="2026-02-17")
+    # It goes by what staff granted, as checks do.
+    assert f"  {GEMINI}: 7 of 70 calls (10%)\n" in world.runtime.mailer.sent[2].text
     await prefer(world, ada)
     await world.advance(to="2026-02-27")
-    assert len(subjects(world, ada)) == 2
+    assert len(subjects(world, ada)) == 3
+
+
+async def test_no_plan_is_proposed_where_another_amount_was_granted_whatever_the_plan(world: World) -> None:
+    ada = await world.customer(on="2026-01-31")
+    await world.subscribe(ada, "basic")
+    await grant(world, ada, "gemini_calls", 10)
+    await world.use("llm", *calls(ada, make.at("2026-01-31"), 10))
+    await world.drain()
+    # Free allows 100, but the 10 that were granted would hold there too.
+    assert {each.upgrade for each in await alerts(world, ada)} == {None}
+    assert isinstance(world.runtime.mailer, MemoryMailer)
+    assert "Please write to us if you need more." in world.runtime.mailer.sent[-1].text
 
 
 async def test_what_nobody_limits_is_not_told(world: World) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from fractions import Fraction
 from uuid import UUID
 
 import structlog
@@ -18,7 +19,6 @@ from domain.alerts.alert import (
     countdown_step,
     news_of,
     next_countdown_at,
-    upgrade_for,
     wish_of,
 )
 from domain.alerts.preference import NOTICE_OF, Preference
@@ -32,7 +32,8 @@ from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import AlertId, CustomerId, encode
 from domain.limits import service as limits
-from domain.limits.fitting import offers_of
+from domain.limits.fitting import Offer, offers_of, upgrade_for, with_kept
+from domain.limits.override import amounts_of
 from domain.limits.status import LimitStatus
 from domain.limits.thresholds import Severity
 from domain.plans.plan import Catalogue
@@ -88,6 +89,8 @@ async def _check_subscription(
     passed = await limits.passings(tx, look.catalogue, subscription, counted, overrides, at=at)
     told = await store.list_raised(tx, look.customer.id, subscription.id, period_start=subscription.period.start)
     raised: list[Alert] = []
+    offered = offers_of(look.catalogue, subscription.product_id, subscription.currency)
+    offers = with_kept(offered, amounts_of(overrides))
     for status in limits.limits_of(look.catalogue, subscription, counted, overrides):
         standing = _standing(look.catalogue, subscription, status, passed.get(status.key))
         if status.limit is None:
@@ -95,7 +98,7 @@ async def _check_subscription(
         before = told.get((status.key, status.limit), set())
         news = news_of(standing, subscription.period, look.now, percents=own, raised=before)
         for each in news:
-            alert = _alert(call, look, subscription, status, news=each, together=news)
+            alert = _alert(call, look, subscription, status, offers, news=each, together=news)
             if await _raise(tx, call, look.customer, alert):
                 raised.append(alert)
                 if each.kind is AlertKind.GRACE:
@@ -112,10 +115,17 @@ def _standing(
 
 
 def _alert(
-    call: Call, look: _Look, subscription: Subscription, status: LimitStatus, *, news: News, together: Iterable[News]
+    call: Call,
+    look: _Look,
+    subscription: Subscription,
+    status: LimitStatus,
+    offers: Sequence[Offer],
+    *,
+    news: News,
+    together: Iterable[News],
 ) -> Alert:
     assert status.limit is not None, "what has no limit is not told of"
-    offers = offers_of(look.catalogue, subscription.product_id, subscription.currency)
+    larger = upgrade_for(offers, status.key, limit=Fraction(status.limit), used=Fraction(status.used))
     return Alert(
         customer_id=look.customer.id,
         id=AlertId(call.new_id()),
@@ -132,7 +142,7 @@ def _alert(
         unit=status.unit,
         resets_at=status.resets_at,
         due_at=news.due_at,
-        upgrade=upgrade_for(offers, status.key, status.limit),
+        upgrade=larger.plan if larger is not None else None,
         wish=wish_of(news, together, look.preference.unwanted),
         raised_at=look.now,
         created_at=call.at,

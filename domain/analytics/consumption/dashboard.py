@@ -1,9 +1,10 @@
 """The dashboard: where a customer stands with one plan, in one document (REQUIREMENTS A11)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
+from types import MappingProxyType
 
 from domain.alerts.alert import Alert
 from domain.analytics.consumption.figures import Figure, Figures, total_of
@@ -56,8 +57,12 @@ def dashboard_of(
     now: datetime,
     *,
     alerts: Sequence[Alert] = (),
+    plans: Mapping[str, str] = MappingProxyType({}),
 ) -> Dashboard:
-    """Put the document together, at business time `now`; `alerts` are those of the usage period."""
+    """Put the document together, at business time `now`.
+
+    `alerts` are those of the usage period, and `plans` the names of the product's plans by their keys.
+    """
     total = total_of(figures)
     computed = notices_of(limits, subscription.zone)
     caps = [each.limit for each in limits if each.key == COST_CAP]
@@ -74,7 +79,7 @@ def dashboard_of(
             for each in limits
             if each.resets_at is not None
         ),
-        notices=tuple(joined(computed, limits, alerts, subscription.zone, now)),
+        notices=tuple(joined(computed, limits, alerts, subscription.zone, now, plans=plans)),
     )
 
 

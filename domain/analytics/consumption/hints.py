@@ -195,8 +195,8 @@ def _smaller(own: Offer, better: Offer, dashboard: Dashboard, numbers: dict[str,
     highest = max((each.percent for each in dashboard.projections if each.percent is not None), default=_NONE)
     return Hint(
         HintKind.SMALLER_PLAN,
-        f"The plan {better.plan} is large enough",
-        f"At the present rate this period ends at {highest} % of the fullest limit of {own.plan}. {better.plan} holds "
+        f"The plan {better.name} is large enough",
+        f"At the present rate this period ends at {highest} % of the fullest limit of {own.name}. {better.name} holds "
         f"it and costs {saving} USD less a month.",
         saving,
         {**numbers, "highest_projected_percent": exact_text(highest)},
@@ -210,8 +210,8 @@ def _larger(own: Offer, better: Offer, needs: Mapping[str, Fraction], numbers: d
     needed = {f"{key}_projected": exact_text(two_digits(need)) for key, (need, _) in passed.items()}
     return Hint(
         HintKind.LARGER_PLAN,
-        f"The plan {own.plan} will be too small",
-        f"At the present rate this period ends with {words}. {better.plan} holds that.",
+        f"The plan {own.name} will be too small",
+        f"At the present rate this period ends with {words}. {better.name} holds that.",
         None,
         {**numbers, **limits, **needed},
     )

@@ -5,11 +5,12 @@ alerts that were raised in this period, with the numbers of now. A threshold tha
 alert is still on its way, is computed too.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from domain.alerts.alert import Alert, AlertKind
@@ -74,18 +75,25 @@ def notices_of(limits: Sequence[LimitStatus], zone: str) -> list[Notice]:
 
 
 def joined(
-    computed: Sequence[Notice], limits: Sequence[LimitStatus], alerts: Iterable[Alert], zone: str, now: datetime
+    computed: Sequence[Notice],
+    limits: Sequence[LimitStatus],
+    alerts: Iterable[Alert],
+    zone: str,
+    now: datetime,
+    *,
+    plans: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Notice]:
     """Return notices with the alerts of the period in the place of what they tell of, the gravest first.
 
     Of the thresholds of a limit the highest is told, of a grace how little is left of it. An alert about another amount
     of a limit is news of another limit, a forecast is over when its time has come, and a grace when usage has fallen.
+    `plans` are the names of plans by their keys.
     """
     by_key = {each.key: each for each in limits if each.limit}
     told: dict[tuple[str, NoticeKind], Notice] = {(each.key, each.kind): each for each in computed}
     for alert in sorted(alerts, key=_least_telling_first):
         limit = by_key.get(alert.limit_key)
-        notice = _of_alert(alert, limit, zone, now) if limit is not None and limit.limit == alert.limit else None
+        notice = _of_alert(alert, limit, zone, now, plans) if limit is not None and limit.limit == alert.limit else None
         before = told.get((alert.limit_key, NoticeKind.STATUS))
         if notice is None or (notice.kind is NoticeKind.THRESHOLD and _is_beyond(before, alert.step)):
             continue
@@ -104,7 +112,7 @@ def _is_beyond(computed: Notice | None, step: int) -> bool:
     return computed is not None and (computed.threshold or 0) > step
 
 
-def _of_alert(alert: Alert, limit: LimitStatus, zone: str, now: datetime) -> Notice | None:
+def _of_alert(alert: Alert, limit: LimitStatus, zone: str, now: datetime, plans: Mapping[str, str]) -> Notice | None:
     """Tell of an alert with the numbers of now; None where it is no news any more."""
     kind = NoticeKind(alert.kind)
     numbers = _notice(limit, zone)
@@ -121,7 +129,7 @@ def _of_alert(alert: Alert, limit: LimitStatus, zone: str, now: datetime) -> Not
         ends = alert.due_at.astimezone(ZoneInfo(zone)).isoformat(timespec="minutes")
         message = f"More is tolerated until {ends}; then what would pass the limit is refused. {message}"
     if alert.upgrade is not None:
-        message = f"{message} The plan {alert.upgrade} allows more."
+        message = f"{message} The plan {plans.get(alert.upgrade, alert.upgrade)} allows more."
     threshold = alert.step if kind is NoticeKind.THRESHOLD else None
     return Notice(
         alert.limit_key,

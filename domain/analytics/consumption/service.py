@@ -1,7 +1,8 @@
 """Read what a customer sees of its own consumption. Every use case asks for usage:read and keeps to the scope."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from fractions import Fraction
 
 from domain.access.roles import Permission
 from domain.alerts.alert import Alert
@@ -41,8 +42,9 @@ from domain.kernel.ids import CustomerId
 from domain.kernel.period import Period
 from domain.kernel.values import dataclass
 from domain.limits import service as limits
-from domain.limits.fitting import offers_of
+from domain.limits.fitting import offers_of, with_kept
 from domain.limits.markup import markup_of
+from domain.limits.override import amounts_of
 from domain.limits.status import LimitStatus
 from domain.plans.plan import Catalogue, Plan
 from domain.plans.provider_price import PriceBook
@@ -62,7 +64,8 @@ _ALERTS = Permission.ALERT_READ
 class Standing:
     """A customer's subscription of the product, with its usage and limits, by key, at business time `now`.
 
-    `alerts` are those of the period, where the caller may read them.
+    `alerts` are those of the period, where the caller may read them; `kept` are the amounts that overrides grant
+    whatever the plan, and `plans` the names of the product's plans, by their keys.
     """
 
     customer: Customer
@@ -73,6 +76,8 @@ class Standing:
     limits: tuple[LimitStatus, ...]
     figures: Figures
     alerts: tuple[Alert, ...]
+    kept: Mapping[str, Fraction | None]
+    plans: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,8 @@ async def load_standing(tx: Tx, call: Call, catalogue: Catalogue, customer_id: C
         tuple(sorted(limits.limits_of(catalogue, subscription, usage, overrides), key=lambda limit: limit.key)),
         figures_of(meters, counted_by(usage, ids, PROVIDER), markup),
         tuple(await raising.alerts_of_period(tx, call, subscription)) if call.principal.may(_ALERTS) else (),
+        amounts_of(overrides),
+        {plan.key: plan.name for plan in catalogue.plans_of(product.id)},
     )
 
 
@@ -137,7 +144,7 @@ async def read_statistics(
     standing = await load_standing(tx, call, catalogue, customer_id)
     dashboard = _dashboard_of(standing)
     subscription = standing.subscription
-    offers = offers_of(catalogue, subscription.product_id, subscription.currency)
+    offers = with_kept(offers_of(catalogue, subscription.product_id, subscription.currency), standing.kept)
     meters = meters_of(catalogue, subscription.product_id)
     hints = plan_hints(dashboard, standing.plan.key, offers, subscription.period, standing.now)
     hints += model_hints(uses_of(meters, standing.usage), book, standing.now)
@@ -206,7 +213,12 @@ async def read_performance(
 
 
 def _dashboard_of(standing: Standing) -> Dashboard:
-    plan_name = standing.plan.name
     return dashboard_of(
-        standing.subscription, plan_name, standing.figures, standing.limits, standing.now, alerts=standing.alerts
+        standing.subscription,
+        standing.plan.name,
+        standing.figures,
+        standing.limits,
+        standing.now,
+        alerts=standing.alerts,
+        plans=standing.plans,
     )

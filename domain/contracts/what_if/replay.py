@@ -258,9 +258,9 @@ def _summed(amounts: Iterable[_Amount]) -> dict[_Key, _Amount]:
 
 
 def _limits_hit(replay: Replay, version_id: PlanVersionId, catalogue: Catalogue) -> tuple[LimitStatus, ...]:
-    """Compare the whole period with the limits of the other version; those it has reached, by key."""
+    """Compare the whole period with the limits of the other version as it is sold; those it has reached, by key."""
     subscription = replace(replay.subscription, plan_version_id=version_id)
     meters = {**replay.meters, **replay.levels}
     usage = Usage(subscription.customer_id, subscription.id, replay.period, 0, meters)
-    reached = (each for each in limits_of(catalogue, subscription, usage) if each.state is not LimitState.OK)
+    reached = (each for each in limits_of(catalogue, subscription, usage, {}) if each.state is not LimitState.OK)
     return tuple(sorted(reached, key=lambda each: each.key))

@@ -11,6 +11,8 @@ import pytest
 from api.local.throwaway import TemporaryServers
 from domain.customers.customer import Customer
 from domain.kernel.ids import encode
+from domain.limits import service as limits
+from domain.limits.override import Wish
 from domain.usage.event import UsageEvent
 from tests.api.graphql.site import Site, open_site
 from tests.databases import fresh_database
@@ -80,6 +82,13 @@ async def test_a_customer_subscribes_once_looks_and_cancels(counter: Counter) ->
     status, used = await counter.ask("GET", "usage")
     requests = next(each for each in used["limits"] if each["key"] == "requests")
     assert (status, requests["used"], requests["limit"], requests["state"]) == (200, 0, 100_000, "ok")
+    catalogue = await counter.site.runtime.catalogue()
+    async with counter.site.runtime.db.transaction() as tx:
+        wish = Wish("edge", "requests", Decimal(250_000), "agreed")
+        await limits.set_override(tx, counter.site.world.call, catalogue, counter.ada.id, wish)
+    status, used = await counter.ask("GET", "usage")
+    requests = next(each for each in used["limits"] if each["key"] == "requests")
+    assert (status, requests["limit"]) == (200, 250_000)
     status, page = await counter.ask("GET", "invoices")
     assert (status, [str(each["total"]) for each in page["invoices"]], page["next"]) == (200, ["29.00"], None)
 

@@ -75,7 +75,7 @@ async def test_a_refusal_names_numbers_reset_plan_and_a_decision(shared: Site) -
     )
     assert refusal["plan"] == {"key": "basic", "name": "Basic"}
     assert body["message"].startswith(
-        "Tokens of all kinds a month: 600000 more would pass 500000; 0 of 500000 are used."
+        "Tokens of all kinds a month: 600,000 more would pass 500,000; 0 of 500,000 are used."
     )
     # At least the 28 days of the shortest month, less the time that the test takes.
     assert int(answer.headers["Retry-After"]) > 27 * 86_400

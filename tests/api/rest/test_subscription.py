@@ -310,7 +310,7 @@ async def test_a_limit_that_is_nearly_used_warns_and_one_that_is_used_up_says_so
         ("Usage forecast: Calls to Gemini a month", "forecast", None, None),
     ]
     assert raised[0]["message"] == (
-        "90 of 100 used (90.0 %). Counting starts anew on 2026-05-01. The plan basic allows more."
+        "90 of 100 used (90.0 %). Counting starts anew on 2026-05-01. The plan Basic allows more."
     )
     assert [each["limit"] for each in found["alerts"] if not each["id"]] == ["tokens", "monthly_cost"]
     await world.use("llm", *(llm_call(eve, at, input_tokens=1) for _ in range(10)))

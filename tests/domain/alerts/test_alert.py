@@ -3,7 +3,6 @@
 import dataclasses
 from datetime import timedelta
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -16,11 +15,9 @@ from domain.alerts.alert import (
     countdown_step,
     news_of,
     next_countdown_at,
-    upgrade_for,
     wish_of,
 )
 from domain.kernel.period import Period
-from domain.limits.fitting import Offer
 from domain.limits.status import LimitState, LimitStatus
 from domain.limits.thresholds import Severity
 from tests import make
@@ -121,16 +118,6 @@ def test_a_countdown_tells_the_last_step_whose_time_has_come() -> None:
         None,
         None,
     ]
-
-
-def test_the_cheapest_plan_that_allows_more_is_proposed() -> None:
-    free = Offer("free", Fraction(0), {"calls": Fraction(100)})
-    basic = Offer("basic", Fraction(29), {"calls": Fraction(1_000)})
-    odd = Offer("odd", Fraction(5), {"tokens": Fraction(1)})
-    large = Offer("large", Fraction(79), {"calls": None})
-    assert upgrade_for([large, free, odd, basic], "calls", Decimal(100)) == "basic"
-    assert upgrade_for([large, free, odd, basic], "calls", Decimal(1_000)) == "large"
-    assert upgrade_for([free, basic], "calls", Decimal(1_000)) is None
 
 
 def test_news_are_values() -> None:

@@ -34,7 +34,7 @@ _ALERT = AlertFacts(
     due="28 Feb 2026, 09:30 UTC",
     left="6 hours of tolerance left",
     advice="You can go on until the limit is reached.",
-    upgrade="basic",
+    upgrade="Basic",
 )
 _OWED = Owed(
     "2026-000007 <i>", "29.00 USD", make.at("2026-01-15"), "Visa <i>", "funds", link="https://pay.example.com/1"

@@ -24,17 +24,17 @@ _ALERT = make.alert(CustomerId(make.new_id()), SubscriptionId(make.new_id()))
 def facts(**changed: Any) -> Any:
     """Word an alert that differs from one of 80 of 100 calls."""
     alert = dataclasses.replace(_ALERT, **changed)
-    return alert_facts(alert, merchant="Example", name="Ada", zone="Europe/Berlin")
+    return alert_facts(alert, merchant="Example", name="Ada", zone="Europe/Berlin", upgrade="Basic")
 
 
 def test_a_threshold_is_worded_with_what_was_used() -> None:
-    found = facts(upgrade="basic")
+    found = facts()
     assert (found.used, found.limit, found.percent, found.step, found.upgrade, found.due) == (
         "80 calls",
         "100 calls",
         "80%",
         "80",
-        "basic",
+        "Basic",
         "",
     )
 

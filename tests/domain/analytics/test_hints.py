@@ -124,9 +124,9 @@ def test_the_largest_saving_comes_first() -> None:
 
 
 _OFFERS = [
-    Offer("free", Fraction(0), {"gemini_calls": Fraction(100), "monthly_cost": Fraction(1)}),
-    Offer("basic", Fraction(29), {"gemini_calls": Fraction(1_000), "monthly_cost": Fraction(50)}),
-    Offer("pro", Fraction(79), {"gemini_calls": Fraction(5_000), "monthly_cost": Fraction(150)}),
+    Offer("free", "Free", Fraction(0), {"gemini_calls": Fraction(100), "monthly_cost": Fraction(1)}),
+    Offer("basic", "Basic", Fraction(29), {"gemini_calls": Fraction(1_000), "monthly_cost": Fraction(50)}),
+    Offer("pro", "Pro", Fraction(79), {"gemini_calls": Fraction(5_000), "monthly_cost": Fraction(150)}),
 ]
 
 
@@ -158,7 +158,7 @@ def test_a_plan_that_will_be_too_small_is_told_with_the_limit_that_is_passed() -
     [hint] = plan_hints(_dashboard("basic", "400"), "basic", _OFFERS, _APRIL, _AT)
     assert (hint.kind, hint.saving) == (HintKind.LARGER_PLAN, None)
     assert (hint.numbers["fitting_plan"], hint.numbers["gemini_calls_limit"]) == ("pro", "1000")
-    assert hint.message == "At the present rate this period ends with gemini calls at 1,200. pro holds that."
+    assert hint.message == "At the present rate this period ends with gemini calls at 1,200. Pro holds that."
 
 
 @pytest.mark.parametrize(

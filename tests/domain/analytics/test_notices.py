@@ -110,13 +110,13 @@ def told(used: str, *alerts: Alert) -> list[tuple[str, NoticeKind, Severity]]:
 def test_from_a_threshold_on_the_alert_is_told_with_the_numbers_of_now() -> None:
     raised = alert(step=80)
     limits = [limit("calls", "85", "100"), limit("other", "1", "100")]
-    found = joined(notices_of(limits, "UTC"), limits, [raised], "UTC", NOW)
+    found = joined(notices_of(limits, "UTC"), limits, [raised], "UTC", NOW, plans={"pro": "Pro"})
     assert [(each.key, each.kind, each.threshold) for each in found] == [
         ("calls", NoticeKind.THRESHOLD, 80),
         ("other", NoticeKind.STATUS, None),
     ]
     assert found[0].message == (
-        "85 of 100 used (85.0 %). Counting starts anew on 2026-05-01. The plan pro allows more."
+        "85 of 100 used (85.0 %). Counting starts anew on 2026-05-01. The plan Pro allows more."
     )
     assert (found[0].alert_id, found[0].raised_at, found[0].read_at) == (raised.id, raised.raised_at, None)
 

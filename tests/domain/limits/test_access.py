@@ -33,7 +33,7 @@ async def test_restricted_access_has_the_limits_of_the_free_plan_and_no_override
     assert answer.message.startswith("A payment is overdue, so the limits of the free plan apply")
     async with office.world.db.transaction() as tx:
         usage = await current_usage(tx, ada.id, restricted)
-    shown = {each.key: each.limit for each in limits.limits_of(office.world.catalogue, restricted, usage)}
+    shown = {each.key: each.limit for each in limits.limits_of(office.world.catalogue, restricted, usage, {})}
     assert shown["gemini_calls"] == 100
     await _set(office, restricted, AccessState.FULL)
     office.later(seconds=6)

@@ -7,13 +7,18 @@ from fractions import Fraction
 import pytest
 
 from domain.db import Database
-from domain.limits.fitting import Excess, Fit, Offer, cheapest_fit, excesses, offers_of
+from domain.limits.fitting import Excess, Fit, Offer, cheapest_fit, excesses, offers_of, upgrade_for, with_kept
 from tests.domain.usage.world import open_world
 
 
 def _offer(plan: str, fee: int, modules: int | None, requests: int | None) -> Offer:
     limits = {"modules": modules, "requests": requests}
-    return Offer(plan, Fraction(fee), {key: None if each is None else Fraction(each) for key, each in limits.items()})
+    return Offer(
+        plan,
+        plan.title(),
+        Fraction(fee),
+        {key: None if each is None else Fraction(each) for key, each in limits.items()},
+    )
 
 
 _OFFERS = [
@@ -68,3 +73,33 @@ async def test_the_delivered_plans_are_offered_by_the_month_with_their_fees_and_
     assert cheapest_fit(llm, _needs(gemini_calls=1_001)).plan == "pro"
     # Nothing is sold in euros.
     assert offers_of(catalogue, catalogue.product("edge").id, "EUR") == []
+
+
+def _calls(plan: str, fee: int, calls: int | None) -> Offer:
+    return Offer(plan, plan.title(), Fraction(fee), {"calls": None if calls is None else Fraction(calls)})
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "plan"),
+    [
+        (100, 100, "basic"),
+        # Basic allows 1,000, which are used up already: it would not help.
+        (100, 1_000, "large"),
+        (1_000, 900, "large"),
+    ],
+)
+def test_the_cheapest_plan_that_allows_more_than_was_used_is_proposed(limit: int, used: int, plan: str) -> None:
+    odd = Offer("odd", "Odd", Fraction(5), {"tokens": Fraction(1)})
+    offers = [_calls("large", 79, None), _calls("free", 0, 100), odd, _calls("basic", 29, 1_000)]
+    found = upgrade_for(offers, "calls", limit=Fraction(limit), used=Fraction(used))
+    assert found is not None
+    assert found.plan == plan
+
+
+def test_no_plan_is_proposed_where_none_allows_more_or_an_override_holds_under_each() -> None:
+    offers = [_calls("free", 0, 100), _calls("basic", 29, 1_000)]
+    assert upgrade_for(offers, "calls", limit=Fraction(1_000), used=Fraction(0)) is None
+    kept = with_kept(offers, {"calls": Fraction(10)})
+    assert upgrade_for(kept, "calls", limit=Fraction(10), used=Fraction(10)) is None
+    assert cheapest_fit(kept, {"calls": Fraction(11)}).plan is None
+    assert cheapest_fit(with_kept(offers, {"calls": None}), {"calls": Fraction(5_000)}).plan == "free"

@@ -1,5 +1,6 @@
 """Answers about several limits at once, worked out by hand."""
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -140,3 +141,25 @@ def test_one_comes_again_at_the_reset_or_sooner_where_only_holds_are_in_the_way(
     assert refused_by(own, "calls", 6).retry_after_s == 1_425_600
     assert refused_by(own, "calls", 5, held=1).retry_after_s == 60
     assert refused_by(own, "modules", 1).retry_after_s == 60
+
+
+def test_a_refusal_is_told_in_numbers_that_people_read() -> None:
+    own = account(line("calls", 25_000, 24_999))
+    # February begins at a full minute.
+    assert refused_by(own, "calls", 1_500, held=1_000).message == (
+        "Calls: 1,500 more would pass 25,000; 24,999 of 25,000 are used and 1,000 held for requests under way. "
+        "The limit starts anew on 2026-02-01 at 00:00 UTC."
+    )
+
+
+def test_a_refusal_names_the_currency_of_money_and_no_instant_that_is_too_early() -> None:
+    cap = line("monthly_cost", 150, 149)
+    cap = replace(cap, allowance=replace(cap.allowance, unit="USD"), used=Fraction(299, 2))
+    own = account(cap)
+    own = replace(own, period=Period(own.period.start, make.at("2026-02-01T00:00:00.000001")))
+    assert refused_by(own, "monthly_cost", 1_250).message == (
+        "Monthly_Cost: 1,250 USD more would pass 150 USD; 149.5 USD of 150 USD are used. "
+        "The limit starts anew on 2026-02-01 at 00:01 UTC."
+    )
+    third = replace(own, lines={"monthly_cost": replace(cap, used=Fraction(1_000, 3))})
+    assert "1000/3 USD of 150 USD are used" in refused_by(third, "monthly_cost", 1).message
