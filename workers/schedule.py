@@ -10,6 +10,7 @@ from domain.alerts.mailing import service as mailing
 from domain.contracts.closing import service as closing
 from domain.db import DATABASE_ERRORS, Tx
 from domain.dunning import service as dunning
+from domain.dunning.asking import service as asking
 from domain.journal import service as journal
 from domain.journal.recurring import service as recurring
 from domain.kernel.call import Call
@@ -67,6 +68,12 @@ async def stage_due_cases(runtime: Runtime, call: Call, *, clock_id: ClockId | N
     """Stage what is due about dunning cases on one clock. Safe to repeat: one job is pending for a case."""
     async with runtime.db.transaction() as tx:
         await dunning.stage_due(tx, call, clock_id=clock_id)
+
+
+async def follow_unfollowed(runtime: Runtime, call: Call) -> None:
+    """Stage the collection of open invoices that are due and that nobody follows, on all clocks."""
+    async with runtime.db.transaction() as tx:
+        await asking.stage_unfollowed(tx, call)
 
 
 async def warn_of_expiry(runtime: Runtime, call: Call) -> None:
@@ -148,6 +155,7 @@ async def forget_deliveries(runtime: Runtime, call: Call) -> None:
 TASKS: Mapping[str, Task] = {
     "close_due_periods": Task(2, close_due_periods),
     "run_due_cases": Task(2, run_due_cases),
+    "follow_unfollowed": Task(10 * 60, follow_unfollowed),
     "warn_of_expiry": Task(3600, warn_of_expiry),
     "seal_audit": Task(5, seal_audit),
     "reconcile_attempts": Task(30, reconcile_attempts),

@@ -90,6 +90,7 @@ invoice = sa.Table(
         postgresql_where=sa.text("state = 'draft' AND top_up_id IS NULL"),
     ),
     sa.Index("invoice_id_idx", "id"),
+    sa.Index("invoice_open_idx", "customer_id", "id", postgresql_where=sa.text("state = 'open'")),
 )
 
 invoice_line = sa.Table(

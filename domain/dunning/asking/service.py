@@ -6,9 +6,11 @@ and the invoice can be paid on its page.
 
 from domain.contracts.owing import service as owing
 from domain.db import Tx
+from domain.dunning.asking import store
 from domain.dunning.filing import service as filing
 from domain.dunning.filing.service import Untried
 from domain.invoices.invoice import State
+from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, InvoiceId, encode
@@ -18,7 +20,23 @@ from domain.payments.method import method_to_charge
 from domain.payments.ordering import service as orders
 from domain.payments.ordering.service import Standing
 
+STAGE_MAX = 500
 _NO_METHOD = Untried(Decline(DeclineClass.CUSTOMER, "payment_method_missing"), "card", "payment_method_missing")
+
+
+async def stage_unfollowed(tx: Tx, call: Call, *, limit: int = STAGE_MAX) -> int:
+    """Have open invoices collected that are due and that nobody follows, on all clocks; return how many.
+
+    Nothing is to be found: whoever opens an invoice stages its collection, and that ends in an attempt or in a case.
+    What was missed all the same, also before there were cases without an attempt, is caught up here: it is charged, or
+    its copy is made and its customer is asked. At most STAGE_MAX at a time; those have a job, so that the next call
+    finds others. Safe to repeat and to run beside itself: one job waits for an invoice, and an invoice has one case.
+    """
+    found = await store.list_unfollowed(tx, at=call.at, limit=min(limit, STAGE_MAX))
+    for each in found:
+        job = jobs.CollectInvoice(each.customer_id, each.invoice_id)
+        await journal.stage(tx, call, job, customer_id=each.customer_id, clock_id=each.clock_id, run_at=each.now)
+    return len(found)
 
 
 async def follow(tx: Tx, call: Call, *, customer_id: CustomerId, invoice_id: InvoiceId) -> None:
