@@ -42,14 +42,23 @@ def run_due(store: Store, now: float) -> int:
     """Act on the timers whose time has come and give their number; what no longer applies is dropped."""
     due = waiting.due_timers(store, now, BATCH)
     for timer in due:
-        with store.transaction():
-            waiting.remove_timers(store, timer.target)
         try:
             with store.transaction():
+                waiting.remove_timers(store, timer.target)
                 _act(store, timer)
         except StripeError as error:
             LOG.info("timer %s on %s does not apply any more: %s", timer.action, timer.target, error)
+            _drop(store, timer)
+        except Exception:
+            # It would fail again at once, and hold up all others.
+            LOG.exception("timer %s on %s failed", timer.action, timer.target)
+            _drop(store, timer)
     return len(due)
+
+
+def _drop(store: Store, timer: waiting.Timer) -> None:
+    with store.transaction():
+        waiting.remove_timers(store, timer.target)
 
 
 def _act(store: Store, timer: waiting.Timer) -> None:
