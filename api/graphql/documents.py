@@ -4,8 +4,8 @@ The library's own limiters cost time exponential in nested fragments, and its va
 fields: here every fragment is visited once, and only what is within the bounds is validated.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator
-from functools import lru_cache
 
 from graphql import (
     DocumentNode,
@@ -36,6 +36,8 @@ FIELDS_MAX = 500
 ALIASES_MAX = 50
 ROOT_FIELDS_MAX = 20
 DOCUMENTS_KEPT = 500
+# Characters of all documents that are kept. Parsed, one takes up to 175 bytes a character: less than 100 MB in all.
+LENGTH_KEPT_MAX = 500_000
 FAULTS_TOLD_MAX = 10
 
 TOO_LARGE = "query_too_large"
@@ -115,9 +117,11 @@ def read_document(schema: GraphQLSchema, text: str) -> DocumentNode:
         raise DocumentRefusedError(_fault("The document is nested too deeply.", TOO_LARGE)) from None
 
 
-@lru_cache(maxsize=DOCUMENTS_KEPT)
 def _read(schema: GraphQLSchema, text: str) -> DocumentNode:
     """Read a document; those that are refused are not remembered."""
+    known = _known.find(schema, text)
+    if known is not None:
+        return known
     try:
         document = parse(text, max_tokens=TOKENS_MAX)
     except GraphQLError as error:
@@ -126,7 +130,39 @@ def _read(schema: GraphQLSchema, text: str) -> DocumentNode:
     faults = faults or [_coded(error) for error in validate(schema, document, specified_rules, FAULTS_TOLD_MAX)]
     if faults:
         raise DocumentRefusedError(*faults)
+    _known.keep(schema, text, document)
     return document
+
+
+class Known:
+    """The documents that were read last, as many as two bounds allow: a count, and the length of their texts."""
+
+    def __init__(self, count_max: int = DOCUMENTS_KEPT, length_max: int = LENGTH_KEPT_MAX) -> None:
+        """Know none yet."""
+        self._count_max, self._length_max = count_max, length_max
+        self._documents: OrderedDict[tuple[GraphQLSchema, str], DocumentNode] = OrderedDict()
+        self.length = 0
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    def find(self, schema: GraphQLSchema, text: str) -> DocumentNode | None:
+        """Return what a text was read as, or None."""
+        found = self._documents.get((schema, text))
+        if found is not None:
+            self._documents.move_to_end((schema, text))
+        return found
+
+    def keep(self, schema: GraphQLSchema, text: str, document: DocumentNode) -> None:
+        """Remember a document that is not known, and forget those that were not asked for longest."""
+        self._documents[schema, text] = document
+        self.length += len(text)
+        while len(self) > self._count_max or (self.length > self._length_max and len(self) > 1):
+            (_, forgotten), _ = self._documents.popitem(last=False)
+            self.length -= len(forgotten)
+
+
+_known = Known()
 
 
 def check_operation(schema: GraphQLSchema, text: str, name: str | None, *, is_socket: bool) -> None:

@@ -4,7 +4,7 @@ import pytest
 from graphql import parse
 
 from api.graphql import documents
-from api.graphql.documents import DocumentRefusedError, Extent, measure, read_document
+from api.graphql.documents import DocumentRefusedError, Extent, Known, measure, read_document
 from api.graphql.schema import schema
 
 CORE = schema._schema
@@ -40,12 +40,28 @@ def test_what_nests_too_deeply_for_the_parser_is_refused() -> None:
 def test_a_good_document_is_parsed_once_and_a_bad_one_is_not_kept() -> None:
     text = "{ viewer { kind } } # only here"
     assert read_document(CORE, text) is read_document(CORE, text)
-    before = documents._read.cache_info().currsize
+    before = len(documents._known)
     for _ in range(2):
         with pytest.raises(DocumentRefusedError) as refused:
             read_document(CORE, "{ viewer { shoeSize } }")
         assert refused.value.errors[0].extensions == {"code": "graphql_invalid"}
-    assert documents._read.cache_info().currsize == before
+    assert len(documents._known) == before
+
+
+def test_documents_are_kept_up_to_a_count_and_a_length_of_their_texts() -> None:
+    known = Known(count_max=3, length_max=10)
+    document = parse("{ a }")
+    for text in ("aa", "bb", "cc"):
+        known.keep(CORE, text, document)
+    assert known.find(CORE, "aa") is document
+    known.keep(CORE, "dd", document)
+    # "bb" was not asked for longest.
+    assert [known.find(CORE, text) is document for text in ("aa", "bb", "cc", "dd")] == [True, False, True, True]
+    known.keep(CORE, "e" * 7, document)
+    # 6 and 7 characters are too many: "aa" and "cc" go.
+    assert (len(known), known.length) == (2, 9)
+    known.keep(CORE, "f" * 50, document)
+    assert (len(known), known.length) == (1, 50)
 
 
 def test_no_more_than_ten_faults_are_told() -> None:
