@@ -5,9 +5,10 @@ A reading gives the very same values for what has not moved, so identity tells; 
 equal, they are shown anew, and that comes to the same.
 """
 
-from collections.abc import Mapping
-from dataclasses import field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import field
 from datetime import datetime
+from operator import is_
 from typing import Annotated, NamedTuple
 
 import strawberry
@@ -18,6 +19,7 @@ from api.gathering import Gatherer
 from api.graphql import ids
 from api.graphql.context import Context
 from api.graphql.fields import reading
+from api.graphql.projecting import cost_at, limit_at
 from api.graphql.scalars import BigInt
 from api.graphql.subscriptions import Period
 from api.graphql.usage import (
@@ -26,10 +28,8 @@ from api.graphql.usage import (
     SubscriptionUsage,
     Usage,
     cost_shown,
-    heading,
     limit_of,
     meter_usage_of,
-    projected_cost_of,
 )
 from domain.access.roles import Permission
 from domain.customers import service as customers
@@ -37,7 +37,7 @@ from domain.kernel.ids import CustomerId, MeterId, SubscriptionId
 from domain.kernel.values import dataclass
 from domain.limits.comparing import Compared, compare
 from domain.limits.override import Override, in_force
-from domain.limits.projection import course_of
+from domain.limits.projection import Course, Pace, course_of, pace_of
 from domain.plans.meter import Meter
 from domain.plans.plan import Catalogue
 from domain.subscriptions.subscription import Subscription
@@ -51,29 +51,106 @@ class Shown(NamedTuple):
     standing: object
 
 
-class _Basis(NamedTuple):
-    """What everything of a subscription is shown by: where one of them is another, all is shown anew."""
+class _Limit:
+    """What was shown of a limit, beside what it was made of."""
+
+    __slots__ = ("_pace", "compared", "shown")
+
+    def __init__(self, compared: Compared) -> None:
+        status = compared.status
+        self.compared, self.shown = compared, limit_of(status)
+        self._pace = None if status.resets_at is None else pace_of(status.used, status.limit)
+
+    def at(self, course: Course | None) -> Limit:
+        """Show it as of an instant."""
+        self.shown = limit_at(self.shown, self._pace, course)
+        return self.shown
+
+
+@dataclass(eq=False, slots=True)
+class _Part:
+    """What was shown of a subscription, beside what it was made of: what is the very same is not made again."""
 
     catalogue: Catalogue
     subscription: Subscription
     overrides: Mapping[str, Override]
-
-    def is_same(self, other: "_Basis") -> bool:
-        same = self.catalogue is other.catalogue and self.subscription is other.subscription
-        return same and self.overrides == other.overrides
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What was shown of a subscription: each of its meters and limits beside what it was made of."""
-
-    basis: _Basis
-    used: Mapping[MeterId, readings.MeterUsage]
-    meters: Mapping[MeterId, tuple[readings.MeterUsage, MeterUsage]] = field(default_factory=dict)
+    own: tuple[Meter, ...]
+    used: Mapping[MeterId, readings.MeterUsage] | None = None
+    meters: dict[MeterId, tuple[readings.MeterUsage, MeterUsage]] = field(default_factory=dict)
     compared: Mapping[str, Compared] = field(default_factory=dict)
-    limits: Mapping[str, tuple[Compared, Limit]] = field(default_factory=dict)
-    usage: SubscriptionUsage | None = None
+    limits: list[_Limit] = field(default_factory=list)
+    pace: Pace | None = None
+    shown: SubscriptionUsage | None = None
     standing: object = None
+
+    def is_of(self, catalogue: Catalogue, subscription: Subscription, overrides: Mapping[str, Override]) -> bool:
+        """Whether it is made of these: where one of them is another, all is shown anew."""
+        is_same = self.catalogue is catalogue and self.subscription is subscription
+        return is_same and self.overrides == overrides
+
+    def show(self, usage: readings.Usage, now: datetime) -> SubscriptionUsage:
+        """Show what was used and where it is heading at an instant; the very same where neither is another."""
+        shown = self.shown
+        if shown is None or usage.meters is not self.used:
+            shown = self._moved(usage)
+        if self.limits or self.pace is not None:
+            shown = self._projected(shown, course_of(self.subscription.period, now))
+        self.shown = shown
+        return shown
+
+    def _moved(self, usage: readings.Usage) -> SubscriptionUsage:
+        """Show what was used by now; where it was heading is no longer true."""
+        subscription, before, self.used = self.subscription, self.shown, usage.meters
+        self.compared = compare(self.catalogue, subscription, usage, self.overrides, self.compared)
+        statuses = [each.status for each in self.compared.values()]
+        # Which limits there are is the same for as long as the subscription is.
+        known = self.limits if before is not None else [None] * len(statuses)
+        self.limits = [
+            old if old is not None and old.compared is new else _Limit(new)
+            for old, new in zip(known, self.compared.values(), strict=True)
+        ]
+        cost = cost_shown(self.own, usage)
+        self.pace = None if cost is None else pace_of(cost.amount)
+        # What moves a combination moves the version; what passing time moves is seen in the quantity.
+        quantities = [(each.meter_id, each.quantity) for each in usage.meters.values()]
+        self.standing = (usage.subscription_id, usage.period, subscription.plan_version_id, quantities, statuses)
+        return SubscriptionUsage(
+            subscription_id=ids.id_of("subscription", subscription.id) if before is None else before.subscription_id,
+            product=self.catalogue.product_by_id(subscription.product_id).key,
+            plan=self.catalogue.plan_of_version(subscription.plan_version_id).key,
+            period=Period(start=usage.period.start, end=usage.period.end),
+            cost=cost,
+            projected_cost=None,
+            meters=list(self._meters(usage)),
+            limits=[each.shown for each in self.limits],
+        )
+
+    def _meters(self, usage: readings.Usage) -> Iterator[MeterUsage]:
+        for meter in self.own:
+            value = usage.meters.get(meter.id)
+            if value is None:
+                continue
+            known = self.meters.get(meter.id)
+            if known is None or known[0] is not value:
+                known = self.meters[meter.id] = (value, meter_usage_of(meter, value))
+            yield known[1]
+
+    def _projected(self, shown: SubscriptionUsage, course: Course | None) -> SubscriptionUsage:
+        """Say where it is heading, or that this cannot be told yet."""
+        limits = [each.at(course) for each in self.limits]
+        cost = cost_at(shown.projected_cost, self.pace, course)
+        if cost is shown.projected_cost and all(map(is_, limits, shown.limits)):
+            return shown
+        return SubscriptionUsage(
+            subscription_id=shown.subscription_id,
+            product=shown.product,
+            plan=shown.plan,
+            period=shown.period,
+            cost=shown.cost,
+            projected_cost=cost,
+            meters=shown.meters,
+            limits=limits,
+        )
 
 
 class Showing:
@@ -87,66 +164,19 @@ class Showing:
 
     def show(self, found: Reading, now: datetime) -> Shown:
         """Show a reading as of an instant of the customer's business time."""
-        parts = {}
+        parts, shown = {}, []
         for subscription, usage in found.standing.running:
             own = in_force(found.overrides, subscription.product_id, now) if found.overrides else {}
-            parts[subscription.id] = self._part(_Basis(found.catalogue, subscription, own), usage)
+            part = self._parts.get(subscription.id)
+            if part is None or not part.is_of(found.catalogue, subscription, own):
+                meters = found.catalogue.meters_of(subscription.product_id)
+                part = _Part(found.catalogue, subscription, own, meters)
+            parts[subscription.id] = part
+            shown.append(part.show(usage, now))
         self._parts = parts
         version = found.standing.version
-        shown = [_projected(part, now) for part in parts.values()]
         whole = Usage(customer_id=self._name, version=BigInt(version), subscriptions=shown)
         return Shown(whole, (version, [part.standing for part in parts.values()]))
-
-    def _part(self, basis: _Basis, usage: readings.Usage) -> _Part:
-        before = self._parts.get(basis.subscription.id)
-        if before is None or not before.basis.is_same(basis):
-            return _moved(_Part(basis, {}), usage)
-        return before if before.used is usage.meters else _moved(before, usage)
-
-
-def _moved(before: _Part, usage: readings.Usage) -> _Part:
-    """Show what a subscription has used by now."""
-    catalogue, subscription, overrides = before.basis
-    own = catalogue.meters_of(subscription.product_id)
-    meters = {meter.id: _meter(before, meter, usage.meters[meter.id]) for meter in own if meter.id in usage.meters}
-    compared = compare(catalogue, subscription, usage, overrides, before.compared)
-    limits = {key: _limit(before, key, each) for key, each in compared.items()}
-    # What moves a combination moves the version; what passing time moves is seen in the quantity.
-    quantities = tuple([(each.meter_id, each.quantity) for each in usage.meters.values()])
-    statuses = [each.status for each in compared.values()]
-    standing = (usage.subscription_id, usage.period, subscription.plan_version_id, quantities, statuses)
-    shown = SubscriptionUsage(
-        subscription_id=ids.id_of("subscription", subscription.id),
-        product=catalogue.product_by_id(subscription.product_id).key,
-        plan=catalogue.plan_of_version(subscription.plan_version_id).key,
-        period=Period(start=usage.period.start, end=usage.period.end),
-        cost=cost_shown(own, usage),
-        projected_cost=None,
-        meters=[each for _, each in meters.values()],
-        limits=[each for _, each in limits.values()],
-    )
-    return _Part(before.basis, usage.meters, meters, compared, limits, shown, standing)
-
-
-def _meter(before: _Part, meter: Meter, value: readings.MeterUsage) -> tuple[readings.MeterUsage, MeterUsage]:
-    known = before.meters.get(meter.id)
-    return known if known is not None and known[0] is value else (value, meter_usage_of(meter, value))
-
-
-def _limit(before: _Part, key: str, compared: Compared) -> tuple[Compared, Limit]:
-    known = before.limits.get(key)
-    return known if known is not None and known[0] is compared else (compared, limit_of(compared.status))
-
-
-def _projected(part: _Part, now: datetime) -> SubscriptionUsage:
-    """Say where what is shown of a subscription is heading at an instant."""
-    assert part.usage is not None, "it has been shown"
-    course = course_of(part.basis.subscription.period, now)
-    return replace(
-        part.usage,
-        projected_cost=projected_cost_of(part.usage.cost, course),
-        limits=[heading(limit, compared.status, course) for compared, limit in part.limits.values()],
-    )
 
 
 async def read_usage(context: Context, showing: Showing, gathered: Gatherer[CustomerId, Reading]) -> Shown:

@@ -1,7 +1,6 @@
 """What a customer has used, what it costs by the price list, and where the limits are."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from functools import reduce
@@ -18,14 +17,12 @@ from api.graphql.scalars import BigInt, Cost, Json, exact
 from api.graphql.subscriptions import Period
 from domain.access.roles import Permission
 from domain.kernel.ids import MeterId
-from domain.limits.projection import Course
 from domain.limits.status import LimitState, LimitStatus
 from domain.plans import meter as definitions
 from domain.plans.exact import EXACT
 from domain.plans.provider_price import LIST_CURRENCY
 from domain.usage import reading as readings
 
-PROJECTED_DIGITS = 6
 _NOTHING = Decimal(0)
 
 name_enum(
@@ -148,10 +145,12 @@ def changes_between(before: Meters, after: Usage) -> list[UsageChange]:
     found = []
     for each in after.subscriptions:
         old = before.get((each.subscription_id, each.period.start), ())
-        was = {} if old is each.meters else {meter.key: meter.quantity for meter in old}
-        for meter in each.meters if old is not each.meters else ():
+        if old is each.meters:
+            continue
+        was = {meter.key: meter.quantity for meter in old}
+        for meter in each.meters:
             quantity = was.get(meter.key, _NOTHING)
-            if meter.quantity != quantity:
+            if meter.quantity is not quantity and meter.quantity != quantity:
                 by = exact(EXACT.subtract(meter.quantity, quantity))
                 found.append(
                     UsageChange(subscription_id=each.subscription_id, key=meter.key, by=by, quantity=meter.quantity)
@@ -187,28 +186,7 @@ def limit_of(value: LimitStatus) -> Limit:
     )
 
 
-def heading(limit: Limit, value: LimitStatus, course: Course | None) -> Limit:
-    """Say where usage is heading in the running period. A level carries over and is not projected."""
-    if value.resets_at is None or course is None:
-        return limit
-    if not value.used:
-        return limit if limit.projected is not None else replace(limit, projected=_NOTHING)
-    reached = None if value.limit is None else course.reaches_at(value.used, value.limit)
-    return replace(limit, projected=_projected(value.used, course), reaches_at=reached)
-
-
 def cost_shown(meters: Sequence[definitions.Meter], usage: readings.Usage) -> Cost | None:
     """Return what usage of a product with these meters costs by the price list; None without one."""
     costs = [usage.quantity(meter.id) for meter in meters if meter.aggregation == "cost"]
     return Cost(amount=exact(reduce(EXACT.add, costs)), currency=LIST_CURRENCY) if costs else None
-
-
-def projected_cost_of(cost: Cost | None, course: Course | None) -> Cost | None:
-    """Return what usage will have cost at the end of the running period at the present rate."""
-    if cost is None or course is None:
-        return None
-    return Cost(amount=_projected(cost.amount, course), currency=LIST_CURRENCY)
-
-
-def _projected(used: Decimal, course: Course) -> Decimal:
-    return exact(course.projected(used, PROJECTED_DIGITS))

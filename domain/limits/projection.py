@@ -25,6 +25,25 @@ def projected(used: Fraction, period: Period, at: datetime) -> Fraction | None:
     return used * Fraction(period.length // _MICROSECOND, elapsed // _MICROSECOND)
 
 
+class Pace(NamedTuple):
+    """What was used, and how far a limit is ahead of it, as ratios of whole numbers: made once for many instants.
+
+    `ahead` is the limit over what was used; None where there is no limit, where it is reached, and with nothing used.
+    """
+
+    used: tuple[int, int]
+    ahead: tuple[int, int] | None
+
+
+def pace_of(used: Decimal, limit: Decimal | None = None) -> Pace:
+    """Return what a course asks of usage."""
+    above, below = used.as_integer_ratio()
+    if limit is None or used >= limit or used <= 0:
+        return Pace((above, below), None)
+    most, of = limit.as_integer_ratio()
+    return Pace((above, below), (most * below, of * above))
+
+
 class Course(NamedTuple):
     """How far a period has come: where its usage is heading in whole numbers, for what is shown again and again."""
 
@@ -32,19 +51,18 @@ class Course(NamedTuple):
     whole: int
     passed: int
 
-    def projected(self, used: Decimal, digits: int) -> Decimal:
+    def projected(self, pace: Pace, digits: int) -> Decimal:
         """Return what `projected` does, cut after some digits."""
-        above, below = used.as_integer_ratio()
+        above, below = pace.used
         return Decimal(above * self.whole * 10**digits // (below * self.passed)).scaleb(-digits, EXACT)
 
-    def reaches_at(self, used: Decimal, limit: Decimal) -> datetime | None:
+    def reaches_at(self, pace: Pace) -> datetime | None:
         """Return what `reaches_at` does."""
-        if used >= limit or used <= 0:
+        if pace.ahead is None:
             return None
-        above, below = used.as_integer_ratio()
-        most, of = limit.as_integer_ratio()
+        limit, used = pace.ahead
         # The limit is ahead by this share of what has passed, rounded up to the microsecond.
-        ahead = -(-self.passed * most * below // (of * above))
+        ahead = -(-self.passed * limit // used)
         return self.start + ahead * _MICROSECOND if ahead < self.whole else None
 
 

@@ -65,8 +65,8 @@ def percent_of(used: Decimal, limit: Decimal | None) -> Decimal | None:
     """Return used in percent of the limit: 800 of 5,000 is 16. None where there is nothing to compare with."""
     if not limit:
         return None
-    cut = Fraction(used) * 100 * 10**_PERCENT_DIGITS / Fraction(limit)
-    return Decimal(cut.numerator // cut.denominator).scaleb(-_PERCENT_DIGITS)
+    (above, below), (most, of) = used.as_integer_ratio(), limit.as_integer_ratio()
+    return Decimal(above * of * 10 ** (2 + _PERCENT_DIGITS) // (below * most)).scaleb(-_PERCENT_DIGITS)
 
 
 def state_of(limit: Limit, used: Fraction, upto: Fraction | None) -> LimitState:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from domain.kernel.period import Period
 from domain.limits.decision import decide
 from domain.limits.policy import Limit
-from domain.limits.projection import course_of, projected, reaches_at
+from domain.limits.projection import course_of, pace_of, projected, reaches_at
 from domain.limits.status import LimitState
 from domain.limits.thresholds import Watch, crossed, due
 from domain.plans.plan import Policy
@@ -111,5 +111,5 @@ def test_whole_numbers_say_where_usage_is_heading_as_rationals_do(
     expected, course = projected(Fraction(used), _MONTH, at), course_of(_MONTH, at)
     assert (course is None) == (expected is None)
     if course is not None and expected is not None:
-        assert 0 <= expected - Fraction(course.projected(used, 6)) < Fraction(1, 10**6)
-        assert course.reaches_at(used, limit) == reaches_at(Fraction(used), Fraction(limit), _MONTH, at)
+        assert 0 <= expected - Fraction(course.projected(pace_of(used), 6)) < Fraction(1, 10**6)
+        assert course.reaches_at(pace_of(used, limit)) == reaches_at(Fraction(used), Fraction(limit), _MONTH, at)

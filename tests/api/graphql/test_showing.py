@@ -40,6 +40,9 @@ async def test_a_watcher_is_shown_what_one_who_comes_anew_is_shown_whatever_happ
         now = found.standing.clock_now
         assert now is not None, "the customer has a test clock"
         shown, whole = watcher.show(found, now), Showing(ada.id).show(anew, now)
+        # Where nothing moved, what was shown is shown again: the very same.
+        [again], [before] = watcher.show(found, now).usage.subscriptions, shown.usage.subscriptions
+        assert again is before
         assert (_plain(shown), shown.standing) == (_plain(whole), whole.standing)
         [subscription] = shown.usage.subscriptions
         return {each.key: (each.used, each.limit, each.projected) for each in subscription.limits}

@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 
 from domain.kernel.period import Period
-from domain.limits.projection import course_of, projected, reaches_at
+from domain.limits.projection import course_of, pace_of, projected, reaches_at
 from tests import make
 
 _JUNE = Period(make.at("2026-06-01"), make.at("2026-07-01"))
@@ -72,7 +72,7 @@ def test_no_instant_is_named_without_one_ahead_in_the_period(used: int, limit: i
 def test_what_is_shown_of_a_projection_is_cut_after_six_digits(used: str, at: str, shown: str) -> None:
     course = course_of(_JUNE, make.at(at))
     assert course is not None
-    assert course.projected(Decimal(used), 6) == Decimal(shown)
+    assert course.projected(pace_of(Decimal(used)), 6) == Decimal(shown)
 
 
 def test_the_first_day_shows_no_projection() -> None:
