@@ -57,11 +57,12 @@ class SmtpMailer:
 
         What the server has against the sender, or its password, is mended without another mail.
         """
+        message, recipient = _message(mail)
         try:
             await aiosmtplib.send(
-                _message(mail),
+                message,
                 sender=mail.sender,
-                recipients=[mail.recipient],
+                recipients=[recipient],
                 hostname=self._host,
                 port=self._port,
                 username=self._user,
@@ -78,16 +79,25 @@ class SmtpMailer:
             if error.code in _PERMANENT:
                 raise MailRefused(f"data {error.code}") from error
             raise MailUnavailable(f"data {error.code}") from error
+        except aiosmtplib.SMTPNotSupported as error:
+            if recipient.isascii():
+                raise MailUnavailable(type(error).__name__) from error
+            # The server knows no addresses beyond ASCII, and will know none tomorrow.
+            raise MailRefused("recipient") from error
         except (aiosmtplib.SMTPException, OSError) as error:
             raise MailUnavailable(type(error).__name__) from error
 
 
-def _message(mail: OutgoingMail) -> EmailMessage:
-    """Build the message. Raises MailRefused for an address or a text that no header can hold."""
+def _message(mail: OutgoingMail) -> tuple[EmailMessage, str]:
+    """Build the message, and return the recipient as the server is told it.
+
+    Raises MailRefused for an address or a text that no header can hold.
+    """
     message = EmailMessage(policy=SMTP)
     try:
+        recipient = _address(mail.recipient)
         message["From"] = Address(mail.sender_name, addr_spec=mail.sender)
-        message["To"] = Address(addr_spec=mail.recipient)
+        message["To"] = recipient
         message["Subject"] = mail.subject
         message["Date"] = mail.written_at
         message["Message-ID"] = mail.message_id
@@ -99,7 +109,22 @@ def _message(mail: OutgoingMail) -> EmailMessage:
         raise MailRefused("header") from error
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")
-    return message
+    return message, recipient.addr_spec
+
+
+def _address(text: str) -> Address:
+    """Read one address, with its domain spelt as in the DNS. Raises ValueError for none, and for more than one."""
+    name, _, domain = text.rpartition("@")
+    if not (name and domain) or "@" in name or " " in text or not text.isprintable():
+        raise ValueError("not one address")
+    return Address(username=name, domain=domain if domain.isascii() else _in_ascii(domain))
+
+
+def _in_ascii(domain: str) -> str:
+    """Spell a domain as the DNS does (RFC 5891). Raises ValueError."""
+    import idna  # noqa: PLC0415 -- by the first such domain only
+
+    return idna.encode(domain, uts46=True).decode("ascii")
 
 
 def _is_loopback(host: str) -> bool:
