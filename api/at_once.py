@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from api.context import Serving
-from api.graphql.eager import Rest, begin
 from api.hosts import Hosts
 from api.rest.limits import Endpoint, Said
 
@@ -87,17 +86,22 @@ class AtOnceProtocol(HttpToolsProtocol):
             return None
         return self.known.answer(cycle.scope, cycle.body)
 
-    def _send(self, cycle: RequestResponseCycle, said: Any) -> None:
-        """Send an answer by uvicorn's own means. Only where the caller is slow to read, a task carries it on."""
-        rest = begin(cycle.run_asgi(said))
-        if rest is not None:
-            task = self.loop.create_task(_await(rest))
-            task.add_done_callback(self.tasks.discard)
-            self.tasks.add(task)
+    def _send(self, cycle: RequestResponseCycle, said: Said) -> None:
+        """Send an answer in one piece: head and body apart are two system calls here and two at the caller.
 
-
-async def _await(rest: Rest) -> None:
-    await rest
+        Where the caller is slow to read, it waits for its turn as an answer of the application does.
+        """
+        if self.flow.write_paused:
+            super()._start_asgi_task(cycle, said)  # type: ignore[arg-type]  # uvicorn's messages have types of their own
+            return
+        lines = [STATUS_LINE[said.status], *(b"%b: %b\r\n" % each for each in cycle.default_headers), said.head]
+        if not cycle.keep_alive:
+            lines.append(b"connection: close\r\n")
+        self.transport.write(b"".join((*lines, b"\r\n", said.body)))
+        cycle.response_started = cycle.response_complete = True
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
 
 
 def protocol_of(known: AtOnce) -> type[AtOnceProtocol]:

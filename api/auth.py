@@ -31,6 +31,7 @@ class Authenticator:
         """Remember nothing yet. `pepper` has at least 32 bytes."""
         self._db = db
         self._pepper = pepper
+        self._memory_key = credentials.memory_key(pepper)
         self._verifier = verifier
         self._known: dict[bytes, tuple[datetime, Principal]] = {}
 
@@ -43,7 +44,7 @@ class Authenticator:
             raise CredentialsMissing
         if len(credential) > TOKEN_LENGTH_MAX or not credential.isascii():
             raise CredentialsRejected
-        remembered_as = credentials.hash_secret(credential, self._pepper)
+        remembered_as = credentials.remembered_as(credential, self._memory_key)
         principal = self._recall(remembered_as, at)
         if principal is not None:
             if principal.expires_at is not None and principal.expires_at <= at:
@@ -58,7 +59,7 @@ class Authenticator:
         """Return who asks, where that was found out a moment ago and still holds; None says nothing about anybody."""
         if not credential or len(credential) > TOKEN_LENGTH_MAX or not credential.isascii():
             return None
-        principal = self._recall(credentials.hash_secret(credential, self._pepper), at)
+        principal = self._recall(credentials.remembered_as(credential, self._memory_key), at)
         if principal is None or (principal.expires_at is not None and principal.expires_at <= at):
             return None
         return principal

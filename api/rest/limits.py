@@ -36,7 +36,6 @@ from domain.limits.reservation import EXPIRES_IN_S_DEFAULT, Measure
 # One event has at most 32 properties of 1,000 characters.
 BODY_BYTES_MAX = 262_144
 _OK, _CREATED, _BAD, _REFUSED = 200, 201, 400, 429
-_NOTHING = Fraction(0)
 _encoder = msgspec.json.Encoder()
 
 
@@ -92,10 +91,20 @@ class Said(NamedTuple):
     headers: Mapping[str, str] = {}
     media_type: str = "application/json"
 
+    @property
+    def named(self) -> list[tuple[str, str]]:
+        """Its headers, by names in small letters."""
+        own = [(name.lower(), value) for name, value in self.headers.items()]
+        return [("content-type", self.media_type), ("content-length", str(len(self.body))), *own]
+
+    @property
+    def head(self) -> bytes:
+        """Its headers, as they are sent."""
+        return "".join([f"{name}: {value}\r\n" for name, value in self.named]).encode("latin-1")
+
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Send it."""
-        headers = [(b"content-type", self.media_type.encode()), (b"content-length", b"%d" % len(self.body))]
-        headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.named]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
 
@@ -215,8 +224,10 @@ async def _call(serving: Serving, scope: Scope) -> Call:
 
 
 def _credential(headers: Headers) -> str | None:
-    given = next((value for name, value in headers if name == b"authorization"), b"")
-    return bearer(given.decode("latin-1"))
+    for name, value in headers:
+        if name == b"authorization":
+            return bearer(value.decode("latin-1"))
+    return None
 
 
 def _decode(shape: type[msgspec.Struct], body: bytes | bytearray) -> Any:
@@ -271,9 +282,14 @@ def rate_limit_headers(answer: Answer) -> dict[str, str]:
 
 
 def _left(standing: Standing, answer: Answer) -> int:
-    assert standing.bound is not None, "only what has a bound is left"
-    asked = standing.asked if answer.is_allowed else _NOTHING
-    return max(0, _whole(standing.bound - sum_of(standing.used, standing.held, asked)))
+    """Say in whole units what is left once it was allowed; where something was refused, nothing of it was taken."""
+    bound, taken = standing.bound, standing.after if answer.is_allowed else None
+    assert bound is not None, "only what has a bound is left"
+    if taken is None:
+        taken = sum_of(standing.used, standing.held)
+    # The difference, without making a new fraction of it.
+    over, under = bound.numerator * taken.denominator, taken.numerator * bound.denominator
+    return max(0, (over - under) // (bound.denominator * taken.denominator))
 
 
 def _whole(amount: Fraction | None) -> int:

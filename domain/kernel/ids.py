@@ -113,6 +113,10 @@ _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _PAIR_SHIFTS = range((_LENGTH - 2) * 5, -1, -10)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_INSTANTS = (1 << 48) - 1
+# In the 80 bits of a uuidv7 below its instant: those that are random, and those that say what it is.
+_VERSION_7 = 0x7 << 76 | 0x2 << 62
+_RANDOM = (1 << 80) - 1 & ~(0xF << 76 | 0x3 << 62)
 
 
 @dataclass(eq=False)
@@ -129,10 +133,7 @@ def uuid7(at: datetime, entropy: Callable[[int], bytes]) -> UUID:
     """Make a uuidv7: 48 bits of milliseconds, then 74 random bits from `entropy(10)` (RFC 9562, 5.7)."""
     milliseconds = (at - _EPOCH) // _MILLISECOND
     noise = int.from_bytes(entropy(10), "big")
-    value = (milliseconds & (1 << 48) - 1) << 80 | noise
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return UUID(int=value)
+    return UUID(int=(milliseconds & _INSTANTS) << 80 | noise & _RANDOM | _VERSION_7)
 
 
 def encode(noun: str, value: UUID) -> str:

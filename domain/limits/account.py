@@ -80,6 +80,12 @@ class Line:
         """The key of the limit."""
         return self.allowance.key
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether anything is ever refused by it."""
+        limit = self.allowance.limit
+        return limit.amount is not None and limit.policy != "observe"
+
     def bound_at(self, now: datetime) -> Fraction | None:
         """Return where usage must end at an instant of business time; None: nothing is ever refused."""
         limit = self.allowance.limit

@@ -26,7 +26,11 @@ class Book:
 
     def share(self, key: str) -> Share:
         """Return this process's share of a limit in the present stretch."""
-        return self.shares.setdefault(self.spot(key), Share())
+        spot = self.spot(key)
+        found = self.shares.get(spot)
+        if found is None:
+            found = self.shares[spot] = Share()
+        return found
 
     def spot(self, key: str) -> _Spot:
         """Return where the share of a limit is kept."""
@@ -64,9 +68,9 @@ class Book:
                 return False
         return True
 
-    def hold(self, asks: Mapping[str, Fraction], at: datetime, now: datetime) -> dict[str, Fraction]:
+    def hold(self, asks: Mapping[str, Fraction], at: datetime) -> dict[str, Fraction]:
         """Hold what fits, and return it: limits without a bound hold nothing."""
-        holds = {key: asked for key, asked in asks.items() if asked and self._is_bounded(key, now)}
+        holds = {key: asked for key, asked in asks.items() if asked and self.account.lines[key].is_bounded}
         for key, asked in holds.items():
             self.share(key).hold(asked, at)
         return holds
@@ -138,6 +142,3 @@ class Book:
         for spot in [spot for spot, each in self.shares.items() if not each.amount and not each.told]:
             del self.shares[spot]
         return not self.shares
-
-    def _is_bounded(self, key: str, now: datetime) -> bool:
-        return self.account.lines[key].bound_at(now) is not None

@@ -38,7 +38,8 @@ class Code(StrEnum):
 class Standing(NamedTuple):
     """A limit as it stands beside a request. `held` is what reservations hold. `state` is a word for people.
 
-    `limit` and `bound` None: unlimited, and nothing is ever refused. `resets_at` None: it carries over.
+    `limit` and `bound` None: unlimited, and nothing is ever refused. `resets_at` None: it carries over. `after` is what
+    is used, held and asked together; None where it is unlimited or refuses.
     """
 
     key: str
@@ -52,6 +53,7 @@ class Standing(NamedTuple):
     state: str
     resets_at: datetime | None
     period: Period
+    after: Fraction | None = None
 
     @property
     def period_s(self) -> int:
@@ -67,8 +69,7 @@ class PlanName:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What became of a request. `decision` is the id under which it is kept, where it is.
 
     `refused` is the limit that refused it, `code` why, and `plan` the cheapest plan that would have allowed it.
@@ -139,16 +140,19 @@ def standing_of(
     """Describe a limit beside a request; where it is allowed, the state is the one after it."""
     allowance, upto = line.allowance, line.bound_at(now)
     held = sum_of(held, line.leased)
-    word = _BLOCKED
-    if allowed:
+    amount = allowance.limit.amount
+    word, after = _BLOCKED, None
+    if allowed and amount is None:
         # Nothing need be added up to say that an unlimited one is active.
-        amount = allowance.limit.amount
-        word = _ACTIVE if amount is None else _word(allowance.limit, amount, sum_of(line.used, held, asked), upto)
+        word = _ACTIVE
+    elif allowed and amount is not None:
+        after = sum_of(line.used, held, asked)
+        word = _word(allowance.limit, amount, after, upto)
     return Standing(
         allowance.key,
         allowance.name,
         allowance.unit,
-        allowance.limit.amount,
+        amount,
         upto,
         line.used,
         held,
@@ -156,6 +160,7 @@ def standing_of(
         word,
         account.resets_at(line),
         account.period,
+        after,
     )
 
 

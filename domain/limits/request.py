@@ -109,8 +109,7 @@ class Asking:
         return {key: max(asked - self.holds.get(key, _NOTHING), _NOTHING) for key, asked in asks.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Reserved:
+class Reserved(NamedTuple):
     """What became of a reservation: held, or refused by `answer`, or held before (not `is_new`)."""
 
     answer: Answer

@@ -204,20 +204,27 @@ class Line(asyncio.Transport):
         super().__init__()
         self.is_narrow = is_narrow
         self.protocol: AtOnceProtocol | None = None
-        self.written = b""
+        self.pieces: list[bytes] = []
+        self.is_closed = False
 
     def write(self, data: Any) -> None:
         """Take what is written."""
-        self.written += data
+        self.pieces.append(data)
         if self.is_narrow and self.protocol is not None:
             self.protocol.pause_writing()
 
+    @property
+    def written(self) -> bytes:
+        """All that was written."""
+        return b"".join(self.pieces)
+
     def is_closing(self) -> bool:
-        """Whether it is closed: never."""
-        return False
+        """Whether it is closed."""
+        return self.is_closed
 
     def close(self) -> None:
-        """Stay as it is: the test ends."""
+        """Note that it was closed."""
+        self.is_closed = True
 
     def pause_reading(self) -> None:
         """Go on: what is read is told by the test."""
@@ -271,17 +278,32 @@ async def test_one_connection_gets_a_bounded_number_of_answers_in_a_row() -> Non
     protocol.connection_lost(None)
 
 
-async def test_an_answer_to_a_caller_who_reads_slowly_is_carried_on_by_a_task() -> None:
+async def test_an_answer_is_written_in_one_piece() -> None:
+    line = Line()
+    protocol = protocol_on(line)
+    protocol.data_received(b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\n")
+    [answer] = line.pieces
+    assert answer == b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n/1"
+    # The old protocol ends with its answer, and says so.
+    protocol.data_received(b"GET /2 HTTP/1.0\r\nHost: x\r\n\r\n")
+    assert b"\r\nconnection: close\r\n\r\n/2" in line.pieces[1]
+    assert (len(line.pieces), line.is_closed) == (2, True)
+    protocol.connection_lost(None)
+
+
+async def test_a_caller_who_reads_slowly_is_answered_by_a_task_once_it_reads_on() -> None:
     line = Line(is_narrow=True)
     protocol = protocol_on(line)
     protocol.data_received(b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert line.written.startswith(b"HTTP/1.1 200")
+    assert (bodies(line.written), len(protocol.tasks)) == ([b"/1"], 0)
+    protocol.data_received(b"GET /2 HTTP/1.1\r\nHost: x\r\n\r\n")
     await asyncio.sleep(0)
-    assert (bodies(line.written), len(protocol.tasks)) == ([], 1)
+    assert (bodies(line.written), len(protocol.tasks)) == ([b"/1"], 1)
+    line.is_narrow = False
     protocol.resume_writing()
     for _ in range(3):
         await asyncio.sleep(0)
-    assert (bodies(line.written), len(protocol.tasks)) == ([b"/1"], 0)
+    assert (bodies(line.written), len(protocol.tasks)) == ([b"/1", b"/2"], 0)
     protocol.connection_lost(None)
 
 

@@ -133,8 +133,9 @@ async def test_what_is_remembered_is_bounded_and_holds_no_secret(db: Database, a
     await authenticator.authenticate(second, _AT)
     assert len(authenticator._known) == 10_000
     assert first.encode() not in authenticator._known
-    assert credentials.hash_secret(second, _PEPPER) in authenticator._known
-    assert credentials.hash_secret(first, _PEPPER) not in authenticator._known
+    memory_key = credentials.memory_key(_PEPPER)
+    assert credentials.remembered_as(second, memory_key) in authenticator._known
+    assert credentials.remembered_as(first, memory_key) not in authenticator._known
     assert (await authenticator.authenticate(first, _AT)) == principal
 
 

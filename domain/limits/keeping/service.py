@@ -1,7 +1,7 @@
 """Keep decisions: refusals before they are answered, a sample of permits in a while."""
 
 import asyncio
-from dataclasses import field, replace
+from dataclasses import field
 from itertools import islice
 from uuid import UUID
 
@@ -50,7 +50,7 @@ class Keeper:
         """Have one permit in SAMPLE kept by the next `save`, chosen by the id of the call; a mere check writes none."""
         if not answer.is_allowed or call.id.int % SAMPLE or len(self._permits) >= PERMITS_MAX:
             return answer
-        kept = replace(answer, decision=call.new_id())
+        kept = answer._replace(decision=call.new_id())
         self._permits.append(
             decision_of(
                 kept,

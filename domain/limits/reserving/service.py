@@ -203,7 +203,7 @@ class Reserver:
         """Hold what was asked for; it is there."""
         book = drawer.book
         assert book is not None, "it was read"
-        self.memory.put(call, book, asking.place, asking.asks_of(book.account), into)
+        self.memory.put(call, book, asking.asks_of(book.account), into)
 
     def _answer_alone(self, question: Question, fault: Exception) -> Answer:
         """Answer while the database is out of reach, as the limits say. Raises LimitsUnavailable."""

@@ -12,7 +12,7 @@ from domain.limits.judging import Answer, permit
 from domain.limits.keeping.service import Keeper
 from domain.limits.leasing.service import Leases
 from domain.limits.questioning.service import Questions
-from domain.limits.request import Place, Question, Reserved, Wanted
+from domain.limits.request import Question, Reserved, Wanted
 from domain.limits.reservation import Name, Reservation, check_expiry, name_of
 from domain.limits.shelf import Shelf
 
@@ -81,12 +81,12 @@ class Memory:
         if not book.can_hold(asks, call.at, place.now):
             return None
         answer = permit(book.account, asks, book.held(asks), place.now)
-        self.put(call, book, place, asks, new)
+        self.put(call, book, asks, new)
         return Reserved(self.keeper.sampled(call, question, answer, "reserve"), new)
 
-    def put(self, call: Call, book: Book, place: Place, asks: Mapping[str, Fraction], into: Reservation) -> None:
+    def put(self, call: Call, book: Book, asks: Mapping[str, Fraction], into: Reservation) -> None:
         """Hold what is asked for beside what a reservation holds; it is there."""
-        more, before = book.hold(asks, call.at, place.now), into.holds
+        more, before = book.hold(asks, call.at), into.holds
         into.period_start_at = book.account.period.start
         into.holds = more
         if before:

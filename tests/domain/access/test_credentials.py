@@ -50,6 +50,13 @@ def test_the_hash_depends_on_the_pepper() -> None:
     assert [len(each) for each in hashes] == [32, 32]
 
 
+def test_what_a_credential_is_remembered_by_depends_on_the_pepper_and_is_not_what_is_stored() -> None:
+    secret, peppers = credentials.new_secret(Environment.LIVE, bytes(32)), (b"a" * 32, b"b" * 32)
+    hashes = {credentials.remembered_as(secret, credentials.memory_key(pepper)) for pepper in peppers}
+    assert [len(each) for each in hashes] == [32, 32]
+    assert hashes.isdisjoint(credentials.hash_secret(secret, pepper) for pepper in peppers)
+
+
 def test_a_sound_key_is_accepted() -> None:
     credentials.check_key(_KEY)
 
