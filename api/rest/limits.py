@@ -27,11 +27,11 @@ from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import encode
 from domain.kernel.values import dataclass
-from domain.limits.asking import sum_of
 from domain.limits.explanation import numbers_of
 from domain.limits.judging import Answer, Standing
 from domain.limits.request import LimitsUnavailable, Reserved, Wanted
 from domain.limits.reservation import EXPIRES_IN_S_DEFAULT, Measure
+from domain.limits.sum import sum_of
 
 # One event has at most 32 properties of 1,000 characters.
 BODY_BYTES_MAX = 262_144
@@ -84,7 +84,7 @@ _DECODERS: dict[type[msgspec.Struct], msgspec.json.Decoder[Any]] = {
 
 
 class Said(NamedTuple):
-    """An answer, not yet sent. It is an ASGI app that sends it."""
+    """An answer, not yet sent; its headers have names in small letters. It is an ASGI app that sends it."""
 
     status: int
     body: bytes
@@ -92,19 +92,16 @@ class Said(NamedTuple):
     media_type: str = "application/json"
 
     @property
-    def named(self) -> list[tuple[str, str]]:
-        """Its headers, by names in small letters."""
-        own = [(name.lower(), value) for name, value in self.headers.items()]
-        return [("content-type", self.media_type), ("content-length", str(len(self.body))), *own]
-
-    @property
     def head(self) -> bytes:
         """Its headers, as they are sent."""
-        return "".join([f"{name}: {value}\r\n" for name, value in self.named]).encode("latin-1")
+        own = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
+        length = len(self.body)
+        return f"content-type: {self.media_type}\r\ncontent-length: {length}\r\n{own}".encode("latin-1")
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Send it."""
-        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.named]
+        headers = [(b"content-type", self.media_type.encode()), (b"content-length", b"%d" % len(self.body))]
+        headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
 
@@ -210,7 +207,7 @@ def _refused(refused: DomainError) -> Said:
     status = _BAD if refused.kind is Kind.INVALID else HTTP_STATUS[refused.kind]
     problem = problem_response(refused, status=status)
     said = msgspec.json.decode(problem.body) | {"message": refused.message}
-    kept = {name: problem.headers[name] for name in ("Retry-After", "WWW-Authenticate") if name in problem.headers}
+    kept = {name: problem.headers[name] for name in ("retry-after", "www-authenticate") if name in problem.headers}
     return Said(status, _encoder.encode(said), kept, str(problem.media_type))
 
 
@@ -268,33 +265,26 @@ def _answered(answer: Answer, status: int, beside: dict[str, Any]) -> Said:
         "refusal": {**refusal, "plan": plan},
         "limits": limits,
     }
-    return _json(said, _REFUSED, {**headers, "Retry-After": str(answer.retry_after_s)})
+    return _json(said, _REFUSED, {**headers, "retry-after": str(answer.retry_after_s)})
 
 
 def rate_limit_headers(answer: Answer) -> dict[str, str]:
     """Write every limit that has a bound as the RateLimit headers do: whole units, cut off; seconds until the reset."""
-    bounded = [each for each in answer.standings if each.bound is not None]
-    if not bounded:
-        return {}
-    policies = [f'"{each.key}";q={_whole(each.bound)};w={each.period_s}' for each in bounded]
-    left = [f'"{each.key}";r={_left(each, answer)};t={answer.resets_in_s(each)}' for each in bounded]
-    return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(left)}
+    policies, left = [], []
+    for each in answer.standings:
+        if each.bound is not None:
+            whole = each.bound.numerator // each.bound.denominator
+            policies.append(f'"{each.key}";q={whole};w={each.period_s}')
+            left.append(f'"{each.key}";r={_left(each, each.bound, answer)};t={answer.resets_in_s(each)}')
+    return {"ratelimit-policy": ", ".join(policies), "ratelimit": ", ".join(left)} if left else {}
 
 
-def _left(standing: Standing, answer: Answer) -> int:
-    """Say in whole units what is left once it was allowed; where something was refused, nothing of it was taken."""
-    bound, taken = standing.bound, standing.after if answer.is_allowed else None
-    assert bound is not None, "only what has a bound is left"
+def _left(standing: Standing, bound: Fraction, answer: Answer) -> int:
+    """Say what is left once it was allowed; of what is refused nothing is taken."""
+    taken = standing.after if answer.is_allowed else None
     if taken is None:
         taken = sum_of(standing.used, standing.held)
-    # The difference, without making a new fraction of it.
-    over, under = bound.numerator * taken.denominator, taken.numerator * bound.denominator
-    return max(0, (over - under) // (bound.denominator * taken.denominator))
-
-
-def _whole(amount: Fraction | None) -> int:
-    """Cut to whole units, downwards."""
-    return 0 if amount is None else amount.numerator // amount.denominator
+    return max(0, taken.whole_units_below(bound))
 
 
 def _decision(answer: Answer) -> str | None:

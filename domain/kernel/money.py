@@ -171,14 +171,13 @@ def split(total: int, weights: Sequence[Fraction]) -> list[int]:
 def exact_text(value: Fraction | Decimal | int) -> str:
     """Write a number without loss: a plain decimal where it ends, else numerator/denominator ("14/31")."""
     fraction = value if type(value) is Fraction else Fraction(value)
-    return _text_of(fraction.numerator, fraction.denominator)
+    numerator, denominator = fraction.numerator, fraction.denominator
+    return str(numerator) if denominator == 1 else _text_of(numerator, denominator)
 
 
 @lru_cache(maxsize=TEXTS_MAX)
 def _text_of(numerator: int, whole: int) -> str:
     """Write a fraction in lowest terms. Limits and what is used of them are written again and again."""
-    if whole == 1:
-        return str(numerator)
     denominator, twos, fives = whole, 0, 0
     while denominator % 2 == 0:
         denominator, twos = denominator // 2, twos + 1
@@ -190,4 +189,4 @@ def _text_of(numerator: int, whole: int) -> str:
     scaled = abs(numerator) * 10**digits // whole
     text = str(scaled).rjust(digits + 1, "0")
     sign = "-" if numerator < 0 else ""
-    return sign + (f"{text[:-digits]}.{text[-digits:]}" if digits else text)
+    return f"{sign}{text[:-digits]}.{text[-digits:]}"

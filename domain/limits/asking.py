@@ -74,15 +74,6 @@ def is_among(wanted: Mapping[str, str] | None, combination: Combination) -> bool
     return not wanted or wanted.items() <= dict(zip(combination.names, combination.values, strict=True)).items()
 
 
-def sum_of(*amounts: Fraction) -> Fraction:
-    """Add amounts, most of which are often 0: adding fractions is what a warm answer spends most of its time on."""
-    found = _NOTHING
-    for each in amounts:
-        if each:
-            found = found + each if found else each
-    return found
-
-
 def asked_of(additions: Iterable[Addition], *, used: Fraction) -> Fraction:
     """Return how much more of a limit an event asks for by what it adds to the limit's meter.
 
@@ -90,7 +81,14 @@ def asked_of(additions: Iterable[Addition], *, used: Fraction) -> Fraction:
     """
     found = _NOTHING
     for each in additions:
-        more = Fraction(each.quantity) - used if each.sets else each.quantity
+        more = _exact(each.quantity)
+        if each.sets:
+            more -= used
         if more > 0:
-            found = found + Fraction(more) if found else Fraction(more)
+            found = found + more if found else more
     return found
+
+
+def _exact(quantity: Quantity) -> Fraction:
+    """Make a fraction of a number; of a Decimal by its terms, for which Fraction itself takes twice as long."""
+    return Fraction(quantity) if type(quantity) is int else Fraction(*quantity.as_integer_ratio())

@@ -11,10 +11,10 @@ from domain.kernel.money import exact_text
 from domain.kernel.period import Period
 from domain.kernel.values import dataclass
 from domain.limits.account import Account, Line
-from domain.limits.asking import sum_of
 from domain.limits.fitting import cheapest_fit, offers_of, with_kept
 from domain.limits.policy import Limit
 from domain.limits.status import LimitState, state_of
+from domain.limits.sum import Sum, sum_of
 from domain.plans.plan import Catalogue
 from domain.subscriptions.subscription import AccessState
 
@@ -53,7 +53,7 @@ class Standing(NamedTuple):
     state: str
     resets_at: datetime | None
     period: Period
-    after: Fraction | None = None
+    after: Sum | None = None
 
     @property
     def period_s(self) -> int:
@@ -129,7 +129,7 @@ def refusing(
         if upto is None:
             continue
         leased = _NOTHING if alone else line.leased
-        if sum_of(line.used, held.get(key, _NOTHING), leased, asked) > upto:
+        if not sum_of(line.used, held.get(key, _NOTHING), leased, asked).is_within(upto):
             return line
     return None
 
@@ -139,7 +139,8 @@ def standing_of(
 ) -> Standing:
     """Describe a limit beside a request; where it is allowed, the state is the one after it."""
     allowance, upto = line.allowance, line.bound_at(now)
-    held = sum_of(held, line.leased)
+    if line.leased:
+        held += line.leased
     amount = allowance.limit.amount
     word, after = _BLOCKED, None
     if allowed and amount is None:
@@ -164,17 +165,12 @@ def standing_of(
     )
 
 
-def _word(limit: Limit, amount: Fraction, used: Fraction, upto: Fraction | None) -> str:
+def _word(limit: Limit, amount: Fraction, used: Sum, upto: Fraction | None) -> str:
     """Say for people where usage stands after what was allowed."""
-    state = state_of(limit, used, upto)
-    if state is not LimitState.OK:
-        return state.value
-    return _WARNING if _is_near(used, amount) else _ACTIVE
-
-
-def _is_near(used: Fraction, limit: Fraction) -> bool:
-    """Whether a limit is worth a warning, told without making new fractions."""
-    return used.numerator * limit.denominator * 100 >= limit.numerator * used.denominator * WARNING_PERCENT
+    if not used.is_part_of(amount, WARNING_PERCENT):
+        return _ACTIVE
+    state = state_of(limit, used.exact, upto)
+    return _WARNING if state is LimitState.OK else state.value
 
 
 def permit(account: Account, asks: Mapping[str, Fraction], held: Mapping[str, Fraction], now: datetime) -> Answer:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from domain.kernel.ids import CustomerId, SubscriptionId
 from domain.kernel.values import dataclass
+from domain.limits.sum import sum_of
 
 # A lease that nobody renews returns by itself after this time, and what was held on it.
 LEASE_FOR = timedelta(seconds=60)
@@ -51,7 +52,7 @@ class Share:
 
     def can_hold(self, asked: Fraction, at: datetime) -> bool:
         """Whether a hold fits at a real instant."""
-        return self.is_live(at) and self.free >= asked
+        return self.is_live(at) and sum_of(self.held, asked).is_within(self.amount)
 
     def is_live(self, at: datetime) -> bool:
         """Whether the lease can be divided at a real instant."""
@@ -63,7 +64,7 @@ class Share:
 
     def hold(self, asked: Fraction, at: datetime) -> None:
         """Hold some of what is free."""
-        self.held += asked
+        self.held = sum_of(self.held, asked).exact
         self.touched_at = at
 
     def give_back(self, amount: Fraction) -> None:
