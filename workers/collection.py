@@ -13,7 +13,7 @@ from domain.journal.store import StoredJob
 from domain.kernel.call import Call
 from domain.kernel.ids import encode
 from domain.payments import service as payments
-from domain.payments.dispute import Stance, facts_of
+from domain.payments.dispute import Dispute, Stance, facts_of
 from domain.payments.disputing import service as disputing
 from domain.payments.keeping import service as keeping
 from domain.payments.reconciling import service as reconciling
@@ -107,10 +107,17 @@ async def dispute_moved(runtime: Runtime, call: Call, stored: StoredJob, job: jo
         await freezing.follow_disputes(tx, call, customer_id=job.customer_id, invoice_id=dispute.invoice_id)
         kind = _ALERTS.get(dispute.stance)
         if kind is not None and (dispute.is_open or dispute.stance is Stance.LOST):
-            about, facts = encode("dispute", dispute.id), facts_of(dispute)
-            await staffing.raise_alert(tx, call, kind, about, environment=dispute.environment, facts=facts)
+            await _alert_of(tx, call, dispute, kind)
+        elif await disputing.came_after_end(tx, dispute):
+            # Dunning drops what has ended: without this nobody would know that money is missing.
+            await _alert_of(tx, call, dispute, StaffAlertKind.DEBIT_RETURNED, once=True)
         await journal.finish(tx, call, stored)
     await runtime.wakeups.publish([job.customer_id])
+
+
+async def _alert_of(tx: Tx, call: Call, dispute: Dispute, kind: StaffAlertKind, *, once: bool = False) -> None:
+    about, facts = encode("dispute", dispute.id), facts_of(dispute)
+    await staffing.raise_alert(tx, call, kind, about, environment=dispute.environment, facts=facts, once=once)
 
 
 async def payment_unapplied(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.PaymentUnapplied) -> None:

@@ -330,7 +330,9 @@ async def _give_notice(tx: Tx, call: Call, filed: Filed) -> Filed:
 
 async def _status(tx: Tx, filed: Filed) -> Status:
     """Return canceled where every subscription on the invoice has ended: nobody asks for their money any more."""
-    return Status.CANCELED if await orders.have_ended(tx, filed.standing.invoice) else Status.PAST_DUE
+    stored = filed.stored
+    has_ended = await orders.have_ended(tx, stored.customer_id, stored.invoice_id)
+    return Status.CANCELED if has_ended else Status.PAST_DUE
 
 
 def decline_of(attempt: Attempt) -> Decline:

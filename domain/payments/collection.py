@@ -19,7 +19,7 @@ class Step(StrEnum):
 
     NOTHING = "nothing"  # closed, or the customer was asked and has not answered
     WAIT = "wait"  # a payment is on its way, or waits for the customer
-    NO_METHOD = "no_method"  # due, untried, and nothing to charge: its customer is asked for a method, or pays the copy
+    NO_METHOD = "no_method"  # due, and nothing to charge: its customer is asked for a method, or pays the copy
     PUSH = "push"  # make or finish the gateway's copy
     PAY = "pay"  # begin an attempt
     RECOVER = "recover"  # an attempt was sent and nothing certain is known
@@ -75,9 +75,10 @@ def _collect(
     if not is_due:
         return Step.NOTHING, None
     if method is None:
-        # After a try its failure is followed; where none was made, or none left a trace, nothing else tells of it.
-        is_untried = last is None or is_lost(last)
-        return (Step.NO_METHOD if is_untried else Step.NOTHING), None
+        # After a try its failure is followed; where none was made, or none left a trace, nothing else tells of it. What
+        # is asked for again, as a bank took its money back, has a copy to be made, on which it can be paid.
+        is_untold = last is None or is_lost(last) or _is_unmade(push)
+        return (Step.NO_METHOD if is_untold else Step.NOTHING), None
     return _charge(push), method
 
 
@@ -93,6 +94,11 @@ def _ordered(
 
 def _charge(push: Push | None) -> Step:
     return Step.PAY if push is not None and push.state is PushState.PUSHED else Step.PUSH
+
+
+def _is_unmade(push: Push | None) -> bool:
+    """Whether a copy was written down, and is not open at the gateway yet."""
+    return push is not None and push.state in {PushState.WAITING, PushState.PUSHING}
 
 
 def _is_left_open(push: Push | None, *, is_given_up: bool) -> bool:

@@ -11,6 +11,8 @@ from domain.credits.wallets.reading import service as reading
 from domain.customers.customer import Customer
 from domain.dunning.case import CaseState
 from domain.invoices.topping import service as topping
+from domain.journal import jobs
+from domain.journal import service as journal
 from domain.journal.store import billing_event
 from domain.kernel.call import Environment
 from domain.kernel.money import Money
@@ -191,6 +193,21 @@ async def test_a_debit_that_is_returned_after_the_end_is_owed_and_nobody_promise
     assert "the payment of 29.00 USD for invoice TEST-2026-000001 failed" in told
     assert "try again" not in told
     assert "you can use everything" not in told
+    assert "collected at once" not in told
+    # Another copy is open, to be paid on its page.
+    [again] = [each for each in world.gateway.copies.values() if each.pushed.number.endswith("-R1")]
+    assert str(again.state) == "open"
+    # Staff are told once, however often the news come, and also after they have read it.
+    async with world.runtime.db.transaction() as tx:
+        [alert] = await staffing.list_alerts(tx, world.call)
+        assert alert.kind.value == "debit_returned"
+        assert alert.subject.startswith("A debit of 29.00 USD came back after the end: cus_")
+        await staffing.mark_read(tx, world.call, alert.id)
+        [dispute] = await disputing.list_disputes(tx, world.call, customer_id=ada.id)
+        moved = jobs.DisputeMoved(ada.id, dispute.id)
+        await journal.stage(tx, world.call, moved)
+    await world.drain()
+    assert await _alerts(world) == ["debit_returned"]
     await world.advance(to="2026-03-30")
     assert await attempts(world, ada) == [("03-01", "billing", "returned")]
     assert await _books(world, ada) == {"receivable": 2_900, "revenue": -2_900}

@@ -8,9 +8,11 @@ import pytest
 from domain.adapters.memory import MemoryMailer
 from domain.dunning.case import CaseState
 from domain.dunning.paying import service as paying
+from domain.dunning.staff import service as staff
 from domain.invoices.invoice import State
 from domain.journal import jobs
 from domain.journal import service as journal
+from domain.ledger import service as ledger
 from domain.payments.methods import service as methods
 from tests import make
 from tests.stories.owing import NO_FUNDS, STARTER_MINOR, attempts, case_of, follow, live, mail, steps
@@ -56,7 +58,17 @@ async def test_what_failed_before_its_customer_left_is_dropped_and_no_mail_promi
     await world.drain()
     await world.advance(to="2026-04-02")
     assert await attempts(world, ada) == [("03-01", "billing", "failed")]
-    assert ((await case_of(world, ada)).case.state, world.gateway.charges) == (CaseState.DROPPED, [])
+    case = await case_of(world, ada)
+    assert (case.case.state, world.gateway.charges) == (CaseState.DROPPED, [])
+    # Staff may still make it a bad debt, once.
+    async with world.runtime.db.transaction() as tx:
+        for _ in range(2):
+            await staff.write_off(tx, world.call, case.id, reason="Moved away")
+        owed = {str(account): amount.minor for account, amount in await ledger.balances(tx, ada.id)}
+    assert (owed["receivable"], owed["bad_debt"]) == (0, 2_900)
+    await world.drain()
+    [invoice] = await world.invoices(ada)
+    assert (invoice.state, (await case_of(world, ada)).case.state) == (State.UNCOLLECTIBLE, CaseState.WRITTEN_OFF)
 
 
 async def test_the_last_invoice_is_charged_once_when_there_is_something_to_charge_it_to(world: World) -> None:

@@ -37,6 +37,7 @@ class StaffAlertKind(StrEnum):
     START_REFUSED = "start_refused"
     DISPUTE_OPENED = "dispute_opened"
     DISPUTE_LOST = "dispute_lost"
+    DEBIT_RETURNED = "debit_returned"
     PAYMENT_UNAPPLIED = "payment_unapplied"
 
 
@@ -134,6 +135,13 @@ WORDINGS: Mapping[StaffAlertKind, Wording] = {
         "A dispute is lost: {amount} {currency} of {customer_id}",
         "The dispute {about} of {invoice_id} ({reason}) is lost, and the invoice is charged back. Its subscriptions go "
         "on: cancel them, or have the invoice collected again, where that is right.",
+    ),
+    StaffAlertKind.DEBIT_RETURNED: Wording(
+        Severity.WARNING,
+        "A debit of {amount} {currency} came back after the end: {customer_id}",
+        "The bank of {customer_id} has returned the payment of {invoice_id} ({reason}, {about}). Every subscription on "
+        "that has ended, so the customer was told and nothing is charged again by itself. Ask the customer for the "
+        "money, have the invoice paid (payInvoice), or write it off (writeOffDunningCase).",
     ),
     StaffAlertKind.PAYMENT_UNAPPLIED: Wording(
         Severity.WARNING,

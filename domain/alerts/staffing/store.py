@@ -42,6 +42,12 @@ async def insert_alert(tx: db.Tx, new: StaffAlert) -> bool:
     return await tx.value(statement) is not None
 
 
+async def was_raised(tx: db.Tx, kind: StaffAlertKind, about: str) -> bool:
+    """Whether there is an alert of a kind about a row, read or not."""
+    alert = staff_alert.c
+    return await tx.value(sa.select(alert.id).where(alert.kind == kind, alert.about == about).limit(1)) is not None
+
+
 async def find_alert(tx: db.Tx, alert_id: StaffAlertId) -> StaffAlert | None:
     """Return an alert, or None."""
     row = await tx.row(sa.select(staff_alert).where(staff_alert.c.id == alert_id))

@@ -176,14 +176,16 @@ async def extend_grace(tx: Tx, call: Call, case_id: CaseId, *, until: datetime, 
 async def write_off(tx: Tx, call: Call, case_id: CaseId, *, reason: str) -> StoredCase:
     """Give the invoice up as a bad debt: it is asked for no more, and its subscriptions go on as if it was paid.
 
-    Money that still comes is taken. Safe to repeat. Raises Forbidden, DunningCaseNotFound, DunningCaseClosed,
-    AttemptUnderWay, DunningReasonMalformed.
+    Money that still comes is taken. So may one be that was dropped as what it asks for has ended, while its invoice is
+    open. Safe to repeat. Raises Forbidden, DunningCaseNotFound, DunningCaseClosed, AttemptUnderWay,
+    DunningReasonMalformed.
     """
     said = check_reason(reason)
     filed = await _take(tx, call, case_id)
     if filed.case.state is CaseState.WRITTEN_OFF:
         return filed.stored
-    if filed.case.state not in {CaseState.OPEN, CaseState.GIVEN_UP}:
+    is_owed = filed.case.state is CaseState.DROPPED and filed.standing.invoice.state is InvoiceState.OPEN
+    if not is_owed and filed.case.state not in {CaseState.OPEN, CaseState.GIVEN_UP}:
         raise DunningCaseClosed(filed.case.state)
     if filed.standing.under_way is not None:
         raise AttemptUnderWay

@@ -120,6 +120,12 @@ async def load_dispute(tx: Tx, customer_id: CustomerId, dispute_id: DisputeId) -
     return found
 
 
+async def came_after_end(tx: Tx, dispute: Dispute) -> bool:
+    """Whether a bank has returned a debit of an invoice all of whose subscriptions have ended: nobody collects it."""
+    invoice_id = dispute.invoice_id
+    return dispute.stance is Stance.RETURNED and await orders.have_ended(tx, dispute.customer_id, invoice_id)
+
+
 async def ask_again(tx: Tx, call: Call, invoice_id: InvoiceId) -> Invoice:
     """Have what was lost of a charged-back invoice collected again, by staff: at once from the default method.
 

@@ -49,9 +49,9 @@ async def look(tx: Tx, customer_id: CustomerId, invoice_id: InvoiceId) -> Standi
     return Standing(invoice, attempts, await store.list_methods(tx, customer_id, limit=METHODS_MAX))
 
 
-async def have_ended(tx: Tx, invoice: Invoice) -> bool:
+async def have_ended(tx: Tx, customer_id: CustomerId, invoice_id: InvoiceId) -> bool:
     """Whether an invoice has lines of subscriptions, and all of these have ended."""
-    return ending.have_ended(await orders.list_shares(tx, invoice.customer_id, invoice.id))
+    return ending.have_ended(await orders.list_shares(tx, customer_id, invoice_id))
 
 
 async def is_over(tx: Tx, invoice: Invoice, attempts: Sequence[Attempt]) -> bool:

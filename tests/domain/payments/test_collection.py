@@ -8,7 +8,7 @@ from domain.invoices.invoice import State
 from domain.kernel.money import Money
 from domain.payments.attempt import AttemptState, Trigger, lost
 from domain.payments.collection import Step, external, is_news_of_money, next_step
-from domain.payments.push import PushState
+from domain.payments.push import Push, PushState
 from tests.domain.payments.examples import NOON, attempt, invoice, method, push, seen
 
 _DEFAULT = method(is_default=True)
@@ -37,6 +37,13 @@ def test_a_method_that_is_gone_before_any_charge_of_the_copy_is_asked_for_and_so
 def test_a_method_that_is_removed_after_a_try_asks_for_no_second_copy() -> None:
     last = attempt(AttemptState.FAILED, _DEFAULT.id)
     assert next_step(is_open=True, push=_PUSHED, last=last, methods=[]) == (Step.NOTHING, None)
+
+
+@pytest.mark.parametrize("record", [push(PushState.WAITING), push(PushState.PUSHING)])
+def test_what_is_asked_for_again_has_a_copy_on_which_it_can_be_paid(record: Push) -> None:
+    returned = attempt(AttemptState.RETURNED, _DEFAULT.id)
+    assert next_step(is_open=True, push=record, last=returned, methods=[_DEFAULT]) == (Step.NO_METHOD, None)
+    assert next_step(is_open=True, push=_PUSHED, last=returned, methods=[_DEFAULT]) == (Step.NOTHING, None)
 
 
 def test_a_new_method_charges_nothing_of_what_has_ended() -> None:
