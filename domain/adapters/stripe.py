@@ -13,6 +13,7 @@ from domain.adapters.pacer import Pacer
 from domain.adapters.stripe_desk import StripeDesk
 from domain.adapters.stripe_errors import errors, or_none
 from domain.adapters.stripe_listing import StripeListing
+from domain.adapters.stripe_pages import entries
 from domain.adapters.stripe_refunds import StripeRefunds
 from domain.adapters.stripe_transfers import StripeTransfers, payment_settings
 from domain.kernel.call import Environment
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 TIMEOUT_S = 10
 CONNECT_TIMEOUT_S = 3
 RETRIES = 2
-PAGE = 100
 # Calls a second, under Stripe's bounds of 100 of a live key, 25 of a test key, and 25 of one endpoint.
 CALLS_PER_S = {Environment.LIVE: 80, Environment.TEST: 20}
 ENDPOINT_CALLS_PER_S = 20
@@ -186,10 +186,10 @@ class StripeGateway:
             await self.api.v1.credit_notes.create_async(given, {"idempotency_key": key})
 
     async def list_credits(self, gateway_invoice_id: str) -> frozenset[CreditNoteId]:
-        """Return which of our notes have one there, of the newest PAGE."""
-        with errors():
-            page = await self.api.v1.credit_notes.list_async({"invoice": gateway_invoice_id, "limit": PAGE})
-        found = (stripe_objects.credit_note_id(each.to_dict()) for each in page.data)
+        """Return which of our notes have one there: all, as one that is not seen would be taken off a second time."""
+        asked = {"invoice": gateway_invoice_id}
+        listed = entries(self.api.v1.credit_notes.list_async, asked, what="credit notes of an invoice")
+        found = [stripe_objects.credit_note_id(each.to_dict()) async for each in listed]
         return frozenset(each for each in found if each is not None)
 
     async def void_invoice(self, gateway_invoice_id: str, *, key: str) -> None:
@@ -234,13 +234,13 @@ class StripeGateway:
         return stripe_objects.invoice(found) if found and not found.get("deleted") else None
 
     async def find_draft(self, gateway_customer_id: str, invoice_id: InvoiceId) -> GatewayInvoice | None:
-        """Look through the newest drafts of the customer for our invoice's id."""
-        with errors():
-            page = await self.api.v1.invoices.list_async(
-                {"customer": gateway_customer_id, "status": "draft", "limit": PAGE}
-            )
-        drafts = [stripe_objects.invoice(found.to_dict()) for found in page.data]
-        return next((draft for draft in drafts if draft.invoice_id == invoice_id), None)
+        """Look through the drafts of the customer, the newest first, for our invoice's id."""
+        asked = {"customer": gateway_customer_id, "status": "draft"}
+        async for found in entries(self.api.v1.invoices.list_async, asked, what="drafts of a customer"):
+            draft = stripe_objects.invoice(found.to_dict())
+            if draft.invoice_id == invoice_id:
+                return draft
+        return None
 
     async def fetch_method(self, gateway_method_id: str) -> GatewayMethod | None:
         """Return the method, or None."""

@@ -45,6 +45,16 @@ class GatewayRefused(DomainError):
 
 
 @dataclass(eq=False)
+class GatewayListTooLong(DomainError):
+    """The payment provider lists more than {entries_max} {what}, too many to look through. Nothing was done."""
+
+    code = "gateway_list_too_long"
+    kind = Kind.CONFLICT
+    what: str
+    entries_max: int
+
+
+@dataclass(eq=False)
 class GatewayEnvironmentDiffers(DomainError):
     """A {environment} customer is collected only with a {environment} key of the payment provider."""
 
@@ -301,7 +311,7 @@ class PaymentGateway(Protocol):
         ...
 
     async def list_credits(self, gateway_invoice_id: str) -> frozenset[CreditNoteId]:
-        """Return which of our credit notes were taken off an invoice."""
+        """Return which of our credit notes were taken off an invoice, all of them. Raises GatewayListTooLong."""
         ...
 
     async def void_invoice(self, gateway_invoice_id: str, *, key: str) -> None:

@@ -24,7 +24,7 @@ async def credit(db: Database, gateway: PaymentGateway, *, invoice: Invoice, rec
     """Take off an open copy what our credit notes took off the invoice, note by note; then write that it was done.
 
     A copy that is closed there owes nothing any more: nothing is taken off it. Raises GatewayRefused,
-    GatewayUnavailable.
+    GatewayUnavailable, GatewayListTooLong.
     """
     copy_id = record.gateway_invoice_id
     assert copy_id is not None, "a pushed copy has an id"
