@@ -12,7 +12,7 @@ from domain import db
 from domain.kernel.ids import CustomerId, SubscriptionId
 from domain.limits.explanation import Decision
 from domain.limits.override import Override
-from domain.statement import Statement, narrowed
+from domain.statement import Row, Statement, among, narrowed
 
 limit_override = sa.Table(
     "limit_override",
@@ -85,21 +85,28 @@ _OVERRIDES = Statement(
 )
 
 
+_OVERRIDES_OF = Statement(
+    sa.select(limit_override)
+    .where(among(limit_override.c.customer_id, "customer_ids"))
+    .order_by(limit_override.c.customer_id, limit_override.c.id)
+)
+
+
 async def list_overrides(tx: db.Tx, customer_id: CustomerId, *, limit: int) -> list[Override]:
     """Return a customer's overrides, the newest first."""
-    rows = await _OVERRIDES.rows(tx, customer_id=customer_id, limit=limit)
-    return [Override(**{each.name: getattr(row, each.name) for each in fields(Override)}) for row in rows]
+    return [_override(row) for row in await _OVERRIDES.rows(tx, customer_id=customer_id, limit=limit)]
 
 
 async def overrides_of_customers(tx: db.Tx, customer_ids: Collection[CustomerId]) -> dict[CustomerId, list[Override]]:
     """Return the overrides of each of the customers that has any."""
-    own = limit_override.c
-    wanted = sa.literal(list(customer_ids), pg.ARRAY(db.Id))
-    statement = sa.select(limit_override).where(own.customer_id == sa.any_(wanted)).order_by(own.customer_id, own.id)
     found: dict[CustomerId, list[Override]] = {}
-    for row in (await tx.execute(statement)).mappings():
-        found.setdefault(row["customer_id"], []).append(Override(**row))
+    for row in await _OVERRIDES_OF.rows(tx, customer_ids=list(customer_ids)):
+        found.setdefault(row.customer_id, []).append(_override(row))
     return found
+
+
+def _override(row: Row) -> Override:
+    return Override(**{each.name: getattr(row, each.name) for each in fields(Override)})
 
 
 async def insert_decisions(tx: db.Tx, new: Sequence[Decision]) -> None:
