@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal, localcontext
 from fractions import Fraction
-from typing import Any, NamedTuple, overload
+from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 from domain.kernel.ids import CustomerId, EventId, MeterId, SegmentId, SubscriptionId
 from domain.kernel.period import Period
@@ -13,6 +13,8 @@ from domain.kernel.values import dataclass
 from domain.plans.exact import EXACT
 from domain.usage.event import DIGEST_MODULUS
 from domain.usage.verdict import Reason
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +60,20 @@ class Combination(NamedTuple):
     measured: Fraction | None = None
 
 
-class Split(Sequence[Combination]):
+class Split(Sequence[Combination], Generic[T]):
     """The combinations of a meter, made when somebody looks at them: most readers want the sum alone."""
 
-    __slots__ = ("_made", "_make")
+    __slots__ = ("_made", "_make", "_of")
 
-    def __init__(self, make: Callable[[], tuple[Combination, ...]]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[T], Iterable[Combination]], of: T) -> None:
+        """Make none yet, and then all of them of what is given."""
+        self._make, self._of = make, of
         self._made: tuple[Combination, ...] | None = None
 
     @property
     def _all(self) -> tuple[Combination, ...]:
         if self._made is None:
-            self._made = self._make()
+            self._made = tuple(self._make(self._of))
         return self._made
 
     def __len__(self) -> int:
@@ -92,8 +95,7 @@ class Split(Sequence[Combination]):
     __hash__ = None  # type: ignore[assignment]
 
 
-@dataclass(frozen=True, slots=True)
-class MeterUsage:
+class MeterUsage(NamedTuple):
     """What one meter shows in a usage period: a counter's sum, or a level as it stands now (then without events).
 
     `combinations` splits the quantity; it is empty for a meter without dimensions. A mean or a weighted level may have
@@ -121,8 +123,7 @@ class MeterUsage:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """A customer's usage of one subscription in one usage period, as of a usage version.
 
     Meters that counted nothing are not among `meters`. A cost meter's quantity is the exact cost in USD.

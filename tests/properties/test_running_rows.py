@@ -40,7 +40,7 @@ def test_what_moved_step_by_step_is_what_all_rows_come_to(
         running = moved(running, changed, _SETS)
         anew = arranged(stored, _SETS)
         assert running.rows == anew.rows
-        assert running.sets == anew.sets
+        assert running.layout.owners == anew.layout.owners
         assert running.size == sum(map(len, stored.values()))
         assert running.meters.keys() == anew.meters.keys()
         for meter_id, meter in anew.meters.items():

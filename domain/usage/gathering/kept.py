@@ -1,16 +1,13 @@
 """What a process keeps of the usage that it has read, so that the next reading asks for no more than what changed."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
-from uuid import UUID
 
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, SubscriptionId
-from domain.kernel.values import dataclass
 from domain.subscriptions.subscription import Subscription
-from domain.usage.totals.rows import NOTHING, Arranged, Row, Sets, moved
+from domain.usage.totals.rows import NOTHING, Arranged, Rows, Sets, moved
 
 # All of it is read anew so often, whatever became of the database meanwhile: then ids of transactions count from
 # elsewhere, and what changed cannot be told by them.
@@ -26,9 +23,11 @@ class Running(NamedTuple):
     counted: Arranged
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A customer's running usage as it was read, up to a mark (see store.py). `whole_at`: when all of it was read."""
+class Kept(NamedTuple):
+    """A customer's running usage as it was read, up to a mark (see store.py). `whole_at`: when all of it was read.
+
+    `size`: how many rows it holds, and one for itself.
+    """
 
     environment: Environment
     clock_now: datetime | None
@@ -36,24 +35,26 @@ class Kept:
     mark: int
     version: int
     running: tuple[Running, ...]
-
-    @property
-    def size(self) -> int:
-        """How many rows it holds, and one for itself."""
-        return 1 + sum(each.counted.size for each in self.running)
+    size: int
 
     def moved(
-        self, mark: int, version: int, changed: Mapping[SubscriptionId, Mapping[UUID, Mapping[UUID, Row]]], sets: Sets
+        self, mark: int, version: int | None, changed: Mapping[SubscriptionId, Rows] | None, sets: Sets
     ) -> "Kept":
-        """Return it as it was read again, up to another mark: with the rows that changed."""
-        running = self.running
-        if any(each.subscription.id in changed for each in running):
+        """Return it as it was read again, up to another mark: the version and the rows that changed, if they did."""
+        running, size = self.running, self.size
+        if changed:
             running = tuple([_moved(each, changed.get(each.subscription.id), sets) for each in running])
-        return replace(self, mark=mark, version=version, running=running)
+            size = _size(running)
+        version = self.version if version is None else version
+        return Kept(self.environment, self.clock_now, self.whole_at, mark, version, running, size)
 
 
-def _moved(before: Running, changed: Mapping[UUID, Mapping[UUID, Row]] | None, sets: Sets) -> Running:
-    return before._replace(counted=moved(before.counted, changed, sets)) if changed else before
+def _moved(before: Running, changed: Rows | None, sets: Sets) -> Running:
+    return before if changed is None else Running(before.subscription, moved(before.counted, changed, sets))
+
+
+def _size(running: Iterable[Running]) -> int:
+    return 1 + sum([each.counted.size for each in running])
 
 
 def begun(
@@ -64,7 +65,8 @@ def begun(
     at: datetime,
 ) -> Kept:
     """Return what is kept of a customer of whom nothing was read yet but what runs."""
-    return Kept(environment, clock_now, at, 0, 0, tuple([Running(each, NOTHING) for each in live]))
+    running = tuple([Running(each, NOTHING) for each in live])
+    return Kept(environment, clock_now, at, 0, 0, running, _size(running))
 
 
 class Shelf:
@@ -78,7 +80,7 @@ class Shelf:
     def find(self, customer_id: CustomerId, at: datetime) -> Kept | None:
         """Return what is kept of a customer, unless it is time to read all of it anew."""
         kept = self._kept.get(customer_id)
-        return kept if kept is not None and timedelta(0) <= at - kept.whole_at < WHOLE_EVERY else None
+        return kept if kept is not None and kept.whole_at <= at < kept.whole_at + WHOLE_EVERY else None
 
     def put(self, found: Mapping[CustomerId, Kept]) -> None:
         """Keep what was read in the place of what was kept before."""

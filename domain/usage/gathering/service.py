@@ -1,6 +1,6 @@
 """Read the running usage of many customers, as `current_usage` reads that of one subscription."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from domain.plans.plan import Catalogue
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.subscription import Subscription
 from domain.usage.gathering import store
-from domain.usage.gathering.kept import Kept, Running, Shelf, begun
+from domain.usage.gathering.kept import Kept, Shelf, begun
 from domain.usage.gathering.store import State
 from domain.usage.measuring import service as measuring
 from domain.usage.reading import MeterUsage, Usage
@@ -72,34 +72,41 @@ async def usage_of_customers(
     """
     assert len(customer_ids) <= CUSTOMERS_MAX, "a reading is bounded"
     found = await _read(tx, customer_ids, known, at)
-    measured = await _measured(tx, catalogue, [each for kept in found.values() for each in kept.running])
+    measured = await _measured(tx, catalogue, found.values())
     return {customer_id: _standing(customer_id, kept, measured) for customer_id, kept in found.items()}
 
 
 async def _read(tx: Tx, customer_ids: Collection[CustomerId], known: Known, at: datetime) -> dict[CustomerId, Kept]:
-    """Read what changed of customers, and all of those that are new or run something else than before."""
+    """Read what moved of customers, and all of those that are not known or run something else than before."""
     before = {each: kept for each in customer_ids if (kept := known.shelf.find(each, at)) is not None}
-    marks = {each: before[each].mark if each in before else None for each in customer_ids}
-    mark, runners = await store.list_running(tx, marks)
-    loaded = await known.load(tx, [state for each in runners.values() for state in each.states])
-    for customer_id, runner in runners.items():
-        live = [loaded[state.id] for state in runner.states if state.id in loaded and loaded[state.id].is_live]
-        before[customer_id] = begun(runner.environment, runner.clock_now, live, at=at)
-    read = await store.list_totals(
-        tx,
-        list(before),
-        [
-            (each.subscription, None if customer_id in runners else kept.mark)
-            for customer_id, kept in before.items()
-            for each in kept.running
-        ],
-    )
+    mark, read = await store.list_moved(tx, {each: kept.mark for each, kept in before.items()})
     found = {
-        customer_id: kept.moved(mark, read.versions.get(customer_id, 0), read.rows, read.sets)
+        customer_id: kept.moved(mark, read.versions.get(customer_id), read.rows.get(customer_id), read.sets)
         for customer_id, kept in before.items()
+        if customer_id not in read.anew
     }
+    if len(found) < len(customer_ids):
+        found |= await _read_whole(tx, [each for each in customer_ids if each not in found], known, mark=mark, at=at)
     known.shelf.put(found)
     return found
+
+
+async def _read_whole(
+    tx: Tx, customer_ids: Collection[CustomerId], known: Known, *, mark: int, at: datetime
+) -> dict[CustomerId, Kept]:
+    """Read all of customers that exist. `mark` is from before: what changed since will be read again."""
+    runners = await store.list_running(tx, customer_ids)
+    loaded = await known.load(tx, [state for each in runners.values() for state in each.states])
+    begun_of = {}
+    for customer_id, runner in runners.items():
+        live = [loaded[state.id] for state in runner.states if state.id in loaded and loaded[state.id].is_live]
+        begun_of[customer_id] = begun(runner.environment, runner.clock_now, live, at=at)
+    running = [each.subscription for kept in begun_of.values() for each in kept.running]
+    read = await store.list_totals(tx, list(begun_of), running)
+    return {
+        customer_id: kept.moved(mark, read.versions.get(customer_id), read.rows.get(customer_id), read.sets)
+        for customer_id, kept in begun_of.items()
+    }
 
 
 def _standing(customer_id: CustomerId, kept: Kept, measured: Mapping[SubscriptionId, Meters]) -> Standing:
@@ -110,17 +117,16 @@ def _standing(customer_id: CustomerId, kept: Kept, measured: Mapping[Subscriptio
     return Standing(kept.environment, kept.clock_now, kept.version, running)
 
 
-async def _measured(tx: Tx, catalogue: Catalogue, running: Sequence[Running]) -> dict[SubscriptionId, Meters]:
+async def _measured(tx: Tx, catalogue: Catalogue, found: Collection[Kept]) -> dict[SubscriptionId, Meters]:
     """Return what all meters show of subscriptions whose products have meters that are no counters."""
-    products = {each.subscription.product_id for each in running}
-    measured = {each for each in products if not all(one.is_counter for one in catalogue.meters_of(each))}
-    of = [each for each in running if each.subscription.product_id in measured]
+    measured = {meter.product_id for meter in catalogue.meters.values() if not meter.is_counter}
+    of = [each for kept in found for each in kept.running if each.subscription.product_id in measured]
     if not of:
         return {}
     since = min(each.subscription.period.start for each in of)
     segments = await subscriptions.segments_of(tx, [each.subscription.id for each in of], ending_after=since)
-    found: dict[SubscriptionId, Meters] = {}
+    shown: dict[SubscriptionId, Meters] = {}
     for each, counted in of:
         own = [one for one in segments[each.id] if one.period == each.period]
-        found[each.id] = await measuring.usage_of_period(tx, each, own, counted.meters)
-    return found
+        shown[each.id] = await measuring.usage_of_period(tx, each, own, counted.meters)
+    return shown

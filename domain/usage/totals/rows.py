@@ -4,21 +4,22 @@ A row is of a set, whose meters have a sum each, or else of one meter. Where the
 is a row of its own; else the rows of an owner are added up.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from functools import reduce
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from domain.kernel.ids import MeterId
-from domain.kernel.values import dataclass
 from domain.plans.exact import EXACT
 from domain.usage.reading import Combination, MeterUsage, Split
 
 # The combination that stands for the sum over all.
 WHOLE = UUID(int=0)
+# Subscriptions count in a few ways; one that is not among the last so many is laid out again.
+LAYOUTS_MAX = 1_024
 _NOTHING = Decimal(0)
 _NAMED = msgspec.json.Decoder(dict[str, str])
 
@@ -32,33 +33,31 @@ class Row(NamedTuple):
     sums: Sequence[Decimal]
 
 
+# Which meter has which of an owner's sums.
+Slots = Mapping[int, MeterId]
 # The rows of each owner, by combination; and the slots of each set, with their meters.
 Rows = Mapping[UUID, Mapping[UUID, Row]]
-Sets = Mapping[UUID, Mapping[int, MeterId]]
+Sets = Mapping[UUID, Slots]
+_NO_ROWS: Mapping[UUID, Row] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Arranged:
-    """The rows of a subscription's usage period, the sets that own them, and what they come to by meter."""
+class Layout(NamedTuple):
+    """Which meters have the sums of each owner, and in which sums of which owners each meter is found."""
+
+    owners: Mapping[UUID, Slots]
+    feeds: Mapping[MeterId, Sequence[tuple[UUID, int]]]
+
+
+class Arranged(NamedTuple):
+    """The rows of a subscription's usage period, and what they come to by meter; `size`: how many rows there are."""
 
     rows: Rows
-    sets: Sets
+    layout: Layout
     meters: Mapping[MeterId, MeterUsage]
-
-    @property
-    def size(self) -> int:
-        """How many rows there are."""
-        return sum(map(len, self.rows.values()))
+    size: int
 
 
-NOTHING = Arranged({}, {}, {})
-
-
-class _Feed(NamedTuple):
-    """Where a meter finds its sum in the rows of an owner."""
-
-    rows: Mapping[UUID, Row]
-    slot: int
+NOTHING = Arranged({}, Layout({}, {}), {}, 0)
 
 
 def rows_of(found: Iterable[tuple[UUID, Row]]) -> dict[UUID, dict[UUID, Row]]:
@@ -80,66 +79,71 @@ def moved(before: Arranged, changed: Rows, sets: Sets) -> Arranged:
     Only the meters of those rows are looked at, and `sets` names those of their owners that are sets. `before` stays as
     it is: somebody may be looking at its combinations.
     """
-    sets = {**before.sets, **{owner: sets[owner] for owner in changed if owner in sets}}
-    rows = {**before.rows, **{owner: {**before.rows.get(owner, {}), **new} for owner, new in changed.items()}}
-    meters = dict(before.meters)
+    rows, meters, size = dict(before.rows), dict(before.meters), before.size
     for owner, new in changed.items():
-        old = before.rows.get(owner, {})
-        for slot, meter_id in slots_of(owner, sets).items():
-            meters[meter_id] = _grown(meters.get(meter_id), meter_id, slot, (old, new))
-    for meter_id in {each for owner in changed for each in slots_of(owner, sets).values()}:
-        feeds = [
-            _Feed(own, slot)
-            for owner, own in rows.items()
-            for slot, fed in slots_of(owner, sets).items()
-            if fed == meter_id
-        ]
-        meters[meter_id] = _split(meters[meter_id], feeds)
-    return Arranged(rows, sets, meters)
+        old = rows.get(owner, _NO_ROWS)
+        rows[owner] = {**old, **new}
+        size += len(rows[owner]) - len(old)
+    layout = before.layout
+    if len(rows) > len(before.rows):
+        layout = _layout(tuple([(owner, tuple(_slots(owner, layout, sets).items())) for owner in rows]))
+    for owner, new in changed.items():
+        leaving, coming = _exchanged(before.rows.get(owner, _NO_ROWS), new)
+        for slot, meter_id in layout.owners[owner].items():
+            split = Split(_combinations, [(rows[each], at) for each, at in layout.feeds[meter_id]])
+            meter = meters.get(meter_id) or MeterUsage(meter_id, _NOTHING, 0, ())
+            meters[meter_id] = _grown(meter, slot, leaving, coming, split)
+    return Arranged(rows, layout, meters, size)
 
 
-def slots_of(owner: UUID, sets: Sets) -> Mapping[int, MeterId]:
-    """Return which meter has which of an owner's sums."""
-    found = sets.get(owner)
-    return {0: MeterId(owner)} if found is None else found
+def _slots(owner: UUID, known: Layout, sets: Sets) -> Slots:
+    return known.owners.get(owner) or sets.get(owner) or {0: MeterId(owner)}
+
+
+@lru_cache(maxsize=LAYOUTS_MAX)
+def _layout(owners: tuple[tuple[UUID, tuple[tuple[int, MeterId], ...]], ...]) -> Layout:
+    """Lay out the meters of owners; the same for all subscriptions that have the same ones."""
+    feeds: dict[MeterId, list[tuple[UUID, int]]] = {}
+    for owner, slots in owners:
+        for slot, meter_id in slots:
+            feeds.setdefault(meter_id, []).append((owner, slot))
+    return Layout({owner: dict(slots) for owner, slots in owners}, feeds)
+
+
+def _exchanged(old: Mapping[UUID, Row], new: Mapping[UUID, Row]) -> tuple[Iterable[Row], Iterable[Row]]:
+    """Return which of an owner's rows are taken from its sums for new ones, and which are added to them."""
+    if WHOLE in new:
+        # What it was over all combinations is the row that is replaced, or the sum of those that stood alone.
+        return ([old[WHOLE]] if WHOLE in old else old.values()), (new[WHOLE],)
+    if WHOLE in old:
+        return (), ()
+    return [old[part] for part in new if part in old], new.values()
 
 
 def _grown(
-    before: MeterUsage | None, meter_id: MeterId, slot: int, rows: tuple[Mapping[UUID, Row], Mapping[UUID, Row]]
+    before: MeterUsage, slot: int, leaving: Iterable[Row], coming: Iterable[Row], split: Sequence[Combination]
 ) -> MeterUsage:
-    """Add to a meter what its old rows became by the new ones; its combinations are put beside it later."""
-    old, new = rows
-    quantity, events = (_NOTHING, 0) if before is None else (before.quantity, before.events)
-    if WHOLE in new:
-        # What it was over all combinations is the row that is replaced, or the sum of those that stood alone.
-        leaving, coming = ([old[WHOLE]] if WHOLE in old else list(old.values())), [new[WHOLE]]
-    elif WHOLE in old:
-        leaving, coming = [], []
-    else:
-        leaving, coming = [old[part] for part in new if part in old], list(new.values())
-    quantity = reduce(EXACT.add, [row.sums[slot] for row in coming], quantity)
-    quantity = reduce(EXACT.subtract, [row.sums[slot] for row in leaving], quantity)
-    events += sum([row.events for row in coming]) - sum([row.events for row in leaving])
-    return MeterUsage(meter_id, quantity, events, ())
+    """Add to a meter what its old rows became by the new ones."""
+    quantity, events = before.quantity, before.events
+    for row in coming:
+        quantity, events = EXACT.add(quantity, row.sums[slot]), events + row.events
+    for row in leaving:
+        quantity, events = EXACT.subtract(quantity, row.sums[slot]), events - row.events
+    return MeterUsage(before.meter_id, quantity, events, split)
 
 
-def _split(meter: MeterUsage, feeds: Sequence[_Feed]) -> MeterUsage:
-    split = Split(lambda: tuple(_combinations(feeds)))
-    return MeterUsage(meter.meter_id, meter.quantity, meter.events, split)
-
-
-def _combinations(feeds: Sequence[_Feed]) -> Iterator[Combination]:
-    """Split a meter by combination; what it counted in several sets is added up."""
-    found: dict[tuple[tuple[str, str], ...], Combination] = {}
-    for rows, slot in feeds:
+def _combinations(found: Iterable[tuple[Mapping[UUID, Row], int]]) -> Iterable[Combination]:
+    """Split a meter by combination, from the rows of its owners and its slot in each; several sets are added up."""
+    made: dict[tuple[tuple[str, str], ...], Combination] = {}
+    for rows, slot in found:
         for row in rows.values():
             if row.part == WHOLE:
                 continue
             named = _NAMED.decode(row.named) if row.named else {}
             key = tuple(named.items())
             more = Combination(named, row.sums[slot], row.events)
-            found[key] = _sum(found[key], more) if key in found else more
-    yield from found.values()
+            made[key] = _sum(made[key], more) if key in made else more
+    return made.values()
 
 
 def _sum(before: Combination, more: Combination) -> Combination:

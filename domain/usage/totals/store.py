@@ -31,8 +31,8 @@ _SUMS = ", ".join(f"sum(q{slot}) AS q{slot}" for slot in range(SLOTS))
 _SLOT_NAMES = ", ".join(f"t.q{slot}" for slot in range(SLOTS))
 _NO_SUMS = ", ".join(["NULL::numeric"] * SLOTS)
 _NO_MORE_SUMS = ", NULL" * (SLOTS - 1)
-# Sums are the last columns of a total, one for each slot: after whose it is, its combination, the values and events.
-_SUMS_AT = 4
+# Sums are the last columns of a total, one for each slot.
+_SUMS_AT = 5
 _VERSION, _MEASURED, _SET, _COUNTER, _OTHER = range(5)
 
 _OF_IDS = "ANY($2::uuid[])"
@@ -128,14 +128,9 @@ def _arranged(found: Iterable[asyncpg.Record]) -> Totals:
         elif kind == _SET:
             sets.setdefault(row["owner"], {})[row["events"]] = row["part"]
         else:
-            rows.append(row_of(row[1:]))
+            _, owner, part, named, events = row[:_SUMS_AT]
+            rows.append((owner, Row(part, named, events, row[_SUMS_AT:])))
     return Totals(version, arranged(rows_of(rows), sets).meters, is_measured)
-
-
-def row_of(total: Sequence[Any]) -> tuple[UUID, Row]:
-    """Read a total: the set or the meter that it is of, and what was counted under one combination."""
-    owner, part, named, events = total[:_SUMS_AT]
-    return owner, Row(part, named, events, total[_SUMS_AT:])
 
 
 @cache

@@ -1,6 +1,5 @@
 """Limits are compared anew only where what they count has moved."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 from domain.db import Database
@@ -15,8 +14,8 @@ async def test_a_limit_whose_meter_shows_the_very_same_value_stands_where_it_sto
         usage = await world.usage(subscription)
     before = compare(world.catalogue, subscription, usage, {})
     tokens = world.meter("llm", "tokens")
-    more = replace(usage.meters[tokens], quantity=Decimal(9_000), combinations=())
-    after = compare(world.catalogue, subscription, replace(usage, meters={**usage.meters, tokens: more}), {}, before)
+    more = usage.meters[tokens]._replace(quantity=Decimal(9_000), combinations=())
+    after = compare(world.catalogue, subscription, usage._replace(meters={**usage.meters, tokens: more}), {}, before)
     assert list(after) == list(before)
     assert [key for key in after if after[key] is not before[key]] == ["tokens"]
     # 1,000 in and 100 out, and then what was said instead.

@@ -8,21 +8,21 @@ FRA, IAD = Combination({"region": "fra"}, Decimal(2), 1), Combination({"region":
 
 
 def test_a_split_is_made_once_and_only_when_it_is_looked_at() -> None:
-    made: list[int] = []
+    made: list[str] = []
 
-    def make() -> tuple[Combination, ...]:
-        made.append(1)
-        return FRA, IAD
+    def make(of: str) -> list[Combination]:
+        made.append(of)
+        return [FRA, IAD]
 
-    split = Split(make)
+    split = Split(make, "rows")
     assert not made
     assert (len(split), split[0], split[-1], list(split)) == (2, FRA, IAD, [FRA, IAD])
     assert split[:1] == (FRA,)
-    assert made == [1]
+    assert made == ["rows"]
 
 
 def test_a_split_equals_any_sequence_of_the_same_combinations() -> None:
-    split = Split(lambda: (FRA, IAD))
-    assert split == (FRA, IAD) == Split(lambda: (FRA, IAD))
+    split = Split(tuple[Combination, ...], [FRA, IAD])
+    assert split == (FRA, IAD) == Split(list[Combination], (FRA, IAD))
     assert split != (IAD, FRA)
     assert split != 2

@@ -5,7 +5,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from domain.kernel.call import Environment
-from domain.kernel.ids import CustomerId
+from domain.kernel.ids import CustomerId, SubscriptionId
 from domain.usage.gathering.kept import WHOLE_EVERY, Kept, Running, Shelf, begun
 from domain.usage.totals.rows import NOTHING, WHOLE, Row, rows_of
 from tests import make
@@ -19,7 +19,7 @@ _METER = UUID(int=9)
 
 def _kept(quantity: int | None = None) -> Kept:
     kept = begun(Environment.LIVE, None, [_OWN], at=_AT)
-    changed = {} if quantity is None else {_OWN.id: rows_of([(_METER, Row(WHOLE, None, 1, [Decimal(quantity)]))])}
+    changed = None if quantity is None else {_OWN.id: rows_of([(_METER, Row(WHOLE, None, 1, [Decimal(quantity)]))])}
     return kept.moved(7, 1, changed, {})
 
 
@@ -48,7 +48,10 @@ def test_rows_in_all_are_bounded_and_what_was_read_longest_ago_goes_first() -> N
 
 def test_a_subscription_of_which_nothing_changed_keeps_what_was_arranged() -> None:
     before = _kept(5)
-    after = before.moved(8, 2, {}, {})
-    assert after.running[0].counted is before.running[0].counted
-    assert (after.mark, after.version, after.whole_at) == (8, 2, _AT)
-    assert _kept().running == (Running(_OWN, NOTHING),)
+    for changed in (None, {SubscriptionId(UUID(int=1)): rows_of([(_METER, Row(WHOLE, None, 1, [Decimal(1)]))])}):
+        after = before.moved(8, 2, changed, {})
+        assert after.running[0].counted is before.running[0].counted
+        assert (after.mark, after.version, after.whole_at, after.size) == (8, 2, _AT, 2)
+    # Without a version that moved, it is the one before.
+    assert before.moved(8, None, None, {}).version == 1
+    assert (_kept().running, _kept().size) == ((Running(_OWN, NOTHING),), 1)

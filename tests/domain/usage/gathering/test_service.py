@@ -29,7 +29,7 @@ async def _gather(
 def _plain(meters: Any) -> dict[Any, MeterUsage]:
     """Put combinations into one order: a statement gives them in any."""
     return {
-        meter_id: replace(each, combinations=tuple(sorted(each.combinations, key=lambda one: str(one.dimensions))))
+        meter_id: each._replace(combinations=tuple(sorted(each.combinations, key=lambda one: str(one.dimensions))))
         for meter_id, each in meters.items()
     }
 
@@ -166,20 +166,35 @@ async def test_what_a_slow_transaction_wrote_before_a_reading_is_read_after_its_
     assert await shown() == 7
 
 
-async def test_rows_that_have_not_changed_are_not_read_again(world: World) -> None:
+async def test_rows_and_versions_that_have_not_changed_are_not_read_again(world: World) -> None:
     ada, subscription = await world.subscriber()
     await world.record(event(ada, "e1"), event(ada, "e2", model="gemini-2.5-flash"))
     async with world.db.transaction() as tx:
-        mark, runners = await store.list_running(tx, {ada.id: None})
-        whole = await store.list_totals(tx, [ada.id], [(subscription, None)])
+        mark, known = await store.list_moved(tx, {})
+        runners = await store.list_running(tx, [ada.id])
+        whole = await store.list_totals(tx, [ada.id], [subscription])
+    assert (known.versions, known.rows, known.anew) == ({}, {}, set())
     assert [each.id for each in runners[ada.id].states] == [subscription.id]
     await world.record(event(ada, "e3"))
     async with world.db.transaction() as tx:
-        later, runners = await store.list_running(tx, {ada.id: mark})
-        read = await store.list_totals(tx, [ada.id], [(subscription, mark)])
-        none = await store.list_totals(tx, [ada.id], [(subscription, later)])
-    assert (later > mark, runners) == (True, {})
+        later, read = await store.list_moved(tx, {ada.id: mark})
+        _, none = await store.list_moved(tx, {ada.id: later})
+    assert (later > mark, read.anew) == (True, set())
     # Of two combinations, and the sums over both, the one that moved was read, with the version.
-    rows = [{part for own in found.rows[subscription.id].values() for part in own} for found in (whole, read)]
+    rows = [{part for own in found.rows[ada.id][subscription.id].values() for part in own} for found in (whole, read)]
     assert (len(rows[0]), len(rows[1])) == (2, 1)
-    assert (read.versions, none.versions, none.rows) == ({ada.id: 2}, {ada.id: 2}, {})
+    assert (whole.versions, read.versions, none.versions) == ({ada.id: 1}, {ada.id: 2}, {})
+    assert (none.rows, none.anew) == ({}, set())
+
+
+async def test_whoever_runs_something_else_is_told_to_be_read_anew(world: World) -> None:
+    ada, subscription = await world.subscriber()
+    ben, _ = await world.subscriber()
+    async with world.db.transaction() as tx:
+        mark, _ = await store.list_moved(tx, {})
+    async with world.db.transaction() as tx:
+        await subscriptions.save(tx, subscription, replace(subscription, cancel_at=make.at("2026-02-01")))
+    async with world.db.transaction() as tx:
+        later, read = await store.list_moved(tx, {ada.id: mark, ben.id: mark})
+        _, none = await store.list_moved(tx, {ada.id: later, ben.id: later})
+    assert (read.anew, none.anew) == ({ada.id}, set())

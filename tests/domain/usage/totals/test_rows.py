@@ -56,3 +56,12 @@ def test_a_sum_over_all_that_begins_to_be_kept_takes_the_place_of_the_parts() ->
     later = moved(after, rows_of([(owner, _row(_A, 3, 6))]), _SETS)
     # A part that moves alone changes nothing of the sum that is kept beside it.
     assert (later.meters[_BYTES].quantity, later.meters[_BYTES].events) == (Decimal(9), 4)
+
+
+def test_subscriptions_that_count_alike_are_laid_out_by_the_same_value() -> None:
+    found = [arranged(rows_of([(_BOTH, _row(part, 1, 1, 5))]), _SETS) for part in (_A, _B)]
+    assert found[0].layout is found[1].layout
+    # A set that is new is found beside the one before, and its meter in both.
+    after = moved(found[0], rows_of([(_ONE, _row(_A, 1, 1))]), _SETS)
+    assert after.layout.feeds == {_CALLS: [(_BOTH, 0), (_ONE, 0)], _TOKENS: [(_BOTH, 1)]}
+    assert moved(after, rows_of([(_ONE, _row(_A, 2, 2))]), {}).layout is after.layout
