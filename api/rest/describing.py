@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
+import msgspec
+
 from domain.access.roles import Permission
 from domain.kernel.values import dataclass
 
@@ -23,8 +25,9 @@ class Parameter:
 class Operation:
     """A method of a route, with an example of what it answers. `permission` None: anyone may ask.
 
-    `bodies` are examples by media type; `refusals` are statuses with a problem document; `answers_as` is the media
-    type of the answer.
+    `bodies` are examples by media type, and `shape` is what a body of JSON is decoded as; `refusals` are statuses with
+    a problem document; `answers_as` is the media type of the answer. `answers_too` are other statuses that are answered
+    with a document of that type: what each says, and an example. `heads` are headers of all these answers.
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -39,6 +42,9 @@ class Operation:
     bodies: Mapping[str, Any] = field(default_factory=dict)
     refusals: tuple[int, ...] = ()
     answers_as: str = "application/json"
+    shape: type[msgspec.Struct] | None = None
+    answers_too: Mapping[int, tuple[str, Any]] = field(default_factory=dict)
+    heads: Mapping[str, str] = field(default_factory=dict)
 
 
 def whole(least: int, most: int, default: int) -> dict[str, Any]:

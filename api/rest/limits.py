@@ -13,7 +13,7 @@ are read and written exactly. A refusal is 429 with its numbers, `Retry-After` a
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -30,7 +30,7 @@ from domain.kernel.values import dataclass
 from domain.limits.explanation import numbers_of
 from domain.limits.judging import Answer, Standing
 from domain.limits.request import LimitsUnavailable, Reserved, Wanted
-from domain.limits.reservation import EXPIRES_IN_S_DEFAULT, Measure
+from domain.limits.reservation import EXPIRES_IN_S_DEFAULT, EXPIRES_IN_S_MAX, Measure
 from domain.limits.sum import sum_of
 
 # One event has at most 32 properties of 1,000 characters.
@@ -39,38 +39,49 @@ _OK, _CREATED, _BAD, _REFUSED = 200, 201, 400, 429
 _encoder = msgspec.json.Encoder()
 
 
+def _told(text: str, **schema: Any) -> msgspec.Meta:
+    """Describe a member for the OpenAPI document; what it may be is checked by the domain, which says what to do."""
+    return msgspec.Meta(description=text, extra_json_schema=schema or None)
+
+
+CustomerName = Annotated[str, _told("`cus_…`")]
+EventType = Annotated[str, _told("The type of usage event that the call becomes, such as `llm.call`.")]
+Estimates = Annotated[dict[str, Any], _told("Those of the event, with upper bounds for what is not known yet.")]
+Seconds = Annotated[int, _told("For how long to hold it from now on.", minimum=1, maximum=EXPIRES_IN_S_MAX)]
+
+
 class CheckBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is asked for."""
 
-    customer: str
-    type: str
-    properties: dict[str, Any] = {}
+    customer: CustomerName
+    type: EventType
+    properties: Estimates = {}
 
 
 class ReserveBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to hold."""
 
-    customer: str
-    type: str
-    id: str
-    properties: dict[str, Any] = {}
-    expires_in_s: int = EXPIRES_IN_S_DEFAULT
+    customer: CustomerName
+    type: EventType
+    id: Annotated[str, _told("The caller's: the same id is the same reservation.", minLength=1, maxLength=255)]
+    properties: Estimates = {}
+    expires_in_s: Seconds = EXPIRES_IN_S_DEFAULT
 
 
 class ExtendBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For how long to hold, and how much where that is more."""
 
-    expires_in_s: int = EXPIRES_IN_S_DEFAULT
-    properties: dict[str, Any] | None = None
+    expires_in_s: Seconds = EXPIRES_IN_S_DEFAULT
+    properties: Annotated[dict[str, Any] | None, _told("A larger estimate; null holds what is held.")] = None
 
 
 class SettleBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was used."""
 
-    status: Measure
-    properties: dict[str, Any] = {}
-    occurred_at: Any = None
-    reference: str | None = None
+    status: Annotated[Measure, _told("How the quantities are known.")]
+    properties: Annotated[dict[str, Any], _told("Those of the event; without any where the status is unknown.")] = {}
+    occurred_at: Annotated[Any, _told("ISO 8601 with a zone, or seconds since 1970; now where it is left out.")] = None
+    reference: Annotated[str | None, _told("The product's own id of the call.")] = None
 
 
 class ReleaseBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -27,10 +27,14 @@ _PROBLEM = {
         "detail": {"type": "string"},
     },
 }
+_REF = "#/components/schemas/{name}"
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds until asking again may help.", "schema": {"type": "integer"}}}
+# Refusals that pass by themselves say when to come again.
+_PASSING = (429, 503)
 _REFUSALS = {
     400: "The body or its signature cannot be read.",
     401: "No credential, or one that does not hold.",
-    402: "Stripe refused it, or the payment method.",
+    402: "Stripe refused it, or the payment method; or an invoice is unpaid and access is suspended.",
     403: "The credential lacks the permission.",
     404: "There is no such customer, or none that the caller may see, or it has no subscription.",
     408: "The body came too slowly.",
@@ -46,7 +50,10 @@ _REFUSALS = {
 def document_of(operations: Iterable[Operation]) -> dict[str, Any]:
     """Write the document."""
     paths: dict[str, dict[str, Any]] = {}
-    for each in operations:
+    listed = list(operations)
+    shapes = {each.shape for each in listed if each.shape is not None}
+    _, bodies = msgspec.json.schema_components(shapes, ref_template=_REF)
+    for each in listed:
         paths.setdefault(each.path, {})[each.method.lower()] = _operation(each)
     return {
         "openapi": "3.1.0",
@@ -57,7 +64,7 @@ def document_of(operations: Iterable[Operation]) -> dict[str, Any]:
             "read them as decimals, not as floats, where digits matter.",
         },
         "paths": paths,
-        "components": {"securitySchemes": _SECURITY, "schemas": {"Problem": _PROBLEM}},
+        "components": {"securitySchemes": _SECURITY, "schemas": {"Problem": _PROBLEM, **bodies}},
     }
 
 
@@ -67,23 +74,33 @@ def _operation(value: Operation) -> dict[str, Any]:
         "summary": value.summary,
         "description": value.description,
         "parameters": [_parameter(each) for each in value.parameters],
-        "responses": {
-            "200": {"description": value.answers, "content": {value.answers_as: _content(value.example)}},
-            **{
-                str(status): {
-                    "description": _REFUSALS[status],
-                    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-                }
-                for status in value.refusals
-            },
-        },
+        "responses": _responses(value),
     }
     if value.permission is not None:
         written |= {"security": [{"bearer": []}], "x-permission": value.permission}
     if value.bodies:
         content = {media_type: _content(example) for media_type, example in value.bodies.items()}
+        if value.shape is not None:
+            content["application/json"]["schema"] = {"$ref": _REF.format(name=value.shape.__name__)}
         written["requestBody"] = {"required": True, "content": content}
     return written
+
+
+def _responses(value: Operation) -> dict[str, Any]:
+    """Write what may be answered: a status may have both a document of its own and a problem."""
+    heads = {name: {"description": text, "schema": {"type": "string"}} for name, text in value.heads.items()}
+    found: dict[str, Any] = {}
+    for status, (text, example) in {200: (value.answers, value.example), **value.answers_too}.items():
+        found[str(status)] = {"description": text, "content": {value.answers_as: _content(example)}}
+        if heads:
+            found[str(status)]["headers"] = dict(heads)
+    for status in value.refusals:
+        response = found.setdefault(str(status), {"description": "", "content": {}})
+        response["description"] = f"{response['description']} {_REFUSALS[status]}".strip()
+        response["content"]["application/problem+json"] = {"schema": {"$ref": _REF.format(name="Problem")}}
+        if status in _PASSING:
+            response["headers"] = response.get("headers", {}) | _RETRY_AFTER
+    return dict(sorted(found.items()))
 
 
 def _content(example: Any) -> dict[str, Any]:

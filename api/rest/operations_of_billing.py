@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from api.rest.billing import PAGE_DEFAULT, PAGE_MAX, PRODUCT_DEFAULT
+from api.rest.billing import PAGE_DEFAULT, PAGE_MAX, PRODUCT_DEFAULT, CancelBody, ChangeBody, SubscribeBody
 from api.rest.describing import Operation, Parameter, whole
 from api.rest.writes import KEY_HEADER
 from domain.access.roles import Permission
@@ -170,6 +170,7 @@ BILLING = (
         (_PRODUCT, CUSTOMER, KEY),
         {"application/json": {"plan": "starter", "interval": "month", "currency": "USD", "quantity": 1}},
         WRITE,
+        shape=SubscribeBody,
     ),
     Operation(
         "PUT",
@@ -202,6 +203,7 @@ BILLING = (
         (_PRODUCT, CUSTOMER, KEY),
         {"application/json": {"plan": "professional", "interval": "month", "quantity": 1, "at": "now"}},
         WRITE,
+        shape=ChangeBody,
     ),
     Operation(
         "POST",
@@ -215,5 +217,6 @@ BILLING = (
         (_PRODUCT, CUSTOMER, KEY),
         {"application/json": {"at_period_end": True, "reason": "unused"}},
         WRITE,
+        shape=CancelBody,
     ),
 )

@@ -3,6 +3,7 @@
 from typing import Any
 
 from api.rest.describing import Operation, Parameter
+from api.rest.limits import CheckBody, ExtendBody, ReserveBody, SettleBody
 from domain.access.roles import Permission
 
 _WANTED: dict[str, Any] = {
@@ -35,7 +36,23 @@ _RESERVATION = Parameter(
     {"type": "string", "pattern": "^rsv_"},
     "rsv_01m8gtnvtvf3ev7mfxw2tgpb3z",
 )
-_REFUSALS = (400, 401, 403, 404, 409, 413, 429, 503)
+_REFUSED: dict[str, Any] = {
+    "allowed": False,
+    "decision": "dec_01m8gtnvtvf3ev7mfxw2tgpb3z",
+    "code": "limit_reached",
+    "message": "Gemini calls: 1 more would pass 5,000; 5,000 of 5,000 are used. The limit starts anew on 2026-05-01 at "
+    "00:00 UTC. The plan Enterprise would allow it.",
+    "refusal": {**_LIMIT, "used": "5000", "state": "blocked", "plan": {"key": "enterprise", "name": "Enterprise"}},
+    "limits": [{**_LIMIT, "used": "5000", "state": "blocked"}],
+}
+_LIMIT_REFUSES = {429: ("A limit refuses it; the decision can be explained later.", _REFUSED)}
+_HEADS = {
+    "RateLimit": "What is left of each limit that has a bound, in whole units, and the seconds until it starts anew.",
+    "RateLimit-Policy": "The bound of each such limit, in whole units, and the seconds of its period.",
+}
+_REFUSALS = (400, 401, 402, 403, 404, 409, 413, 429, 503)
+# What ends a reservation asks for nothing: it is refused neither by a limit nor for an unpaid invoice.
+_REFUSALS_TO_END = (400, 401, 403, 404, 413, 429, 503)
 _HOLDING = "An API key needs `limit:check` beside it."
 
 LIMITS = (
@@ -49,18 +66,24 @@ LIMITS = (
         Permission.LIMIT_CHECK,
         bodies={"application/json": _WANTED},
         refusals=_REFUSALS,
+        shape=CheckBody,
+        answers_too=_LIMIT_REFUSES,
+        heads=_HEADS,
     ),
     Operation(
         "POST",
         "/v1/reservations",
         "reserveUsage",
         "Hold what a call may come to, on all limits that it feeds or on none. Safe to repeat with the same `id`.",
-        "It was held before; 201 where it is held now.",
+        "It was held before.",
         _HELD,
         Permission.USAGE_WRITE,
         _HOLDING,
         bodies={"application/json": {"id": "call-1", **_WANTED, "expires_in_s": 600}},
         refusals=_REFUSALS,
+        shape=ReserveBody,
+        answers_too={201: ("It is held now.", _HELD), **_LIMIT_REFUSES},
+        heads=_HEADS,
     ),
     Operation(
         "POST",
@@ -74,6 +97,9 @@ LIMITS = (
         (_RESERVATION,),
         bodies={"application/json": {"expires_in_s": 600}},
         refusals=_REFUSALS,
+        shape=ExtendBody,
+        answers_too=_LIMIT_REFUSES,
+        heads=_HEADS,
     ),
     Operation(
         "POST",
@@ -86,7 +112,8 @@ LIMITS = (
         _HOLDING,
         (_RESERVATION,),
         bodies={"application/json": {"status": "measured", "properties": _WANTED["properties"]}},
-        refusals=_REFUSALS,
+        refusals=_REFUSALS_TO_END,
+        shape=SettleBody,
     ),
     Operation(
         "POST",
@@ -98,6 +125,6 @@ LIMITS = (
         Permission.USAGE_WRITE,
         _HOLDING,
         (_RESERVATION,),
-        refusals=_REFUSALS,
+        refusals=_REFUSALS_TO_END,
     ),
 )

@@ -3,6 +3,7 @@
 from typing import Any
 
 from api.rest.describing import Operation, Parameter
+from api.rest.methods import AttachBody, SetupBody
 from api.rest.operations_of_billing import CUSTOMER, KEY, READ, WRITE
 from domain.access.roles import Permission
 
@@ -51,6 +52,7 @@ METHODS = (
         (CUSTOMER,),
         {"application/json": {"payment_method": "pm_1PqRsT2eZvKYlo2C0aBcDeFg"}},
         (*WRITE, 402),
+        shape=AttachBody,
     ),
     Operation(
         "POST",
@@ -64,6 +66,7 @@ METHODS = (
         (CUSTOMER, KEY),
         {"application/json": {"way": "card"}},
         (*WRITE, 402),
+        shape=SetupBody,
     ),
     Operation(
         "POST",

@@ -100,6 +100,10 @@ class Questions:
             raise ReservationNotFound
         return event_type
 
+    async def is_priced(self, call: Call, event_type: str) -> bool:
+        """Whether events of a type cost what their properties say. Raises LimitsUnavailable."""
+        return (await self._known_rules(call)).types[event_type].is_priced
+
     async def forget(self, customer_id: CustomerId) -> None:
         """Read a customer's facts anew, because those remembered are old."""
         await self._snapshots.reload({customer_id})

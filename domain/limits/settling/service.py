@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from domain.db import Database
+from domain.db import Database, Tx
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import SubscriptionId, encode
@@ -72,9 +72,10 @@ class Endings:
         Raises ReservationNotFound, ReservationMalformed, EstimateRefused, and what recording raises.
         """
         event_type = await self._questions.owned_type(call, name)
+        await self._check_stated(call, event_type, measure, properties)
+        check_reference(reference)
         customer = encode("customer", name.customer_id)
         event = UsageEvent(name.text, event_type, customer, None, occurred_at, dict(properties))
-        check_reference(reference)
         inner = replace(call, principal=replace(call.principal, source=SOURCE))
         row = await self._questions.row(inner, event)
         [verdict] = await self._recorder.record(inner, [event])
@@ -100,13 +101,20 @@ class Endings:
                 overrun=overrun,
             )
             if overrun and is_news:
-                facts = {key: exact_text(amount) for key, amount in overrun.items()}
-                await journal.audit(
-                    tx, call, "limit_overrun", name.text, customer_id=name.customer_id, facts={"overrun": facts}
-                )
+                await _note_overrun(tx, call, name, overrun)
         if overrun and is_news:
             _log.error("limit_overrun", reservation=name.text, limits=sorted(overrun))
         return Settled(verdict, overrun)
+
+    async def _check_stated(self, call: Call, event_type: str, measure: Measure, properties: Mapping[str, Any]) -> None:
+        """Refuse a priced event that says nothing: it would count as a call that used nothing, and could not be mended.
+
+        Raises EstimateRefused, LimitsUnavailable.
+        """
+        if measure is Measure.UNKNOWN or properties:
+            return
+        if await self._questions.is_priced(call, event_type):
+            raise EstimateRefused("`properties` are empty; state what was used, or settle with the status unknown")
 
     async def release(self, call: Call, name: Name) -> bool:
         """Give a hold back; whether there was one. Safe to repeat. Raises ReservationNotFound."""
@@ -213,6 +221,11 @@ class Endings:
                 break
             await asyncio.sleep(UNWRITTEN_POLL_S)
         return stored
+
+
+async def _note_overrun(tx: Tx, call: Call, name: Name, overrun: Mapping[str, Fraction]) -> None:
+    facts = {key: exact_text(amount) for key, amount in overrun.items()}
+    await journal.audit(tx, call, "limit_overrun", name.text, customer_id=name.customer_id, facts={"overrun": facts})
 
 
 def _restored(name: Name, event_type: str, stored: StoredReservation) -> Reservation:

@@ -145,6 +145,9 @@ async def test_what_cannot_be_read_or_seen_is_refused_as_a_problem(shared: Site)
         assert await refused(body, token, f"/v1/reservations/rsv_1/{action}") == (404, "reservation_not_found")
     settle = f"/v1/reservations/{name}/settle"
     assert await refused({"status": "guessed"}, token, settle) == (400, "body_malformed")
+    # What was forgotten is not counted as nothing: the hold stays, and can be settled or given back.
+    for status in ("measured", "estimated"):
+        assert await refused({"status": status}, token, settle) == (400, "estimate_refused")
     assert (await shared.post({}, token, path=f"/v1/reservations/{name}/release")).json() == {"released": True}
 
 

@@ -4,15 +4,22 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from starlette.applications import Starlette
 from starlette.routing import Route
 
 from api.app import create_app
+from api.problems import HTTP_STATUS
 from api.rest.billing import BILLING
+from api.rest.limits import Endpoint
 from api.rest.methods import METHODS
 from api.rest.operations import OPERATIONS
 from api.rest.subscription import READS
+from api.rest.writes import Write
 from domain.access.roles import Permission
 from domain.config import Settings
+from domain.customers.service import CustomerNotFound
+from domain.limits.request import AccessSuspended, LimitsBusy, LimitsUnavailable, NothingSubscribed
+from domain.limits.reservation import ReservationClosed, ReservationNotFound
 from tests.api.graphql.site import Site
 
 _exact = msgspec.json.Decoder(float_hook=Decimal)
@@ -20,10 +27,14 @@ _exact = msgspec.json.Decoder(float_hook=Decimal)
 ELSEWHERE = {"/graphql", "/gateway/{provider}/{path:path}"}
 
 
+def app() -> Starlette:
+    """Make the application, which has all routes."""
+    return create_app(Settings(key_pepper="p" * 32, hs256_secret="s" * 32, dev=True))
+
+
 def routes() -> set[tuple[str, str]]:
     """Give each method and path that the application answers, but for those described elsewhere."""
-    app = create_app(Settings(key_pepper="p" * 32, hs256_secret="s" * 32, dev=True))
-    found = [route for route in app.routes if isinstance(route, Route) and route.path not in ELSEWHERE]
+    found = [route for route in app().routes if isinstance(route, Route) and route.path not in ELSEWHERE]
     return {(method, route.path) for route in found for method in (route.methods or {"GET"}) - {"HEAD"}}
 
 
@@ -73,6 +84,59 @@ def test_the_permission_that_is_described_is_the_one_that_is_asked_for() -> None
     }
     assert {which: described_ones[which] for which in asked_for} == asked_for
     assert (len(READS), len(BILLING), len(METHODS), len(asked_for)) == (6, 7, 5, 18)
+
+
+async def test_a_body_is_described_by_what_it_is_decoded_as(shared: Site) -> None:
+    taken: dict[tuple[str, str], type[msgspec.Struct]] = {
+        (each.method, each.path): each.shape
+        for each in (*BILLING, *METHODS)
+        if isinstance(each, Write) and each.shape.__struct_fields__
+    }
+    endpoints = [(each.path, each.endpoint) for each in app().routes if isinstance(each, Route)]
+    taken |= {
+        ("POST", path): each.shape
+        for path, each in endpoints
+        if isinstance(each, Endpoint) and each.shape.__struct_fields__
+    }
+    assert {(each.method, each.path): each.shape for each in OPERATIONS if each.shape is not None} == taken
+    document = await described(shared)
+    schemas = document["components"]["schemas"]
+    for (method, path), shape in taken.items():
+        content = document["paths"][path][method.lower()]["requestBody"]["content"]["application/json"]
+        assert content["schema"] == {"$ref": f"#/components/schemas/{shape.__name__}"}
+        # The example is a body that is taken, and every member of it is described.
+        msgspec.convert(content["example"], shape)
+        assert set(schemas[shape.__name__]["properties"]) == set(shape.__struct_fields__)
+    assert schemas["ReserveBody"]["required"] == ["customer", "type", "id"]
+    assert schemas["ReserveBody"]["properties"]["expires_in_s"] == {
+        "type": "integer",
+        "description": "For how long to hold it from now on.",
+        "minimum": 1,
+        "maximum": 3600,
+        "default": 600,
+    }
+
+
+async def test_what_limits_answer_is_described_with_its_headers(shared: Site) -> None:
+    document = await described(shared)
+    reserve = document["paths"]["/v1/reservations"]["post"]["responses"]
+    assert [status for status in reserve if status < "400"] == ["200", "201"]
+    assert reserve["429"]["content"]["application/json"]["example"]["allowed"] is False
+    assert set(reserve["429"]["content"]) == {"application/json", "application/problem+json"}
+    assert set(reserve["429"]["headers"]) == {"RateLimit", "RateLimit-Policy", "Retry-After"}
+    assert set(reserve["201"]["headers"]) == {"RateLimit", "RateLimit-Policy"}
+    refusals = (
+        CustomerNotFound,
+        NothingSubscribed,
+        AccessSuspended,
+        LimitsBusy,
+        LimitsUnavailable,
+        ReservationClosed,
+        ReservationNotFound,
+    )
+    for path in ("/v1/check", "/v1/reservations", "/v1/reservations/{id}/extend"):
+        described_ones = set(document["paths"][path]["post"]["responses"])
+        assert {str(HTTP_STATUS[each.kind]) for each in refusals} <= described_ones
 
 
 async def test_every_route_names_its_permission_but_for_those_that_anyone_may_ask(shared: Site) -> None:
