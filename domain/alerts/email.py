@@ -94,7 +94,10 @@ class TrialFacts:
 
 @dataclass(frozen=True, slots=True)
 class ReminderFacts:
-    """A mail about an unpaid invoice, in its customer's language: everything is text already."""
+    """A mail about an unpaid invoice, a method or a wallet, in its customer's language: everything is text already.
+
+    `footer` says how to do without such mails, where that is possible.
+    """
 
     merchant: str
     name: str = field(repr=False)
@@ -105,6 +108,7 @@ class ReminderFacts:
     pay: str
     link: str
     lines: tuple[ShownLine, ...] = ()
+    footer: str = ""
 
 
 AnyFacts = Facts | AlertFacts | DigestFacts | TrialFacts | ReminderFacts

@@ -2,7 +2,7 @@
 
 import dataclasses
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from zoneinfo import ZoneInfo
 
 from domain.invoices.document import day_text
@@ -12,7 +12,11 @@ from domain.payments.method import PaymentMethod, label
 
 ENGLISH, GERMAN = "en", "de"
 LANGUAGES = (ENGLISH, GERMAN)
-_CURRENCY_LETTERS = 3
+# No word for what is counted is so short.
+_SYMBOL_LETTERS = 2
+BYTE = "byte"
+_OF_BYTES = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
+_HUNDREDTH = Decimal("0.01")
 
 
 def language_of(locale: str) -> str:
@@ -55,9 +59,16 @@ def number_of(amount: Decimal, language: str) -> str:
 
 
 def amount_of(amount: Decimal, unit: str, language: str) -> str:
-    """Write an amount with its unit, whose word is the catalogue's: 8,000 calls, 12.5 USD; 8.000 calls."""
-    is_currency = len(unit) == _CURRENCY_LETTERS and unit.isupper()
-    return f"{number_of(amount, language)} {unit if is_currency or amount == 1 else unit + 's'}"
+    """Write an amount with its unit, whose word is the catalogue's: 8,000 calls, 12.5 USD; 8.000 calls.
+
+    Bytes are shown in the largest unit of theirs that fits, cut to two digits, so that 9.999 GB are not 10.
+    """
+    for symbol, size in _OF_BYTES if unit == BYTE else ():
+        if abs(amount) >= size:
+            return f"{number_of((amount / size).quantize(_HUNDREDTH, ROUND_DOWN), language)} {symbol}"
+    # A symbol, such as USD, GB or ms, has no plural.
+    is_word = len(unit) > _SYMBOL_LETTERS and unit.isalpha() and unit.islower()
+    return f"{number_of(amount, language)} {unit + 's' if is_word and amount != 1 else unit}"
 
 
 def percent_text(percent: Decimal | None, language: str) -> str:

@@ -13,6 +13,7 @@ _EN: Mapping[str, str] = {
     "invoiced yet taken off.",
     "then": "Once nothing is left, invoices are collected by your payment method.",
     "top_up": "You can top it up, or have it topped up automatically, in your billing pages.",
+    "footer": "You can unsubscribe from this kind of mail in your billing pages.",
 }
 _DE: Mapping[str, str] = {
     "subject": "Ihr vorausbezahltes Guthaben geht zur Neige: {wallet}",
@@ -20,6 +21,7 @@ _DE: Mapping[str, str] = {
     "haben und was noch nicht berechnet ist, ist dabei abgezogen.",
     "then": "Wenn nichts mehr übrig ist, werden Rechnungen über Ihre Zahlungsart eingezogen.",
     "top_up": "Auf Ihren Abrechnungsseiten können Sie es aufladen oder automatisch aufladen lassen.",
+    "footer": "Sie können diese Art von Mail auf Ihren Abrechnungsseiten abbestellen.",
 }
 _WORDS: Mapping[str, Mapping[str, str]] = {ENGLISH: _EN, GERMAN: _DE}
 
@@ -38,4 +40,5 @@ def low_balance_facts(wallet: str, threshold: Money, *, merchant: str, name: str
         paragraphs=tuple(words[each].format(**texts) for each in ("low", "then", "top_up")),
         pay="",
         link="",
+        footer=words["footer"],
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from domain.alerts.alert import Alert, AlertKind
 from domain.alerts.email import AlertFacts, DigestFacts, ShownLine, TrialFacts
-from domain.alerts.language import ENGLISH, amount_of, instant_of, money_number, money_of, number_of, percent_text
+from domain.alerts.language import BYTE, ENGLISH, amount_of, instant_of, money_number, money_of, number_of, percent_text
 from domain.alerts.words import CAUSES, WORDS
 from domain.invoices.billdiff.diff import BillDiff
 from domain.invoices.invoice import Invoice
@@ -90,7 +90,9 @@ def _digest_line(status: LimitStatus, language: str, words: Mapping[str, str]) -
         return ShownLine(status.description, words["unlimited"].format(used))
     share = f" ({percent_text(status.percent, language)})" if status.percent is not None else ""
     limit = amount_of(status.limit, status.unit, language)
-    return ShownLine(status.description, words["of"].format(number_of(status.used, language), limit, share))
+    # Both sides of bytes may be of other sizes: 800 MB of 1 GB.
+    used = amount_of(status.used, status.unit, language) if status.unit == BYTE else number_of(status.used, language)
+    return ShownLine(status.description, words["of"].format(used, limit, share))
 
 
 def _advice(alert: Alert, zone: str, language: str, words: Mapping[str, str]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from api.cli import app
-from domain.alerts.notice import Notice
+from domain.alerts.notice import LEGAL, Notice
 
 
 def test_every_mail_is_written_as_text_and_html_in_each_language(tmp_path: Path) -> None:
@@ -29,6 +29,19 @@ def test_every_mail_is_written_as_text_and_html_in_each_language(tmp_path: Path)
     assert "https://" not in (tmp_path / "top_up_failed.en.txt").read_text("utf-8")
     page = (tmp_path / "index.html").read_text("utf-8")
     assert '<a href="payment_failed.de.html">html</a>' in page
+
+
+def test_a_mail_says_how_to_do_without_it_exactly_where_that_is_possible(tmp_path: Path) -> None:
+    assert CliRunner().invoke(app, ["mail", "preview", "--out", str(tmp_path)]).exit_code == 0
+    hints = {"en": "unsubscribe from this", "de": "abbestellen"}
+    saying = {file.name for file in tmp_path.glob("*.*.*") if hints[file.name.split(".")[1]] in file.read_text("utf-8")}
+    assert saying == {
+        f"{notice.value}.{language}.{kind}"
+        for notice in Notice
+        if notice not in LEGAL
+        for language in hints
+        for kind in ("txt", "html")
+    }
 
 
 def test_one_mail_is_written_by_its_name_and_an_unknown_one_refused(tmp_path: Path) -> None:

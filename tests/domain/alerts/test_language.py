@@ -36,6 +36,25 @@ def test_numbers_have_their_unit_and_percentages_are_cut() -> None:
     assert amount_of(Decimal(1), "call", ENGLISH) == "1 call"
     assert amount_of(Decimal("1234.50"), "USD", ENGLISH) == "1,234.5 USD"
     assert amount_of(Decimal("1234.50"), "USD", GERMAN) == "1.234,5 USD"
+    assert [amount_of(Decimal(12), unit, ENGLISH) for unit in ("GB", "ms", "kWh", "vCPU", "job")] == [
+        *("12 GB", "12 ms", "12 kWh", "12 vCPU", "12 jobs"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "english", "german"),
+    [
+        (1, "1 byte", "1 byte"),
+        (999, "999 bytes", "999 bytes"),
+        (1_500, "1.5 kB", "1,5 kB"),
+        # Cut, not rounded: what is left of the limit is not hidden.
+        (9_999_999_999, "9.99 GB", "9,99 GB"),
+        (10_000_000_000, "10 GB", "10 GB"),
+        (1_234_500_000_000_000, "1,234.5 TB", "1.234,5 TB"),
+    ],
+)
+def test_bytes_are_written_as_people_read_them(count: int, english: str, german: str) -> None:
+    assert (amount_of(Decimal(count), "byte", ENGLISH), amount_of(Decimal(count), "byte", GERMAN)) == (english, german)
     percents = (Decimal("99.999999"), Decimal(100), None)
     assert [percent_text(each, ENGLISH) for each in percents] == ["99%", "100%", ""]
     assert [percent_text(each, GERMAN) for each in percents] == ["99 %", "100 %", ""]

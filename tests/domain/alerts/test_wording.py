@@ -78,7 +78,8 @@ def test_the_digest_has_a_line_for_each_limit() -> None:
         share = None if percent is None else Decimal(percent)
         return LimitStatus("calls", "Calls", "hard", amount, Decimal(used), share, LimitState.OK, "call", None)
 
-    statuses = [status(7, 100, 7), status(7, None, None), status(0, 0, None)]
+    stored = dataclasses.replace(status(999_999_999, 10**12, 0), unit="byte")
+    statuses = [status(7, 100, 7), status(7, None, None), status(0, 0, None), stored]
     assert digest_facts(statuses, merchant="Example", name="Ada", day="2 Feb 2026") == DigestFacts(
         "Example",
         "Ada",
@@ -87,6 +88,7 @@ def test_the_digest_has_a_line_for_each_limit() -> None:
             ShownLine("Calls", "7 of 100 calls (7%)"),
             ShownLine("Calls", "7 calls, unlimited"),
             ShownLine("Calls", "0 of 0 calls"),
+            ShownLine("Calls", "999.99 MB of 1 TB (0%)"),
         ),
     )
 
