@@ -28,7 +28,8 @@ class Facts:
 
     `lines` are all lines of the invoice, of which the first LINES_MAX are shown; `taxes` stand between them and the
     total, and `settled` behind it: what balances have paid and what is left. `method` is empty where it does not apply,
-    `compared` where there is no earlier invoice. `nothing_due`: nobody collects anything.
+    `compared` where there is no earlier invoice, and `due` where it is due at once. `nothing_due`: nobody collects
+    anything.
     """
 
     merchant: str
@@ -42,6 +43,7 @@ class Facts:
     taxes: tuple[ShownLine, ...] = ()
     settled: tuple[ShownLine, ...] = ()
     nothing_due: bool = False
+    due: str = ""
     language: str = ENGLISH
 
 

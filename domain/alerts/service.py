@@ -202,6 +202,7 @@ async def _invoice_facts(tx: Tx, policy: MailPolicy, customer: Customer, invoice
         taxes=tax_lines(invoice, language),
         settled=settled_lines(invoice, language),
         nothing_due=invoice.collectable.minor <= 0 or invoice.state is State.UNCOLLECTIBLE,
+        due=_day(customer, invoice.due_at) if invoice.due_at and invoice.due_at > invoice.issued_at else "",
         language=language,
     )
 

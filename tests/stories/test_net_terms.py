@@ -1,5 +1,6 @@
 """An invoice with net terms is collected when it is due, and followed up from then on. Starter costs 29.00 a month."""
 
+from domain.adapters.memory import MemoryMailer
 from domain.contracts.changing.wish import Wish
 from domain.contracts.replanning import service as replanning
 from domain.invoices.heading import Heading
@@ -20,6 +21,9 @@ async def test_a_card_is_charged_when_the_invoice_is_due_and_dunning_starts_ther
     starter = await world.subscribe(ada, "starter", product="edge")
     [invoice] = await world.invoices(ada)
     assert (invoice.state, invoice.due_at, invoice.purchase_order) == (State.OPEN, make.at("2026-03-15"), "PO 1")
+    assert isinstance(world.runtime.mailer, MemoryMailer)
+    [issued] = world.runtime.mailer.sent
+    assert "on 15 Mar 2026. You need to do nothing." in issued.text
     await world.advance(to="2026-03-14T23:00")
     assert await attempts(world, ada) == []
     # Another method is no reason to charge it before it is due.

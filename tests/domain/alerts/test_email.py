@@ -70,6 +70,28 @@ def test_an_invoice_without_a_payment_method_asks_for_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("language", "method", "said"),
+    [
+        ("en", "Visa", "It is collected from your payment method (Visa) on 14 Feb 2026. You need to do nothing."),
+        ("en", "", "Please add one in your billing pages by 14 Feb 2026, when the invoice is collected."),
+        ("de", "Visa", "Der Betrag wird am 14 Feb 2026 über Ihre Zahlungsart eingezogen (Visa)."),
+        (
+            "de",
+            "",
+            "Bitte hinterlegen Sie bis zum 14 Feb 2026 eine auf Ihren Abrechnungsseiten; der Betrag wird dann e",
+        ),
+    ],
+)
+def test_an_invoice_that_is_due_later_says_when(language: str, method: str, said: str) -> None:
+    later = dataclasses.replace(_FACTS, language=language, method=method, due="14 Feb 2026")
+    mail = render(Notice.INVOICE_ISSUED, later, "ada@example.com")
+    assert said in mail.text
+    assert said in mail.html
+    assert "at once" not in mail.text
+    assert "sofort" not in mail.text
+
+
+@pytest.mark.parametrize(
     ("language", "nothing"), [("en", "Nothing is to be paid."), ("de", "Es ist nichts zu bezahlen.")]
 )
 def test_an_invoice_of_which_nothing_is_left_asks_for_nothing(language: str, nothing: str) -> None:
