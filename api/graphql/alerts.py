@@ -240,7 +240,11 @@ class AlertMutation:
         await context.runtime.wakeups.publish([marked.customer_id])
         return AlertMarked(alert=alert_of(marked))
 
-    @changing(Permission.ALERT_WRITE, "Set what a customer wants to be told. Safe to repeat; each change is audited.")
+    @changing(
+        Permission.ALERT_WRITE,
+        "Set what a customer wants to be told, as a whole: what is left out is as if it was never set. Safe to "
+        "repeat; each change is audited.",
+    )
     async def change_alert_preference(
         self,
         info: Info[Context, None],

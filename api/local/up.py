@@ -137,6 +137,8 @@ def complete(settings: Settings, secrets: Secrets, stack: Stack) -> Settings:
             "hs256_secret": settings.hs256_secret or secrets.hs256_secret,
             # The demo key reports usage of the LLM product, for test customers.
             "gateway_keys": settings.gateway_keys or (secrets.demo_api_key,),
+            # So caught mails carry the links that they carry in production.
+            "public_url": settings.public_url or stack.api_url,
         }
     return replace(settings, **chosen)
 

@@ -61,6 +61,10 @@ def test_without_settings_everything_is_embedded_and_in_development(home: Home) 
     assert variables["TOLLGATE_DEV"] == "1"
     assert variables["TOLLGATE_HS256_SECRET"] == secrets.hs256_secret
     assert variables["TOLLGATE_PORT"] == "18090"
+    # Links in caught mails lead to it.
+    assert variables["TOLLGATE_PUBLIC_URL"] == stack.api_url
+    elsewhere = settings(TOLLGATE_PUBLIC_URL="https://billing.example")
+    assert plan(elsewhere, home, secrets).settings.public_url == "https://billing.example"
 
 
 def test_ports_stay_the_same_from_start_to_start(home: Home) -> None:
@@ -76,7 +80,7 @@ def test_with_every_real_server_nothing_is_embedded_and_nothing_is_for_developme
 
     assert (stack.postgres, stack.valkey, stack.sandbox_url, stack.mail_url) == (None, None, None, None)
     assert not stack.settings.dev
-    assert stack.settings.hs256_secret == ""
+    assert (stack.settings.hs256_secret, stack.settings.public_url) == ("", "")
     assert stack.settings.database_url == "postgresql+asyncpg://user@db.example/tollgate"
     assert secrets.master_key not in environment_of(stack.settings).values()
 
