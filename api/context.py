@@ -1,13 +1,15 @@
 """What one API process holds, whatever way a request comes in."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import field
 from typing import NamedTuple
 
 from api.auth import Authenticator
 from api.gathering import Gatherer
 from api.intake import Inflow
+from api.rounds import Rounds, Watcher
 from domain.kernel.ids import CustomerId
 from domain.kernel.values import dataclass
 from domain.limits import service as limits
@@ -20,8 +22,6 @@ from domain.usage.gathering.service import Standing
 from domain.usage.recording.service import Recorder
 
 SOCKETS_MAX = 5_000
-# Those who watch wait for so long after a reading for others: a reading costs as much as ten more customers in one.
-READINGS_APART_S = 0.02
 REREAD_S = 10.0
 SEND_WITHIN_S = 20.0
 # Fewer than the pool has connections: however much moves at once, there are some left for requests and for usage.
@@ -44,7 +44,7 @@ class Serving:
     looked at every `reread_s` seconds, and sooner after a wake-up; so are the rights of whoever watches. A socket that
     does not take a message within `send_within_s` is closed. `pause` waits between two frames,
     `readings` bounds how many readings for those who watch there are at once; `usage` reads the usage of all customers
-    that are asked for at about the same time together, and `watched_usage` of those that are watched, a little apart.
+    that are asked for at about the same time together, and `watched` that of those that are watched.
     """
 
     runtime: Runtime
@@ -60,20 +60,24 @@ class Serving:
     inflow: Inflow = field(default_factory=Inflow)
     known: usage.Known = field(default_factory=usage.Known)
     usage: Gatherer[CustomerId, Reading] = field(init=False)
-    watched_usage: Gatherer[CustomerId, Reading] = field(init=False)
+    watched: Rounds[CustomerId, Reading] = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin to gather."""
         self.usage = Gatherer(self._read_usage, most=usage.CUSTOMERS_MAX)
-        self.watched_usage = Gatherer(
-            self._read_usage, most=usage.CUSTOMERS_MAX, rest=lambda: asyncio.sleep(READINGS_APART_S)
-        )
+        self.watched = Rounds(self._read_usage, most=usage.CUSTOMERS_MAX, pace=self)
 
     @property
     def limits(self) -> Reserver:
         """What holds reservations; a process that serves no limits has none."""
         assert self.reserver is not None, "this process serves limits"
         return self.reserver
+
+    @contextmanager
+    def watch_usage(self, customer_id: CustomerId, watcher: Watcher[Reading]) -> Iterator[None]:
+        """Tell a watcher of a customer's usage while the block runs: at once, and then whenever it may have moved."""
+        with self.watched.watch(customer_id, watcher) as moved, self.runtime.wakeups.watch(customer_id, moved):
+            yield
 
     async def _read_usage(self, customer_ids: Sequence[CustomerId]) -> dict[CustomerId, Reading]:
         """Read the usage of customers in one transaction. Who asked looks at whether it may see it."""

@@ -13,21 +13,13 @@ class Gatherer(Generic[K, V]):
     """Reads by keys, at most `most` at a time and one reading after the other.
 
     A look-up that finds no reading under way begins one at once, and those that come meanwhile make up the next. A key
-    that is asked for while it is being read is read again, so an answer is never older than its question. `rest` is
-    waited for after a reading that was not full: many who ask for one each, a little apart, are read together too.
+    that is asked for while it is being read is read again, so an answer is never older than its question.
     """
 
-    def __init__(
-        self,
-        read: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]],
-        *,
-        most: int,
-        rest: Callable[[], Awaitable[None]] | None = None,
-    ) -> None:
+    def __init__(self, read: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], *, most: int) -> None:
         """Read nothing yet. What `read` leaves out is answered with None; what it raises reaches all who asked."""
         self._read = read
         self._most = most
-        self._rest = rest
         self._waiting: dict[K, list[asyncio.Future[V | None]]] = {}
         self._reading: asyncio.Task[None] | None = None
 
@@ -44,8 +36,6 @@ class Gatherer(Generic[K, V]):
             while self._waiting:
                 batch = {key: self._waiting.pop(key) for key in list(islice(self._waiting, self._most))}
                 await self._answer(batch)
-                if self._rest is not None and len(batch) < self._most:
-                    await self._rest()
         finally:
             self._reading = None
             self._let_go()

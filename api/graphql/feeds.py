@@ -6,8 +6,7 @@ socket that was busy, or comes later, takes what it has not seen of them. Nothin
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import field
 from typing import Any, NamedTuple
@@ -122,8 +121,9 @@ class Feed:
             member.offer(frame)
 
 
-# Executes what a feed is about; each result is published.
-Frames = Callable[[], AsyncGenerator[Framed, None]]
+Publish = Callable[[Framed], None]
+# Executes what a feed is about, and publishes each result.
+Execution = Callable[[Publish], Awaitable[None]]
 
 
 class Feeds:
@@ -135,7 +135,9 @@ class Feeds:
         self._ringing: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def join(self, key: FeedKey, frames: Frames, pause: Callable[[], Awaitable[None]]) -> AsyncIterator[Member]:
+    async def join(
+        self, key: FeedKey, execution: Execution, pause: Callable[[], Awaitable[None]]
+    ) -> AsyncIterator[Member]:
         """Be a member of the feed of a key, which is begun by the first one and ended by the last.
 
         `pause` waits for one of GROUPS parts of the time for which a member may be left without a look at its rights.
@@ -143,7 +145,7 @@ class Feeds:
         feed = self.open.get(key)
         if feed is None:
             feed = self.open[key] = Feed(key)
-            feed.task = asyncio.create_task(self._run(feed, frames))
+            feed.task = asyncio.create_task(self._run(feed, execution))
         member = Member(feed)
         feed.members.add(member)
         group = min(self._groups, key=len)
@@ -160,18 +162,18 @@ class Feeds:
             if not feed.members:
                 await self._end(feed)
 
-    async def _run(self, feed: Feed, frames: Frames) -> None:
+    async def _run(self, feed: Feed, execution: Execution) -> None:
+        def publish(framed: Framed) -> None:
+            if framed.frame.is_last:
+                # Whoever comes now begins anew, with an execution of its own.
+                self._forget(feed)
+            feed.publish(framed)
+
         try:
-            async with contextlib.aclosing(frames()) as results:
-                async for framed in results:
-                    if framed.frame.is_last:
-                        # Whoever comes now begins anew, with an execution of its own.
-                        self._forget(feed)
-                    feed.publish(framed)
+            await execution(publish)
         except Exception:  # noqa: BLE001 -- whatever went wrong must reach everybody who waits
             _log.exception("feed_crashed")
-            self._forget(feed)
-            feed.publish(Framed("", crash_frame()))
+            publish(Framed("", crash_frame()))
 
     def _forget(self, feed: Feed) -> None:
         if self.open.get(feed.key) is feed:

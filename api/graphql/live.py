@@ -14,6 +14,7 @@ from typing import Annotated, TypeVar
 import strawberry
 from strawberry.types import Info
 
+from api.context import Reading
 from api.graphql import ids
 from api.graphql.alerts import Alert, alert_of
 from api.graphql.context import Context
@@ -21,9 +22,10 @@ from api.graphql.fields import coded, watching
 from api.graphql.invoices import Invoice, invoice_of
 from api.graphql.permissions import guarded_type
 from api.graphql.scalars import BigInt
-from api.graphql.showing import Showing, read_usage
+from api.graphql.showing import Showing, Shown, shown_to
 from api.graphql.usage import Meters, Usage, UsageChange, changes_between, meters_of
 from api.problems import PASSING_FAULTS, DatabaseUnreachable
+from api.rounds import FRAME_GAP_S, Watcher
 from domain.access.roles import Permission
 from domain.alerts import alert as alerts
 from domain.alerts.raising import service as raising
@@ -33,8 +35,6 @@ from domain.kernel.errors import DomainError
 from domain.kernel.ids import AlertId, CustomerId, InvoiceId
 from domain.kernel.values import dataclass
 
-# At most five frames a second for a subscriber.
-FRAME_GAP_S = 0.2
 INVOICES_WATCHED = 50
 ALERTS_WATCHED = 50
 T = TypeVar("T")
@@ -84,22 +84,20 @@ class _Watch:
         assert self.context.principal is not None, "whoever watches is known"
         self.context.principal.need(self.permission)
 
-    async def states(
-        self, read: Callable[[], Awaitable[T]], compared: Callable[[T], object] = lambda state: state
-    ) -> AsyncGenerator[T, None]:
-        """Yield what is read, whenever what is compared of it differs from what was yielded before.
+    async def states(self, read: Callable[[], Awaitable[T]]) -> AsyncGenerator[T, None]:
+        """Yield what is read, whenever it differs from what was yielded before.
 
         The first change after a pause is read at once; those that follow within FRAME_GAP_S are one.
         """
-        before: object = None
-        async with self.context.runtime.wakeups.watch(self.customer_id) as moved:
+        before: T | None = None
+        moved = asyncio.Event()
+        with self.context.runtime.wakeups.watch(self.customer_id, moved.set):
             while True:
                 moved.clear()
                 await self.check()
                 state = await read()
-                standing = compared(state)
-                if standing != before:
-                    before = standing
+                if state != before:
+                    before = state
                     yield state
                     await self.context.serving.pause(FRAME_GAP_S)
                 # Time moves as news do. A timeout would cost more, and may lose a cancel that comes together with news.
@@ -110,22 +108,69 @@ class _Watch:
                     again.cancel()
 
 
+class UsageFrames:
+    """What one execution shows of a customer's usage, frame by frame."""
+
+    __slots__ = ("_before", "_context", "_number", "_seen", "_showing", "_version")
+
+    def __init__(self, context: Context, customer_id: strawberry.ID) -> None:
+        """Show nothing yet. Raises IdMalformed."""
+        self._context, self._showing = context, Showing(ids.customer_id(customer_id))
+        self._seen: Shown | None = None
+        self._number = 0
+        self._version: BigInt | None = None
+        self._before: Meters = {}
+
+    @property
+    def customer_id(self) -> CustomerId:
+        """Whose usage it is."""
+        return self._showing.customer_id
+
+    def see(self, found: Reading | None) -> bool:
+        """Look at a reading; return whether it shows anything new. Raises Forbidden, CustomerNotFound."""
+        assert self._context.principal is not None, "whoever watches is known"
+        self._context.principal.need(Permission.USAGE_READ)
+        before, self._seen = self._seen, shown_to(self._context, self._showing, found)
+        return before is None or before.standing != self._seen.standing
+
+    def next(self) -> UsageFrame:
+        """Return what was seen last as the next frame, with what has moved since the one before."""
+        assert self._seen is not None, "a frame shows a reading"
+        usage = self._seen.usage
+        self._number += 1
+        changes = changes_between(self._before, usage) if self._number > 1 else []
+        frame = UsageFrame(sequence=self._number, usage=usage, since=self._version, changes=changes)
+        self._version, self._before = usage.version, meters_of(usage)
+        return frame
+
+
 async def usage_frames(context: Context, customer_id: strawberry.ID) -> AsyncGenerator[UsageFrame, None]:
     """Yield a customer's usage, and then again whenever it moved, with what moved of it. Raises DomainError."""
-    watch = _Watch(context, ids.customer_id(customer_id), Permission.USAGE_READ)
-    sequence = 0
-    version: BigInt | None = None
-    before: Meters = {}
-    showing = Showing(watch.customer_id)
-    states = watch.states(
-        lambda: read_usage(context, showing, context.serving.watched_usage), lambda shown: shown.standing
-    )
-    async with aclosing(states) as found:
-        async for usage, _ in found:
-            sequence += 1
-            changes = changes_between(before, usage) if sequence > 1 else []
-            yield UsageFrame(sequence=sequence, usage=usage, since=version, changes=changes)
-            version, before = usage.version, meters_of(usage)
+    frames = UsageFrames(context, customer_id)
+    watch = _Watch(context, frames.customer_id, Permission.USAGE_READ)
+    read, failures, is_new = asyncio.Event(), list[Exception](), False
+
+    def see(found: Reading | None) -> bool:
+        nonlocal is_new
+        read.set()
+        is_new = frames.see(found) or is_new
+        return is_new
+
+    def fail(error: Exception) -> None:
+        failures.append(error)
+        read.set()
+
+    await watch.check()
+    with context.serving.watch_usage(frames.customer_id, Watcher(see, fail)):
+        while True:
+            await read.wait()
+            read.clear()
+            await watch.check()
+            for error in failures:
+                raise error
+            if is_new:
+                is_new = False
+                yield frames.next()
 
 
 async def invoice_frames(context: Context, customer_id: strawberry.ID) -> AsyncGenerator[InvoiceFrame, None]:

@@ -1,53 +1,27 @@
 """Operations on a socket that take part in a feed: each is sent what the feed shows, while it may see it."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
 from datetime import datetime
-from functools import lru_cache
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Protocol
 
 import msgspec
-import strawberry
-from graphql import GraphQLError, GraphQLField, GraphQLSchema
-from graphql.execution.values import get_argument_values, get_variable_values
+from graphql import GraphQLError
 from strawberry import Schema
-from strawberry.types.execution import ExecutionResult, PreExecutionError
 
 from api.graphql.context import Context
-from api.graphql.documents import read_document
 from api.graphql.eager import Rest, begin
-from api.graphql.feeds import GROUPS, FeedKey, Feeds, Framed, Member, News, key_of
+from api.graphql.executions import Asked, end_of, execute
+from api.graphql.feeds import GROUPS, FeedKey, Feeds, Member, News, Publish, key_of
 from api.graphql.fields import coded
-from api.graphql.frames import Frame, Shape, fragments_of, frame_of, refusal_of, shape_of
-from api.graphql.live import FRAME_GAP_S, alert_frames, invoice_frames, usage_frames
-from api.graphql.picking import fields_of
-from api.graphql.writing import Fields, FrameWriter
+from api.graphql.frames import Shape
 from api.problems import PASSING_FAULTS, DatabaseUnreachable
+from api.rounds import FRAME_GAP_S
 from domain.access.credentials import CredentialsRejected
 from domain.kernel.errors import DomainError
 
-# The fields of the root whose executions are shared, and where their frames come from.
-SHARED_FIELDS: dict[str, Callable[[Context, strawberry.ID], AsyncGenerator[Any, None]]] = {
-    "usageChanged": usage_frames,
-    "invoiceChanged": invoice_frames,
-    "alertRaised": alert_frames,
-}
 # Parts of the time within which rights have to be looked at again. Members are rung for it in turn; a frame that comes
 # when a ring is overdue waits for the look, which costs more than to be rung. Who is woken looks, unless it just did.
 RUNG_AFTER, OVERDUE_AFTER, JUST_LOOKED = 0.7, 0.9, 0.35
-# Clients watch with a few documents; one that is not among the last so many is compiled again.
-COMPILED_MAX = 128
-_CUSTOMER_ID = "customerId"
 _encoder = msgspec.json.Encoder()
-
-
-class Asked(Protocol):
-    """What a socket asked for."""
-
-    id: str
-    query: str
-    variables: dict[str, object] | None
-    operation_name: str | None
 
 
 class Outlet(Protocol):
@@ -66,44 +40,18 @@ class Outlet(Protocol):
         """Say that the operation has ended."""
 
 
-def shared_shape(schema: Schema, asked: Asked) -> Shape | None:
-    """Return the shape of an operation that can be shared, or None."""
-    return _compiled(schema._schema, asked.query, asked.operation_name).shape  # noqa: SLF001 -- no other way to it
-
-
-class _Compiled(NamedTuple):
-    """What holds of an operation whoever asks for it: its shape where it can be shared, and a plain one's fields."""
-
-    shape: Shape | None
-    fields: Fields | None
-
-
-@lru_cache(maxsize=COMPILED_MAX)
-def _compiled(core: GraphQLSchema, query: str, operation_name: str | None) -> _Compiled:
-    document = read_document(core, query)
-    shape = shape_of(document, operation_name)
-    if shape is None or shape.name not in SHARED_FIELDS:
-        return _Compiled(None, None)
-    return _Compiled(shape, fields_of(_field(core, shape).type, shape.node.selection_set, fragments_of(document)))
-
-
-def _field(core: GraphQLSchema, shape: Shape) -> GraphQLField:
-    assert core.subscription_type is not None, "the schema has live data"
-    return cast("GraphQLField", core.subscription_type.fields[shape.name])
-
-
 async def share(feeds: Feeds, schema: Schema, context: Context, asked: Asked, *, shape: Shape, outlet: Outlet) -> None:
     """Send an operation the frames of its feed, numbered on their own, until its caller may see them no more."""
     assert context.principal is not None, "the socket has signed in"
     key = key_of(asked.query, asked.operation_name, asked.variables, context.principal)
 
-    def frames() -> AsyncGenerator[Framed, None]:
-        return frames_of(schema, context.for_everyone(), asked, shape)
+    async def run(publish: Publish) -> None:
+        await execute(schema, context.for_everyone(), asked, shape=shape, publish=publish)
 
     async def pause() -> None:
         await context.serving.pause(context.serving.reread_s * RUNG_AFTER / GROUPS)
 
-    async with feeds.join(key, frames, pause) as member:
+    async with feeds.join(key, run, pause) as member:
         name = _encoder.encode(asked.id)
         subscriber = _Subscriber(member, context, key, name=name, outlet=outlet)
         try:
@@ -185,61 +133,4 @@ class _Subscriber:
 
 
 async def _send_end(outlet: Outlet, name: bytes, shape: Shape, error: GraphQLError) -> None:
-    await outlet.send_text(_end_of(shape, error).encoded(name, 0, as_snapshot=True))
-
-
-def _end_of(shape: Shape, error: GraphQLError) -> Frame:
-    """Encode why what was watched ends."""
-    error = GraphQLError(error.message, path=[shape.root], extensions=error.extensions)
-    return frame_of(None, [error], shape)
-
-
-def frames_of(schema: Schema, context: Context, asked: Asked, shape: Shape) -> AsyncGenerator[Framed, None]:
-    """Return the frames of a shared execution, each encoded once: picked where the selection is plain, or executed."""
-    plain = _plain(schema, asked, shape)
-    return _executed(schema, context, asked, shape) if plain is None else _picked(context, *plain, shape)
-
-
-def _plain(schema: Schema, asked: Asked, shape: Shape) -> tuple[strawberry.ID, Fields] | None:
-    """Return whom a plain operation watches, and what it shows; None where it has to be executed."""
-    core = schema._schema  # noqa: SLF001 -- no other way to it
-    variables = get_variable_values(core, shape.operation.variable_definitions or (), asked.variables or {})
-    fields = _compiled(core, asked.query, asked.operation_name).fields
-    if fields is None or isinstance(variables, list):
-        return None
-    try:
-        return get_argument_values(_field(core, shape), shape.node, variables)[_CUSTOMER_ID], fields
-    except GraphQLError:
-        return None
-
-
-async def _picked(
-    context: Context, customer_id: strawberry.ID, fields: Fields, shape: Shape
-) -> AsyncGenerator[Framed, None]:
-    writer = FrameWriter(shape, fields)
-    try:
-        async with aclosing(SHARED_FIELDS[shape.name](context, customer_id)) as frames:
-            async for frame in frames:
-                yield Framed(context.item, writer.frame(frame))
-    except DomainError as error:
-        yield Framed("", _end_of(shape, coded(error)))
-    except PASSING_FAULTS:
-        yield Framed("", _end_of(shape, coded(DatabaseUnreachable())))
-
-
-async def _executed(schema: Schema, context: Context, asked: Asked, shape: Shape) -> AsyncGenerator[Framed, None]:
-    stream: Any = await schema.stream(
-        asked.query,
-        variable_values=cast("dict[str, Any] | None", asked.variables),
-        context_value=context,
-        operation_name=asked.operation_name,
-    )
-    try:
-        async for result in stream:
-            if isinstance(result, PreExecutionError):
-                yield Framed("", refusal_of(result.errors or []))
-                return
-            assert isinstance(result, ExecutionResult), "a frame is a whole result"
-            yield Framed(context.item, frame_of(result.data, result.errors, shape))
-    finally:
-        await stream.aclose()
+    await outlet.send_text(end_of(shape, error).encoded(name, 0, as_snapshot=True))

@@ -181,11 +181,14 @@ class Showing:
 
 async def read_usage(context: Context, showing: Showing, gathered: Gatherer[CustomerId, Reading]) -> Shown:
     """Read one customer's usage, cost and limits, together with others that are asked for. Raises CustomerNotFound."""
-    customer_id = showing.customer_id
-    found = await gathered.get(customer_id)
+    return shown_to(context, showing, await gathered.get(showing.customer_id))
+
+
+def shown_to(context: Context, showing: Showing, found: Reading | None) -> Shown:
+    """Show a reading to whoever asked for it. Raises CustomerNotFound where there is none, or none that it may see."""
     principal = context.principal
     assert principal is not None, "whoever asks is known"
-    if found is None or not customers.is_seen(principal, customer_id, found.standing.environment):
+    if found is None or not customers.is_seen(principal, showing.customer_id, found.standing.environment):
         raise customers.CustomerNotFound
     return showing.show(found, found.standing.clock_now or context.at)
 

@@ -16,10 +16,11 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import Messag
 from api.graphql.context import Context
 from api.graphql.documents import DocumentRefusedError, check_operation
 from api.graphql.eager import Rest
+from api.graphql.executions import shared_shape
 from api.graphql.feeds import Feeds
 from api.graphql.fields import coded
 from api.graphql.shapes import is_request, is_safe
-from api.graphql.sharing import share, shared_shape
+from api.graphql.sharing import share
 from api.problems import PASSING_FAULTS, DatabaseUnreachable
 from domain.kernel.errors import DomainError
 from domain.kernel.values import dataclass

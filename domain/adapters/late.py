@@ -3,9 +3,8 @@
 Together redis and jwt take a tenth of a process's start.
 """
 
-import asyncio
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 
 from domain.access.port import TokenVerifier
@@ -26,9 +25,9 @@ class LateWakeups:
         if customers:
             await self._wakeups().publish(customers)
 
-    def watch(self, customer_id: CustomerId) -> AbstractAsyncContextManager[asyncio.Event]:
-        """Yield an event that is set whenever the customer's rows may have moved; the watcher clears it."""
-        return self._wakeups().watch(customer_id)
+    def watch(self, customer_id: CustomerId, moved: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call `moved` whenever the customer's rows may have moved while the block runs."""
+        return self._wakeups().watch(customer_id, moved)
 
     async def close(self) -> None:
         """Close what was opened."""

@@ -1,8 +1,7 @@
 """Wake-ups within one process, for tests."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from domain.kernel.ids import CustomerId
 
@@ -11,23 +10,23 @@ class MemoryWakeups:
     """Wake-ups within one process."""
 
     def __init__(self) -> None:
-        self._watchers: dict[CustomerId, set[asyncio.Event]] = {}
+        self._watchers: dict[CustomerId, set[Callable[[], None]]] = {}
 
     async def publish(self, customers: Sequence[CustomerId]) -> None:
-        """Set the events of everyone who watches one of these customers."""
+        """Call everyone who watches one of these customers."""
         for customer_id in customers:
-            for event in self._watchers.get(customer_id, ()):
-                event.set()
+            for moved in self._watchers.get(customer_id, ()):
+                moved()
 
-    @asynccontextmanager
-    async def watch(self, customer_id: CustomerId) -> AsyncIterator[asyncio.Event]:
-        """Yield an event that is set whenever the customer's rows may have moved."""
-        event = asyncio.Event()
-        self._watchers.setdefault(customer_id, set()).add(event)
+    @contextmanager
+    def watch(self, customer_id: CustomerId, moved: Callable[[], None]) -> Iterator[None]:
+        """Call `moved` whenever the customer's rows may have moved while the block runs."""
+        watchers = self._watchers.setdefault(customer_id, set())
+        watchers.add(moved)
         try:
-            yield event
+            yield
         finally:
-            self._watchers[customer_id].discard(event)
+            watchers.discard(moved)
 
     async def close(self) -> None:
         """Forget the watchers."""

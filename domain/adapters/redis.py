@@ -3,9 +3,8 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from uuid import UUID
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import structlog
 from redis.asyncio import Redis
@@ -31,7 +30,8 @@ class RedisWakeups:
 
     def __init__(self, url: str) -> None:
         self._redis = Redis.from_url(url, socket_timeout=_READ_TIMEOUT_S, socket_connect_timeout=_READ_TIMEOUT_S)
-        self._watchers: dict[CustomerId, set[asyncio.Event]] = defaultdict(set)
+        # By the bytes of customers' ids, as they come in messages.
+        self._watchers: dict[bytes, set[Callable[[], None]]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
 
     async def publish(self, customers: Sequence[CustomerId]) -> None:
@@ -43,19 +43,18 @@ class RedisWakeups:
         except (RedisError, OSError) as error:
             _log.warning("wakeup_lost", error=type(error).__name__)
 
-    @asynccontextmanager
-    async def watch(self, customer_id: CustomerId) -> AsyncIterator[asyncio.Event]:
-        """Yield an event that is set whenever the customer's rows may have moved; the watcher clears it."""
+    @contextmanager
+    def watch(self, customer_id: CustomerId, moved: Callable[[], None]) -> Iterator[None]:
+        """Call `moved` whenever the customer's rows may have moved while the block runs."""
         if self._task is None:
             self._task = asyncio.create_task(self._listen())
-        event = asyncio.Event()
-        self._watchers[customer_id].add(event)
+        self._watchers[customer_id.bytes].add(moved)
         try:
-            yield event
+            yield
         finally:
-            self._watchers[customer_id].discard(event)
-            if not self._watchers[customer_id]:
-                del self._watchers[customer_id]
+            self._watchers[customer_id.bytes].discard(moved)
+            if not self._watchers[customer_id.bytes]:
+                del self._watchers[customer_id.bytes]
 
     async def close(self) -> None:
         """Stop listening and close the connections."""
@@ -82,6 +81,5 @@ class RedisWakeups:
                 continue
             data: bytes = message["data"]
             for start in range(0, len(data), ID_BYTES):
-                customer_id = CustomerId(UUID(bytes=data[start : start + ID_BYTES]))
-                for event in self._watchers.get(customer_id, ()):
-                    event.set()
+                for moved in self._watchers.get(data[start : start + ID_BYTES], ()):
+                    moved()

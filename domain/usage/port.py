@@ -1,8 +1,7 @@
 """What usage needs from outside: a way to say that a customer's rows moved."""
 
-import asyncio
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from domain.kernel.ids import CustomerId
@@ -14,8 +13,8 @@ class Wakeups(Protocol):
     async def publish(self, customers: Sequence[CustomerId]) -> None:
         """Tell every process that these customers' usage or invoices moved. Never raises."""
 
-    def watch(self, customer_id: CustomerId) -> AbstractAsyncContextManager[asyncio.Event]:
-        """Yield an event that is set whenever the customer's rows may have moved; the watcher clears it."""
+    def watch(self, customer_id: CustomerId, moved: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call `moved`, which returns at once, whenever the customer's rows may have moved while the block runs."""
 
     async def close(self) -> None:
         """Let go of connections."""

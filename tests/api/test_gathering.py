@@ -84,27 +84,3 @@ async def test_when_the_reading_is_ended_nobody_goes_on_waiting() -> None:
     for task in asked:
         with pytest.raises(asyncio.CancelledError):
             await task
-
-
-async def test_who_asks_in_the_rest_after_a_reading_waits_for_its_end_and_a_full_reading_has_none() -> None:
-    reads, rests = Reads(), list[asyncio.Event]()
-
-    async def rest() -> None:
-        rests.append(asyncio.Event())
-        await rests[-1].wait()
-
-    gatherer = Gatherer(reads.read, most=2, rest=rest)
-    for _ in range(4):
-        reads.gate.release()
-    # Three at once: a full reading, the next at once, and a rest after that one.
-    asked = [asyncio.create_task(gatherer.get(key)) for key in (2, 4, 6)]
-    assert await asyncio.gather(*asked) == ["2 in reading 1", "4 in reading 1", "6 in reading 2"]
-    assert len(rests) == 1
-    later = [asyncio.create_task(gatherer.get(key)) for key in (8, 2)]
-    await asyncio.sleep(0)
-    assert len(reads.batches) == 2
-    rests[0].set()
-    assert await asyncio.gather(*later) == ["8 in reading 3", "2 in reading 3"]
-    # Both were read together, in a full reading: whoever comes now is read at once.
-    assert await gatherer.get(4) == "4 in reading 4"
-    rests[-1].set()

@@ -2,12 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
 from typing import Any
 
 from graphql import GraphQLError, parse
 
-from api.graphql.feeds import KEPT_MAX, Feeds, Framed, Member, News, key_of
+from api.graphql.feeds import KEPT_MAX, Feeds, Framed, Member, News, Publish, key_of
 from api.graphql.frames import TEXTS_KEPT_MAX, Shape, frame_of, shape_of
 from domain.kernel.call import Environment, Principal
 from domain.kernel.ids import CustomerId
@@ -62,15 +61,15 @@ class Source:
         self.begun = self.ended = 0
         self.queue: asyncio.Queue[Framed | Exception] = asyncio.Queue()
 
-    async def frames(self) -> AsyncGenerator[Framed, None]:
-        """Give frames, or fail."""
+    async def execute(self, publish: Publish) -> None:
+        """Publish frames, or fail."""
         self.begun += 1
         try:
             while True:
                 given = await self.queue.get()
                 if isinstance(given, Exception):
                     raise given
-                yield given
+                publish(given)
         finally:
             self.ended += 1
 
@@ -90,8 +89,8 @@ def key(**changed: Any) -> Any:
 
 async def test_all_that_watch_the_same_thing_share_an_execution_until_the_last_one_leaves() -> None:
     feeds, source, name = Feeds(), Source(), key()
-    async with feeds.join(name, source.frames, never) as one:
-        async with feeds.join(name, source.frames, never) as two:
+    async with feeds.join(name, source.execute, never) as one:
+        async with feeds.join(name, source.execute, never) as two:
             for number in (1, 2):
                 source.queue.put_nowait(frame(number))
                 for member in (one, two):
@@ -103,12 +102,12 @@ async def test_all_that_watch_the_same_thing_share_an_execution_until_the_last_o
 
 async def test_one_who_comes_later_begins_with_a_snapshot_of_the_present() -> None:
     feeds, source, name = Feeds(), Source(), key()
-    async with feeds.join(name, source.frames, never) as one:
+    async with feeds.join(name, source.execute, never) as one:
         for number in (1, 2):
             source.queue.put_nowait(frame(number))
             first = read(await next_of(one), number)
         assert first == {"sequence": 2, "since": 1, "changes": [2], "shown": 2}
-        async with feeds.join(name, source.frames, never) as two:
+        async with feeds.join(name, source.execute, never) as two:
             assert read(await next_of(two), 1) == {"sequence": 1, "since": None, "changes": [], "shown": 2}
             source.queue.put_nowait(frame(3))
             assert read(await next_of(two), 2) == {"sequence": 2, "since": 2, "changes": [3], "shown": 3}
@@ -116,7 +115,7 @@ async def test_one_who_comes_later_begins_with_a_snapshot_of_the_present() -> No
 
 async def test_one_who_missed_a_frame_goes_on_with_a_snapshot_and_holds_no_more_than_that() -> None:
     feeds, source, name = Feeds(), Source(), key()
-    async with feeds.join(name, source.frames, never) as one, feeds.join(name, source.frames, never) as busy:
+    async with feeds.join(name, source.execute, never) as one, feeds.join(name, source.execute, never) as busy:
         for number in range(1, 6):
             source.queue.put_nowait(frame(number))
             await next_of(one)
@@ -132,7 +131,7 @@ async def test_one_who_missed_a_frame_goes_on_with_a_snapshot_and_holds_no_more_
 async def test_a_ring_lets_everybody_look_without_a_frame() -> None:
     feeds, source, name = Feeds(), Source(), key()
     rings: asyncio.Queue[None] = asyncio.Queue()
-    async with feeds.join(name, source.frames, rings.get) as one:
+    async with feeds.join(name, source.execute, rings.get) as one:
         waiting = asyncio.create_task(news_of(one))
         await asyncio.sleep(0)
         assert not waiting.done()
@@ -147,7 +146,7 @@ async def test_an_execution_that_ends_or_crashes_tells_everybody_and_the_next_on
         (Framed("", frame_of(None, [refused], SHAPE)), "forbidden"),
         (RuntimeError("secret"), "internal_error"),
     ):
-        async with feeds.join(name, source.frames, never) as one, feeds.join(name, source.frames, never) as two:
+        async with feeds.join(name, source.execute, never) as one, feeds.join(name, source.execute, never) as two:
             source.queue.put_nowait(given)
             for member in (one, two):
                 code_of(await next_of(member), code)
@@ -165,7 +164,7 @@ def code_of(given: News, code: str) -> None:
 
 async def test_a_member_that_waits_is_handed_a_frame_without_being_woken() -> None:
     feeds, source, name = Feeds(), Source(), key()
-    async with feeds.join(name, source.frames, never) as quick, feeds.join(name, source.frames, never) as slow:
+    async with feeds.join(name, source.execute, never) as quick, feeds.join(name, source.execute, never) as slow:
         source.queue.put_nowait(frame(1))
         # The first one is always for the member's own task.
         taken: list[News] = []
@@ -189,7 +188,7 @@ async def test_a_member_that_waits_is_handed_a_frame_without_being_woken() -> No
 
 async def test_of_each_item_the_newest_frame_is_kept_and_a_newcomer_is_given_them_by_age() -> None:
     feeds, source, name = Feeds(), Source(), key()
-    async with feeds.join(name, source.frames, never) as one:
+    async with feeds.join(name, source.execute, never) as one:
         for number, item in ((1, "a"), (2, "b"), (3, "a"), (4, "c")):
             source.queue.put_nowait(frame(number, item))
         await asyncio.sleep(0)
@@ -197,7 +196,7 @@ async def test_of_each_item_the_newest_frame_is_kept_and_a_newcomer_is_given_the
         while not seen or seen[-1] != 4:
             seen += [read(news, 1)["shown"] for news in await news_of(one)]
         assert set(seen) <= {1, 2, 3, 4}
-        async with feeds.join(name, source.frames, never) as two:
+        async with feeds.join(name, source.execute, never) as two:
             assert [read(news, 1)["shown"] for news in await news_of(two)] == [3, 2, 4]
             for number, item in ((5, "b"), (6, "a"), (7, "b")):
                 feeds.open[name].publish(frame(number, item))
@@ -207,7 +206,7 @@ async def test_of_each_item_the_newest_frame_is_kept_and_a_newcomer_is_given_the
 
 async def test_a_feed_keeps_a_bounded_number_of_items_the_newest_ones() -> None:
     feeds, source, name = Feeds(), Source(), key()
-    async with feeds.join(name, source.frames, never) as one:
+    async with feeds.join(name, source.execute, never) as one:
         for number in range(1, KEPT_MAX + 3):
             feeds.open[name].publish(frame(number, f"{number:03}"))
         assert [read(news, 1)["shown"] for news in await news_of(one)] == list(range(3, KEPT_MAX + 3))

@@ -10,8 +10,9 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from api.graphql.context import Context
-from api.graphql.live import FRAME_GAP_S, usage_frames
+from api.graphql.live import usage_frames
 from api.graphql.sockets import OPERATIONS_PER_SOCKET_MAX
+from api.rounds import FRAME_GAP_S
 from api.serve import SOCKET_MESSAGE_BYTES_MAX
 from domain.adapters.memory_wakeups import MemoryWakeups
 from domain.kernel.call import Environment
@@ -22,6 +23,10 @@ from tests.api.graphql.socket_client import Socket, open_socket
 
 USAGE = """subscription($id: ID!) { usageChanged(customerId: $id) { sequence usage {
     version subscriptions { cost { amount } meters { key quantity } limits { key state } } } } }"""
+# A field with a resolver has to be executed, and a fragment at the root keeps an execution from being shared.
+EXECUTED = """subscription($id: ID!) { usageChanged(customerId: $id) { sequence usage {
+    version subscriptions { cost { amount } meters { key quantity meter { name } } limits { key state } } } } }"""
+UNSHARED = EXECUTED.replace("{", "{ ...Watched } fragment Watched on Live {", 1)
 INVOICES = """subscription($id: ID!) { invoiceChanged(customerId: $id) { sequence invoice {
     id state total { amount } lines { kind amount { amount } } } } }"""
 
@@ -76,9 +81,12 @@ async def _ends_with(socket: Socket, name: str, code: str) -> None:
     assert (await socket.next(viewer))["type"] == "complete"
 
 
-async def test_usage_comes_as_a_snapshot_and_then_in_numbered_changes(quiet_server: Site, ada: Subscriber) -> None:
+@pytest.mark.parametrize("document", [USAGE, EXECUTED, UNSHARED], ids=["plain", "executed", "unshared"])
+async def test_usage_comes_as_a_snapshot_and_then_in_numbered_changes(
+    quiet_server: Site, ada: Subscriber, document: str
+) -> None:
     async with open_socket(quiet_server.host, ada.token) as socket:
-        name = await socket.start(USAGE, id=ada.id)
+        name = await socket.start(document, id=ada.id)
         first = await socket.frame(name)
         assert (first["sequence"], _tokens(first), first["usage"]["version"]) == (1, 0, 0)
         seen = [first]
@@ -178,6 +186,10 @@ async def test_nobody_watches_another_customer(quiet_server: Site, ada: Subscrib
     async with open_socket(quiet_server.host, live_key) as socket:
         await _ends_with(socket, await socket.start(USAGE, id=ada.id), "customer_not_found")
         await _ends_with(socket, await socket.start(INVOICES, id=ada.id), "forbidden")
+    wrong_key = await quiet_server.key("invoice:read")
+    async with open_socket(quiet_server.host, wrong_key) as socket:
+        for document in (USAGE, EXECUTED, UNSHARED):
+            await _ends_with(socket, await socket.start(document, id=ada.id), "forbidden")
 
 
 async def test_a_token_that_runs_out_ends_what_it_watches(quiet_server: Site, ada: Subscriber) -> None:

@@ -12,8 +12,8 @@ from starlette.routing import WebSocketRoute
 
 from api.context import READINGS_MAX
 from api.graphql.feeds import Feeds
-from api.graphql.live import FRAME_GAP_S
 from api.graphql.view import SocketView
+from api.rounds import FRAME_GAP_S
 from domain.customers.customer import Customer
 from domain.kernel.ids import encode
 from tests import make

@@ -20,10 +20,12 @@ async def test_a_watcher_in_another_process_hears_of_a_customer(servers: Tempora
     here, there = LateWakeups(servers.valkey.url()), LateWakeups(servers.valkey.url())
     customer_id = CustomerId(make.new_id())
     try:
-        async with there.watch(customer_id) as moved, asyncio.timeout(TIMEOUT_S):
-            while not moved.is_set():
-                await here.publish([CustomerId(make.new_id()), customer_id])
-                await asyncio.sleep(0.01)
+        moved = asyncio.Event()
+        async with asyncio.timeout(TIMEOUT_S):
+            with there.watch(customer_id, moved.set):
+                while not moved.is_set():
+                    await here.publish([CustomerId(make.new_id()), customer_id])
+                    await asyncio.sleep(0.01)
     finally:
         await here.close()
         await there.close()

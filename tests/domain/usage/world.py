@@ -1,8 +1,7 @@
 """A seeded database with customers who use the two products, and a recorder, for tests."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -50,9 +49,9 @@ class Wakeups:
         """Keep the customers."""
         self.published += customers
 
-    def watch(self, customer_id: CustomerId) -> AbstractAsyncContextManager[asyncio.Event]:
+    def watch(self, customer_id: CustomerId, moved: Callable[[], None]) -> AbstractContextManager[None]:
         """Nobody watches here."""
-        raise AssertionError(customer_id)
+        raise AssertionError(customer_id, moved)
 
     async def close(self) -> None:
         """Hold nothing."""
