@@ -22,6 +22,10 @@ class Running(NamedTuple):
     subscription: Subscription
     counted: Arranged
 
+    def moved(self, changed: Rows | None, sets: Sets) -> "Running":
+        """Return it with the rows that changed, if any did."""
+        return self if changed is None else Running(self.subscription, moved(self.counted, changed, sets))
+
 
 class Kept(NamedTuple):
     """A customer's running usage as it was read, up to a mark (see store.py). `whole_at`: when all of it was read.
@@ -43,14 +47,10 @@ class Kept(NamedTuple):
         """Return it as it was read again, up to another mark: the version and the rows that changed, if they did."""
         running, size = self.running, self.size
         if changed:
-            running = tuple([_moved(each, changed.get(each.subscription.id), sets) for each in running])
+            running = tuple([each.moved(changed.get(each.subscription.id), sets) for each in running])
             size = _size(running)
         version = self.version if version is None else version
         return Kept(self.environment, self.clock_now, self.whole_at, mark, version, running, size)
-
-
-def _moved(before: Running, changed: Rows | None, sets: Sets) -> Running:
-    return before if changed is None else Running(before.subscription, moved(before.counted, changed, sets))
 
 
 def _size(running: Iterable[Running]) -> int:

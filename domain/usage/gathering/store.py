@@ -25,23 +25,32 @@ _MARK, _ANEW, _SET, _TOTAL = range(4)
 # Sums are the last columns of a total.
 _SUMS_AT = 8
 
-# What both statements read: the versions of `asked` customers, and the totals of each `stretch`, which is a segment of
-# a present usage period. What is of one subscription is added up, and left out where none of it has moved since the
-# mark. Since a mark of null, all has moved. Ages are compared, as ids of transactions begin anew some day.
-_COUNTED = f"""
-counters AS (
-    SELECT p.customer_id, p.subscription_id, t.set_id AS owner, t.dimensions, sum(t.events)::bigint AS events, {_SUMMED}
-    FROM stretch p JOIN counter_total t ON t.customer_id = p.customer_id AND t.segment_id = p.segment_id
-    GROUP BY p.customer_id, p.subscription_id, p.mark, t.set_id, t.dimensions
-    HAVING p.mark IS NULL OR min(age(t.xmin)) <= age(p.mark)
+
+def _summed(table: str, owner: str, sums: str, *, since: bool) -> str:
+    """Write the selection of what subscriptions have counted in a table; `since`: only what moved since their marks.
+
+    What is of several segments is added up, and all of it is needed where a part of it moved. Ages are compared, as ids
+    of transactions begin anew some day.
+    """
+    rows = f"FROM stretch p JOIN {table} t ON t.customer_id = p.customer_id AND t.segment_id = p.segment_id"
+    key = f"p.subscription_id, t.{owner}, t.dimensions"
+    moved = f"WHERE ({key}) IN (SELECT {key} {rows} WHERE age(t.xmin) <= age(p.mark))" if since else ""
+    return f"""
+    SELECT p.customer_id, p.subscription_id, t.{owner} AS owner, t.dimensions, sum(t.events)::bigint AS events, {sums}
+    {rows} {moved} GROUP BY p.customer_id, {key}"""
+
+
+def _counted(*, since: bool) -> str:
+    """Write what both statements read: versions of `asked` customers, and totals of each `stretch`.
+
+    That is a segment of a present usage period. `since`: of all that, what moved since the customers' marks.
+    """
+    moved = "WHERE t.owner IS NOT NULL OR age(v.xmin) <= age(a.mark)" if since else ""
+    return f"""
+counters AS ({_summed("counter_total", "set_id", _SUMMED, since=since)}
 ), totals AS (
     SELECT * FROM counters
-    UNION ALL
-    SELECT p.customer_id, p.subscription_id, t.meter_id, t.dimensions, sum(t.events)::bigint,
-           sum(t.quantity){_NO_MORE_SUMS}
-    FROM stretch p JOIN usage_total t ON t.customer_id = p.customer_id AND t.segment_id = p.segment_id
-    GROUP BY p.customer_id, p.subscription_id, p.mark, t.meter_id, t.dimensions
-    HAVING p.mark IS NULL OR min(age(t.xmin)) <= age(p.mark)
+    UNION ALL {_summed("usage_total", "meter_id", f"sum(t.quantity){_NO_MORE_SUMS}", since=since)}
 )
 SELECT {_TOTAL} AS kind, a.customer_id, t.subscription_id, t.owner, t.dimensions, d."values"::text AS named, t.events,
        v.version, {_ALL}
@@ -49,11 +58,12 @@ FROM asked a
 JOIN usage_version v ON v.customer_id = a.customer_id
 LEFT JOIN totals t ON t.customer_id = a.customer_id
 LEFT JOIN dimension_set d ON d.customer_id = t.customer_id AND d.id = t.dimensions
-WHERE t.owner IS NOT NULL OR a.mark IS NULL OR age(v.xmin) <= age(a.mark)
+{moved}
 UNION ALL
 SELECT {_SET}, NULL, NULL, id, meter_id, NULL, slot, NULL, {_NO_SUMS}
 FROM meter_set WHERE id IN (SELECT owner FROM counters)
 """  # noqa: S608 -- made of constants of this module
+
 
 # Whoever runs something else by now, or whose clock has moved, is told and is to be read anew; of all others the
 # subscriptions, and so their periods, are those that were read before.
@@ -66,7 +76,7 @@ WITH asked AS (
     JOIN subscription s ON s.customer_id = a.customer_id AND s.status NOT IN ('incomplete', 'canceled')
     JOIN segment g ON g.customer_id = s.customer_id AND g.subscription_id = s.id
                   AND g.period_start_at = s.period_start_at AND g.period_end_at = s.period_end_at
-), {_COUNTED}
+), {_counted(since=True)}
 UNION ALL
 SELECT {_ANEW}, a.customer_id, NULL, NULL, NULL, NULL, NULL, NULL, {_NO_SUMS}
 FROM asked a JOIN customer c ON c.customer_id = a.customer_id LEFT JOIN test_clock k ON k.id = c.clock_id
@@ -89,13 +99,13 @@ ORDER BY s.id DESC
 
 _WHOLE = f"""
 WITH asked AS (
-    SELECT customer_id, NULL::xid AS mark FROM unnest($1::uuid[]) AS a (customer_id)
+    SELECT * FROM unnest($1::uuid[]) AS a (customer_id)
 ), stretch AS (
-    SELECT r.customer_id, r.id AS subscription_id, NULL::xid AS mark, g.id AS segment_id
+    SELECT r.customer_id, r.id AS subscription_id, g.id AS segment_id
     FROM unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[]) AS r (customer_id, id, start_at, end_at)
     JOIN segment g ON g.customer_id = r.customer_id AND g.subscription_id = r.id
                   AND g.period_start_at = r.start_at AND g.period_end_at = r.end_at
-), {_COUNTED}
+), {_counted(since=False)}
 """  # noqa: S608 -- made of constants of this module
 
 
@@ -131,7 +141,7 @@ async def list_moved(tx: db.Tx, marks: Mapping[CustomerId, int]) -> tuple[int, R
     be read anew, whatever else was read.
     """
     found = await (await tx.raw()).fetch(_MOVED, list(marks), list(marks.values()))
-    return next(row["version"] for row in found if row["kind"] == _MARK), _read(found)
+    return next(row["version"] for row in reversed(found) if row["kind"] == _MARK), _read(found)
 
 
 async def list_running(tx: db.Tx, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Runner]:
