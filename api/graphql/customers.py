@@ -99,7 +99,10 @@ class Customer:
         """Load a page."""
         return await credit_notes_of(info.context, self.key, first, after)
 
-    @reading(Permission.INVOICE_READ, "What it holds from credit notes, by currency; it pays the next invoices.")
+    @reading(
+        Permission.INVOICE_READ,
+        "What it holds from credit notes and unapplied payments, by currency; it pays the next invoices.",
+    )
     async def credit(self, info: Info[Context, None]) -> list[Money]:
         """Load it with that of other customers of the request."""
         return [money_of(each) for each in await info.context.loaders.credit.load(self.key) or ()]

@@ -48,8 +48,8 @@ from domain.payments.receiving.receipt import Received
 from domain.payments.refund import Refund
 from domain.payments.refunding import store as refunding
 from domain.payments.transferring import service as transferring
-from domain.payments.unapplied.payment import Application
-from domain.payments.unapplied.store import list_applications_of
+from domain.payments.unapplied.payment import Application, UnappliedCredit
+from domain.payments.unapplied.store import list_applications_of, list_credits_of
 from domain.plans.plan import Catalogue
 from domain.runtime import Runtime
 from domain.subscriptions import service as subscriptions
@@ -159,6 +159,9 @@ class Loaders:
         self.disputes: DataLoader[tuple[CustomerId, InvoiceId], list[Dispute] | None] = self._by_id(list_disputes_of)
         self.applications: DataLoader[tuple[CustomerId, UnappliedPaymentId], list[Application] | None] = self._by_id(
             list_applications_of
+        )
+        self.unapplied_credits: DataLoader[tuple[CustomerId, UnappliedPaymentId], list[UnappliedCredit] | None] = (
+            self._by_id(list_credits_of)
         )
         self.received: DataLoader[tuple[CustomerId, InvoiceId], list[Received] | None] = self._by_id(_received)
         self.missing: DataLoader[tuple[CustomerId, InvoiceId], Money | None] = self._by_id(transferring.missing_of)

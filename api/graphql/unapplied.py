@@ -17,7 +17,7 @@ from api.graphql.permissions import guarded_type
 from api.graphql.problems import AnyProblem
 from api.graphql.refund_views import Refund, refund_of
 from api.graphql.scalars import MoneyInput, money_from
-from api.graphql.unapplied_views import UnappliedPayment, unapplied_of
+from api.graphql.unapplied_views import UnappliedCredit, UnappliedPayment, credit_of, unapplied_of
 from domain.access.roles import Permission
 from domain.db import Tx
 from domain.invoices import service as invoices
@@ -26,6 +26,7 @@ from domain.payments import refund as refunds
 from domain.payments.applying import service as applying
 from domain.payments.refunding import store as refund_store
 from domain.payments.unapplied import service
+from domain.payments.unapplied.store import list_credits_of
 
 
 @guarded_type(Permission.INVOICE_WRITE, "The invoice is paid; Stripe's copy of it is closed in a moment.")
@@ -39,6 +40,24 @@ class UnappliedPaymentApplied:
     async def payment(self) -> UnappliedPayment:
         """Show what is left of it."""
         return self.held
+
+
+@guarded_type(Permission.INVOICE_WRITE, "It is the customer's credit, and pays the next invoices.")
+class UnappliedPaymentCredited:
+    """Success of creditUnappliedPayment."""
+
+    held: strawberry.Private[UnappliedPayment]
+    made: strawberry.Private[UnappliedCredit]
+
+    @reading(Permission.PAYMENT_READ, "The unapplied payment as it now stands.")
+    async def payment(self) -> UnappliedPayment:
+        """Show what is left of it."""
+        return self.held
+
+    @reading(Permission.PAYMENT_READ, "What became credit.")
+    async def credit(self) -> UnappliedCredit:
+        """Show it."""
+        return self.made
 
 
 @guarded_type(Permission.INVOICE_WRITE, "The refund is ordered; it is sent in a moment, and booked when it succeeded.")
@@ -65,6 +84,17 @@ class ApplyUnappliedPaymentInput:
     idempotency_key: str = strawberry.field(description=KEY_DESCRIPTION)
 
 
+@strawberry.input(description="Which money becomes credit, and how much of it.")
+class CreditUnappliedPaymentInput:
+    """Input of creditUnappliedPayment."""
+
+    unapplied_payment_id: strawberry.ID = strawberry.field(description="`uap_…`")
+    amount: MoneyInput | None = strawberry.field(
+        default=None, description="Above zero, at most what is left; absent means all of that."
+    )
+    idempotency_key: str = strawberry.field(description=KEY_DESCRIPTION)
+
+
 @strawberry.input(description="Which money goes back, how much of it, and why.")
 class RefundUnappliedPaymentInput:
     """Input of refundUnappliedPayment."""
@@ -80,6 +110,10 @@ class RefundUnappliedPaymentInput:
 ApplyUnappliedPaymentResult = Annotated[
     UnappliedPaymentApplied | AnyProblem,
     strawberry.union("ApplyUnappliedPaymentResult", description="What became of applyUnappliedPayment."),
+]
+CreditUnappliedPaymentResult = Annotated[
+    UnappliedPaymentCredited | AnyProblem,
+    strawberry.union("CreditUnappliedPaymentResult", description="What became of creditUnappliedPayment."),
 ]
 RefundUnappliedPaymentResult = Annotated[
     UnappliedRefundOrdered | AnyProblem,
@@ -149,6 +183,41 @@ class UnappliedMutation:
         wish = Wish(context, "applyUnappliedPayment", input.idempotency_key, held.customer_id, strawberry.asdict(input))
         result = await once(wish, act, again)
         await runtime.wakeups.publish([held.customer_id])
+        return result
+
+    @changing(
+        Permission.INVOICE_WRITE,
+        "Make money that no invoice could take, or a part of it, its customer's credit: that pays the next invoices of "
+        "its currency by itself, as the credit of a credit note does, and does not expire. More than is left is "
+        "refused (`unapplied_payment_spent`). Once per idempotency key.",
+    )
+    async def credit_unapplied_payment(
+        self,
+        info: Info[Context, None],
+        input: Annotated[CreditUnappliedPaymentInput, strawberry.argument(description="Which, and how much.")],
+    ) -> CreditUnappliedPaymentResult:
+        """Credit it."""
+        context, payment_id = info.context, ids.unapplied_payment_id(input.unapplied_payment_id)
+        amount = money_from(input.amount) if input.amount is not None else None
+        async with context.runtime.db.transaction() as tx:
+            held = await applying.find_payment(tx, context.call, payment_id)
+
+        async def act(tx: Tx) -> tuple[UnappliedPaymentCredited, Mapping[str, str]]:
+            made = await applying.credit(tx, context.call, payment_id, amount=amount)
+            kept = {"credit": str(made.id)}
+            return await again(tx, kept), kept
+
+        async def again(tx: Tx, kept: Mapping[str, str]) -> UnappliedPaymentCredited:
+            key, wanted = (held.customer_id, payment_id), ids.uuid_of(kept["credit"])
+            [made] = [each for each in (await list_credits_of(tx, [key]))[key] if each.id == wanted]
+            stands = await service.load_payment(tx, held.customer_id, payment_id)
+            return UnappliedPaymentCredited(held=unapplied_of(stands), made=credit_of(made))
+
+        wish = Wish(
+            context, "creditUnappliedPayment", input.idempotency_key, held.customer_id, strawberry.asdict(input)
+        )
+        result = await once(wish, act, again)
+        await context.runtime.wakeups.publish([held.customer_id])
         return result
 
     @changing(

@@ -35,6 +35,15 @@ class UnappliedApplication:
     applied_at: datetime = strawberry.field(description="When, in business time.")
 
 
+@guarded_type(Permission.PAYMENT_READ, "What of an unapplied payment became its customer's credit.")
+class UnappliedCredit:
+    """A part that was credited."""
+
+    id: strawberry.ID = strawberry.field(description="`uac_…`")
+    amount: Money = strawberry.field(description="It pays the customer's next invoices of this currency.")
+    credited_at: datetime = strawberry.field(description="When, in business time.")
+
+
 @guarded_type(
     Permission.PAYMENT_READ, "Money of a customer that is held because the invoice that it came for could not take it."
 )
@@ -48,7 +57,7 @@ class UnappliedPayment:
     attempt_id: strawberry.ID = strawberry.field(description="`att_…`: the payment that brought it.")
     cause: rules.Cause = strawberry.field(description="Why the invoice could not take it.")
     amount: Money = strawberry.field(description="What came.")
-    left: Money = strawberry.field(description="What can still be applied or sent back.")
+    left: Money = strawberry.field(description="What can still be applied, credited or sent back.")
     refunded: Money = strawberry.field(description="What went back, or is on its way.")
     withheld: Money = strawberry.field(description="What a bank has taken of it for a dispute.")
     booked_at: datetime = strawberry.field(description="When it was booked, in business time.")
@@ -58,6 +67,12 @@ class UnappliedPayment:
         """Load them."""
         found = await info.context.loaders.applications.load(self.key) or []
         return [_application_of(each) for each in found]
+
+    @reading(Permission.PAYMENT_READ, "What of it became the customer's credit, the first part first.")
+    async def credits(self, info: Info[Context, None]) -> list[UnappliedCredit]:
+        """Load them."""
+        found = await info.context.loaders.unapplied_credits.load(self.key) or []
+        return [credit_of(each) for each in found]
 
 
 def unapplied_of(value: rules.UnappliedPayment) -> UnappliedPayment:
@@ -75,6 +90,13 @@ def unapplied_of(value: rules.UnappliedPayment) -> UnappliedPayment:
         refunded=money_of(Amount(value.refunded_minor, currency)),
         withheld=money_of(Amount(value.withheld_minor, currency)),
         booked_at=value.booked_at,
+    )
+
+
+def credit_of(value: rules.UnappliedCredit) -> UnappliedCredit:
+    """Wrap what became credit."""
+    return UnappliedCredit(
+        id=ids.id_of("unapplied_credit", value.id), amount=money_of(value.amount), credited_at=value.credited_at
     )
 
 

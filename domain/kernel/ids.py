@@ -36,6 +36,7 @@ OneOffChargeId = NewType("OneOffChargeId", UUID)
 RefundId = NewType("RefundId", UUID)
 DisputeId = NewType("DisputeId", UUID)
 UnappliedPaymentId = NewType("UnappliedPaymentId", UUID)
+UnappliedCreditId = NewType("UnappliedCreditId", UUID)
 AttemptId = NewType("AttemptId", UUID)
 EntryId = NewType("EntryId", UUID)
 KeyId = NewType("KeyId", UUID)
@@ -82,6 +83,7 @@ PREFIXES = {
     "refund": "rfd",
     "dispute": "dsp",
     "unapplied_payment": "uap",
+    "unapplied_credit": "uac",
     "entry": "led",
     "key": "key",
     "job": "job",

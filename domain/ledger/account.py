@@ -118,6 +118,11 @@ def kept(amount: Money) -> list[Posting]:
     return [Posting(Account.RECEIVABLE, amount), Posting(Account.CUSTOMER_CREDIT, -amount)]
 
 
+def credited(amount: Money) -> list[Posting]:
+    """Post that money which no invoice could take becomes the customer's credit."""
+    return [Posting(Account.UNAPPLIED_CASH, amount), Posting(Account.CUSTOMER_CREDIT, -amount)]
+
+
 def written_off(amount: Money) -> list[Posting]:
     """Post what is given up of an open invoice."""
     return [Posting(Account.BAD_DEBT, amount), Posting(Account.RECEIVABLE, -amount)]

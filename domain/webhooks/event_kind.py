@@ -78,6 +78,12 @@ KINDS = (
         ("unapplied_payment_id", "attempt_id", *_INVOICE),
         "Money came that its invoice could not take.",
     ),
+    EventKind(
+        "payment.credited",
+        "payment_credited",
+        ("unapplied_payment_id", "unapplied_credit_id"),
+        "Money that its invoice could not take became its customer's credit.",
+    ),
     EventKind("refund.ordered", "refund_ordered", _REFUND, "Money is to be paid back."),
     EventKind("refund.succeeded", "refund_succeeded", _REFUND, "The money of a refund has gone."),
     EventKind("refund.failed", "refund_failed", _REFUND, "A refund did not come off, or came back; it is owed again."),

@@ -147,7 +147,8 @@ WORDINGS: Mapping[StaffAlertKind, Wording] = {
         Severity.WARNING,
         "{amount} {currency} of {customer_id} paid no invoice",
         "{amount} {currency} came for {invoice_id}, which could not take it: {why}. It is kept for {customer_id} as "
-        "{about}. Pay another invoice with it (applyUnappliedPayment), or send it back (refundUnappliedPayment).",
+        "{about}. Pay another invoice with it (applyUnappliedPayment), make it credit (creditUnappliedPayment), or "
+        "send it back (refundUnappliedPayment).",
     ),
 }
 

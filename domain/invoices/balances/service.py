@@ -1,4 +1,6 @@
-"""Apply what a customer holds to an invoice, in the order of the rules: credit from credit notes, then prepaid wallets.
+"""Apply what a customer holds to an invoice, in the order of the rules: the customer's credit, then prepaid wallets.
+
+Credit comes from credit notes, from invoices below zero, and from money that no invoice could take.
 
 Whoever calls holds the customer's derivation lock, so that the same credit is not spent twice; wallets are held by
 their own rows. Each movement is a row with a ledger entry.
@@ -6,6 +8,7 @@ their own rows. Each movement is a row with a ledger entry.
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 from domain.credits import purse
@@ -20,7 +23,7 @@ from domain.invoices import store as invoice_store
 from domain.invoices.balances import store
 from domain.invoices.discounting.store import plans_by_price
 from domain.invoices.invoice import Invoice, Line, LineKind
-from domain.kernel.call import Call
+from domain.kernel.call import Call, Environment
 from domain.kernel.ids import CustomerId, ProductId, SegmentId, encode
 from domain.kernel.money import Money
 from domain.kernel.values import dataclass
@@ -34,6 +37,20 @@ _KINDS = {
     LineKind.USAGE: PayableKind.USAGE,
     LineKind.CAP: PayableKind.USAGE,
 }
+
+
+class Owned(Protocol):
+    """A row whose customer's credit moves, such as an invoice."""
+
+    @property
+    def customer_id(self) -> CustomerId:
+        """Whose it is."""
+        ...
+
+    @property
+    def environment(self) -> Environment:
+        """In which books it stands."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +135,8 @@ async def give_back(tx: Tx, call: Call, now: datetime, void: Invoice) -> GivenBa
     return GivenBack(back.prepaid_minor, back.promotion_minor, credit)
 
 
-async def move(tx: Tx, call: Call, now: datetime, owner: Invoice, amount: Money, *, reason: str, about: UUID) -> None:
-    """Append a movement of the credit of an invoice's customer: above zero is more credit. The caller posts it."""
+async def move(tx: Tx, call: Call, now: datetime, owner: Owned, amount: Money, *, reason: str, about: UUID) -> None:
+    """Append a movement of the credit of a row's customer: above zero is more credit. The caller posts it."""
     await store.insert_credit(
         tx,
         {

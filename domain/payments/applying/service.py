@@ -1,6 +1,6 @@
-"""Pay another invoice with money that no invoice could take, or send it back through the gateway.
+"""Pay another invoice with money that no invoice could take, make it the customer's credit, or send it back.
 
-Both are decided under the row's lock, in the transaction that writes them: however often, and by however many people
+All are decided under the row's lock, in the transaction that writes them: however often, and by however many people
 it is ordered, no more goes than is left. A refund is carried out by its job, as that of a credit note is.
 """
 
@@ -9,10 +9,11 @@ from domain.customers import service as customers
 from domain.customers.store import Sight
 from domain.db import Database, Tx
 from domain.invoices import service as invoices
+from domain.invoices.balances import service as balances
 from domain.invoices.invoice import Invoice, InvoiceNotFound
 from domain.journal import service as journal
 from domain.kernel.call import Call, Forbidden
-from domain.kernel.ids import InvoiceId, RefundId, UnappliedPaymentId, encode
+from domain.kernel.ids import InvoiceId, RefundId, UnappliedCreditId, UnappliedPaymentId, encode
 from domain.kernel.money import Money
 from domain.ledger import account as books
 from domain.ledger import service as ledger
@@ -25,7 +26,12 @@ from domain.payments.refund import Refund, RefundReason, RefundState, refund_key
 from domain.payments.refunding import service as refunding
 from domain.payments.unapplied import payment as rules
 from domain.payments.unapplied import store
-from domain.payments.unapplied.payment import Application, UnappliedPayment, UnappliedPaymentNotFound
+from domain.payments.unapplied.payment import (
+    Application,
+    UnappliedCredit,
+    UnappliedPayment,
+    UnappliedPaymentNotFound,
+)
 
 
 async def find_payment(tx: Tx, call: Call, payment_id: UnappliedPaymentId) -> UnappliedPayment:
@@ -123,6 +129,43 @@ async def refund(
     )
     await refunding.write(tx, call, ordered)
     return ordered
+
+
+async def credit(tx: Tx, call: Call, payment_id: UnappliedPaymentId, *, amount: Money | None) -> UnappliedCredit:
+    """Make what is left of a payment its customer's credit, or a part of it; None is all that is left.
+
+    It pays the customer's next invoices of its currency by itself, as that of credit notes does, before wallets and
+    after tax, and does not expire. It goes back as money no more. Not repeatable by itself: the caller holds an
+    idempotency key. Raises Forbidden, UnappliedPaymentNotFound, UnappliedPaymentSpent.
+    """
+    found = await find_payment(tx, call, payment_id)
+    before = await store.lock_payment(tx, found.customer_id, payment_id)
+    after, taken = rules.crediting(before, amount)
+    await store.save_payment(tx, before, after)
+    now = await customers.business_now(tx, call, after.customer_id)
+    new = UnappliedCredit(after.customer_id, UnappliedCreditId(call.new_id()), after.id, taken, now)
+    await store.insert_credit(tx, new)
+    await balances.move(tx, call, now, after, taken, reason="unapplied", about=new.id)
+    about = encode("unapplied_credit", new.id)
+    await ledger.post(
+        tx,
+        call,
+        now,
+        customer_id=new.customer_id,
+        environment=after.environment,
+        reason="unapplied_credited",
+        about=about,
+        lines=books.credited(taken),
+    )
+    facts = {"unapplied_payment_id": encode("unapplied_payment", after.id), "unapplied_credit_id": about}
+    text = f"{taken.major} {taken.currency} that came became credit"
+    await journal.tell(
+        tx, call, now, new.customer_id, "payment_credited", description=text, amount=taken, metadata=facts
+    )
+    more = {"amount_minor": taken.minor, "currency": taken.currency}
+    held = facts["unapplied_payment_id"]
+    await journal.audit(tx, call, "credit_unapplied_payment", held, customer_id=new.customer_id, facts=facts | more)
+    return new
 
 
 async def _note(tx: Tx, call: Call, invoice: Invoice, new: Application) -> None:

@@ -7,7 +7,15 @@ from enum import StrEnum
 from domain.invoices.invoice import Invoice, State
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
-from domain.kernel.ids import AttemptId, CustomerId, DisputeId, InvoiceId, UnappliedPaymentId, encode
+from domain.kernel.ids import (
+    AttemptId,
+    CustomerId,
+    DisputeId,
+    InvoiceId,
+    UnappliedCreditId,
+    UnappliedPaymentId,
+    encode,
+)
 from domain.kernel.money import Money
 from domain.kernel.values import dataclass
 from domain.payments.refund import RefundMalformed, RefundUnsupported
@@ -46,8 +54,9 @@ class UnappliedPayment:
     """Money of a customer that came for an invoice which cannot take it.
 
     `applied_minor` has paid other invoices, `refunded_minor` went back or is on its way, `withheld_minor` a bank has
-    taken for a dispute; `left` is the rest. `gateway_payment_id` is where it can be sent back to; None: not through
-    the gateway. `dispute_id` is that of money won back. `booked_at` is business time, `created_at` real time.
+    taken for a dispute, `credited_minor` became the customer's credit; `left` is the rest. `gateway_payment_id` is
+    where it can be sent back to; None: not through the gateway. `dispute_id` is that of money won back. `booked_at` is
+    business time, `created_at` real time.
     """
 
     customer_id: CustomerId
@@ -65,11 +74,12 @@ class UnappliedPayment:
     refunded_minor: int = 0
     withheld_minor: int = 0
     version: int = 1
+    credited_minor: int = 0
 
     @property
     def left(self) -> Money:
-        """What can still be applied or sent back."""
-        gone = self.applied_minor + self.refunded_minor + self.withheld_minor
+        """What can still be applied, sent back or credited."""
+        gone = self.applied_minor + self.refunded_minor + self.withheld_minor + self.credited_minor
         return Money(self.amount.minor - gone, self.amount.currency)
 
 
@@ -83,6 +93,17 @@ class Application:
     invoice_id: InvoiceId
     amount: Money
     applied_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UnappliedCredit:
+    """What of an unapplied payment became its customer's credit, at business time: next invoices are paid with it."""
+
+    customer_id: CustomerId
+    id: UnappliedCreditId
+    unapplied_payment_id: UnappliedPaymentId
+    amount: Money
+    credited_at: datetime
 
 
 def takes_money(invoice: Invoice) -> bool:
@@ -117,6 +138,16 @@ def refunding(before: UnappliedPayment, wanted: Money | None) -> tuple[Unapplied
     return replace(before, refunded_minor=before.refunded_minor + amount.minor), amount
 
 
+def crediting(before: UnappliedPayment, wanted: Money | None) -> tuple[UnappliedPayment, Money]:
+    """Note that a part becomes the customer's credit, None is all that is left; return the amount too.
+
+    Raises UnappliedPaymentSpent, for an amount of another currency too.
+    """
+    amount = wanted or before.left
+    _check_left(before, amount)
+    return replace(before, credited_minor=before.credited_minor + amount.minor), amount
+
+
 def refund_failed(before: UnappliedPayment, minor: int) -> UnappliedPayment:
     """Note that a refund did not come off, or came back: it is left again."""
     return replace(before, refunded_minor=before.refunded_minor - minor)
@@ -149,5 +180,5 @@ def facts_of(payment: UnappliedPayment) -> dict[str, str]:
 
 
 def _check_left(before: UnappliedPayment, amount: Money) -> None:
-    if not 0 < amount.minor <= before.left.minor:
+    if amount.currency != before.left.currency or not 0 < amount.minor <= before.left.minor:
         raise UnappliedPaymentSpent(before.left.major, before.left.currency)

@@ -1,4 +1,4 @@
-"""Tables and statements of unapplied payments, and of what they have paid."""
+"""Tables and statements of unapplied payments, of what they have paid, and of what became credit."""
 
 import dataclasses
 from collections.abc import Collection, Sequence
@@ -13,7 +13,7 @@ from domain.customers.store import Sight
 from domain.kernel.call import Environment
 from domain.kernel.ids import AttemptId, CustomerId, InvoiceId, UnappliedPaymentId
 from domain.kernel.money import Money
-from domain.payments.unapplied.payment import Application, Cause, UnappliedPayment
+from domain.payments.unapplied.payment import Application, Cause, UnappliedCredit, UnappliedPayment
 
 unapplied_payment = sa.Table(
     "unapplied_payment",
@@ -34,6 +34,7 @@ unapplied_payment = sa.Table(
     sa.Column("refunded_minor", sa.BigInteger, nullable=False, comment="gone, or on its way"),
     sa.Column("withheld_minor", sa.BigInteger, nullable=False, comment="taken by a bank for a dispute"),
     sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("credited_minor", sa.BigInteger, nullable=False, comment="became the customer's credit"),
     sa.ForeignKeyConstraint(["customer_id", "invoice_id"], ["invoice.customer_id", "invoice.id"], ondelete="RESTRICT"),
     sa.ForeignKeyConstraint(
         ["customer_id", "attempt_id"], ["payment_attempt.customer_id", "payment_attempt.id"], ondelete="RESTRICT"
@@ -44,8 +45,8 @@ unapplied_payment = sa.Table(
     sa.CheckConstraint("(cause = 'reinstated') = (dispute_id IS NOT NULL)", name="dispute_id"),
     sa.CheckConstraint("amount_minor > 0", name="amount"),
     sa.CheckConstraint(
-        "LEAST(applied_minor, refunded_minor, withheld_minor) >= 0"
-        " AND applied_minor + refunded_minor + withheld_minor <= amount_minor",
+        "LEAST(applied_minor, refunded_minor, withheld_minor, credited_minor) >= 0"
+        " AND applied_minor + refunded_minor + withheld_minor + credited_minor <= amount_minor",
         name="left",
     ),
     sa.Index(
@@ -61,7 +62,7 @@ unapplied_payment = sa.Table(
         "unapplied_payment_left_idx",
         "environment",
         "id",
-        postgresql_where=sa.text("applied_minor + refunded_minor + withheld_minor < amount_minor"),
+        postgresql_where=sa.text("applied_minor + refunded_minor + withheld_minor + credited_minor < amount_minor"),
     ),
 )
 
@@ -87,6 +88,26 @@ unapplied_application = sa.Table(
     sa.ForeignKeyConstraint(["customer_id", "invoice_id"], ["invoice.customer_id", "invoice.id"], ondelete="RESTRICT"),
     sa.CheckConstraint("amount_minor > 0", name="amount"),
     sa.Index("unapplied_application_payment_idx", "customer_id", "unapplied_payment_id"),
+)
+
+unapplied_credit = sa.Table(
+    "unapplied_credit",
+    db.metadata,
+    sa.Column("customer_id", db.Id, primary_key=True),
+    sa.Column("id", db.Id, primary_key=True),
+    sa.Column("unapplied_payment_id", db.Id, nullable=False),
+    sa.Column("amount_minor", sa.BigInteger, nullable=False),
+    sa.Column("currency", sa.Text, nullable=False),
+    sa.Column("credited_at", db.Instant, nullable=False, comment="business time"),
+    sa.ForeignKeyConstraint(
+        ["customer_id", "unapplied_payment_id"],
+        ["unapplied_payment.customer_id", "unapplied_payment.id"],
+        name="unapplied_credit_payment_fkey",
+        ondelete="RESTRICT",
+    ),
+    sa.CheckConstraint("amount_minor > 0", name="amount"),
+    sa.Index("unapplied_credit_payment_idx", "customer_id", "unapplied_payment_id"),
+    comment="each is a movement of its customer's credit, with an entry in the books",
 )
 
 
@@ -141,7 +162,8 @@ async def list_payments(
     if customer_id is not None:
         statement = statement.where(own.customer_id == customer_id)
     if open_only:
-        statement = statement.where(own.applied_minor + own.refunded_minor + own.withheld_minor < own.amount_minor)
+        gone = own.applied_minor + own.refunded_minor + own.withheld_minor + own.credited_minor
+        statement = statement.where(gone < own.amount_minor)
     if before is not None:
         statement = statement.where(own.id < before)
     return [_payment(row) for row in await tx.rows(statement)]
@@ -176,6 +198,29 @@ async def list_applications_of(
     found: dict[tuple[CustomerId, UnappliedPaymentId], list[Application]] = {key: [] for key in payments}
     for row in await tx.rows(sa.select(unapplied_application).where(wanted).order_by(own.attempt_id)):
         found[row.customer_id, row.unapplied_payment_id].append(_application(row))
+    return found
+
+
+async def insert_credit(tx: db.Tx, new: UnappliedCredit) -> None:
+    """Insert what of a payment became credit."""
+    values = {field.name: getattr(new, field.name) for field in dataclasses.fields(new)}
+    amount = values.pop("amount")
+    await tx.execute(
+        sa.insert(unapplied_credit).values(values | {"amount_minor": amount.minor, "currency": amount.currency})
+    )
+
+
+async def list_credits_of(
+    tx: db.Tx, payments: Collection[tuple[CustomerId, UnappliedPaymentId]]
+) -> dict[tuple[CustomerId, UnappliedPaymentId], list[UnappliedCredit]]:
+    """Return what of some payments became credit, the oldest first: one statement, for loaders."""
+    own = unapplied_credit.c
+    wanted = sa.tuple_(own.customer_id, own.unapplied_payment_id).in_(payments)
+    found: dict[tuple[CustomerId, UnappliedPaymentId], list[UnappliedCredit]] = {key: [] for key in payments}
+    for row in await tx.rows(sa.select(unapplied_credit).where(wanted).order_by(own.id)):
+        amount = Money(row.amount_minor, row.currency)
+        made = UnappliedCredit(row.customer_id, row.id, row.unapplied_payment_id, amount, row.credited_at)
+        found[row.customer_id, row.unapplied_payment_id].append(made)
     return found
 
 

@@ -141,6 +141,11 @@ INPUTS: dict[str, Any] = {
         "invoiceId": t["invoice"],
         "idempotencyKey": f"k{n}",
     },
+    "creditUnappliedPayment": lambda t, n: {
+        "unappliedPaymentId": t["unapplied"],
+        "amount": {"amount": "0.01", "currency": "USD"},
+        "idempotencyKey": f"k{n}",
+    },
     "refundUnappliedPayment": lambda t, n: {
         "unappliedPaymentId": t["unapplied"],
         "amount": {"amount": "0.01", "currency": "USD"},

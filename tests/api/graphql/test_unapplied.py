@@ -19,6 +19,9 @@ _REFUNDS = """query($id: ID!) { customer(id: $id) { invoices(first: 5) { nodes {
     refunds { id creditNoteId unappliedPaymentId status amount { amount } } } } } }"""
 _APPLIED = "... on UnappliedPaymentApplied { payment { id left { amount } } invoice { id state } }"
 _ORDERED = "... on UnappliedRefundOrdered { payment { left { amount } } refund { id status amount { amount } } }"
+_CREDITED = """... on UnappliedPaymentCredited { credit { id amount { amount } creditedAt }
+    payment { left { amount } credits { id amount { amount } creditedAt } } }"""
+_CREDIT = "query($id: ID!) { customer(id: $id) { credit { amount currency } } }"
 _AGAIN = "... on InvoiceAskedAgain { invoice { id } }"
 
 
@@ -101,3 +104,29 @@ async def test_money_that_paid_nothing_is_shown_applied_once_and_sent_back_once(
     [shown] = [each for invoice in invoices for each in invoice["refunds"]]
     assert (shown["creditNoteId"], shown["unappliedPaymentId"], shown["status"]) == (None, held["id"], "SUCCEEDED")
     assert not [subject for subject in mail(world) if "failed" in subject]
+
+
+async def test_it_is_made_credit_once_for_a_key_and_pays_the_next_invoice(site: Site) -> None:
+    world = site.world
+    ada = await world.customer(on="2026-01-31")
+    await world.subscribe(ada, "pro")  # 79.00 a month
+    await _won_back(site, ada)
+    customer, finance = encode("customer", ada.id), site.staff("finance")
+    [held] = (await site.read(_HELD, finance, id=customer, open=True))["unappliedPayments"]["nodes"]
+    part = {"amount": {"amount": "30.00", "currency": "USD"}}
+    given = {"unappliedPaymentId": held["id"], **part, "idempotencyKey": "c1"}
+    for refused in (site.staff("support"), site.member(ada.id, "owner")):
+        assert (await site.change("creditUnappliedPayment", _CREDITED, refused, **given))["code"] == "forbidden"
+    first = await site.change("creditUnappliedPayment", _CREDITED, finance, **given)
+    assert first == await site.change("creditUnappliedPayment", _CREDITED, finance, **given)
+    # 79.00 - 30.00.
+    assert (first["credit"]["amount"]["amount"], first["payment"]["left"]["amount"]) == ("30.00", "49.00")
+    assert first["payment"]["credits"] == [first["credit"]]
+    dear = {**given, "amount": {"amount": "49.01", "currency": "USD"}, "idempotencyKey": "c2"}
+    spent = await site.change("creditUnappliedPayment", _CREDITED, finance, **dear)
+    assert spent["code"] == "unapplied_payment_spent"
+    assert await site.read(_CREDIT, site.member(ada.id, "owner"), id=customer) == {
+        "customer": {"credit": [{"amount": "30.00", "currency": "USD"}]}
+    }
+    await _owed(site, ada)
+    assert await site.read(_CREDIT, finance, id=customer) == {"customer": {"credit": []}}

@@ -13,11 +13,13 @@ from domain.contracts.charging import service as charging
 from domain.customers import service as customers
 from domain.db import Database
 from domain.invoices import service as invoices
+from domain.invoices.balances import store as balances
 from domain.invoices.invoice import Invoice, InvoiceNotFound, InvoiceStateRefused, PaymentDiffers, VoidReason
 from domain.invoices.one_off_charge import ChargeWish
 from domain.kernel.call import Environment, Forbidden, PrincipalKind
 from domain.kernel.ids import UnappliedPaymentId
 from domain.kernel.money import Money
+from domain.ledger import service as ledger
 from domain.payments import service as collection
 from domain.payments import store as payments
 from domain.payments.applying import service
@@ -27,7 +29,12 @@ from domain.payments.refund import Refund, RefundReason, RefundState, RefundUnsu
 from domain.payments.refunding import service as refunding
 from domain.payments.unapplied import service as unapplied
 from domain.payments.unapplied import store
-from domain.payments.unapplied.payment import UnappliedPayment, UnappliedPaymentNotFound, UnappliedPaymentSpent
+from domain.payments.unapplied.payment import (
+    UnappliedCredit,
+    UnappliedPayment,
+    UnappliedPaymentNotFound,
+    UnappliedPaymentSpent,
+)
 from tests import make
 from tests.domain.payments import quarrel
 from tests.domain.payments.gateways import MemoryProbe, Probe
@@ -142,6 +149,63 @@ async def test_it_pays_another_invoice_of_the_customer_and_the_rest_stays(
         await _refund(till, held, 901)
     rest = await carry(till, memory_gateway, await _refund(till, held))
     assert (rest.amount.minor, await quarrel.books(till)) == (900, {"cash": 2_000, "revenue": -2_000})
+
+
+async def _credit(till: Till, held: UnappliedPayment, minor: int | None = None) -> UnappliedCredit:
+    async with till.db.transaction() as tx:
+        amount = Money(minor, "USD") if minor is not None else None
+        return await service.credit(tx, system(), held.id, amount=amount)
+
+
+async def _credit_left(till: Till) -> int:
+    async with till.db.transaction() as tx:
+        return await balances.sum_credit(tx, customer_id=till.customer.id, currency="USD")
+
+
+async def test_it_becomes_credit_that_pays_the_next_invoices_by_itself(
+    db: Database, memory_gateway: MemoryGateway
+) -> None:
+    till, held = await _crossed(db, memory_gateway, MemoryProbe(memory_gateway))
+    first, rest = await _credit(till, held, 1_000), await _credit(till, held)
+    async with db.transaction() as tx:
+        key = (till.customer.id, held.id)
+        kept = (await store.list_credits_of(tx, [key]))[key]
+    assert (kept, [each.amount.minor for each in kept]) == ([first, rest], [1_000, 1_900])
+    assert ((await _only(till)).left.minor, await _credit_left(till)) == (0, 2_900)
+    assert await quarrel.books(till) == {"cash": 2_900, "customer_credit": -2_900}
+    assert (await till.audited("credit_unapplied_payment"), await till.posted("unapplied_credited")) == (2, 2)
+    due = await _another(till, "50.00")
+    assert (due.applied_minor, due.outstanding.minor, await _credit_left(till)) == (2_900, 2_100, 0)
+    # 50.00 were earned, of which 29.00 are paid with the credit.
+    assert await quarrel.books(till) == {"cash": 2_900, "receivable": 2_100, "revenue": -5_000}
+    async with db.transaction() as tx:
+        assert (await ledger.check_books(tx, Environment.TEST)).hold
+    with pytest.raises(UnappliedPaymentSpent):
+        await _refund(till, held)
+
+
+async def test_what_cannot_become_credit_is_refused_and_nothing_is_written(
+    db: Database, memory_gateway: MemoryGateway
+) -> None:
+    till, held = await _crossed(db, memory_gateway, MemoryProbe(memory_gateway))
+    permissions = (Permission.INVOICE_READ, Permission.INVOICE_WRITE, Permission.PAYMENT_READ)
+    own = make.call(by=make.principal(*permissions, kind=PrincipalKind.MEMBER, customer_id=till.customer.id))
+    reader = make.call(by=make.principal(Permission.PAYMENT_READ))
+    for by in (own, reader):
+        with pytest.raises(Forbidden):
+            async with db.transaction() as tx:
+                await service.credit(tx, by, held.id, amount=None)
+    with pytest.raises(UnappliedPaymentSpent):
+        await _credit(till, held, 2_901)
+    assert (await _only(till), await _credit_left(till), await quarrel.books(till)) == (held, 0, _HELD)
+    assert await till.audited("credit_unapplied_payment") == 0
+
+
+async def test_of_two_who_credit_it_at_once_one_is_refused(db: Database, memory_gateway: MemoryGateway) -> None:
+    till, held = await _crossed(db, memory_gateway, MemoryProbe(memory_gateway))
+    both = await asyncio.gather(_credit(till, held), _credit(till, held, 2_000), return_exceptions=True)
+    assert [type(each) for each in both if isinstance(each, BaseException)] == [UnappliedPaymentSpent]
+    assert await _credit_left(till) in {2_900, 2_000}
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

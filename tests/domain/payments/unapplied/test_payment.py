@@ -75,6 +75,22 @@ def test_what_goes_is_no_more_than_what_is_left() -> None:
     assert rules.refund_failed(sent, 900) == part
 
 
+def test_a_part_or_all_that_is_left_becomes_credit() -> None:
+    part, amount = rules.crediting(held(), _usd(2_000))
+    assert (amount, part.credited_minor, part.left) == (_usd(2_000), 2_000, _usd(900))
+    rest, amount = rules.crediting(part, None)
+    assert (amount, rest.credited_minor, rest.left) == (_usd(900), 2_900, _usd(0))
+    # A bank that takes the money finds nothing left.
+    assert rules.withheld(rest, 2_900) == (rest, 0)
+
+
+@pytest.mark.parametrize("wanted", [_usd(0), _usd(-1), _usd(2_901), Money(100, "EUR")])
+def test_what_is_not_left_becomes_no_credit(wanted: Money) -> None:
+    with pytest.raises(UnappliedPaymentSpent) as refused:
+        rules.crediting(held(), wanted)
+    assert (refused.value.left, refused.value.currency) == ("29.00", "USD")
+
+
 @pytest.mark.parametrize("wanted", [_usd(0), _usd(-1), Money(100, "EUR")])
 def test_a_refund_is_above_zero_in_the_currency_of_what_came(wanted: Money) -> None:
     with pytest.raises(RefundMalformed):
@@ -101,7 +117,7 @@ def test_staff_are_told_whose_money_it_is_and_why_it_is_kept() -> None:
     assert "dispute" in rules.facts_of(held(cause=Cause.REINSTATED))["why"]
 
 
-_STEPS = st.tuples(st.sampled_from(["apply", "refund", "fail", "take", "release"]), st.integers(1, 4_000))
+_STEPS = st.tuples(st.sampled_from(["apply", "refund", "fail", "take", "release", "credit"]), st.integers(1, 4_000))
 
 
 @given(st.lists(_STEPS, max_size=20))
@@ -113,6 +129,8 @@ def test_the_parts_never_pass_the_whole_and_none_is_below_zero(steps: list[tuple
                 now = rules.applied(now, _usd(minor))
             elif what == "refund":
                 now, _ = rules.refunding(now, _usd(minor))
+            elif what == "credit":
+                now, _ = rules.crediting(now, _usd(minor))
             elif what == "fail":
                 now = rules.refund_failed(now, min(minor, now.refunded_minor))
             elif what == "take":
@@ -121,5 +139,6 @@ def test_the_parts_never_pass_the_whole_and_none_is_below_zero(steps: list[tuple
                 now = rules.released(now, min(minor, now.withheld_minor))
         except UnappliedPaymentSpent:
             continue
-        assert min(now.applied_minor, now.refunded_minor, now.withheld_minor, now.left.minor) >= 0
-        assert now.applied_minor + now.refunded_minor + now.withheld_minor + now.left.minor == 2_900
+        parts = (now.applied_minor, now.refunded_minor, now.withheld_minor, now.credited_minor, now.left.minor)
+        assert min(parts) >= 0
+        assert sum(parts) == 2_900
