@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from api.bodies import read_body
+from api.instants import is_instant
 from api.problems import problem_response
 from domain.access.roles import system_principal
 from domain.alerts.mail_state import Report, ReportKind
@@ -20,8 +21,6 @@ from domain.webhooks.signature import MessageRejected, verify
 BODY_BYTES_MAX = 262_144
 REPORTS_MAX = 500
 TEXT_LENGTH_MAX = 255
-# Before the first and behind the last of these years an instant with an offset may lie outside of what can be stored.
-YEARS = range(2000, 3000)
 
 
 class MailReportsMalformed(DomainError):
@@ -74,4 +73,4 @@ def _read(body: bytes) -> list[Report]:
 def _is_whole(report: _Report) -> bool:
     texts = (report.id, report.message_id)
     is_text = all(1 <= len(text) <= TEXT_LENGTH_MAX and text.isprintable() for text in texts)
-    return is_text and report.at.tzinfo is not None and report.at.year in YEARS
+    return is_text and is_instant(report.at)

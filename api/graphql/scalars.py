@@ -21,6 +21,7 @@ from graphql import (
 )
 from strawberry.schema.config import StrawberryConfig
 
+from api import instants
 from api.graphql.permissions import public_type
 from domain.kernel import money
 from domain.kernel.money import round_half_up
@@ -70,16 +71,11 @@ def read_integer(value: Any) -> int:
 
 def read_instant(value: Any) -> datetime:
     """Accept an ISO 8601 instant with an offset, as UTC. Raises GraphQLError."""
-    try:
-        instant = datetime.fromisoformat(value)
-    except (TypeError, ValueError) as error:
-        raise _refuse("an instant", 'Send ISO 8601 with an offset, such as "2026-01-31T09:00:00Z".') from error
-    if instant.tzinfo is None:
-        raise _refuse("an instant", 'State the offset, such as "2026-01-31T09:00:00Z".')
-    try:
-        return instant.astimezone(UTC)
-    except OverflowError as error:
-        raise _refuse("an instant", "It lies outside of the years 1 to 9999.") from error
+    found = instants.read_instant(value)
+    if found is None:
+        years = f"in the years {instants.YEARS.start} to {instants.YEARS.stop - 1}"
+        raise _refuse("an instant", f'Send ISO 8601 with an offset, such as "2026-01-31T09:00:00Z", {years}.')
+    return found
 
 
 def write_instant(value: datetime) -> str:
@@ -134,7 +130,9 @@ CONFIG = StrawberryConfig(
         ),
         datetime: strawberry.scalar(
             name="DateTime",
-            description='An instant in ISO 8601; written in UTC, such as "2026-01-31T09:00:00Z".',
+            description=(
+                'An instant in ISO 8601, in the years 1900 to 2999; written in UTC, such as "2026-01-31T09:00:00Z".'
+            ),
             serialize=write_instant,
             parse_value=read_instant,
         ),

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from api.instants import read_instant
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.values import dataclass
 from domain.plans.exact import DefinitionRefused, decimal_at
@@ -146,11 +147,8 @@ def _amounts(row: Row, number: int) -> tuple[Decimal, Decimal]:
 
 
 def _instant(text: str, column: str, number: int) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
+    instant = read_instant(text)
+    if instant is None:
         cure = "is not an instant with an offset, such as 2026-08-01T00:00:00Z"
         raise PriceFileRefused(f"row {number}, column {column}", cure)
-    return instant.astimezone(UTC)
+    return instant

@@ -19,6 +19,7 @@ from uuid import UUID
 
 import msgspec
 
+from api.instants import is_instant
 from api.rest.billing_documents import change_document, invoices_document, subscription_document, usage_document
 from api.rest.documents import plans_document
 from api.rest.reads import Asked, ParameterRefused, Read
@@ -222,8 +223,8 @@ async def _once(
 
 
 def _check_instant(name: str, given: datetime | None) -> None:
-    """Refuse an instant that does not say its zone. Raises ParameterRefused."""
-    if given is not None and given.tzinfo is None:
+    """Refuse an instant that does not say its zone, or is far from now. Raises ParameterRefused."""
+    if given is not None and not is_instant(given):
         raise ParameterRefused(name, "an instant with its zone, such as 2026-02-28T00:00:00Z")
 
 

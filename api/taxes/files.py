@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
+from api.instants import read_instant
 from domain.invoices.taxing.treatment import TaxRate
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.values import dataclass
@@ -95,13 +96,10 @@ def _read(row: dict[str, str], place: str) -> Row:
 
 
 def _instant(text: str, place: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
+    instant = read_instant(text)
+    if instant is None:
         raise TaxFileRefused(place, "has an instant that is not ISO 8601 with an offset")
-    return instant.astimezone(UTC)
+    return instant
 
 
 def _instant_text(instant: datetime) -> str:

@@ -12,7 +12,11 @@ def test_an_instant_is_the_same_whatever_its_offset() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "soon", "2027-01-31", "2027-01-31T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:00:00-14:00"]
+    "text",
+    [
+        *("", "soon", "2027-01-31", "2027-01-31T00:00:00", "1899-12-31T23:59:59Z", "3000-01-01T00:00:00Z"),
+        *("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z", "9999-12-31T23:00:00-14:00"),
+    ],
 )
 def test_what_is_no_instant_of_the_calendar_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="ISO 8601 with an offset"):

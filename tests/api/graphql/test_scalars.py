@@ -54,7 +54,14 @@ def test_an_instant_is_read_with_its_offset_and_written_in_utc() -> None:
     assert write_instant(datetime(2026, 1, 31, 9, 0, 0, 500, tzinfo=UTC)) == "2026-01-31T09:00:00.000500Z"
 
 
-@pytest.mark.parametrize("value", ["2026-01-31", "2026-01-31T09:00:00", "soon", 1, None, "0001-01-01T00:00:00+14:00"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("2026-01-31", "2026-01-31T09:00:00", "soon", 1, None, "0001-01-01T00:00:00+14:00"),
+        # The database would read them as before and after all times.
+        *("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"),
+    ],
+)
 def test_what_is_no_instant_is_refused(value: Any) -> None:
     with pytest.raises(GraphQLError):
         read_instant(value)

@@ -184,12 +184,14 @@ async def test_staff_name_the_customer_and_members_see_their_own_alone(counter: 
         ("subscribe", {"plan": "free", "extra": 1}, {}, "body_malformed"),
         ("subscribe", [], {}, "body_malformed"),
         ("cancel", {"cancel_at": "2026-04-20T00:00:00"}, {}, "parameter_refused"),
+        ("cancel", {"cancel_at": "9999-12-31T23:59:59-14:00"}, {}, "parameter_refused"),
         ("cancel", {}, {}, "subscription_not_found"),
         ("subscription", {"plan": "free"}, {}, "subscription_not_found"),
         ("subscription", {"plan": "free"}, {"product": "none"}, "product_not_found"),
         ("subscription", {"at": "tomorrow"}, {}, "body_malformed"),
         ("subscription", {"quantity": "2"}, {}, "body_malformed"),
         ("subscription", {"proration_date": "2026-04-20T00:00:00"}, {}, "parameter_refused"),
+        ("subscription", {"proration_date": "0001-01-01T00:00:00+14:00"}, {}, "parameter_refused"),
     ],
 )
 async def test_what_makes_no_sense_is_a_problem(
