@@ -9,9 +9,11 @@ from domain.kernel.ids import CustomerId, SubscriptionId
 from domain.subscriptions.subscription import Subscription
 from domain.usage.totals.rows import NOTHING, Arranged, Rows, Sets, moved
 
-# All of it is read anew so often, whatever became of the database meanwhile: then ids of transactions count from
-# elsewhere, and what changed cannot be told by them.
-WHOLE_EVERY = timedelta(minutes=1)
+# All of it is read anew within that, whatever became of the database meanwhile: then ids of transactions count from
+# elsewhere, and what changed cannot be told by them. Customers' turns come at different times in the second half, or
+# those who were first read together would be read whole together ever after, and everybody would wait for that.
+WHOLE_WITHIN = timedelta(minutes=2)
+_TURNS = 256
 # A row is about a kilobyte. Customers of whom nothing is kept are read whole each time.
 ROWS_KEPT_MAX = 100_000
 
@@ -28,14 +30,16 @@ class Running(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """A customer's running usage as it was read, up to a mark (see store.py). `whole_at`: when all of it was read.
+    """A customer's running usage as it was read, up to a mark (see store.py).
 
-    `size`: how many rows it holds, and one for itself.
+    `whole_at` is when all of it was read, and `until` how long that is good for. `size`: how many rows it holds, and
+    one for itself.
     """
 
     environment: Environment
     clock_now: datetime | None
     whole_at: datetime
+    until: datetime
     mark: int
     version: int
     running: tuple[Running, ...]
@@ -50,7 +54,7 @@ class Kept(NamedTuple):
             running = tuple([each.moved(changed.get(each.subscription.id), sets) for each in running])
             size = _size(running)
         version = self.version if version is None else version
-        return Kept(self.environment, self.clock_now, self.whole_at, mark, version, running, size)
+        return Kept(self.environment, self.clock_now, self.whole_at, self.until, mark, version, running, size)
 
 
 def _size(running: Iterable[Running]) -> int:
@@ -58,6 +62,7 @@ def _size(running: Iterable[Running]) -> int:
 
 
 def begun(
+    customer_id: CustomerId,
     environment: Environment,
     clock_now: datetime | None,
     live: Iterable[Subscription],
@@ -66,7 +71,9 @@ def begun(
 ) -> Kept:
     """Return what is kept of a customer of whom nothing was read yet but what runs."""
     running = tuple([Running(each, NOTHING) for each in live])
-    return Kept(environment, clock_now, at, 0, 0, running, _size(running))
+    # The last bits of an id are random.
+    until = at + WHOLE_WITHIN * (_TURNS + customer_id.int % _TURNS) // (2 * _TURNS)
+    return Kept(environment, clock_now, at, until, 0, 0, running, _size(running))
 
 
 class Shelf:
@@ -80,7 +87,7 @@ class Shelf:
     def find(self, customer_id: CustomerId, at: datetime) -> Kept | None:
         """Return what is kept of a customer, unless it is time to read all of it anew."""
         kept = self._kept.get(customer_id)
-        return kept if kept is not None and kept.whole_at <= at < kept.whole_at + WHOLE_EVERY else None
+        return kept if kept is not None and kept.whole_at <= at < kept.until else None
 
     def put(self, found: Mapping[CustomerId, Kept]) -> None:
         """Keep what was read in the place of what was kept before."""

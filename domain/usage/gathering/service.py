@@ -66,7 +66,7 @@ async def usage_of_customers(
     """Return the running usage of at most CUSTOMERS_MAX customers, those that exist, in a bounded number of statements.
 
     Of a customer who is known, only rows that changed are read; all of them after its subscriptions or its clock
-    changed, and every WHOLE_EVERY of real time, which `at` is. What meters that are no counters show takes further
+    changed, and within WHOLE_WITHIN of real time, which `at` is. What meters that are no counters show takes further
     statements for each subscription that has any. The version is read with the totals, so what is shown is at least as
     new. The caller has checked rights and scopes.
     """
@@ -100,7 +100,7 @@ async def _read_whole(
     begun_of = {}
     for customer_id, runner in runners.items():
         live = [loaded[state.id] for state in runner.states if state.id in loaded and loaded[state.id].is_live]
-        begun_of[customer_id] = begun(runner.environment, runner.clock_now, live, at=at)
+        begun_of[customer_id] = begun(customer_id, runner.environment, runner.clock_now, live, at=at)
     running = [each.subscription for kept in begun_of.values() for each in kept.running]
     read = await store.list_totals(tx, list(begun_of), running)
     return {

@@ -21,7 +21,7 @@ from domain.usage.totals.rows import Row
 _Q = [f"q{slot}" for slot in range(SLOTS)]
 _ALL, _SUMMED = ", ".join(_Q), ", ".join(f"sum(t.{name}) AS {name}" for name in _Q)
 _NO_SUMS, _NO_MORE_SUMS = ", ".join(["NULL::numeric"] * SLOTS), ", NULL" * (SLOTS - 1)
-_MARK, _ANEW, _SET, _TOTAL = range(4)
+_MARK, _ANEW, _VERSION, _SET, _TOTAL = range(5)
 # Sums are the last columns of a total.
 _SUMS_AT = 8
 
@@ -45,20 +45,22 @@ def _counted(*, since: bool) -> str:
 
     That is a segment of a present usage period. `since`: of all that, what moved since the customers' marks.
     """
-    moved = "WHERE t.owner IS NOT NULL OR age(v.xmin) <= age(a.mark)" if since else ""
+    moved = "AND age(v.xmin) <= age(a.mark)" if since else ""
     return f"""
 counters AS ({_summed("counter_total", "set_id", _SUMMED, since=since)}
 ), totals AS (
     SELECT * FROM counters
     UNION ALL {_summed("usage_total", "meter_id", f"sum(t.quantity){_NO_MORE_SUMS}", since=since)}
 )
-SELECT {_TOTAL} AS kind, a.customer_id, t.subscription_id, t.owner, t.dimensions, d."values"::text AS named, t.events,
+SELECT {_TOTAL} AS kind, t.customer_id, t.subscription_id, t.owner, t.dimensions, d."values"::text AS named, t.events,
        v.version, {_ALL}
-FROM asked a
-JOIN usage_version v ON v.customer_id = a.customer_id
-LEFT JOIN totals t ON t.customer_id = a.customer_id
+FROM totals t
+JOIN usage_version v ON v.customer_id = t.customer_id
 LEFT JOIN dimension_set d ON d.customer_id = t.customer_id AND d.id = t.dimensions
-{moved}
+UNION ALL
+SELECT {_VERSION}, a.customer_id, NULL, NULL, NULL, NULL, NULL, v.version, {_NO_SUMS}
+FROM asked a JOIN usage_version v ON v.customer_id = a.customer_id
+WHERE a.customer_id NOT IN (SELECT customer_id FROM totals) {moved}
 UNION ALL
 SELECT {_SET}, NULL, NULL, id, meter_id, NULL, slot, NULL, {_NO_SUMS}
 FROM meter_set WHERE id IN (SELECT owner FROM counters)
@@ -176,9 +178,10 @@ def _read(found: Iterable[asyncpg.Record]) -> Read:
         kind, customer_id, subscription_id, owner, part, named, events, version = row[:_SUMS_AT]
         if kind == _TOTAL:
             read.versions[customer_id] = version
-            if owner is not None:
-                own = read.rows.setdefault(customer_id, {}).setdefault(subscription_id, {}).setdefault(owner, {})
-                own[part] = Row(part, named, events, row[_SUMS_AT:])
+            own = read.rows.setdefault(customer_id, {}).setdefault(subscription_id, {}).setdefault(owner, {})
+            own[part] = Row(part, named, events, row[_SUMS_AT:])
+        elif kind == _VERSION:
+            read.versions[customer_id] = version
         elif kind == _SET:
             read.sets.setdefault(owner, {})[events] = part
         elif kind == _ANEW:

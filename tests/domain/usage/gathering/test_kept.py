@@ -1,4 +1,4 @@
-"""What is kept of readings is used for a minute, and bounded."""
+"""What is kept of readings is used for a minute or two, and bounded."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, SubscriptionId
-from domain.usage.gathering.kept import WHOLE_EVERY, Kept, Running, Shelf, begun
+from domain.usage.gathering.kept import WHOLE_WITHIN, Kept, Running, Shelf, begun
 from domain.usage.totals.rows import NOTHING, WHOLE, Row, rows_of
 from tests import make
 from tests.domain.subscriptions.examples import value
@@ -17,8 +17,8 @@ _ADA, _BEN, _CY = (CustomerId(UUID(int=number)) for number in (1, 2, 3))
 _METER = UUID(int=9)
 
 
-def _kept(quantity: int | None = None) -> Kept:
-    kept = begun(Environment.LIVE, None, [_OWN], at=_AT)
+def _kept(quantity: int | None = None, of: CustomerId = _ADA) -> Kept:
+    kept = begun(of, Environment.LIVE, None, [_OWN], at=_AT)
     changed = None if quantity is None else {_OWN.id: rows_of([(_METER, Row(WHOLE, None, 1, [Decimal(quantity)]))])}
     return kept.moved(7, 1, changed, {})
 
@@ -27,11 +27,20 @@ def test_what_is_kept_is_used_until_it_is_time_to_read_all_anew() -> None:
     shelf = Shelf()
     shelf.put({_ADA: _kept()})
     assert shelf.find(_ADA, _AT) == _kept()
-    assert shelf.find(_ADA, _AT + WHOLE_EVERY - timedelta(microseconds=1)) == _kept()
-    assert shelf.find(_ADA, _AT + WHOLE_EVERY) is None
+    # Of 256 turns in the second of two minutes it has the one that its id says: 60 s and 1/256 of 60 s.
+    until = _AT + timedelta(seconds=60, microseconds=234_375)
+    assert shelf.find(_ADA, until - timedelta(microseconds=1)) == _kept()
+    assert shelf.find(_ADA, until) is None
     # A clock that was set back says nothing about the age.
     assert shelf.find(_ADA, _AT - timedelta(seconds=1)) is None
     assert shelf.find(_BEN, _AT) is None
+
+
+def test_customers_who_were_read_together_are_read_whole_at_different_times() -> None:
+    first, middle, last = (_kept(of=CustomerId(UUID(int=number))).until - _AT for number in (256, 128, 511))
+    # 0, 128 and 255 of 256 parts of a minute after the first minute; the last is just within the bound.
+    assert (first, middle) == (timedelta(seconds=60), timedelta(seconds=90))
+    assert last == timedelta(seconds=119, microseconds=765_625) < WHOLE_WITHIN
 
 
 def test_rows_in_all_are_bounded_and_what_was_read_longest_ago_goes_first() -> None:
@@ -51,7 +60,7 @@ def test_a_subscription_of_which_nothing_changed_keeps_what_was_arranged() -> No
     for changed in (None, {SubscriptionId(UUID(int=1)): rows_of([(_METER, Row(WHOLE, None, 1, [Decimal(1)]))])}):
         after = before.moved(8, 2, changed, {})
         assert after.running[0].counted is before.running[0].counted
-        assert (after.mark, after.version, after.whole_at, after.size) == (8, 2, _AT, 2)
+        assert (after.mark, after.version, after.until, after.size) == (8, 2, before.until, 2)
     # Without a version that moved, it is the one before.
     assert before.moved(8, None, None, {}).version == 1
     assert (_kept().running, _kept().size) == ((Running(_OWN, NOTHING),), 1)
