@@ -13,7 +13,7 @@ are read and written exactly. A refusal is 429 with its numbers, `Retry-After` a
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -94,7 +94,7 @@ _DECODERS: dict[type[msgspec.Struct], msgspec.json.Decoder[Any]] = {
 }
 
 
-class Said(NamedTuple):
+class Said(msgspec.Struct, frozen=True, gc=False):
     """An answer, not yet sent; its headers have names in small letters. It is an ASGI app that sends it."""
 
     status: int

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import NamedTuple
+
+import msgspec
 
 from domain.kernel.ids import MeterId
 from domain.plans.exact import Quantity
@@ -15,7 +16,7 @@ from domain.usage.resolve import Count, Counted, Row
 _NOTHING = Fraction(0)
 
 
-class Addition(NamedTuple):
+class Addition(msgspec.Struct, frozen=True, gc=False):
     """What an event would add to a meter under the values of its dimensions. `sets`: to what it would set a level."""
 
     meter_id: MeterId
@@ -24,7 +25,7 @@ class Addition(NamedTuple):
     sets: bool = False
 
 
-class Estimate(NamedTuple):
+class Estimate(msgspec.Struct, frozen=True, gc=False):
     """An event that is not yet one: what it would count on each meter. `priceless`: money cannot be said or bounded.
 
     Estimates of the same `form` add to the same meters under the same dimensions, in the same order.
@@ -49,12 +50,12 @@ def estimated(event_type: str, properties: Mapping[str, Scalar], rules: TypeRule
     A priced event without any quantity is not bounded: nobody knows what the call may come to.
     """
     unbounded = rules.is_priced and not counted.cost and properties.keys().isdisjoint(POOL_OF_PROPERTY)
-    additions, form = [], []
-    for pack in counted.packs:
-        combination = pack.combination
-        form.append(combination.key)
-        for meter, quantity in zip(pack.counters.meters, pack.quantities, strict=True):
-            additions.append(Addition(meter.id, combination, quantity))
+    additions = [
+        Addition(meter.id, pack.combination, quantity)
+        for pack in counted.packs
+        for meter, quantity in zip(pack.counters.meters, pack.quantities, strict=True)
+    ]
+    form = [pack.combination.key for pack in counted.packs]
     for count in (*counted.counts, *counted.slow):
         form.append(count.combination.key)
         additions.append(addition_of(count))

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
-from typing import NamedTuple
 from uuid import UUID
+
+import msgspec
 
 from domain.kernel.money import exact_text
 from domain.kernel.period import Period
@@ -35,7 +36,7 @@ class Code(StrEnum):
     USAGE_UNPRICED = "usage_unpriced"
 
 
-class Standing(NamedTuple):
+class Standing(msgspec.Struct, frozen=True, gc=False):
     """A limit as it stands beside a request. `held` is what reservations hold. `state` is a word for people.
 
     `limit` and `bound` None: unlimited, and nothing is ever refused. `resets_at` None: it carries over. `after` is what
@@ -69,7 +70,7 @@ class PlanName:
     name: str
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What became of a request. `decision` is the id under which it is kept, where it is.
 
     `refused` is the limit that refused it, `code` why, and `plan` the cheapest plan that would have allowed it.

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import field
 from datetime import datetime
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, SubscriptionId
@@ -62,7 +64,7 @@ class LimitsUnavailable(DomainError):
     kind = Kind.UNAVAILABLE
 
 
-class Wanted(NamedTuple):
+class Wanted(msgspec.Struct, frozen=True, gc=False):
     """The usage event that a call would become, with upper bounds for what is not known yet."""
 
     customer: str
@@ -70,7 +72,7 @@ class Wanted(NamedTuple):
     properties: Mapping[str, Any]
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Whose limits are asked, and what business time it is there."""
 
     customer_id: CustomerId
@@ -79,7 +81,7 @@ class Place(NamedTuple):
     now: datetime
 
 
-class Question(NamedTuple):
+class Question(msgspec.Struct, frozen=True, gc=False):
     """A request that was understood; `source` is that of the key that asks."""
 
     place: Place
@@ -109,7 +111,7 @@ class Asking:
         return {key: max(asked - self.holds.get(key, _NOTHING), _NOTHING) for key, asked in asks.items()}
 
 
-class Reserved(NamedTuple):
+class Reserved(msgspec.Struct, frozen=True, gc=False):
     """What became of a reservation: held, or refused by `answer`, or held before (not `is_new`)."""
 
     answer: Answer

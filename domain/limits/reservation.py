@@ -1,13 +1,14 @@
 """What a reservation is, and its name: whoever has the name can settle it, also where everything else was lost."""
 
 from collections.abc import Mapping
-from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
 from functools import lru_cache
 from hashlib import blake2b
 from uuid import UUID
+
+import msgspec
 
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, IdMalformed, SubscriptionId, decode, encode
@@ -67,8 +68,7 @@ class ReservationMalformed(DomainError):
     what: str
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(msgspec.Struct, frozen=True, gc=False):
     """What the name of a reservation tells: whose it is, its key among theirs, and a digest of its type of event."""
 
     customer_id: CustomerId
@@ -86,8 +86,7 @@ class Name:
         return f"{_PREFIX}{_letters(self.customer_id)}{key[len(_PREFIX) :]}{_letters(self.type_digest)}"
 
 
-@dataclass(slots=True)
-class Reservation:
+class Reservation(msgspec.Struct, gc=False):
     """What a process holds for a caller until `expires_at`, in real time. `holds` are amounts by the keys of limits.
 
     `period_start_at` is the usage period in which it was asked for.
@@ -99,7 +98,7 @@ class Reservation:
     period_start_at: datetime
     created_at: datetime
     expires_at: datetime
-    holds: dict[str, Fraction] = field(default_factory=dict)
+    holds: dict[str, Fraction] = {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ To bring each of them to lowest terms, as a Fraction is, takes most of the time 
 """
 
 from fractions import Fraction
-from typing import NamedTuple
+
+import msgspec
 
 
-class Sum(NamedTuple):
+class Sum(msgspec.Struct, frozen=True, gc=False):
     """Amounts added up exactly, and not in lowest terms."""
 
     numerator: int

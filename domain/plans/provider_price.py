@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
+
+import msgspec
 
 from domain.kernel.ids import ProviderPriceId
 from domain.kernel.values import dataclass
@@ -101,7 +103,7 @@ class ModelAlias:
     model: str
 
 
-class PricedCost(NamedTuple):
+class PricedCost(msgspec.Struct, frozen=True, gc=False):
     """The exact cost in LIST_CURRENCY, and for each pool charged (pool, row, amount, per), with the ids of the rows."""
 
     cost: Decimal
@@ -123,8 +125,8 @@ _T = TypeVar("_T")
 _REMEMBERED_MAX = 4_096
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _Row = tuple[datetime, datetime | None, Decimal, ProviderPriceId, Decimal, Decimal]
-# Amounts of one unit, and what is said of the rows they are from.
-_Applied = tuple[tuple[Decimal, ...], tuple[AppliedPrice, ...], tuple[ProviderPriceId, ...]]
+# Amounts of one unit by pool, and what is said of the rows they are from.
+_Applied = tuple[tuple[tuple[str, Decimal], ...], tuple[AppliedPrice, ...], tuple[ProviderPriceId, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +162,14 @@ class Tariff:
             applied = self._apply(pools)
             _remember(self._applied, pools, applied)
         cost = Decimal(0)
-        for pool, amount in zip(pools, applied[0], strict=True):
+        for pool, amount in applied[0]:
             cost = EXACT.fma(amount, quantities[pool], cost)
         return PricedCost(cost, *applied[1:])
 
     def _apply(self, pools: Iterable[str]) -> _Applied:
         rows = [(pool, self.rows[pool]) for pool in pools]
         return (
-            tuple(row[2] for _, row in rows),
+            tuple((pool, row[2]) for pool, row in rows),
             tuple((pool, *row[3:]) for pool, row in rows),
             tuple(row[3] for _, row in rows),
         )

@@ -5,8 +5,9 @@ Facts may be stale; a count never is: a flush compares the epoch of each subscri
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from domain.kernel.call import Environment, Principal
 from domain.kernel.ids import ClockId, CustomerId, MeterId, ProductId, SegmentId, SubscriptionId
@@ -81,7 +82,7 @@ class Rules:
     book: PriceBook
 
 
-class Sender(NamedTuple):
+class Sender(msgspec.Struct, frozen=True, gc=False):
     """The key that sent events: the source of their identity, and what it may report on."""
 
     source: str

@@ -53,7 +53,7 @@ class Count(NamedTuple):
     operation: Operation = "add"
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """What all rows of one request share. `call` is theirs too; without one nothing can be corrected."""
 
     sender: Sender
@@ -102,7 +102,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
         return self.envelope.event.type == VOID
 
 
-class Counted(NamedTuple):
+class Counted(msgspec.Struct, frozen=True, gc=False):
     """What an event adds to meters, and what it costs; the fields are those of a row."""
 
     packs: tuple[Pack, ...]
@@ -113,14 +113,14 @@ class Counted(NamedTuple):
     unpriced: bool
 
 
-class Weighed(NamedTuple):
-    """Where an event is counted, and what it adds to which meters."""
+class Foreseen(msgspec.Struct, frozen=True, gc=False):
+    """What an event would add to which meters, and in which subscription."""
 
-    place: Place
+    subscription: SubscriptionFacts
     counted: Counted
 
 
-class _Priced(NamedTuple):
+class _Priced(msgspec.Struct, frozen=True, gc=False):
     properties: Mapping[str, Scalar]
     cost: Decimal | None = None
     price_ids: tuple[ProviderPriceId, ...] = ()
@@ -140,14 +140,20 @@ def resolve(envelope: Envelope, request: Request, customer: CustomerFacts | None
         parts = (request, envelope, customer.id, identity, verdict, occurred_at, now)
         return Row(*parts, kept=envelope.canonical, clock_id=customer.clock_id)
 
+    def refused(verdict: Verdict) -> Row | Verdict:
+        return row(verdict) if verdict.status is Status.QUARANTINED else verdict
+
     verdict = _known_before(envelope, request, occurred_at, now)
     if verdict is not None:
         return verdict if verdict.reason in _ALONE else row(verdict)
     rules = request.rules.types[envelope.event.type]
-    weighed = _weigh(request, customer, envelope.event.subscription, envelope.properties, rules, at=occurred_at)
-    if isinstance(weighed, Verdict):
-        return row(weighed) if weighed.status is Status.QUARANTINED else weighed
-    place, counted = weighed
+    # A fault of its numbers is told before one of its place.
+    counted = _count(rules, request.rules, envelope.properties, occurred_at)
+    if isinstance(counted, Verdict):
+        return refused(counted)
+    place = place_of(customer, request.sender, envelope.event.subscription, occurred_at)
+    if isinstance(place, Verdict):
+        return refused(place)
     kept = _kept(rules, envelope)
     return Row(
         request,
@@ -173,7 +179,7 @@ def resolve(envelope: Envelope, request: Request, customer: CustomerFacts | None
 
 def foresee(
     event_type: str, properties: Mapping[str, Scalar], request: Request, customer: CustomerFacts
-) -> Weighed | None:
+) -> Foreseen | None:
     """Say where and what an event of well-formed properties would count if it occurred when it came in.
 
     It is what `resolve` says, without what is only for writing a row. None where the event would not be counted, or is
@@ -182,25 +188,9 @@ def foresee(
     rules = request.rules.types.get(event_type)
     if rules is None or rules.product_id != request.sender.product_id or not request.sender.sees(customer):
         return None
-    weighed = _weigh(request, customer, None, properties, rules, at=request.received_at)
-    return None if isinstance(weighed, Verdict) else weighed
-
-
-def _weigh(
-    request: Request,
-    customer: CustomerFacts,
-    subscription: str | None,
-    properties: Mapping[str, Scalar],
-    rules: TypeRules,
-    *,
-    at: datetime,
-) -> Weighed | Verdict:
-    """Count an event, and find its place; a fault of its numbers is told before one of its place."""
-    counted = _count(rules, request.rules, properties, at)
-    if isinstance(counted, Verdict):
-        return counted
-    place = place_of(customer, request.sender, subscription, at)
-    return place if isinstance(place, Verdict) else Weighed(place, counted)
+    counted = _count(rules, request.rules, properties, request.received_at)
+    found = _segment_of(customer, request.sender, None, request.received_at)
+    return None if found is None or isinstance(counted, Verdict) else Foreseen(found[0], counted)
 
 
 def _known_before(envelope: Envelope, request: Request, occurred_at: datetime, now: datetime) -> Verdict | None:
@@ -218,16 +208,30 @@ def _known_before(envelope: Envelope, request: Request, occurred_at: datetime, n
 
 
 def place_of(customer: CustomerFacts, sender: Sender, name: str | None, at: datetime) -> Place | Verdict:
-    """Find the segment that contains an instant, of the named subscription or of any of the sender's product."""
-    is_known = name is None
-    for subscription in customer.subscriptions:
-        if subscription.product_id != sender.product_id or (name is not None and name != subscription.name):
-            continue
-        is_known = True
-        for segment in subscription.segments:
-            if segment.start_at <= at < segment.end_at:
-                return Place(subscription, segment, hour_of(at, segment.zone, segment.start_at))
-    return quarantined(Reason.OUTSIDE_SUBSCRIPTION) if is_known else _unknown_subscription(str(name))
+    """Find where an event of an instant is counted, in the named subscription or any of the sender's product."""
+    found = _segment_of(customer, sender, name, at)
+    if found is not None:
+        subscription, segment = found
+        return Place(subscription, segment, hour_of(at, segment.zone, segment.start_at))
+    if name is None or any(each.name == name for each in _subscriptions_of(customer, sender)):
+        return quarantined(Reason.OUTSIDE_SUBSCRIPTION)
+    return _unknown_subscription(name)
+
+
+def _segment_of(
+    customer: CustomerFacts, sender: Sender, name: str | None, at: datetime
+) -> tuple[SubscriptionFacts, SegmentFacts] | None:
+    """Find the segment that contains an instant."""
+    for subscription in _subscriptions_of(customer, sender):
+        if name is None or name == subscription.name:
+            for segment in subscription.segments:
+                if segment.start_at <= at < segment.end_at:
+                    return subscription, segment
+    return None
+
+
+def _subscriptions_of(customer: CustomerFacts, sender: Sender) -> list[SubscriptionFacts]:
+    return [each for each in customer.subscriptions if each.product_id == sender.product_id]
 
 
 def hour_of(at: datetime, zone: ZoneInfo, segment_start_at: datetime) -> datetime:

@@ -5,6 +5,8 @@ from dataclasses import field
 from itertools import islice
 from uuid import UUID
 
+import msgspec
+
 from domain.db import Database
 from domain.kernel.call import Call
 from domain.kernel.values import dataclass
@@ -50,7 +52,7 @@ class Keeper:
         """Have one permit in SAMPLE kept by the next `save`, chosen by the id of the call; a mere check writes none."""
         if not answer.is_allowed or call.id.int % SAMPLE or len(self._permits) >= PERMITS_MAX:
             return answer
-        kept = answer._replace(decision=call.new_id())
+        kept = msgspec.structs.replace(answer, decision=call.new_id())
         self._permits.append(
             decision_of(
                 kept,

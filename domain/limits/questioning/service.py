@@ -49,11 +49,11 @@ class Questions:
             return None
         # What is only asked is never written: nobody reads when it came in.
         request = Request(sender_of(call.principal, rules.products), rules, call.at, "", call)
-        weighed = foresee(wanted.type, properties, request, customer)
-        if weighed is None:
+        foreseen = foresee(wanted.type, properties, request, customer)
+        if foreseen is None:
             return None
-        own = weighed.place.subscription
-        estimate = estimated(wanted.type, properties, rules.types[wanted.type], weighed.counted)
+        own = foreseen.subscription
+        estimate = estimated(wanted.type, properties, rules.types[wanted.type], foreseen.counted)
         return Question(Place(customer.id, own.id, own.epoch, call.at), estimate, request.sender.source)
 
     async def _looked_up(self, call: Call, wanted: Wanted) -> Question:

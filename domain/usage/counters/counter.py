@@ -11,6 +11,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
+
 from domain.kernel.values import dataclass
 from domain.plans.exact import EXACT, Quantity
 from domain.plans.meter import Meter, WrongValue, dimensions_of, quantity_of, selects
@@ -34,7 +36,7 @@ class MeterSet(NamedTuple):
     meters: tuple[Meter, ...]
 
 
-class Pack(NamedTuple):
+class Pack(msgspec.Struct, frozen=True, gc=False):
     """What an event adds to the counters of a set, in their order, under one combination of their dimensions."""
 
     counters: MeterSet

@@ -5,6 +5,7 @@ from datetime import datetime
 from fractions import Fraction
 
 import pytest
+from msgspec import structs
 
 from domain.kernel.ids import SubscriptionId
 from domain.limits.book import Book
@@ -74,7 +75,7 @@ def test_what_has_no_price_is_refused_by_the_same_look() -> None:
     cap = replace(cap, allowance=replace(cap.allowance, money=True))
     drawer = Drawer(book=Book(account(cap)))
     drawer.note_look(drawer.begin_look(), ())
-    wanted = replace(asking(drawer, 1), estimate=one(1)._replace(priceless=True))
+    wanted = replace(asking(drawer, 1), estimate=structs.replace(one(1), priceless=True))
     judged = drawer.refused(wanted, NOON, since=0)
     assert judged is not None
     assert judged.code is Code.USAGE_UNPRICED

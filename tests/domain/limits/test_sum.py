@@ -4,16 +4,16 @@ from fractions import Fraction
 
 import pytest
 
-from domain.limits.sum import sum_of
+from domain.limits.sum import Sum, sum_of
 
 QUARTER, SIXTH, THREE = Fraction(1, 4), Fraction(1, 6), Fraction(3)
 
 
 def test_amounts_are_added_exactly_whatever_their_denominators() -> None:
     # 3/12 + 2/12 + 36/12 = 41/12, here in twenty-fourths.
-    assert sum_of(QUARTER, SIXTH, THREE) == (82, 24)
+    assert sum_of(QUARTER, SIXTH, THREE) == Sum(82, 24)
     assert sum_of(QUARTER, SIXTH, THREE).exact == Fraction(41, 12)
-    assert sum_of(QUARTER, QUARTER) == (2, 4)
+    assert sum_of(QUARTER, QUARTER) == Sum(2, 4)
     assert sum_of().exact == 0
 
 

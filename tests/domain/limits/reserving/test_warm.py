@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from domain.kernel.call import Environment, Forbidden
 from domain.limits.account import FORMS_MAX
@@ -117,5 +118,5 @@ async def test_memory_holds_only_what_is_leased_and_never_refuses(office: Office
 def test_an_account_remembers_a_bounded_number_of_forms() -> None:
     own = account(line("calls", 10, 0))
     for place in range(FORMS_MAX + 2):
-        assert own.asks_of(one(1)._replace(form=(place.to_bytes(2, "big"),))) == {"calls": 1}
+        assert own.asks_of(structs.replace(one(1), form=(place.to_bytes(2, "big"),))) == {"calls": 1}
     assert len(own._fed) == 2
