@@ -21,17 +21,23 @@ def have_ended(shares: Sequence[Share]) -> bool:
     return bool(shares) and all(each.ended_at is not None for each in shares)
 
 
-def is_over(invoice: Invoice, shares: Sequence[Share], attempts: Sequence[Attempt]) -> bool:
+def is_over(
+    invoice: Invoice, shares: Sequence[Share], attempts: Sequence[Attempt], *, had_method: bool = False
+) -> bool:
     """Whether an open invoice is charged no more unless a person orders it, also where a new payment method is given.
 
     "What has ended or is void is never charged" (SEMANTICS 8.3). Every subscription on it has ended, and it asks for
-    time after the end (a cancel for non-payment is as of the first instant not paid for), was issued before the end,
-    or was tried. What is left is the last invoice, over what was used until the end: that is charged once, when it is
-    opened, or when there is first something to charge it to. Its customer can pay any of them.
+    time after the end (a cancel for non-payment is as of the first instant not paid for), was tried, or was due before
+    the end and could not be: there was nothing to charge it to, which counts as a failure. What is left is charged
+    once: the last invoice, over what was used until the end, and whatever else was not due by then, when it is due or
+    when there is first something to charge it to; and what a method that was there in time (`had_method`) has not been
+    charged with yet. Its customer can pay any of them.
     """
     ends = [each.ended_at for each in shares if each.ended_at is not None]
     if not have_ended(shares):
         return False
     is_tried = any(not is_lost(each) for each in attempts)
     is_after = all(each.ended_at is not None and each.ended_at <= each.starts_at for each in shares)
-    return is_tried or is_after or (invoice.issued_at is not None and invoice.issued_at < max(ends))
+    due_at = invoice.due_at or invoice.issued_at
+    was_due = due_at is not None and due_at < max(ends)
+    return is_tried or is_after or (was_due and not had_method)

@@ -44,7 +44,7 @@ from domain.payments.methods.service import (
 )
 from domain.payments.ordering import service as ordering
 from domain.payments.ordering import store as orders
-from domain.payments.ordering.service import planned
+from domain.payments.ordering.service import Standing, planned
 from domain.payments.overdue import service as overdue
 from domain.payments.port import (
     GatewayInvoice,
@@ -193,7 +193,8 @@ async def _look(
         attempts = await _attempts(tx, invoice)
         methods = await store.list_methods(tx, customer_id, limit=METHODS_MAX)
         now = await customers.business_now(tx, call, customer_id)
-        is_over = invoice.state is State.OPEN and await ordering.is_over(tx, invoice, attempts)
+        standing = Standing(invoice, attempts, methods)
+        is_over = invoice.state is State.OPEN and await ordering.is_over(tx, standing, push)
         step, _ = step_of(invoice, push, attempts, methods, now, is_over=is_over)
         if is_collected and step is Step.NO_METHOD:
             step = Step.NOTHING if await copies.ask_for_method(tx, call, invoice, push) else Step.PUSH

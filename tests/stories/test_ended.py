@@ -4,8 +4,10 @@ Starter costs 29.00 USD a month, Pro 79.00 and what is used.
 """
 
 import pytest
+import sqlalchemy as sa
 
 from domain.adapters.memory import MemoryMailer
+from domain.contracts import service as contracts
 from domain.dunning.case import CaseState
 from domain.dunning.paying import service as paying
 from domain.dunning.staff import service as staff
@@ -13,7 +15,10 @@ from domain.invoices.invoice import State
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.ledger import service as ledger
+from domain.payments import service as payments
 from domain.payments.methods import service as methods
+from domain.payments.port import GatewayUnavailable
+from domain.subscriptions.schedule import Interval
 from tests import make
 from tests.stories.owing import NO_FUNDS, STARTER_MINOR, attempts, case_of, follow, live, mail, steps
 from tests.world import World, llm_call
@@ -69,6 +74,25 @@ async def test_what_failed_before_its_customer_left_is_dropped_and_no_mail_promi
     await world.drain()
     [invoice] = await world.invoices(ada)
     assert (invoice.state, (await case_of(world, ada)).case.state) == (State.UNCOLLECTIBLE, CaseState.WRITTEN_OFF)
+
+
+async def test_a_gateway_that_is_away_while_a_customer_leaves_has_the_invoice_charged_once_it_is_back(
+    world: World,
+) -> None:
+    ada = await world.customer(on="2026-03-01")
+    async with world.runtime.db.transaction() as tx:
+        starter = await contracts.subscribe(
+            tx, world.call, customer_id=ada.id, product_key="edge", plan_key="starter", interval=Interval.MONTH
+        )
+    [invoice] = await world.invoices(ada)
+    world.gateway.lose("finalise_invoice", "before")
+    with pytest.raises(GatewayUnavailable):
+        await payments.collect(world.runtime.db, world.gateway, world.call, customer_id=ada.id, invoice_id=invoice.id)
+    async with world.runtime.db.transaction() as tx:
+        await tx.execute(sa.text("UPDATE test_clock SET now_at = '2026-03-05T00:00:00Z'"))
+        await contracts.cancel(tx, world.call, subscription_id=starter.id, at_period_end=False)
+    await world.drain()
+    assert ((await attempts(world, ada))[0], await live(world, ada)) == (("03-05", "billing", "succeeded"), [])
 
 
 async def test_the_last_invoice_is_charged_once_when_there_is_something_to_charge_it_to(world: World) -> None:

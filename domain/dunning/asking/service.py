@@ -14,6 +14,7 @@ from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, InvoiceId, encode
+from domain.payments import store as payments
 from domain.payments.attempt import is_lost
 from domain.payments.declines import Decline, DeclineClass
 from domain.payments.method import method_to_charge
@@ -49,7 +50,7 @@ async def follow(tx: Tx, call: Call, *, customer_id: CustomerId, invoice_id: Inv
     standing, filed = await filing.take(tx, call, desk, invoice_id)
     if filed is not None or not _is_owed(standing):
         return
-    if await orders.is_over(tx, standing.invoice, standing.attempts):
+    if await orders.is_over(tx, standing, await payments.find_push(tx, customer_id, invoice_id)):
         await filing.drop(tx, call, desk, standing)
         return
     if method_to_charge(standing.methods, None) is not None:

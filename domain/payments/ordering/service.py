@@ -16,7 +16,7 @@ from domain.payments import ending, store
 from domain.payments.attempt import LIVE, Attempt, AttemptState, Trigger
 from domain.payments.method import PaymentMethod
 from domain.payments.ordering import store as orders
-from domain.payments.push import pay_key
+from domain.payments.push import Push, pay_key
 
 METHODS_MAX = 50
 # More than the widest cap of a card network counts.
@@ -54,9 +54,15 @@ async def have_ended(tx: Tx, customer_id: CustomerId, invoice_id: InvoiceId) -> 
     return ending.have_ended(await orders.list_shares(tx, customer_id, invoice_id))
 
 
-async def is_over(tx: Tx, invoice: Invoice, attempts: Sequence[Attempt]) -> bool:
-    """Whether an invoice is charged no more unless a person orders it, as what it asks for has ended."""
-    return ending.is_over(invoice, await orders.list_shares(tx, invoice.customer_id, invoice.id), attempts)
+async def is_over(tx: Tx, standing: Standing, push: Push | None) -> bool:
+    """Whether an invoice is charged no more unless a person orders it, as what it asks for has ended.
+
+    A method was there in time where it is older than the copy (`push`), which is begun when the invoice is collected.
+    """
+    invoice = standing.invoice
+    shares = await orders.list_shares(tx, invoice.customer_id, invoice.id)
+    had_method = push is None or any(each.created_at <= push.keyed_at for each in standing.methods)
+    return ending.is_over(invoice, shares, standing.attempts, had_method=had_method)
 
 
 async def order_attempt(
