@@ -21,6 +21,7 @@ def serve() -> None:
 
         from api.app import create_app  # noqa: PLC0415 -- the same
         from api.at_once import protocol_of  # noqa: PLC0415 -- the same
+        from api.direct import DirectProtocol  # noqa: PLC0415 -- the same
         from api.local.ports import claim_api_port  # noqa: PLC0415 -- the same
         from domain.adapters.log import set_up_logging  # noqa: PLC0415 -- the same
 
@@ -33,7 +34,7 @@ def serve() -> None:
         port=settings.port,
         loop="uvloop",
         http=protocol_of(app.state.at_once),
-        ws="websockets-sansio",
+        ws=DirectProtocol,
         ws_max_size=SOCKET_MESSAGE_BYTES_MAX,
         # A frame is encoded once for all sockets; compressed, it would be worked on anew for each.
         ws_per_message_deflate=False,

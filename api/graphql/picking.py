@@ -24,7 +24,7 @@ from graphql import (
 )
 from strawberry.types.field import StrawberryField
 
-from api.graphql.writing import Fields, Make, Write, lists, objects, write_leaf
+from api.graphql.writing import NULL, Fields, Leaf, Make, Read, Write, lists, objects, write_leaf
 
 Fragments = Mapping[str, FragmentDefinitionNode]
 # Reads a field of an object.
@@ -57,8 +57,7 @@ def _make(kind: Any, selections: list[SelectionSetNode], fragments: Fragments) -
         return lists(_make(kind.of_type, selections, fragments))
     if isinstance(kind, GraphQLObjectType):
         return objects(_object(kind, selections, fragments))
-    write = _leaf(kind)
-    return lambda: write
+    return Leaf(_leaf(kind))
 
 
 def _leaf(kind: Any) -> Write:
@@ -68,8 +67,8 @@ def _leaf(kind: Any) -> Write:
         return write_leaf
     serialize = kind.serialize
     if kind.name in _PLAIN_TEXTS:
-        return lambda value: "null" if value is None else f'"{serialize(value)}"'
-    return lambda value: "null" if value is None else write_leaf(serialize(value))
+        return lambda value: NULL if value is None else f'"{serialize(value)}"'
+    return lambda value: NULL if value is None else write_leaf(serialize(value))
 
 
 def _object(kind: Any, selections: list[SelectionSetNode], fragments: Fragments) -> Fields:
@@ -102,7 +101,7 @@ def _field(kind: GraphQLObjectType, nodes: list[FieldNode], fragments: Fragments
     """Return how a field is read from its object, an attribute by its name, and what makes its writer."""
     name = nodes[0].name.value
     if name == _TYPE_NAME:
-        return lambda _: kind.name, lambda: write_leaf
+        return lambda _: kind.name, Leaf(write_leaf)
     definition: GraphQLField = kind.fields[name]
     inner = [node.selection_set for node in nodes if node.selection_set is not None]
     return _getter(definition), _make(definition.type, inner, fragments)
@@ -120,7 +119,7 @@ def _getter(definition: GraphQLField) -> Get | str:
     return cast("Get", resolver.wrapped_func)
 
 
-def _reader(gets: Sequence[Get | str]) -> Callable[[Any], Sequence[Any]]:
+def _reader(gets: Sequence[Get | str]) -> Read:
     """Return what reads all fields of an object: attributes in one step where there is nothing else."""
     names = [get for get in gets if isinstance(get, str)]
     if len(names) == len(gets) > 1:

@@ -1,14 +1,14 @@
 """Operations on a socket that take part in a feed: each is sent what the feed shows, while it may see it."""
 
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 from graphql import GraphQLError
 from strawberry import Schema
 
 from api.graphql.context import Context
-from api.graphql.eager import Rest, begin
+from api.graphql.eager import Rest
 from api.graphql.executions import Asked, end_of, execute
 from api.graphql.feeds import GROUPS, FeedKey, Feeds, Member, News, Publish, key_of
 from api.graphql.fields import coded
@@ -27,8 +27,8 @@ _encoder = msgspec.json.Encoder()
 class Outlet(Protocol):
     """Where messages of one operation go."""
 
-    def sending(self, text: str) -> Any:
-        """Return a coroutine that sends an encoded message, for as long as that takes."""
+    def begin(self, text: str) -> Rest | None:
+        """Begin to send an encoded message; return what is left of that, or None."""
 
     async def carry_on(self, rest: Rest) -> None:
         """Carry on with a message that was begun, within the time that a socket is given."""
@@ -100,7 +100,7 @@ class _Subscriber:
         """Send a frame without waking the task, which waits; what the socket does not take at once is left to it."""
         if self._rest is not None or self._is_look_due(self._context.runtime.now(), OVERDUE_AFTER):
             return False
-        self._rest = begin(self._outlet.sending(self._text(news)))
+        self._rest = self._outlet.begin(self._text(news))
         if self._rest is not None:
             self._member.moved.set()
         return True

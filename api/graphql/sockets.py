@@ -13,9 +13,10 @@ from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message, SubscribeMessage
 
+from api.direct import WriteAtOnce, writing_to
 from api.graphql.context import Context
 from api.graphql.documents import DocumentRefusedError, check_operation
-from api.graphql.eager import Rest
+from api.graphql.eager import Rest, begin
 from api.graphql.executions import shared_shape
 from api.graphql.feeds import Feeds
 from api.graphql.fields import coded
@@ -47,9 +48,15 @@ class _Outlet:
     handler: "SocketHandler"
     socket: WebSocket
     operation: Operation[Context, None]
+    write_at_once: WriteAtOnce | None
 
-    async def sending(self, text: str) -> None:
-        """Send an encoded message, for as long as that takes."""
+    def begin(self, text: str) -> Rest | None:
+        """Begin to send an encoded message; return what is left of that, or None."""
+        if self.operation.completed or (self.write_at_once is not None and self.write_at_once(text)):
+            return None
+        return begin(self._sending(text))
+
+    async def _sending(self, text: str) -> None:
         if not self.operation.completed:
             await self.socket.send_text(text)
 
@@ -133,7 +140,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
                     self.context,
                     operation,
                     shape=shape,
-                    outlet=_Outlet(self, self.socket, operation),
+                    outlet=_Outlet(self, self.socket, operation, writing_to(self.socket.scope)),
                 )
         except WebSocketDisconnected:
             return

@@ -1,12 +1,13 @@
 """Writes plain objects as JSON, and anew only what is another value than the last time.
 
 Each writer belongs to one feed and remembers what it wrote last: a value that is the very same is not written again.
-So what moves seldom costs a comparison. What is remembered is bounded: each text of the last frame, once for each
-level it is nested in. Values are taken to stay as they are. A writer that has failed is not used again.
+So what moves seldom costs a comparison. What is remembered is bounded: the texts of the last frame's objects and lists,
+each also in that of the one around it, but for objects of a few leaves, which are written as a whole. Values are taken
+to stay as they are, and a writer that has failed is not used again.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,9 +16,11 @@ from domain.kernel.values import dataclass
 
 # Writes a value as JSON.
 Write = Callable[[Any], str]
-# Makes what writes one value after another.
-Make = Callable[[], Write]
-_NULL = "null"
+# Reads what is shown of an object.
+Read = Callable[[Any], Sequence[Any]]
+NULL = "null"
+# An object of so many leaves is written as a whole: to remember each would take more memory than it spares time.
+WHOLE_MAX = 3
 _NEVER = object()
 _encoder = msgspec.json.Encoder()
 
@@ -27,12 +30,26 @@ def write_leaf(value: Any) -> str:
     return _encoder.encode(value).decode()
 
 
+class Leaf(NamedTuple):
+    """Makes what writes a value that is not remembered: it is the same for everybody."""
+
+    write: Write
+
+    def __call__(self) -> Write:
+        """Return it."""
+        return self.write
+
+
+# Makes what writes one value after another, and remembers.
+Make = Leaf | Callable[[], Write]
+
+
 @dataclass(frozen=True, slots=True)
 class Fields:
     """What is shown of an object: the names under which it is, how the values are read, and what writes each."""
 
     names: tuple[str, ...]
-    read: Callable[[Any], Sequence[Any]]
+    read: Read
     makes: tuple[Make, ...]
 
     @property
@@ -61,7 +78,7 @@ class _Values:
         return texts
 
     def write(self, value: Any) -> str:
-        return _NULL if value is None else "".join(self.texts(value)) + "}"
+        return NULL if value is None else "".join(self.texts(value)) + "}"
 
 
 class _Items:
@@ -77,7 +94,7 @@ class _Items:
 
     def write(self, values: Sequence[Any] | None) -> str:
         if values is None:
-            return _NULL
+            return NULL
         if len(values) != len(self._texts):
             self._resize(len(values))
         seen, texts = self._seen, self._texts
@@ -97,7 +114,19 @@ class _Items:
 def objects(fields: Fields) -> Make:
     """Return what makes a writer of objects with these fields, or null."""
     heads = fields.heads
-    return lambda: _Values(fields, heads).write
+    writes = [make.write for make in fields.makes if isinstance(make, Leaf)]
+    if len(writes) < len(heads) or len(writes) > WHOLE_MAX:
+        return lambda: _Values(fields, heads).write
+    return Leaf(_flat(fields.read, list(zip(heads, writes, strict=True))))
+
+
+def _flat(read: Read, parts: Sequence[tuple[str, Write]]) -> Write:
+    def write(value: Any) -> str:
+        if value is None:
+            return NULL
+        return "".join([head + write(now) for (head, write), now in zip(parts, read(value), strict=True)]) + "}"
+
+    return write
 
 
 def lists(make: Make) -> Make:

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 
 from api.app import create_app
 from api.at_once import protocol_of
+from api.direct import DirectProtocol
 from api.serve import SOCKET_MESSAGE_BYTES_MAX
 from domain.access import service as access
 from domain.access.tokens import AUDIENCE, sign_hs256
@@ -139,7 +140,7 @@ async def open_server(db: Database) -> AsyncIterator[Site]:
             uvicorn.Config(
                 app,
                 http=protocol_of(app.state.at_once),
-                ws="websockets-sansio",
+                ws=DirectProtocol,
                 ws_max_size=SOCKET_MESSAGE_BYTES_MAX,
                 ws_per_message_deflate=False,
                 log_config=None,

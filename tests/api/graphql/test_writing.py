@@ -20,9 +20,9 @@ from api.graphql.writing import FrameWriter
 
 TEXT = """subscription { mine: seen { sequence since
     again: whole { name }
-    whole { __typename total doubled extra best { ...P } parts { ...P } words rows { of } }
+    whole { __typename total doubled extra best { amount at } parts { ...P } words rows { of } }
     n: sequence } }
-    fragment P on Part { amount state at }"""
+    fragment P on Part { __typename amount state at }"""
 
 
 @strawberry.enum
