@@ -48,8 +48,11 @@ class Asked:
         return CustomerId(decode("customer", self.request.path_params["user_id"]))
 
     def text(self, name: str) -> str | None:
-        """Return a parameter as it was sent, or None."""
-        return self.request.query_params.get(name)
+        """Return a parameter as it was sent, or None. Raises ParameterRefused for what is no text."""
+        sent: str | None = self.request.query_params.get(name)
+        if sent is not None and not sent.isprintable():
+            raise ParameterRefused(name, "printable text")
+        return sent
 
     def whole(self, name: str, default: int, *, least: int, most: int) -> int:
         """Read a whole number within bounds. Raises ParameterRefused."""

@@ -279,6 +279,8 @@ async def test_a_customer_without_a_subscription_has_trends_only(month: Month) -
         ("usage/{ada}", {"target_p95_ms": "0"}, "target_refused"),
         ("usage/{ada}", {"target_error_percent": "100.1"}, "target_refused"),
         ("pricing", {"limit": "1001"}, "parameter_refused"),
+        # The database takes no NUL.
+        ("pricing", {"provider": "\0"}, "parameter_refused"),
         ("pricing", {"after": "x"}, "id_malformed"),
     ],
 )
