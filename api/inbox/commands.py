@@ -57,8 +57,8 @@ def replay(
     from api.verify import settings_at_home  # noqa: PLC0415 -- the same
     from domain.config import read_settings  # noqa: PLC0415 -- the same
 
-    if bool(events) == bool(since and until):
-        raise typer.BadParameter("name events, or say --from and --to")
+    if bool(events) == bool(since and until) or bool(since) != bool(until) or (events and state):
+        raise typer.BadParameter("name events, or say --from and --to, and a state if wanted")
     settings = settings_at_home(read_settings())
     if events:
         count = asyncio.run(replay_named(settings, events))

@@ -90,6 +90,8 @@ async def test_an_event_is_shown_without_its_content(db: Database, database_url:
     [
         ("replay",),
         ("replay", "ibx_1", *_DAY),
+        ("replay", "ibx_1", "--from", "2026-01-15T00:00:00Z"),
+        ("replay", "ibx_1", "--state", "quarantined"),
         ("replay", "--from", "2026-01-15", "--to", "2026-01-16T00:00:00Z"),
         ("list", "--state", "lost"),
     ],
