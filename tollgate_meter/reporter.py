@@ -49,6 +49,10 @@ class ReportRefused(Exception):
     """Tollgate refused a whole batch: its text says why. Sending it again unchanged does not help."""
 
 
+class _TooLarge(ReportRefused):
+    """A batch has too many bytes, and nothing of it was counted."""
+
+
 class ReportUnanswered(Exception):
     """No answer came. The events may be counted already: report them again, with the same ids, later."""
 
@@ -88,13 +92,24 @@ class UsageReporter:
     async def report(self, events: Sequence[UsageEvent]) -> list[Answer]:
         """Report events and return an answer for each, in order, after they are committed.
 
-        Sends BATCH_MAX at a time. A batch without an answer is sent again, TRIES_MAX times in all. Raises
-        ReportRefused, ReportUnanswered; batches before the one that raised are committed.
+        Sends BATCH_MAX at a time, or fewer where they are too large. A batch without an answer is sent again,
+        TRIES_MAX times in all. Raises ReportRefused, ReportUnanswered; batches before the one that raised are
+        committed.
         """
         answers: list[Answer] = []
         for batch in _batches(events):
-            answers += await self._send(self._encoder.encode(batch))
+            answers += await self._report(batch)
         return answers
+
+    async def _report(self, batch: Sequence[UsageEvent]) -> list[Answer]:
+        """Report a batch: in halves where it is too large for one request, in bytes."""
+        try:
+            return await self._send(self._encoder.encode(batch))
+        except _TooLarge:
+            if len(batch) == 1:
+                raise
+        half = len(batch) // 2
+        return [*await self._report(batch[:half]), *await self._report(batch[half:])]
 
     async def _send(self, body: bytes) -> list[Answer]:
         for pause_s in _pauses(self._first_pause_s):
@@ -106,7 +121,8 @@ class UsageReporter:
             if (answers := self._answers(response)) is not None:
                 return answers
             if not response.is_success and response.status_code not in _AGAIN:
-                raise ReportRefused(f"{response.status_code}: {response.text[:REASON_LENGTH_MAX]}")
+                refused = _TooLarge if response.status_code == httpx2.codes.CONTENT_TOO_LARGE else ReportRefused
+                raise refused(f"{response.status_code}: {response.text[:REASON_LENGTH_MAX]}")
             await asyncio.sleep(pause_s)
         raise ReportUnanswered(f"no answer in {TRIES_MAX} tries")
 

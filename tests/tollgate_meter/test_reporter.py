@@ -37,6 +37,26 @@ async def test_events_are_sent_a_thousand_at_a_time_and_answered_in_order() -> N
     assert [given.id for given in answers] == [f"e{number}" for number in range(1_001)]
 
 
+async def test_what_is_too_large_for_one_request_is_sent_in_halves() -> None:
+    sizes: list[int] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        sizes.append(len(msgspec.json.decode(request.content)))
+        return httpx2.Response(413, json={"code": "body_too_large"}) if sizes[-1] > 2 else _counted(request)
+
+    async with _reporter(answer) as client:
+        answers = await client.report([_event(number) for number in range(5)])
+    # Five are too many, two are not, three are too many again.
+    assert sizes == [5, 2, 3, 1, 2]
+    assert [given.id for given in answers] == ["e0", "e1", "e2", "e3", "e4"]
+
+
+async def test_one_event_that_is_too_large_is_refused() -> None:
+    async with _reporter(lambda _: httpx2.Response(413, json={"code": "body_too_large"})) as client:
+        with pytest.raises(ReportRefused, match="body_too_large"):
+            await client.report([_event(1), _event(2)])
+
+
 async def test_a_lost_answer_is_asked_for_again_with_the_same_bytes() -> None:
     bodies: list[bytes] = []
 
