@@ -1,6 +1,7 @@
 """A payment attempt and its states. One function settles it; what has ended absorbs late and repeated news."""
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -137,6 +138,15 @@ def is_received(attempt: Attempt) -> bool:
 def is_lost(attempt: Attempt) -> bool:
     """Whether an attempt left no trace at the gateway: it counts for none."""
     return attempt.decline is not None and attempt.decline.code == OUTCOME_LOST
+
+
+def is_untried(attempts: Sequence[Attempt]) -> bool:
+    """Whether nothing was tried since an invoice was opened, or asked for again after it had been paid.
+
+    `attempts` are the invoice's, the newest first.
+    """
+    last = next((each for each in attempts if not is_lost(each)), None)
+    return last is None or last.state is AttemptState.SUCCEEDED
 
 
 def key_expired(sent_at: datetime, at: datetime) -> bool:

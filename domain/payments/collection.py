@@ -77,7 +77,7 @@ def _collect(
     if method is None:
         # After a try its failure is followed; where none was made, or none left a trace, nothing else tells of it. What
         # is asked for again, as a bank took its money back, has a copy to be made, on which it can be paid.
-        is_untold = last is None or is_lost(last) or _is_unmade(push)
+        is_untold = last is None or is_lost(last) or last.state is AttemptState.SUCCEEDED or _is_unmade(push)
         return (Step.NO_METHOD if is_untold else Step.NOTHING), None
     return _charge(push), method
 

@@ -1,5 +1,7 @@
 """Payments that are disputed or returned: what the customer, the staff and the books see of it, up to the end."""
 
+from datetime import timedelta
+
 import pytest
 import sqlalchemy as sa
 
@@ -19,6 +21,7 @@ from domain.kernel.money import Money
 from domain.ledger import service as ledger
 from domain.payments import store as payments
 from domain.payments.disputing import service as disputing
+from domain.payments.methods import service as methods
 from domain.subscriptions.subscription import AccessState, Status
 from domain.webhooks import service as webhooks
 from tests import make
@@ -211,6 +214,42 @@ async def test_a_debit_that_is_returned_after_the_end_is_owed_and_nobody_promise
     await world.advance(to="2026-03-30")
     assert await attempts(world, ada) == [("03-01", "billing", "returned")]
     assert await _books(world, ada) == {"receivable": 2_900, "revenue": -2_900}
+
+
+@pytest.mark.parametrize("card", [_VISA, NO_FUNDS])
+async def test_what_staff_ask_for_again_without_a_method_is_followed_as_a_payment_that_failed(
+    world: World, card: str
+) -> None:
+    probe = MemoryProbe(world.gateway)
+    ada = await world.customer(on="2026-03-01", card=card)
+    await world.subscribe(ada, "starter", product="edge")
+    if card == NO_FUNDS:
+        await world.advance(to="2026-03-02")
+        await world.attach(ada.id, _VISA)
+        await world.drain()
+    dispute_id = await probe.dispute(await _payment_of(world, ada), "general")
+    await probe.decide(dispute_id, "lost")
+    await _news(world, dispute_id, "opened")
+    for each in list(world.gateway.methods):
+        world.gateway.detach(each)
+        await methods.record_from_gateway(world.runtime.db, world.gateway, world.call, each)
+    [invoice] = await world.invoices(ada)
+    async with world.runtime.db.transaction() as tx:
+        await disputing.ask_again(tx, world.call, invoice.id)
+    await world.drain()
+    # A case that there was begins anew; either way its customer is asked, can pay on a page, and has 14 days.
+    now = await world.now()
+    case = (await case_of(world, ada)).case
+    assert (case.state, case.first_failed_at, case.waits_until) == (CaseState.OPEN, now, now + timedelta(days=14))
+    assert mail(world)[-1] == "Please add a payment method: invoice TEST-2026-000001 is not paid"
+    assert await live(world, ada) == [("starter", Status.PAST_DUE, AccessState.FULL)]
+    [again] = [each for each in world.gateway.copies.values() if each.pushed.number.endswith("-R1")]
+    assert str(again.state) == "open"
+    await world.attach(ada.id, "pm_card_mastercard")
+    await world.drain()
+    assert (await case_of(world, ada)).case.state is CaseState.RECOVERED
+    assert await live(world, ada) == [("starter", Status.ACTIVE, AccessState.FULL)]
+    assert await _books(world, ada) == {"cash": 2_900, "revenue": -2_900}
 
 
 async def test_dunning_of_an_invoice_stands_still_while_another_part_of_it_is_disputed(world: World) -> None:

@@ -7,6 +7,7 @@ and the invoice can be paid on its page.
 from domain.contracts.owing import service as owing
 from domain.db import Tx
 from domain.dunning.asking import store
+from domain.dunning.case import CaseState
 from domain.dunning.filing import service as filing
 from domain.dunning.filing.service import Untried
 from domain.invoices.invoice import State
@@ -15,7 +16,7 @@ from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, InvoiceId, encode
 from domain.payments import store as payments
-from domain.payments.attempt import is_lost
+from domain.payments.attempt import is_untried
 from domain.payments.declines import Decline, DeclineClass
 from domain.payments.method import method_to_charge
 from domain.payments.ordering import service as orders
@@ -43,15 +44,18 @@ async def stage_unfollowed(tx: Tx, call: Call, *, limit: int = STAGE_MAX) -> int
 async def follow(tx: Tx, call: Call, *, customer_id: CustomerId, invoice_id: InvoiceId) -> None:
     """Open the case of an invoice that is due and has nothing to be charged to, from now on. Safe to repeat.
 
+    The case of one that had been paid, and is asked for again, begins anew.
     Where it has been paid, is being charged, or can be charged by now, nothing is opened. Where all that it asks for
     has ended its case is closed at once: nobody is asked. Raises InvoiceNotFound.
     """
     desk = await owing.hold(tx, call, customer_id)
     standing, filed = await filing.take(tx, call, desk, invoice_id)
-    if filed is not None or not _is_owed(standing):
+    is_followed = filed is not None and filed.case.state is not CaseState.RECOVERED
+    if is_followed or not _is_owed(standing):
         return
     if await orders.is_over(tx, standing, await payments.find_push(tx, customer_id, invoice_id)):
-        await filing.drop(tx, call, desk, standing)
+        if filed is None:
+            await filing.drop(tx, call, desk, standing)
         return
     if method_to_charge(standing.methods, None) is not None:
         return
@@ -65,12 +69,14 @@ async def follow(tx: Tx, call: Call, *, customer_id: CustomerId, invoice_id: Inv
         amount=standing.invoice.outstanding,
         metadata={"invoice_id": encode("invoice", invoice_id)},
     )
-    await filing.open_untried(tx, call, desk, standing, failed_at=desk.now, untried=_NO_METHOD)
+    if filed is None:
+        await filing.open_untried(tx, call, desk, standing, failed_at=desk.now, untried=_NO_METHOD)
+    else:
+        await filing.begin_untried_anew(tx, call, filed, untried=_NO_METHOD)
 
 
 def _is_owed(standing: Standing) -> bool:
     """Whether somebody has to act before the invoice is paid. Nobody is dunned for a top-up: it lapses."""
     invoice = standing.invoice
     is_asked_for = invoice.state is State.OPEN and not invoice.is_sent and invoice.top_up_id is None
-    is_untried = all(is_lost(each) for each in standing.attempts)
-    return is_asked_for and is_untried
+    return is_asked_for and is_untried(standing.attempts)

@@ -128,17 +128,32 @@ async def open_untried(
 
     The mail is about the case. Where the policy gives no time at all it ends at once.
     """
-    invoice = standing.invoice
     new, holdings, policy = await open_case(tx, call, desk, standing, failed_at=failed_at)
     case, next_ = cases.opened(policy, failed_at, untried.why, method_kind=untried.method_kind, zone=desk.customer.zone)
     filed = await insert(tx, call, desk, standing, new=replace(new, case=case), holdings=holdings)
-    await contracts.note_payment(tx, call, invoice.customer_id, invoice.id, succeeded=False, desk=desk)
-    if next_.gives_up:
+    await _follow_untried(tx, call, filed, untried, gives_up=next_.gives_up)
+    return filed
+
+
+async def begin_untried_anew(tx: Tx, call: Call, filed: Filed, *, untried: Untried) -> Filed:
+    """Begin the case of an invoice anew that had been paid, and is asked for again without a payment being tried."""
+    at, zone = filed.desk.now, filed.desk.customer.zone
+    kind = untried.method_kind
+    after, next_ = cases.reopened(filed.policy, at, untried.why, method_kind=kind, zone=zone, on_method=0)
+    filed = await begin_graces(tx, filed, at)
+    filed = await write(tx, call, filed, after, "begun_anew")
+    await _follow_untried(tx, call, filed, untried, gives_up=next_.gives_up)
+    return filed
+
+
+async def _follow_untried(tx: Tx, call: Call, filed: Filed, untried: Untried, *, gives_up: bool) -> None:
+    stored, desk = filed.stored, filed.desk
+    await contracts.note_payment(tx, call, stored.customer_id, stored.invoice_id, succeeded=False, desk=desk)
+    if gives_up:
         await finish(tx, call, filed)
     else:
-        await mail(tx, call, filed, Mail.PAYMENT_FAILED, notice=untried.notice, about=str(filed.stored.id))
+        await mail(tx, call, filed, Mail.PAYMENT_FAILED, notice=untried.notice, about=str(stored.id))
     await refresh_access(tx, call, desk)
-    return filed
 
 
 async def drop(tx: Tx, call: Call, desk: Desk, standing: Standing) -> Filed:

@@ -129,7 +129,7 @@ async def came_after_end(tx: Tx, dispute: Dispute) -> bool:
 async def ask_again(tx: Tx, call: Call, invoice_id: InvoiceId) -> Invoice:
     """Have what was lost of a charged-back invoice collected again, by staff: at once from the default method.
 
-    Without one it is open until the customer gives another, which charges it unless all that it asks for has ended; one
+    Without one its customer is asked for another (dunning), which charges it unless all that it asks for has ended; one
     that is sent to its customer is sent again. Raises Forbidden, InvoiceNotFound, InvoiceStateRefused,
     InvoiceDisputed, TooLittleToCollect.
     """

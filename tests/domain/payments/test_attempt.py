@@ -9,6 +9,7 @@ from domain.payments.attempt import (
     LIVE,
     AttemptState,
     give_back,
+    is_untried,
     key_expired,
     lost,
     news_of,
@@ -135,3 +136,23 @@ def test_only_what_succeeded_is_returned(state: AttemptState) -> None:
         assert give_back(after, why, NOON, NOON) == after
     else:
         assert after == before
+
+
+@pytest.mark.parametrize(
+    ("newest_first", "untried"),
+    [
+        ([], True),
+        ([AttemptState.SUCCEEDED, AttemptState.FAILED], True),
+        ([AttemptState.FAILED, AttemptState.SUCCEEDED], False),
+        ([AttemptState.ACTION_REQUIRED], False),
+        ([AttemptState.RETURNED], False),
+    ],
+)
+def test_nothing_was_tried_since_an_invoice_was_opened_or_paid(
+    newest_first: list[AttemptState], *, untried: bool
+) -> None:
+    attempts = [attempt(each) for each in newest_first]
+    assert is_untried(attempts) is untried
+    # What left no trace changes nothing.
+    without_a_trace = attempt(AttemptState.FAILED, decline=lost().decline)
+    assert is_untried([without_a_trace, *attempts]) is untried

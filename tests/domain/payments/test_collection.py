@@ -67,7 +67,8 @@ def test_a_new_method_charges_nothing_of_what_has_ended() -> None:
         (AttemptState.PROCESSING, Step.WAIT),
         (AttemptState.ACTION_REQUIRED, Step.WAIT),
         (AttemptState.FAILED, Step.NOTHING),
-        (AttemptState.SUCCEEDED, Step.NOTHING),
+        # It was paid and is asked for again: nothing was tried since.
+        (AttemptState.SUCCEEDED, Step.NO_METHOD),
     ],
 )
 def test_an_attempt_decides_what_follows_it(state: AttemptState, step: Step) -> None:
