@@ -1,4 +1,4 @@
-"""Jobs that look at limits and tell customers of them."""
+"""Jobs that look at limits, and tell customers of them."""
 
 from domain.alerts.preferring import service as preferring
 from domain.alerts.raising import service as raising

@@ -1,13 +1,16 @@
-"""Jobs that send mail."""
+"""Jobs that send mail, and those that alert staff."""
+
+import json
 
 from domain.alerts import service as alerts
 from domain.alerts.mailing import service as mailing
 from domain.alerts.port import MailUnavailable
 from domain.alerts.staffing import service as staffing
+from domain.alerts.staffing.staff_alert import StaffAlertKind
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.journal.store import StoredJob
-from domain.kernel.call import Call
+from domain.kernel.call import Call, Environment
 from domain.runtime import Runtime
 
 
@@ -40,4 +43,13 @@ async def mail_staff(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.
     recipients = runtime.settings.staff_mail
     await staffing.mail_alert(runtime.db, runtime.mailer, call, job.alert_id, recipients=recipients)
     async with runtime.db.transaction() as tx:
+        await journal.finish(tx, call, stored)
+
+
+async def tell_staff(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.TellStaff) -> None:
+    """Raise an alert to staff; while one of the kind about the same row is unread, nothing is added to it."""
+    kind, environment = StaffAlertKind(job.alert), Environment(job.environment)
+    facts = json.loads(job.facts)
+    async with runtime.db.transaction() as tx:
+        await staffing.raise_alert(tx, call, kind, job.about, environment=environment, facts=facts)
         await journal.finish(tx, call, stored)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from domain.journal import jobs
-from domain.journal.jobs import Job
+from domain.journal.job import Job
 from domain.journal.store import StoredJob
 from domain.kernel.call import Call
 from domain.runtime import Runtime
@@ -38,6 +38,7 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.CheckThresholds: alerts.check_thresholds,
     jobs.RemindGrace: alerts.remind_grace,
     jobs.SendDigest: alerts.send_digest,
+    jobs.TellStaff: messages.tell_staff,
     jobs.RemindTrial: trials.remind_trial,
     jobs.MailStaff: messages.mail_staff,
     jobs.DetachMethod: collection.detach_method,

@@ -14,6 +14,7 @@ from api.gateway import passing
 from api.gateway.allowances import OutputLimits
 from api.gateway.refusals import ProviderNotSetUp
 from api.gateway.relay import Relay
+from api.gateway.telling import KeyRefusals
 from domain.config import Settings
 from domain.kernel.call import Environment, Principal
 from domain.kernel.ids import encode
@@ -43,6 +44,7 @@ class Proxy:
             "mistral": settings.mistral_key,
         }
         self._output_limits = OutputLimits()
+        self._refusals = KeyRefusals()
         self._inner = inner or httpx2.AsyncHTTPTransport(limits=LIMITS)
         host = settings.allowed_hosts[0] if settings.allowed_hosts else f"127.0.0.1:{settings.port}"
         self._tolls = {
@@ -85,14 +87,16 @@ class Proxy:
                 _OUTPUT_LIMIT: await self._output_limits.of(serving, customer_id),
             },
         )
-        return await self._answer(self._metered[environment], sent, key, provider.key)
+        return await self._answer(serving, self._metered[environment], sent, key, provider.key)
 
     def _url(self, request: Request, found: Found) -> str:
         """Make the address from the provider's fixed host and the path that was matched; `alt` is Gemini's."""
         query = "?alt=sse" if request.query_params.get("alt") == "sse" else ""
         return f"https://{found.provider.host}/{request.path_params['path']}{query}"
 
-    async def _answer(self, transport: AsyncMeterTransport, sent: httpx2.Request, key: str, provider: str) -> ASGIApp:
+    async def _answer(
+        self, serving: Serving, transport: AsyncMeterTransport, sent: httpx2.Request, key: str, provider: str
+    ) -> ASGIApp:
         ends_at = asyncio.get_running_loop().time() + CALL_WITHIN_S
         try:
             async with asyncio.timeout_at(ends_at):
@@ -109,6 +113,7 @@ class Proxy:
             return _fault(provider, 502, "provider_redirected", "The provider answered with another address.")
         if answer.status_code in KEY_REFUSED:
             await answer.aclose()
+            await self._refusals.tell(serving, provider, answer.status_code)
             return _fault(provider, 502, "provider_refused", "The provider does not accept this service's key.")
         return Relay(answer, key, provider, ends_at)
 

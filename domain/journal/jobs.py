@@ -4,9 +4,9 @@ A job names rows; it carries no amounts and no personal values. Its handler may 
 pending job of that kind and key: staging it again changes nothing.
 """
 
-from typing import ClassVar
 from uuid import UUID
 
+from domain.journal.job import Job
 from domain.kernel.ids import (
     AlertId,
     AttemptId,
@@ -26,20 +26,6 @@ from domain.kernel.ids import (
     WalletId,
 )
 from domain.kernel.values import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What a worker is to do, as stored."""
-
-    kind: ClassVar[str]
-    # The field that makes the key, where one field does.
-    keyed_by: ClassVar[str | None] = None
-
-    @property
-    def key(self) -> str | None:
-        """Jobs of one kind and key are staged once while one is pending; None stages always."""
-        return None if self.keyed_by is None else str(getattr(self, self.keyed_by))
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,6 +367,22 @@ class PaymentUnapplied(Job):
     unapplied_payment_id: UnappliedPaymentId
 
 
+@dataclass(frozen=True, slots=True)
+class TellStaff(Job):
+    """Alert staff: `alert` is a kind of alert, and `facts` a JSON object of the ids and names that its text has."""
+
+    kind = "tell_staff"
+    alert: str
+    about: str
+    environment: str
+    facts: str
+
+    @property
+    def key(self) -> str:
+        """One of a kind about a row, however often it is found."""
+        return f"{self.alert}:{self.about}"
+
+
 KINDS: dict[str, type[Job]] = {
     job.kind: job
     for job in (
@@ -388,6 +390,6 @@ KINDS: dict[str, type[Job]] = {
         *(FollowSentInvoice, DetachMethod, CarryRefund, DisputeMoved, PaymentUnapplied, InvoiceSettled),
         *(ProcessInboxEvent, SweepInbox, Reconcile, LapseChange, BeginSubscription),
         *(PaymentSettled, PaymentMethodMissing, RunDunning, SendNotice, CarryWallet, CheckWallets, CheckThresholds),
-        *(RemindGrace, SendDigest, RemindTrial, MailStaff, LapseTopUp),
+        *(RemindGrace, SendDigest, RemindTrial, MailStaff, LapseTopUp, TellStaff),
     )
 }

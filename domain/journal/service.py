@@ -10,7 +10,8 @@ from uuid import UUID
 
 from domain.db import Tx
 from domain.journal import store
-from domain.journal.jobs import KINDS, Job
+from domain.journal.job import Job
+from domain.journal.jobs import KINDS
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import NOBODY, ClockId, CustomerId, JobId, encode

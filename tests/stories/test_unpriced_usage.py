@@ -7,11 +7,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from api.pricing.changes import set_merchant_prices
+from domain.alerts.staffing import service as staffing
+from domain.alerts.staffing.staff_alert import StaffAlert, StaffAlertKind
 from domain.customers.customer import Customer
 from domain.invoices.conservation.service import Conservation, conserve
 from domain.invoices.invoice import Invoice, LineKind, State
 from domain.invoices.verification import Outcome
 from domain.invoices.verifying.service import verify_invoice
+from domain.kernel.call import Environment
 from domain.kernel.money import exact_text
 from domain.plans import service as plans
 from domain.subscriptions.subscription import Subscription
@@ -61,6 +64,28 @@ async def told(world: World) -> list[dict[str, Any]]:
         return [row.facts for row in await tx.rows(statement)]
 
 
+async def staff_alerts(world: World) -> list[StaffAlert]:
+    """Return what staff were alerted to of calls without a price."""
+    async with world.runtime.db.transaction() as tx:
+        found = await staffing.list_alerts(tx, world.call)
+    return [each for each in found if each.kind is StaffAlertKind.USAGE_UNPRICED]
+
+
+async def test_models_without_a_price_raise_one_alert_until_staff_have_read_it(world: World) -> None:
+    ada = await world.customer(on="2026-01-31")
+    await world.subscribe(ada, "pro")
+    for name in ("first", "second"):
+        await world.use("llm", llm_call(ada, START, model=name, input_tokens=1))
+        await world.drain()
+    [seen] = await staff_alerts(world)
+    assert seen.facts == {"provider": "gemini", "model": "first"}
+    async with world.runtime.db.transaction() as tx:
+        await staffing.mark_read(tx, world.call, seen.id)
+    await world.use("llm", llm_call(ada, START, model="third", input_tokens=1))
+    await world.drain()
+    assert [each.facts["model"] for each in await staff_alerts(world)] == ["third", "first"]
+
+
 async def billed(world: World, ada: Customer) -> list[tuple[int, list[int], State]]:
     """Return of each invoice its total, the amounts of its usage lines, and its state."""
     found = []
@@ -101,6 +126,13 @@ async def test_unpriced_calls_count_at_once_and_cost_what_their_price_says_once_
     assert await waiting(world) == [Reason.UNPRICED] * 3
     [alert] = await told(world)
     assert (alert["provider"], alert["model"]) == ("gemini", MODEL)
+    await world.drain()
+    [seen] = await staff_alerts(world)
+    assert (seen.about, seen.environment, seen.subject) == (
+        "test:llm",
+        Environment.TEST,
+        f"Calls have no price: gemini/{MODEL}",
+    )
     # Without a price nothing is resolved, and nobody is told again on the same day.
     assert [why for _, why in (await redrive(world.runtime.db, world.call)).kept] == [Reason.UNPRICED] * 3
     assert await told(world) == [alert]

@@ -1,15 +1,20 @@
 """What is looked at after usage was counted."""
 
 import asyncio
+import json
 from contextlib import suppress
 from datetime import timedelta
 
 import sqlalchemy as sa
 
+from domain.alerts.staffing import service as staffing
+from domain.alerts.staffing.staff_alert import StaffAlertKind
 from domain.contracts.warning import service as warning
 from domain.credits.wallets import service as wallets
 from domain.journal import jobs, store
 from domain.journal import service as journal
+from domain.kernel.call import Environment
+from domain.kernel.ids import encode
 from domain.kernel.money import Money
 from tests.world import World
 from workers import alerts
@@ -47,3 +52,22 @@ async def test_a_worker_that_dies_before_it_looked_at_wallets_leaves_the_job_to_
     await alerts.check_thresholds(world.runtime, world.call, left, job)
     async with world.runtime.db.transaction() as tx:
         assert await store.find_job(tx, stored.id) is None
+
+
+async def test_staff_are_told_of_calls_above_their_hold_once_for_a_subscription(world: World) -> None:
+    ada = await world.customer(on="2026-01-31")
+    own = await world.subscribe(ada, "free")
+    about, customer = encode("subscription", own.id), encode("customer", ada.id)
+    for reservation in ("rsv_1", "rsv_2"):
+        facts = {"customer_id": customer, "reservation": reservation, "limits": "monthly_cost, tokens"}
+        job = jobs.TellStaff("limit_overrun", about, "test", json.dumps(facts))
+        async with world.runtime.db.transaction() as tx:
+            await journal.stage(tx, world.call, job)
+        await world.drain()
+    async with world.runtime.db.transaction() as tx:
+        found = await staffing.list_alerts(tx, world.call)
+    [alert] = [each for each in found if each.kind is StaffAlertKind.LIMIT_OVERRUN]
+    assert (alert.about, alert.environment) == (about, Environment.TEST)
+    assert alert.text.startswith(
+        f"A call of {customer} (rsv_1) used more of monthly_cost, tokens than was held for it."
+    )

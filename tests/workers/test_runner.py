@@ -11,6 +11,7 @@ from domain.alerts.staffing import service as staffing
 from domain.alerts.staffing.staff_alert import StaffAlertKind
 from domain.journal import jobs, store
 from domain.journal import service as journal
+from domain.journal.job import Job
 from domain.journal.store import StoredJob
 from domain.kernel.ids import CustomerId, InvoiceId, JobId
 from domain.payments.port import GatewayUnavailable
@@ -19,7 +20,7 @@ from tests.world import World
 from workers import runner
 
 
-async def _offered(world: World, job: jobs.Job) -> StoredJob:
+async def _offered(world: World, job: Job) -> StoredJob:
     async with world.runtime.db.transaction() as tx:
         await journal.stage(tx, world.call, job)
         at = world.runtime.now()
@@ -74,7 +75,7 @@ async def _alerts(world: World) -> list[tuple[str, str]]:
         return [(each.kind.value, each.about) for each in await staffing.list_alerts(tx, world.call)]
 
 
-async def _run_late(world: World, job: jobs.Job, *, attempts: int) -> StoredJob:
+async def _run_late(world: World, job: Job, *, attempts: int) -> StoredJob:
     """Run a job that has failed that often before."""
     offered = await _offered(world, job)
     own = store.outbox_job

@@ -39,6 +39,9 @@ class StaffAlertKind(StrEnum):
     DISPUTE_LOST = "dispute_lost"
     DEBIT_RETURNED = "debit_returned"
     PAYMENT_UNAPPLIED = "payment_unapplied"
+    USAGE_UNPRICED = "usage_unpriced"
+    LIMIT_OVERRUN = "limit_overrun"
+    PROVIDER_REFUSED = "provider_refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,27 @@ WORDINGS: Mapping[StaffAlertKind, Wording] = {
         "{amount} {currency} came for {invoice_id}, which could not take it: {why}. It is kept for {customer_id} as "
         "{about}. Pay another invoice with it (applyUnappliedPayment), make it credit (creditUnappliedPayment), or "
         "send it back (refundUnappliedPayment).",
+    ),
+    StaffAlertKind.USAGE_UNPRICED: Wording(
+        Severity.CRITICAL,
+        "Calls have no price: {provider}/{model}",
+        "Calls of {model} of {provider} are counted ({about}) while the price list has no price of it, so they cost "
+        "nothing until it has. Add one (addProviderPrices) from before the first of them, and have them priced "
+        "(redriveEvents). Other models may wait as well: see the events in quarantine.",
+    ),
+    StaffAlertKind.LIMIT_OVERRUN: Wording(
+        Severity.WARNING,
+        "More was used than was held: {customer_id}",
+        "A call of {customer_id} ({reservation}) used more of {limits} than was held for it. It is counted whole, and "
+        "what follows is refused where a limit is passed. Have the product reserve upper bounds, and settle before a "
+        "reservation ends.",
+    ),
+    StaffAlertKind.PROVIDER_REFUSED: Wording(
+        Severity.CRITICAL,
+        "The provider {about} refuses the merchant's key",
+        "{about} answered a call through the gateway with {status}: it does not accept the merchant's key, or does not "
+        "allow it what was asked for. Callers get 502 until that is mended. Look at the account there, give the key in "
+        "{setting}, and start the API anew.",
     ),
 }
 

@@ -26,7 +26,7 @@ from domain.invoices.taxing import service as taxing
 from domain.invoices.taxing import statement as taxes
 from domain.journal import jobs
 from domain.journal import service as journal
-from domain.journal.jobs import Job
+from domain.journal.job import Job
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, InvoiceId, encode
 from domain.kernel.money import Money

@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from domain.db import Tx
-from domain.journal.jobs import Job
+from domain.journal.job import Job
 from domain.journal.staging import store
 from domain.journal.store import StoredJob
 from domain.kernel.ids import ClockId, CustomerId

@@ -1,6 +1,7 @@
 """Settle and release reservations. What was used is always recorded, once, whatever became of the reservation."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -11,6 +12,7 @@ from uuid import UUID
 import structlog
 
 from domain.db import Database, Tx
+from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import SubscriptionId, encode
@@ -101,7 +103,7 @@ class Endings:
                 overrun=overrun,
             )
             if overrun and is_news:
-                await _note_overrun(tx, call, name, overrun)
+                await _note_overrun(tx, call, ended, overrun)
         if overrun and is_news:
             _log.error("limit_overrun", reservation=name.text, limits=sorted(overrun))
         return Settled(verdict, overrun)
@@ -223,9 +225,19 @@ class Endings:
         return stored
 
 
-async def _note_overrun(tx: Tx, call: Call, name: Name, overrun: Mapping[str, Fraction]) -> None:
-    facts = {key: exact_text(amount) for key, amount in overrun.items()}
+async def _note_overrun(tx: Tx, call: Call, ended: Reservation, overrun: Mapping[str, Fraction]) -> None:
+    """Write down what was used above a hold, and have staff told."""
+    name, facts = ended.name, {key: exact_text(amount) for key, amount in overrun.items()}
     await journal.audit(tx, call, "limit_overrun", name.text, customer_id=name.customer_id, facts={"overrun": facts})
+    environment = call.principal.environment
+    assert environment is not None, "a key that settles has one"
+    told = {
+        "customer_id": encode("customer", name.customer_id),
+        "reservation": name.text,
+        "limits": ", ".join(sorted(overrun)),
+    }
+    about = encode("subscription", ended.subscription_id)
+    await journal.stage(tx, call, jobs.TellStaff("limit_overrun", about, environment, json.dumps(told)))
 
 
 def _restored(name: Name, event_type: str, stored: StoredReservation) -> Reservation:

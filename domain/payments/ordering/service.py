@@ -8,7 +8,7 @@ from domain.db import Tx
 from domain.invoices.invoice import Invoice, State
 from domain.journal import jobs
 from domain.journal import service as journal
-from domain.journal.jobs import Job
+from domain.journal.job import Job
 from domain.kernel.call import Call
 from domain.kernel.ids import AttemptId, CustomerId, InvoiceId, MethodId
 from domain.kernel.values import dataclass

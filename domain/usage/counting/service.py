@@ -1,5 +1,6 @@
 """Judge new events one after another, and write those that count with everything that follows from them."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import field
 from datetime import date, timedelta
@@ -10,7 +11,7 @@ import structlog
 
 from domain.db import Tx
 from domain.journal import service as journal
-from domain.journal.jobs import CheckThresholds
+from domain.journal.jobs import CheckThresholds, TellStaff
 from domain.journal.staging import service as staging
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, SubscriptionId
@@ -185,9 +186,18 @@ async def _tell_operator(tx: Tx, driver: store.Driver, rows: Iterable[Row]) -> l
             calls.setdefault((row.request.received_at.date(), listed_names(row)), row.request.call)
     news = [key for key in await store.insert_unpriced_models(driver, calls) if key in calls] if calls else []
     for day, (provider, model) in news:
-        facts = {"provider": provider, "model": model, "day": day.isoformat()}
-        await journal.audit(tx, calls[day, (provider, model)], "usage_unpriced", f"{provider}/{model}", facts=facts)
+        call, facts = calls[day, (provider, model)], {"provider": provider, "model": model, "day": day.isoformat()}
+        await journal.audit(tx, call, "usage_unpriced", f"{provider}/{model}", facts=facts)
+        await _stage_telling(tx, call, provider, model)
     return [names for _, names in news]
+
+
+async def _stage_telling(tx: Tx, call: Call, provider: str, model: str) -> None:
+    """Have staff told; what the system itself counts anew was told of when it was counted first."""
+    product, environment = call.principal.product, call.principal.environment
+    if product is not None and environment is not None:
+        facts = json.dumps({"provider": provider, "model": model})
+        await journal.stage(tx, call, TellStaff("usage_unpriced", f"{environment}:{product}", environment, facts))
 
 
 def tell_unpriced(sums: Tally) -> None:

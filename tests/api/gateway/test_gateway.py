@@ -15,6 +15,10 @@ from google import genai
 from google.genai import types as genai_types
 
 from api.gateway.relay import KeyStriker
+from api.gateway.telling import KeyRefusals
+from domain.access.roles import system_principal
+from domain.alerts.staffing import service as staffing
+from domain.alerts.staffing.staff_alert import StaffAlertKind
 from domain.kernel.ids import encode
 from tests.api.gateway.conftest import CHAT, MERCHANT_KEYS, SAY, Gate, post
 from tests.tollgate_meter import answers
@@ -155,6 +159,24 @@ async def test_the_merchants_key_and_account_are_struck_out_of_replies(gate: Gat
     answer = await post(gate, "/openai/v1/chat/completions")
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_refused")
     assert key[:8] not in answer.text
+
+
+async def test_staff_are_told_once_that_a_provider_refuses_the_merchants_key(gate: Gate) -> None:
+    gate.upstream.replies({"type": "error", "error": {"message": "invalid x-api-key"}}, status=403)
+    body = {"model": "claude-opus-5", "max_tokens": 9, "messages": SAY}
+    runtime = gate.site.runtime
+    for _ in range(2):
+        assert (await post(gate, "/anthropic/v1/messages", body)).status_code == 502
+        # As if a minute had passed: an alert that nobody has read is not raised again.
+        proxy = gate.door._proxy
+        assert proxy is not None
+        proxy._refusals = KeyRefusals()
+    async with runtime.db.transaction() as tx:
+        told = await staffing.list_alerts(tx, runtime.call(system_principal("test")), unread_only=True)
+    [alert] = [each for each in told if each.kind is StaffAlertKind.PROVIDER_REFUSED and each.about == "anthropic"]
+    assert alert.environment is None
+    assert alert.facts == {"status": 403, "setting": "TOLLGATE_ANTHROPIC_KEY"}
+    assert "answered a call through the gateway with 403" in alert.text
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 100])

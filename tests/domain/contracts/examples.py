@@ -17,6 +17,7 @@ from domain.invoices.invoice import Invoice, InvoiceKind, State
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.journal import store as journal_store
+from domain.journal.job import Job
 from domain.kernel.call import Call, Environment, Principal, PrincipalKind
 from domain.kernel.ids import ClockId, InvoiceId, encode
 from domain.plans.plan import Catalogue
@@ -184,7 +185,7 @@ class Shop:
             return {name: await connection.fetchval(f"SELECT count(*) FROM {name}") for (name,) in names}  # noqa: S608 - names come from the catalogue
 
 
-def _about(job: jobs.Job) -> str:
+def _about(job: Job) -> str:
     return job.notice if isinstance(job, jobs.SendNotice) else ""
 
 

@@ -1,10 +1,12 @@
 """Reservations on real Postgres: what is held, what is refused, and what becomes of it."""
 
+import json
 from fractions import Fraction
 
 import pytest
 import sqlalchemy as sa
 
+from domain.alerts.staffing.staff_alert import StaffAlertKind
 from domain.customers.service import CustomerNotFound
 from domain.kernel.call import Environment
 from domain.kernel.ids import encode
@@ -94,7 +96,20 @@ async def test_usage_above_the_hold_is_recorded_whole_marked_and_blocks_what_fol
     assert not await process.allows(ada, input_tokens=1, output_tokens=0)
     async with office.world.db.transaction() as tx:
         audited = await tx.value(sa.text("SELECT facts FROM audit_entry WHERE action = 'limit_overrun'"))
+        staged = await tx.value(sa.text("SELECT payload FROM outbox_job WHERE kind = 'tell_staff'"))
     assert audited == {"overrun": {"tokens": "200000", "monthly_cost": "0.25"}}
+    assert held.reservation is not None
+    facts = {
+        "customer_id": encode("customer", ada.id),
+        "reservation": held.reservation.name.text,
+        "limits": "monthly_cost, tokens",
+    }
+    assert {**staged, "facts": json.loads(staged["facts"])} == {
+        "alert": StaffAlertKind.LIMIT_OVERRUN,
+        "about": encode("subscription", subscription.id),
+        "environment": "live",
+        "facts": facts,
+    }
 
 
 async def test_a_settlement_after_expiry_or_release_is_recorded_and_marked(office: Office) -> None:
