@@ -43,7 +43,8 @@ def _summed(table: str, owner: str, sums: str, *, since: bool) -> str:
 def _counted(*, since: bool) -> str:
     """Write what both statements read: versions of `asked` customers, and totals of each `stretch`.
 
-    That is a segment of a present usage period. `since`: of all that, what moved since the customers' marks.
+    That is a segment of a present usage period. `since`: of all that, what moved since the customers' marks. Whoever
+    has counted anything has a version: every commit that moves totals raises it.
     """
     moved = "AND age(v.xmin) <= age(a.mark)" if since else ""
     return f"""
