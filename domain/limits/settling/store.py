@@ -1,12 +1,12 @@
 """Table and statements of reservations."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
@@ -63,7 +63,7 @@ async def save_held(tx: db.Tx, holder: UUID, reservations: Sequence[Reservation]
     """Write what is held; a reservation that has ended stays as it is."""
     if not reservations:
         return
-    ordered = sorted(reservations, key=lambda each: (each.name.customer_id, each.name.key))
+    ordered = sorted(reservations, key=lambda each: (each.name.customer_id.int, each.name.key.int))
     await (await tx.raw()).execute(
         _SAVE_HELD,
         holder,
@@ -72,7 +72,7 @@ async def save_held(tx: db.Tx, holder: UUID, reservations: Sequence[Reservation]
         [each.subscription_id for each in ordered],
         [each.event_type for each in ordered],
         [each.period_start_at for each in ordered],
-        [json.dumps(_texts(each.holds)) for each in ordered],
+        [msgspec.json.encode(_texts(each.holds)).decode() for each in ordered],
         [each.created_at for each in ordered],
         [each.expires_at for each in ordered],
     )
