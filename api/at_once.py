@@ -102,6 +102,12 @@ class AtOnceProtocol(HttpToolsProtocol):
         if not cycle.keep_alive:
             self.transport.close()
         cycle.on_response()
+        # As uvicorn does: protocol and cycle refer to each other, and what goes in rings is looked for rarely.
+        cycle.on_response = _nothing
+
+
+def _nothing() -> None:
+    """Stand where an answer was waited for."""
 
 
 def protocol_of(known: AtOnce) -> type[AtOnceProtocol]:

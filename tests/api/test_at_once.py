@@ -5,6 +5,7 @@ The tests speak plain HTTP to a server with the protocol of `tollgate serve`.
 
 import asyncio
 import re
+import weakref
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -289,6 +290,18 @@ async def test_an_answer_is_written_in_one_piece() -> None:
     assert b"\r\nconnection: close\r\n\r\n/2" in line.pieces[1]
     assert (len(line.pieces), line.is_closed) == (2, True)
     protocol.connection_lost(None)
+
+
+async def test_a_connection_that_has_ended_is_forgotten_at_once() -> None:
+    line = Line()
+    protocol = protocol_on(line)
+    protocol.data_received(b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert bodies(line.written) == [b"/1"]
+    protocol.connection_lost(None)
+    ended, line.protocol = weakref.ref(protocol), None
+    del protocol
+    # No ring is left, for which the server would look only now and then.
+    assert ended() is None
 
 
 async def test_a_caller_who_reads_slowly_is_answered_by_a_task_once_it_reads_on() -> None:
