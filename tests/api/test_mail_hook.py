@@ -1,5 +1,6 @@
 """POST /hooks/mail takes signed reports, once; /unsubscribe stops a kind of mail at one click."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import httpx2
 import msgspec
 
+from domain.alerts.notice import LEGAL, Notice
 from domain.alerts.preferring import service as preferring
 from domain.alerts.unsubscribing import Unsubscribing
 from domain.customers.customer import Customer
@@ -83,6 +85,15 @@ async def test_a_link_shows_a_page_and_only_a_post_unsubscribes(site: Site) -> N
     for _ in range(2):
         done = await site.client.post(path, content=b"List-Unsubscribe=One-Click")
         assert (done.status_code, await _unwanted(site, ada)) == (200, ["weekly_digest"])
+
+
+async def test_kinds_that_are_stopped_at_the_same_moment_are_all_stopped(site: Site) -> None:
+    ada, _ = await _link(site)
+    kinds = [notice for notice in Notice if notice not in LEGAL]
+    links = [Unsubscribing("http://x", site.runtime.unsubscribe_key).link(ada.id, kind) for kind in kinds]
+    done = await asyncio.gather(*(site.client.post(str(link).removeprefix("http://x")) for link in links))
+    assert {each.status_code for each in done} == {200}
+    assert await _unwanted(site, ada) == sorted(kinds)
 
 
 async def test_a_link_for_another_kind_or_customer_does_nothing(site: Site) -> None:

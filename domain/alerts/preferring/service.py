@@ -57,11 +57,12 @@ async def is_unwanted(tx: Tx, customer_id: CustomerId, notice: Notice) -> bool:
 
 
 async def unsubscribe(tx: Tx, call: Call, customer_id: CustomerId, notice: Notice) -> None:
-    """Stop mails of a kind to a customer; the rest of what it wants stays. Safe to repeat.
+    """Stop mails of a kind to a customer; the rest of what it wants stays, also what is stopped at the same moment.
 
-    Raises CustomerNotFound, NoticeIsLegal, Forbidden.
+    Safe to repeat. Raises CustomerNotFound, NoticeIsLegal, Forbidden.
     """
-    found = (await preferences_by_id(tx, [customer_id], scope=call.scope)).get(customer_id, Preference(customer_id))
+    await customers.load_customer(tx, call, customer_id)
+    found = await store.lock_preference(tx, customer_id, at=call.at)
     wanted = preference_of(
         customer_id,
         thresholds=found.thresholds,

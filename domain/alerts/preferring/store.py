@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -27,18 +28,20 @@ async def find_preference(tx: db.Tx, customer_id: CustomerId) -> Preference | No
     return (await preferences_by_id(tx, [customer_id])).get(customer_id)
 
 
+async def lock_preference(tx: db.Tx, customer_id: CustomerId, *, at: datetime) -> Preference:
+    """Return what a customer wants and keep others from changing it; one who never said so then has said nothing."""
+    nothing = {"customer_id": customer_id, "unsubscribed": [], "weekly_digest": False, "updated_at": at}
+    await tx.execute(pg.insert(alert_preference).values(nothing).on_conflict_do_nothing())
+    own = alert_preference.c.customer_id == customer_id
+    row = await tx.row(sa.select(alert_preference).where(own).with_for_update())
+    assert row is not None, "it was inserted, or is there"
+    return _preference(row)
+
+
 async def preferences_by_id(tx: db.Tx, ids: Collection[CustomerId]) -> dict[CustomerId, Preference]:
     """Return what customers said they want; those who never said so are not among them."""
     statement = sa.select(alert_preference).where(alert_preference.c.customer_id.in_(ids))
-    return {
-        row.customer_id: Preference(
-            row.customer_id,
-            None if row.thresholds is None else tuple(row.thresholds),
-            frozenset(map(Notice, row.unsubscribed)),
-            row.weekly_digest,
-        )
-        for row in await tx.rows(statement)
-    }
+    return {row.customer_id: _preference(row) for row in await tx.rows(statement)}
 
 
 async def save_preference(tx: db.Tx, wanted: Preference, *, at: datetime) -> None:
@@ -51,3 +54,12 @@ async def save_preference(tx: db.Tx, wanted: Preference, *, at: datetime) -> Non
     }
     statement = pg.insert(alert_preference).values(customer_id=wanted.customer_id, **values)
     await tx.execute(statement.on_conflict_do_update(index_elements=["customer_id"], set_=values))
+
+
+def _preference(row: sa.Row[Any]) -> Preference:
+    return Preference(
+        row.customer_id,
+        None if row.thresholds is None else tuple(row.thresholds),
+        frozenset(map(Notice, row.unsubscribed)),
+        row.weekly_digest,
+    )
