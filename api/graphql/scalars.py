@@ -28,6 +28,7 @@ from domain.kernel.money import round_half_up
 
 INTEGER_MAX = 2**63
 _PLAIN = Context(prec=100)
+_ONE = Decimal(1)
 _DECIMAL = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,18})?")
 
 BigInt = NewType("BigInt", int)
@@ -56,8 +57,8 @@ def write_decimal(value: Any) -> str:
 
 def exact(value: Decimal) -> Decimal:
     """Drop trailing zeros of a stored quantity: 2.500000 becomes 2.5, and 100 stays 100."""
-    short = value.normalize(_PLAIN)
-    return short.quantize(Decimal(1), context=_PLAIN) if short == short.to_integral_value() else short
+    whole = value.to_integral_value()
+    return whole.quantize(_ONE, context=_PLAIN) if whole == value else value.normalize(_PLAIN)
 
 
 def read_integer(value: Any) -> int:

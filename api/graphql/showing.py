@@ -67,6 +67,16 @@ class _Limit:
         return self.shown
 
 
+class _Told(NamedTuple):
+    """What is told of a subscription whatever it used, and the meters of its product."""
+
+    subscription_id: strawberry.ID
+    product: str
+    plan: str
+    meters: tuple[Meter, ...]
+    cost_meters: tuple[Meter, ...]
+
+
 @dataclass(eq=False, slots=True)
 class _Part:
     """What was shown of a subscription, beside what it was made of: what is the very same is not made again."""
@@ -74,7 +84,7 @@ class _Part:
     catalogue: Catalogue
     subscription: Subscription
     overrides: Mapping[str, Override]
-    own: tuple[Meter, ...]
+    told: _Told
     used: Mapping[MeterId, readings.MeterUsage] | None = None
     meters: dict[MeterId, tuple[readings.MeterUsage, MeterUsage]] = field(default_factory=dict)
     compared: Mapping[str, Compared] = field(default_factory=dict)
@@ -109,24 +119,24 @@ class _Part:
             old if old is not None and old.compared is new else _Limit(new)
             for old, new in zip(known, self.compared.values(), strict=True)
         ]
-        cost = cost_shown(self.own, usage)
+        cost = cost_shown(self.told.cost_meters, usage)
         self.pace = None if cost is None else pace_of(cost.amount)
         # What moves a combination moves the version; what passing time moves is seen in the quantity.
         quantities = [(each.meter_id, each.quantity) for each in usage.meters.values()]
         self.standing = (usage.subscription_id, usage.period, subscription.plan_version_id, quantities, statuses)
         return SubscriptionUsage(
-            subscription_id=ids.id_of("subscription", subscription.id) if before is None else before.subscription_id,
-            product=self.catalogue.product_by_id(subscription.product_id).key,
-            plan=self.catalogue.plan_of_version(subscription.plan_version_id).key,
+            subscription_id=self.told.subscription_id,
+            product=self.told.product,
+            plan=self.told.plan,
             period=Period(start=usage.period.start, end=usage.period.end),
             cost=cost,
             projected_cost=None,
             meters=list(self._meters(usage)),
-            limits=[each.shown for each in self.limits],
+            limits=_same_or([each.shown for each in self.limits], before),
         )
 
     def _meters(self, usage: readings.Usage) -> Iterator[MeterUsage]:
-        for meter in self.own:
+        for meter in self.told.meters:
             value = usage.meters.get(meter.id)
             if value is None:
                 continue
@@ -137,9 +147,9 @@ class _Part:
 
     def _projected(self, shown: SubscriptionUsage, course: Course | None) -> SubscriptionUsage:
         """Say where it is heading, or that this cannot be told yet."""
-        limits = [each.at(course) for each in self.limits]
+        limits = _same_or([each.at(course) for each in self.limits], shown)
         cost = cost_at(shown.projected_cost, self.pace, course)
-        if cost is shown.projected_cost and all(map(is_, limits, shown.limits)):
+        if cost is shown.projected_cost and limits is shown.limits:
             return shown
         return SubscriptionUsage(
             subscription_id=shown.subscription_id,
@@ -151,6 +161,23 @@ class _Part:
             meters=shown.meters,
             limits=limits,
         )
+
+
+def _told(catalogue: Catalogue, subscription: Subscription) -> _Told:
+    meters = catalogue.meters_of(subscription.product_id)
+    return _Told(
+        ids.id_of("subscription", subscription.id),
+        catalogue.product_by_id(subscription.product_id).key,
+        catalogue.plan_of_version(subscription.plan_version_id).key,
+        meters,
+        tuple([meter for meter in meters if meter.aggregation == "cost"]),
+    )
+
+
+def _same_or(limits: list[Limit], before: SubscriptionUsage | None) -> list[Limit]:
+    """Return the very list that was shown before where it holds these."""
+    is_same = before is not None and len(limits) == len(before.limits) and all(map(is_, limits, before.limits))
+    return before.limits if before is not None and is_same else limits
 
 
 class Showing:
@@ -169,8 +196,7 @@ class Showing:
             own = in_force(found.overrides, subscription.product_id, now) if found.overrides else {}
             part = self._parts.get(subscription.id)
             if part is None or not part.is_of(found.catalogue, subscription, own):
-                meters = found.catalogue.meters_of(subscription.product_id)
-                part = _Part(found.catalogue, subscription, own, meters)
+                part = _Part(found.catalogue, subscription, own, _told(found.catalogue, subscription))
             parts[subscription.id] = part
             shown.append(part.show(usage, now))
         self._parts = parts

@@ -187,6 +187,6 @@ def limit_of(value: LimitStatus) -> Limit:
 
 
 def cost_shown(meters: Sequence[definitions.Meter], usage: readings.Usage) -> Cost | None:
-    """Return what usage of a product with these meters costs by the price list; None without one."""
-    costs = [usage.quantity(meter.id) for meter in meters if meter.aggregation == "cost"]
+    """Return what these meters of cost have counted by the price list; None without any."""
+    costs = [usage.quantity(meter.id) for meter in meters]
     return Cost(amount=exact(reduce(EXACT.add, costs)), currency=LIST_CURRENCY) if costs else None
