@@ -17,7 +17,8 @@ from api.graphql.problems import AnyProblem
 from api.graphql.scalars import BigInt, Json, Money, money_of
 from domain.access.roles import Permission
 from domain.customers import service as customers
-from domain.journal import service, store
+from domain.journal import store
+from domain.journal.retrying import service as retrying
 from domain.kernel import money
 from domain.kernel.call import Call, Forbidden, PrincipalKind
 from domain.kernel.ids import NOBODY, CustomerId
@@ -79,6 +80,26 @@ class RetryJobInput:
 
 RetryJobResult = Annotated[
     JobOffered | AnyProblem, strawberry.union("RetryJobResult", description="What became of retryJob.")
+]
+
+
+@guarded_type(Permission.JOB_WRITE, "Failed jobs are offered to workers again.")
+class JobsOffered:
+    """Success of retryJobs."""
+
+    count: int = strawberry.field(description="How many; after 500 there may be more: do it again.")
+
+
+@strawberry.input(description="Which failed jobs to offer again.")
+class RetryJobsInput:
+    """Input of retryJobs."""
+
+    kind: str = strawberry.field(description="Their kind, such as collect_invoice.")
+    error: str | None = strawberry.field(description="Only those that ended with this error.", default=None)
+
+
+RetryJobsResult = Annotated[
+    JobsOffered | AnyProblem, strawberry.union("RetryJobsResult", description="What became of retryJobs.")
 ]
 
 
@@ -189,5 +210,22 @@ class JournalMutation:
         """Offer it."""
         _need_both_environments(info.context.call, Permission.JOB_WRITE)
         async with info.context.runtime.db.transaction() as tx:
-            await service.retry_failed(tx, info.context.call, ids.job_id(input.id))
+            await retrying.retry(tx, info.context.call, ids.job_id(input.id))
         return JobOffered(id=input.id)
+
+    @changing(
+        Permission.JOB_WRITE,
+        "Offer failed jobs of one kind again, the oldest 500, after their cause was mended; for staff. Of several "
+        "about the same thing it is the newest, and none where one waits.",
+    )
+    async def retry_jobs(
+        self,
+        info: Info[Context, None],
+        input: Annotated[RetryJobsInput, strawberry.argument(description="Which jobs.")],
+    ) -> RetryJobsResult:
+        """Offer them."""
+        call = info.context.call
+        _need_both_environments(call, Permission.JOB_WRITE)
+        async with info.context.runtime.db.transaction() as tx:
+            count = await retrying.retry_kind(tx, call, input.kind, error=input.error)
+        return JobsOffered(count=count)

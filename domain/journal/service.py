@@ -14,7 +14,7 @@ from domain.journal.job import Job
 from domain.journal.jobs import KINDS
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
-from domain.kernel.ids import NOBODY, ClockId, CustomerId, JobId, encode
+from domain.kernel.ids import NOBODY, ClockId, CustomerId, JobId
 from domain.kernel.money import Money
 
 ATTEMPTS_MAX = 12
@@ -46,22 +46,6 @@ class IdempotencyKeyMalformed(DomainError):
     code = "idempotency_key_malformed"
     kind = Kind.INVALID
     length_max: int
-
-
-@dataclasses.dataclass(eq=False)
-class JobNotFailed(DomainError):
-    """There is no failed job with this id. See the list of failed jobs."""
-
-    code = "job_not_failed"
-    kind = Kind.NOT_FOUND
-
-
-@dataclasses.dataclass(eq=False)
-class JobWaits(DomainError):
-    """Another job of this kind about the same thing waits already. It is tried by itself; see what becomes of it."""
-
-    code = "job_waits"
-    kind = Kind.CONFLICT
 
 
 @dataclasses.dataclass(eq=False)
@@ -168,16 +152,6 @@ async def fail(tx: Tx, call: Call, stored: store.StoredJob, *, error: str) -> No
 def is_deadly(stored: store.StoredJob) -> bool:
     """Whether the workers of a job that is begun died so often that it is not carried out any more."""
     return stored.runs - stored.attempts > DEATHS_MAX
-
-
-async def retry_failed(tx: Tx, call: Call, job_id: JobId) -> None:
-    """Offer a job that failed for good again, after a person has mended the cause. Raises JobNotFailed, JobWaits."""
-    found = await store.find_job(tx, job_id)
-    if found is None or found.state != "failed":
-        raise JobNotFailed
-    if not await store.save_failed_job_pending(tx, job_id, at=call.at):
-        raise JobWaits
-    await audit(tx, call, "retry_job", encode("job", job_id))
 
 
 async def audit(

@@ -210,18 +210,6 @@ async def save_job_offer(tx: db.Tx, job_id: JobId, *, until: datetime) -> None:
     await tx.execute(sa.update(outbox_job).where(job.id == job_id, job.state == "pending").values(retry_at=until))
 
 
-async def save_failed_job_pending(tx: db.Tx, job_id: JobId, *, at: datetime) -> bool:
-    """Offer a failed job again. False where it is not failed, or another of its kind and key is pending."""
-    job, other = outbox_job.c, outbox_job.alias()
-    waits = sa.exists().where(other.c.kind == job.kind, other.c.key == job.key, other.c.state == "pending")
-    statement = (
-        sa.update(outbox_job)
-        .where(job.id == job_id, job.state == "failed", ~waits)
-        .values(state="pending", retry_at=at, attempts=0, runs=0, ended_at=None)
-    )
-    return (await tx.execute(statement)).rowcount == 1
-
-
 async def count_pending_jobs(tx: db.Tx, *, clock_id: ClockId | None, now: datetime, kinds: Sequence[str] = ()) -> int:
     """Count jobs due on a clock, of all kinds or of some."""
     job = outbox_job.c

@@ -12,6 +12,7 @@ from domain.alerts.staffing.staff_alert import StaffAlertKind
 from domain.journal import jobs, store
 from domain.journal import service as journal
 from domain.journal.job import Job
+from domain.journal.retrying import service as retrying
 from domain.journal.store import StoredJob
 from domain.kernel.ids import CustomerId, InvoiceId, JobId
 from domain.payments.port import GatewayUnavailable
@@ -126,7 +127,7 @@ async def test_a_job_whose_workers_die_is_failed_before_it_takes_another(world: 
     assert (after.state, after.attempts, after.last_error) == ("failed", 0, "worker_died")
     assert await _alerts(world) == [("job_failed", "sweep_inbox: worker_died")]
     async with world.runtime.db.transaction() as tx:
-        await journal.retry_failed(tx, world.call, offered.id)
+        await retrying.retry(tx, world.call, offered.id)
     await runner.run(world.runtime, offered.id)
     assert (await _find(world, offered.id)).state == "done"
 

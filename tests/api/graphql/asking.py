@@ -233,6 +233,7 @@ INPUTS: dict[str, Any] = {
     "setTaxRegistration": lambda _, n: {"country": "DE", "region": f"R{n % 100}", "validFrom": _FROM},
     "setMerchantTax": lambda t, _: {"environment": t["environment"], "country": "DE"},
     "retryJob": lambda t, _: {"id": t["job"]},
+    "retryJobs": lambda _t, _: {"kind": "collect_invoice", "error": None},
     "startReconciliation": lambda _, __: {"environment": "TEST"},
     "closeDriftFinding": lambda _, __: {"id": "drf_00000000000000000000000000", "note": "seen to"},
     "replayInboxEvents": lambda _, __: {
@@ -294,6 +295,7 @@ INPUTS: dict[str, Any] = {
 OF_EVERYONE = {
     "failedJobs",
     "retryJob",
+    "retryJobs",
     "inboxEvents",
     "inboxStanding",
     "replayInboxEvents",

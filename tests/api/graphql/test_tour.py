@@ -198,3 +198,8 @@ async def test_a_failed_job_is_seen_and_offered_again(site: Site) -> None:
     assert offered["id"] == found[0]["id"]
     again = await site.change("retryJob", "... on JobOffered { id }", site.staff(), id=found[0]["id"])
     assert (again["__typename"], again["code"]) == ("NotFound", "job_not_failed")
+    # The invoice and the payment were mailed: one of the two mails is offered by now.
+    rest = await site.change("retryJobs", "... on JobsOffered { count }", site.staff(), kind="send_notice")
+    assert (found[0]["kind"], rest["count"]) == ("send_notice", 1)
+    unknown = await site.change("retryJobs", "... on JobsOffered { count }", site.staff(), kind="wash_dishes")
+    assert (unknown["__typename"], unknown["code"]) == ("InvalidInput", "job_kind_unknown")

@@ -7,8 +7,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from domain.db import Database
+from domain.db import Database, Tx
 from domain.journal import jobs, service, store
+from domain.journal.retrying import service as retrying
 from domain.journal.service import IdempotencyConflict
 from domain.kernel.ids import NOBODY, CustomerId, InvoiceId
 from tests import make
@@ -51,7 +52,7 @@ async def test_a_job_fails_for_good_after_its_last_attempt_and_can_be_offered_ag
             outcomes.append(await service.put_off(tx, call, found, error="gateway_unavailable"))
         assert outcomes == [False] * (service.ATTEMPTS_MAX - 1) + [True]
         assert [job.id for job in await store.list_failed_jobs(tx, limit=10)] == [stored.id]
-        assert await store.save_failed_job_pending(tx, stored.id, at=call.at)
+        await retrying.retry(tx, call, stored.id)
         assert await store.count_pending_jobs(tx, clock_id=None, now=call.at) == 1
 
 
@@ -81,16 +82,46 @@ async def test_a_failed_job_is_not_offered_again_beside_one_that_waits_for_the_s
         assert await store.save_job_end(tx, failed, state="failed", at=call.at, error="gateway_unavailable")
         await service.stage(tx, call, _JOB, customer_id=_CUSTOMER)
         [waiting] = await store.claim_due_jobs(tx, clock_id=None, now=call.at, at=call.at, until=call.at, limit=10)
-        with pytest.raises(service.JobWaits):
-            await service.retry_failed(tx, call, failed.id)
-        with pytest.raises(service.JobNotFailed):
-            await service.retry_failed(tx, call, waiting.id)
+        with pytest.raises(retrying.JobWaits):
+            await retrying.retry(tx, call, failed.id)
+        with pytest.raises(retrying.JobNotFailed):
+            await retrying.retry(tx, call, waiting.id)
         assert await store.list_audit_entries(tx, scope=None, before=None, limit=9) == []
         assert await service.finish(tx, call, waiting)
-        await service.retry_failed(tx, call, failed.id)
+        await retrying.retry(tx, call, failed.id)
         found = await store.find_job(tx, failed.id)
         assert found is not None
         assert (found.state, found.attempts) == ("pending", 0)
+
+
+async def test_failed_jobs_of_a_kind_are_offered_again_together_but_one_for_each_thing(db: Database) -> None:
+    call = make.call()
+
+    async def fail(tx: Tx, *, error: str, invoice: InvoiceId) -> store.StoredJob:
+        await service.stage(tx, call, jobs.CollectInvoice(_CUSTOMER, invoice), customer_id=_CUSTOMER)
+        [staged] = await store.claim_due_jobs(tx, clock_id=None, now=call.at, at=call.at, until=call.at, limit=1)
+        await service.fail(tx, call, staged, error=error)
+        return staged
+
+    first, second, third = (InvoiceId(make.new_id()) for _ in range(3))
+    async with db.transaction() as tx:
+        older = await fail(tx, error="gateway_refused", invoice=first)
+        newer = await fail(tx, error="gateway_refused", invoice=first)
+        lone = await fail(tx, error="invoice_not_found", invoice=second)
+        blocked = await fail(tx, error="gateway_refused", invoice=third)
+        await service.stage(tx, call, jobs.CollectInvoice(_CUSTOMER, third), customer_id=_CUSTOMER)
+        with pytest.raises(retrying.JobKindUnknown):
+            await retrying.retry_kind(tx, call, "wash_dishes", error=None)
+        assert await retrying.retry_kind(tx, call, "collect_invoice", error="gateway_refused") == 1
+        assert await retrying.retry_kind(tx, call, "collect_invoice", error=None) == 1
+        assert await retrying.retry_kind(tx, call, "collect_invoice", error=None) == 0
+        states = [(await store.find_job(tx, each.id) or each).state for each in (older, newer, lone, blocked)]
+        assert states == ["failed", "pending", "pending", "failed"]
+        told = [
+            (entry.about, entry.facts["count"])
+            for entry in await store.list_audit_entries(tx, scope=None, before=None, limit=9)
+        ]
+        assert told == [("collect_invoice", 1), ("collect_invoice", 1)]
 
 
 async def test_audit_entries_are_numbered_in_order_and_can_not_be_changed(db: Database) -> None:

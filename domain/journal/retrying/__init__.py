@@ -1,0 +1,1 @@
+"""Failed jobs, offered to workers again by staff."""
