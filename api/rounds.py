@@ -10,6 +10,8 @@ from functools import partial
 from itertools import islice, takewhile
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+import structlog
+
 # Between two frames of one watch: at most five a second.
 FRAME_GAP_S = 0.2
 # After a round that was not full: a round costs as much as ten more in one.
@@ -17,6 +19,7 @@ ROUNDS_APART_S = 0.02
 # Handing out gives way to everything else after so many, about every two milliseconds.
 HANDED_AT_ONCE = 16
 
+_log = structlog.get_logger()
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -108,6 +111,10 @@ class Rounds(Generic[K, V]):
                 handing = asyncio.create_task(self._hand_out(batch, found))
                 if len(batch) < self._most:
                     await self._pace.pause(ROUNDS_APART_S)
+        except Exception as error:  # noqa: BLE001 -- whatever went wrong must reach everybody who watches
+            _log.exception("rounds_crashed")
+            for watch in list(self._taken_at):
+                self._fail(watch, error)
         finally:
             self._running = None
             if handing is not None:

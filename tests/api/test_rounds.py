@@ -16,10 +16,13 @@ class Time:
 
     def __init__(self) -> None:
         self.reread_s = LONG_S
+        self.fault: Exception | None = None
         self._waiting: list[tuple[float, asyncio.Event]] = []
 
     async def pause(self, seconds: float, /) -> None:
         """Wait until a pause of that length is ended."""
+        if self.fault is not None:
+            raise self.fault
         event = asyncio.Event()
         self._waiting.append((seconds, event))
         await event.wait()
@@ -225,3 +228,16 @@ async def test_who_leaves_while_it_is_read_is_told_nothing_and_with_the_last_one
         reads.gate.clear()
     await time.end(ROUNDS_APART_S)
     assert rounds._running is None
+
+
+async def test_a_crash_ends_everybody_and_whoever_comes_next_begins_anew(time: Time, reads: Reads) -> None:
+    rounds = Rounds(reads.read, most=3, pace=time)
+    with ExitStack() as stack:
+        time.fault = RuntimeError("no clock")
+        eyes = [begin(stack, rounds, key)[0] for key in (2, 4)]
+        await settle()
+        assert [each.failures for each in eyes] == [["no clock"], ["no clock"]]
+        time.fault = None
+        again, _ = begin(stack, rounds, 2)
+        await settle()
+        assert (again.seen, again.failures) == ([0], [])
