@@ -1,5 +1,8 @@
 """Sockets that watch usage at one change a second: a thousand on one customer, each on one of its own, and 5,000.
 
+Customers have nothing to do with each other, so their changes come spread over the second; how it is when all of them
+change in one instant is measured as well.
+
 The sockets are in a process of their own, on another core where there are two: the CPU of the API is its own. Each
 is sent the whole usage of its customer, with limits and projections. A change is committed when its wake-up comes
 through Redis, which the API sends right after the commit.
@@ -27,12 +30,34 @@ from domain.usage.event import UsageEvent
 SOCKETS, CHANGES = 1_000, 10
 # As many as one process takes on.
 SOCKETS_AT_MOST = 5_000
+# The changes of a second come in so many requests, at equal distances.
+PARTS = 20
 ONE_CUSTOMER_MAX, OWN_CUSTOMERS_MAX = 5.0, 15.0
 LATE_MS_MAX = 150.0
 SETTLE_S = 3.0
 # When changes were committed, by the ids of their customers.
 Commits = dict[bytes, list[float]]
 _numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """Sockets on customers, whose changes come in so many requests a second."""
+
+    sockets: int
+    names: Sequence[str]
+    parts: int = 1
+
+    @property
+    def title(self) -> str:
+        customers = "one customer" if len(self.names) == 1 else f"{len(self.names):,} customers"
+        at_once = " each, all in one instant" if len(self.names) > self.parts == 1 else ""
+        return f"{self.sockets:,} sockets on {customers}, one change a second{at_once}"
+
+    @property
+    def watched(self) -> list[str]:
+        """Whom each socket watches."""
+        return [self.names[number % len(self.names)] for number in range(self.sockets)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +70,14 @@ class _Run:
 def measure(running: Servers, database: str, workload: Workload) -> list[Result]:
     """Return the API's share of a core, how late frames are, and a socket's memory; first what a bare server needs."""
     results = asyncio.run(_bare(SOCKETS))
-    for sockets, names, bound in (
-        (SOCKETS, workload.names[:1], ONE_CUSTOMER_MAX),
-        (SOCKETS, workload.names, OWN_CUSTOMERS_MAX),
-        (SOCKETS_AT_MOST, workload.names, None),
+    for load, bound in (
+        (_Load(SOCKETS, workload.names[:1]), ONE_CUSTOMER_MAX),
+        (_Load(SOCKETS, workload.names, PARTS), OWN_CUSTOMERS_MAX),
+        (_Load(SOCKETS, workload.names), None),
+        (_Load(SOCKETS_AT_MOST, workload.names, PARTS), None),
     ):
-        title = "one customer" if len(names) == 1 else f"{len(names):,} customers"
-        work = f"{sockets:,} sockets on {title}, one change a second"
-        run = asyncio.run(_measure(running, database, names, sockets))
+        work = load.title
+        run = asyncio.run(_measure(running, database, load))
         share, late = f"{work}: share of a core", f"{work}: p99 from commit to socket"
         if bound is None:
             results += [Result(share, f"{run.cpu_percent:.1f} %"), Result(late, f"{run.late_ms:.0f} ms")]
@@ -97,31 +122,35 @@ async def _idle_kb(running: Servers, database: str, sockets: int) -> float:
     return memory * 1024 / sockets
 
 
-async def _measure(running: Servers, database: str, names: Sequence[str], sockets: int) -> _Run:
+async def _measure(running: Servers, database: str, load: _Load) -> _Run:
     async with opened(running, database) as db:
         secret = await make_secret(db, ONE)
-    watched = [names[number % len(names)] for number in range(sockets)]
+    watched = load.watched
     with serving(running, database) as api, apart(api.process_id):
-        await _change(api, secret, names)
+        await _change(api, secret, load.names)
         before = memory_mb(api.process_id)
         with watching(Wanted(api.port, watched)) as watchers:
             await asyncio.sleep(SETTLE_S)
-            memory = (memory_mb(api.process_id) - before) * 1024 / sockets
+            memory = (memory_mb(api.process_id) - before) * 1024 / load.sockets
             # What recording costs is not what is asked: the same changes without sockets are taken off below.
             cpu, began = cpu_s(api.process_id), time.perf_counter()
             async with _commits(running) as committed:
-                for number in range(CHANGES):
-                    await _change(api, secret, names)
-                    await asyncio.sleep(max(0.0, began + number + 1 - time.perf_counter()))
+                await _change_each_second(api, secret, load)
             busy, took = cpu_s(api.process_id) - cpu, time.perf_counter() - began
             # The last frames may still be under way.
             await asyncio.sleep(SETTLE_S)
             late_ms = _late_ms(committed, watched, watchers.arrivals())
         cpu = cpu_s(api.process_id)
-        for _ in range(CHANGES):
-            await _change(api, secret, names)
+        await _change_each_second(api, secret, load)
         recording = cpu_s(api.process_id) - cpu
     return _Run((busy - recording) / took * 100, late_ms, memory)
+
+
+async def _change_each_second(api: Api, secret: str, load: _Load) -> None:
+    began = time.perf_counter()
+    for number in range(CHANGES * load.parts):
+        await _change(api, secret, load.names[number % load.parts :: load.parts])
+        await asyncio.sleep(max(0.0, began + (number + 1) / load.parts - time.perf_counter()))
 
 
 async def _change(api: Api, secret: str, names: Sequence[str]) -> None:
