@@ -115,6 +115,13 @@ async def test_what_is_closed_or_left_to_staff_is_left_alone(world: World, chang
     assert (await _sweep(world), await _cases(world, ada)) == (0, 0)
 
 
+async def test_a_debit_that_is_on_its_way_is_waited_for(world: World) -> None:
+    ada = await world.customer(on="2026-03-01", card="pm_usBankAccount_success")
+    await world.subscribe(ada, "starter", product="edge")
+    assert await attempts(world, ada) == [("03-01", "billing", "processing")]
+    assert (await _sweep(world), await _cases(world, ada)) == (0, 0)
+
+
 async def test_what_is_not_due_is_left_alone_until_it_is(world: World) -> None:
     ada = await _forgotten(world, net_days=14)
     assert (await _sweep(world), await _cases(world, ada)) == (0, 0)
