@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
@@ -21,6 +22,9 @@ BLOCKING_TRIES_MAX = 6
 FIRST_PAUSE_S = 0.1
 PAUSE_MAX_S = 10.0
 TIMEOUT_S = 5.0
+# A server that ends cuts off its calls and closes what they need in the same moment: they get so long to say what they
+# used.
+CLOSE_WITHIN_S = 2.0
 # Calls that are over and not yet recorded. Above it no further call is begun: what cannot be recorded is not sold.
 WAITING_MAX = 10_000
 _log = logging.getLogger("tollgate_meter")
@@ -64,7 +68,8 @@ class TollsClient:
     """Holds and records calls with one product's API key. Use it as a context manager, in one event loop.
 
     `unreachable` says what becomes of a call while Tollgate does not answer: by default it is refused, because it costs
-    money. Closing waits until every call is recorded or given up.
+    money. Closing waits `close_within_s` for calls that are being cut off, and until every call that is over is
+    recorded or given up.
     """
 
     def __init__(
@@ -74,11 +79,16 @@ class TollsClient:
         *,
         unreachable: Unreachable = "refuse",
         first_pause_s: float = FIRST_PAUSE_S,
+        close_within_s: float = CLOSE_WITHIN_S,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         """Open no connection yet. `api_key` has the scopes usage:write and limit:check."""
         self._terms = _Terms(unreachable)
         self._first_pause_s = first_pause_s
+        self._close_within_s = close_within_s
+        self._under_way: set[str] = set()
+        self._all_over = asyncio.Event()
+        self._all_over.set()
         self._post: Post = (
             ClientPost(url, _headers(api_key), transport, TIMEOUT_S)
             if transport is not None
@@ -96,6 +106,9 @@ class TollsClient:
 
     async def aclose(self) -> None:
         """Record what is waiting, and close the connections."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._close_within_s):
+                await self._all_over.wait()
         await self.drain()
         await self._post.aclose()
 
@@ -106,9 +119,12 @@ class TollsClient:
             raise TollsUnavailable("too many calls wait to be recorded")
         body = tolls.reserve_body(hold_id, customer, properties)
         try:
-            return await self._reserve(hold_id, customer, body)
+            hold = await self._reserve(hold_id, customer, body)
         except TollsUnavailable as why:
-            return self._terms.without_answer(hold_id, customer, why)
+            hold = self._terms.without_answer(hold_id, customer, why)
+        self._under_way.add(hold_id)
+        self._all_over.clear()
+        return hold
 
     async def _reserve(self, hold_id: str, customer: str, body: bytes) -> Hold:
         """Ask again once where no answer came: the id makes both the same reservation."""
@@ -124,6 +140,7 @@ class TollsClient:
 
     def settle(self, hold: Hold, certainty: Certainty, properties: Properties) -> None:
         """Record what a call used, in the background; where that is cut off, the log has it."""
+        self._note_over(hold)
         recording = self._spawn(self._settle(hold, certainty, properties))
         recording.add_done_callback(lambda ended: _look_back(ended, hold, properties))
 
@@ -134,6 +151,7 @@ class TollsClient:
 
     def release(self, hold: Hold) -> None:
         """Give a hold back, in the background; if that fails it ends by itself."""
+        self._note_over(hold)
         if hold.is_enforced:
             self._spawn(self._release(hold))
 
@@ -141,6 +159,12 @@ class TollsClient:
         """Wait until every call that is over is recorded or given up."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _note_over(self, hold: Hold) -> None:
+        """Note that a call is over: its end is being told."""
+        self._under_way.discard(hold.id)
+        if not self._under_way:
+            self._all_over.set()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

@@ -25,7 +25,8 @@ from domain.kernel.values import dataclass
 
 HEALTH_TIMEOUT_S = 30.0
 HEALTH_REQUEST_TIMEOUT_S = 2.0
-STOP_STEPS = ((signal.SIGTERM, 10.0),)
+# The API lets what is under way finish for 10 seconds, and then has to record what it cut off.
+STOP_STEPS = ((signal.SIGTERM, 20.0),)
 WATCH_PAUSE_S = 0.2
 RESTARTS_MAX = 5
 BACKOFF_FIRST_S = 0.5

@@ -64,7 +64,9 @@ async def test_what_is_wrong_with_the_key_is_told_and_not_asked_for_again(tollbo
         with pytest.raises(TollsMisconfigured, match="403: forbidden"):
             await tolls.reserve("cus_1", PROPERTIES)
         tollbooth.mode = "open"
-        assert (await tolls.reserve("cus_1", PROPERTIES)).is_enforced
+        hold = await tolls.reserve("cus_1", PROPERTIES)
+        tolls.release(hold)
+    assert hold.is_enforced
 
 
 @pytest.mark.parametrize(
@@ -99,6 +101,28 @@ async def test_an_unreachable_tollgate_refuses_calls_unless_told_to_allow_them(t
         tolls.settle(hold, Certainty.MEASURED, PROPERTIES)
     assert not hold.is_enforced
     assert len(tollbooth.events) == 1
+
+
+async def test_closing_waits_for_calls_that_are_cut_off_in_the_same_moment(tollbooth: Tollbooth) -> None:
+    tolls = tollbooth.client()
+    settled, released = await tolls.reserve("cus_1", PROPERTIES), await tolls.reserve("cus_1", PROPERTIES)
+    # As a server does that ends: the calls hear of it only after the closing has begun.
+    closing = asyncio.create_task(tolls.aclose())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    tolls.settle(settled, Certainty.ESTIMATED, PROPERTIES)
+    assert not closing.done()
+    tolls.release(released)
+    await closing
+    assert [body["reference"] for body in tollbooth.settled] == [settled.id]
+    assert tollbooth.released == ["/v1/reservations/rsv_2/release"]
+
+
+async def test_closing_does_not_wait_for_ever_for_a_call_that_nobody_ends(tollbooth: Tollbooth) -> None:
+    tolls = tollbooth.client(close_within_s=0.01)
+    await tolls.reserve("cus_1", PROPERTIES)
+    await tolls.aclose()
+    assert tollbooth.settled == []
 
 
 async def test_what_cannot_be_recorded_is_left_in_the_log_with_all_its_numbers(
