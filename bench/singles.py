@@ -6,7 +6,7 @@ Both get the same events, in two databases that were one before; each figure is 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
@@ -33,7 +33,7 @@ class Silent:
     async def publish(self, customers: Sequence[CustomerId]) -> None:
         """Say nothing."""
 
-    def watch(self, customer_id: CustomerId) -> AbstractAsyncContextManager[asyncio.Event]:
+    def watch(self, customer_id: CustomerId, moved: Callable[[], None]) -> AbstractContextManager[None]:
         """Nobody watches."""
         raise NotImplementedError
 

@@ -341,7 +341,7 @@ async def _ask(server: Site, wanted: Wanted, reporter: Call) -> dict[str, Any]:
     limits = server.app.state.serving.limits
     asker = replace(reporter, principal=replace(reporter.principal, permissions=KEY_SCOPES))
     held = await limits.reserve(asker, wanted, "held", expires_in_s=3_600)
-    refused = await limits.check(asker, wanted._replace(properties={**wanted.properties, "input_tokens": 10**9}))
+    refused = await limits.check(asker, Wanted(wanted.customer, wanted.type, {**_PROPERTIES, "input_tokens": 10**9}))
     # What is held is written a moment later, and rows are compared.
     await limits.tick(server.runtime.now())
     return {
