@@ -198,11 +198,11 @@ def _paragraph(part: str, owed: Owed, words: Mapping[str, str]) -> str:
         "next": owed.next_at,
         "waits": owed.waits_until,
         "grace": owed.grace_ends_at,
-        "restricted": owed.grace_ends_at is None,
+        "restricted": owed.grace_ends_at is None and not owed.is_dropped,
         "last": owed.last_at,
         "part": owed.missing,
         "left": owed.left,
-        "change": not owed.is_dropped,
+        "change": not owed.is_dropped or owed.is_sent,
     }
     if not needed.get(part, True) or (part == "left" and owed.is_covered):
         return ""

@@ -60,6 +60,15 @@ def test_what_does_not_apply_is_left_out() -> None:
     )
 
 
+@pytest.mark.parametrize("notice", [Notice.PAYMENT_FAILED, Notice.RETRY_FAILED])
+def test_what_has_ended_is_neither_promised_to_be_collected_nor_said_to_be_restricted(notice: Notice) -> None:
+    ended = dataclasses.replace(_SOFT, next_at=None, grace_ends_at=None, last_at=None, is_dropped=True)
+    assert _said(notice, ended) == (
+        "the payment of 29.00 USD for invoice 2026-000007 failed on 1 Mar 2026, 10:00 UTC (Visa ending in 4242).",
+        "The account did not have enough funds.",
+    )
+
+
 def test_instants_are_in_the_customers_zone_and_language() -> None:
     assert "Wir versuchen es am 03.03.2026, 11:00 CET erneut." in _said(
         Notice.PAYMENT_FAILED, locale="de-AT", zone="Europe/Vienna"
