@@ -77,7 +77,7 @@ BILLING = (
         },
         Permission.CATALOGUE_READ,
         parameters=(_PRODUCT,),
-        refusals=(401, 403, 404, 503),
+        refusals=READ,
     ),
     Operation(
         "GET",

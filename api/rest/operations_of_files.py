@@ -16,7 +16,7 @@ FILES = (
         _PDF,
         Permission.INVOICE_READ,
         parameters=(Parameter("id", "path", "The invoice, `inv_…`.", _TEXT, "inv_01m8gtnvtvf3ev7mfxw2tgpb3z"),),
-        refusals=(401, 403, 404, 503),
+        refusals=(401, 403, 404, 422, 503),
         answers_as="application/pdf",
     ),
     Operation(
@@ -28,7 +28,7 @@ FILES = (
         _PDF,
         Permission.INVOICE_READ,
         parameters=(Parameter("id", "path", "The credit note, `cn_…`.", _TEXT, "cn_01m8gtnvtvf3ev7mfxw2tgpb3z"),),
-        refusals=(401, 403, 404, 503),
+        refusals=(401, 403, 404, 422, 503),
         answers_as="application/pdf",
     ),
     Operation(
@@ -43,7 +43,7 @@ FILES = (
             Parameter("expires", "query", "When the link ends, in seconds since 1970.", _TEXT, "1775823300"),
             Parameter("signature", "query", "64 hexadecimal digits.", _TEXT, "5257a869e7" + "0" * 54),
         ),
-        refusals=(403, 404, 503),
+        refusals=(403, 404, 422, 503),
         answers_as="application/pdf",
     ),
 )

@@ -1,6 +1,8 @@
 """The OpenAPI document says what the routes are."""
 
+import re
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -160,3 +162,18 @@ async def test_numbers_of_examples_are_written_as_they_were_answered(shared: Sit
     assert '"usage_percentages":{' in text.replace(" ", "").replace("\n", "")
     assert "16.0" in text
     assert "79.00" in text
+
+
+async def test_whatever_is_sent_the_answer_is_one_that_is_described(shared: Site) -> None:
+    document = await described(shared)
+    ada = await shared.world.customer(on="2026-04-01")
+    tokens = (None, shared.member(ada.id), await shared.key("usage:write", "limit:check", product="llm"))
+    wild = "?limit=zz&after=zz&before=zz&hours=q&by=q&product=%00&customer=zz&types=zz&notice=q&signature=q&mode=q"
+    bodies = {"get": (None,), "delete": (None,)}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            url = re.sub(r"\{[a-z_]+\}", "x", path)
+            for token, query, body in product(tokens, ("", wild), bodies.get(method, (b"{", b"{}", b"[{}]"))):
+                headers = {"Authorization": f"Bearer {token}"} if token else {}
+                answer = await shared.client.request(method, url + query, content=body, headers=headers)
+                assert str(answer.status_code) in operation["responses"], (method, url + query, body, answer.text)
