@@ -41,8 +41,10 @@ class NotPlainError(Exception):
 
 def fields_of(kind: Any, selections: SelectionSetNode | None, fragments: Fragments) -> Fields | None:
     """Return what a selection shows of an object's type, or None where it needs an execution."""
+    kind = _bare(kind)
+    assert isinstance(kind, GraphQLObjectType), "a frame is an object"
     try:
-        return _object(_bare(kind), [selections] if selections else [], fragments)
+        return _object(kind, [selections] if selections else [], fragments)
     except NotPlainError:
         return None
 
@@ -71,9 +73,7 @@ def _leaf(kind: Any) -> Write:
     return lambda value: NULL if value is None else write_leaf(serialize(value))
 
 
-def _object(kind: Any, selections: list[SelectionSetNode], fragments: Fragments) -> Fields:
-    if not isinstance(kind, GraphQLObjectType):
-        raise NotPlainError
+def _object(kind: GraphQLObjectType, selections: list[SelectionSetNode], fragments: Fragments) -> Fields:
     found: dict[str, list[FieldNode]] = {}
     for selected in selections:
         for node in _fields(kind, selected, fragments):

@@ -35,13 +35,27 @@ class Part:
 
 
 @strawberry.type
-class Whole:
+class Other:
+    """Something else."""
+
+    name: str
+
+
+@strawberry.interface
+class Named:
+    """What has a name."""
+
+    name: str
+
+
+@strawberry.type
+class Whole(Named):
     """A whole."""
 
     total_count: BigInt
-    name: str
     parts: list[Part]
     best: Part | None = None
+    either: Part | Other | None = None
 
     @computed("Twice the name.")
     def doubled(self) -> str:
@@ -123,6 +137,8 @@ def test_what_is_written_is_what_an_execution_answers(selection: str) -> None:
         "{ name @skip(if: true) }",
         "{ ... @include(if: true) { name } }",
         "{ parts { amount @skip(if: true) } }",
+        "{ either { ... on Part { amount } } }",
+        "{ ... on Named { name } }",
     ],
 )
 def test_what_needs_more_than_its_object_is_executed(selection: str) -> None:

@@ -1,17 +1,24 @@
 """What is shown anew only where it moved is what would be shown of everything."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
 from api.app import serving_of
-from api.context import Serving
+from api.context import Reading, Serving
 from api.graphql.showing import Showing, Shown
 from api.graphql.usage import SubscriptionUsage
 from domain.customers.customer import Customer
+from domain.kernel.call import Environment
+from domain.kernel.ids import MeterId
 from domain.limits import service as limits
 from domain.limits.override import Wish
+from domain.plans.plan import catalogue_of
+from domain.usage.gathering.service import Standing
+from domain.usage.reading import MeterUsage, Usage
 from tests import make
 from tests.api.graphql.site import Site
+from tests.domain.invoices import examples
 from tests.world import llm_call
 
 
@@ -69,3 +76,29 @@ async def test_a_watcher_is_shown_what_one_who_comes_anew_is_shown_whatever_happ
     assert heading["gemini_calls"] == (Decimal(2), Decimal(7), Decimal("5.6"))
     await world.advance(to="2026-03-01")
     assert {used for used, _, _ in (await compare()).values()} == {0}
+
+
+def test_without_limits_and_costs_a_subscription_is_shown_anew_only_where_a_meter_moved() -> None:
+    subscription = examples.subscription("2026-01-01")
+    version = examples.catalogue().version(subscription.plan_version_id)
+    meters = [examples.REQUESTS, examples.INPUT]
+    catalogue = catalogue_of("f", [examples.PRODUCT], [examples.PLAN], [version], meters)
+
+    def reading(version: int, quantities: Mapping[MeterId, MeterUsage]) -> Reading:
+        usage = Usage(subscription.customer_id, subscription.id, subscription.period, version, quantities)
+        return Reading(catalogue, Standing(Environment.TEST, None, version, [(subscription, usage)]), [])
+
+    one = MeterUsage(examples.REQUESTS.id, Decimal("1.000"), 1, ())
+    two = MeterUsage(examples.INPUT.id, Decimal(7), 1, ())
+    showing, used = Showing(subscription.customer_id), {examples.REQUESTS.id: one}
+    [first] = showing.show(reading(1, used), make.at("2026-01-10")).usage.subscriptions
+    # Time moves nothing here, and so does a version of another subscription.
+    [later] = showing.show(reading(2, used), make.at("2026-01-20")).usage.subscriptions
+    assert later is first
+    assert (first.cost, first.projected_cost, first.limits) == (None, None, [])
+    assert [(meter.key, meter.quantity) for meter in first.meters] == [("requests", Decimal(1))]
+    # What did not move is the very same; meters are in the order of their keys.
+    [moved] = showing.show(reading(3, {**used, examples.INPUT.id: two}), make.at("2026-01-20")).usage.subscriptions
+    assert [meter.key for meter in moved.meters] == ["input_tokens", "requests"]
+    assert moved.meters[1] is first.meters[0]
+    assert moved.limits is first.limits
