@@ -94,7 +94,9 @@ class GatewayDoor:
 
         params = request.path_params
         found = passing.find(params["provider"], request.method, f"/{params['path']}")
-        body = passing.plain_body(await self._body(request, held)) if request.method == "POST" else b""
+        body = b""
+        if request.method == "POST":
+            body = passing.plain_body(await self._body(request, held), found.provider.key)
         return await self._open().send(serving, request, principal, found, body)
 
     async def _body(self, request: Request, held: "_Held") -> bytes:

@@ -4,6 +4,7 @@ The merchant's account with a provider is shared by all customers. So a request 
 what is stored cannot be read: a customer would see another's. It may not ask for what no price is listed for either.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,16 @@ DEPTH_MAX = 64
 _STORED = ("previous_response_id", "conversation", "container", "cachedContent", "cached_content")
 # The same further inside, where they are a text or a list.
 _STORED_INSIDE = frozenset(("file_id", "file_ids", "vector_store_ids", "container", "fileUri", "file_uri"))
+# The type of a part of a request that stands for what an earlier response left in the account.
+_REFERENCE = "item_reference"
+# Members that have the provider look things up, at a price for each time and with more input than anybody asked for.
+_LOOKS_UP = ("web_search_options", "mcp_servers")
+# Tools that the caller carries out. Any other one is the provider's own, has a price of its own and brings in more
+# input than the request has. A type may have a date behind it.
+_CALLERS_TOOL = re.compile(
+    r"(?:function|custom|computer(?:_use_preview)?|local_shell|apply_patch|bash|text_editor|memory)(?:_\d{8})?"
+)
+_GEMINIS_TOOLS = frozenset(("functionDeclarations", "function_declarations", "computerUse", "computer_use"))
 # Members that hold a caller's own data and schemas, in which any name may occur.
 _DATA = frozenset(
     (
@@ -40,6 +51,7 @@ _PLAIN: Mapping[str, tuple[Any, ...]] = {
     "service_tier": (None, "auto", "default", "standard_only"),
     "speed": (None, "standard"),
 }
+_NONE: tuple[Any, ...] = (None, [], {})
 # Headers that a provider gets from the caller. What turns on features that are not known here is not among them.
 REQUEST_HEADERS = ("accept", "anthropic-version")
 
@@ -54,7 +66,7 @@ def find(provider_key: str, method: str, path: str) -> Found:
     return found
 
 
-def plain_body(body: bytes) -> bytes:
+def plain_body(body: bytes, provider_key: str) -> bytes:
     """Return the body of a POST as it is passed on: written anew, so that the provider reads what was read here.
 
     Raises CallMalformed, CallNotMeterable.
@@ -67,11 +79,26 @@ def plain_body(body: bytes) -> bytes:
         raise CallMalformed
     refused = [name for name, allowed in _PLAIN.items() if request.get(name) not in allowed]
     refused += [name for name in _STORED if request.get(name) is not None]
+    refused += [name for name in _LOOKS_UP if request.get(name) not in _NONE]
+    refused += [] if _are_callers(request.get("tools"), provider_key) else ["tools"]
     refused += ["prompt"] if isinstance(request.get("prompt"), dict) else []
     if refused:
         raise CallNotMeterable(refused[0])
     _check(request, 0)
     return msgspec.json.encode(request)
+
+
+def _are_callers(tools: Any, provider_key: str) -> bool:
+    """Whether the caller carries out every tool of a request; what cannot be read may be anything."""
+    if tools in _NONE:
+        return True
+    if not isinstance(tools, list) or not all(isinstance(each, dict) for each in tools):
+        return False
+    if provider_key == "gemini":
+        return all(each.keys() <= _GEMINIS_TOOLS for each in tools)
+    # Without a type it is a function at Anthropic, and nothing at the others.
+    types = [each.get("type") or "function" for each in tools]
+    return all(isinstance(each, str) and _CALLERS_TOOL.fullmatch(each) is not None for each in types)
 
 
 def _check(value: Any, depth: int) -> None:
@@ -80,13 +107,20 @@ def _check(value: Any, depth: int) -> None:
         raise CallMalformed
     if isinstance(value, dict):
         for name, each in value.items():
-            if name in _STORED_INSIDE and isinstance(each, str | list) and each:
-                raise CallNotMeterable(name)
+            if _is_stored(name, each):
+                raise CallNotMeterable(_REFERENCE if name == "type" else name)
             if not (name in _DATA and isinstance(each, dict)):
                 _check(each, depth + 1)
     elif isinstance(value, list):
         for each in value:
             _check(each, depth + 1)
+
+
+def _is_stored(name: str, value: Any) -> bool:
+    """Whether a member names something that is stored in the account."""
+    if name == "type":
+        return bool(value == _REFERENCE)
+    return name in _STORED_INSIDE and isinstance(value, str | list) and bool(value)
 
 
 def passed_headers(headers: Mapping[str, str], provider: Provider, key: str, *, has_body: bool) -> dict[str, str]:

@@ -1,10 +1,12 @@
 """What the gateway does not pass on: nothing of it reaches a provider."""
 
+import json
 from typing import Any
 
 import pytest
 
 from api.gateway.door import BODY_BYTES_MAX, BYTES_IN_FLIGHT_MAX, CALLS_MAX
+from api.gateway.passing import plain_body
 from api.gateway.proxy import Proxy
 from domain.access.credentials import KeyRefused
 from domain.config import Settings
@@ -46,9 +48,24 @@ async def test_a_path_that_is_no_known_operation_is_refused(path: str, gate: Gat
         ("/openai/v1/responses", {"input": "Hi", "background": True}),
         ("/openai/v1/responses", {"input": "Hi", "conversation": "conv_1"}),
         ("/openai/v1/responses", {"prompt": {"id": "pmpt_1"}}),
+        ("/openai/v1/responses", {"input": [{"type": "item_reference", "id": "msg_1"}]}),
         ("/openai/v1/responses", {"input": [{"content": [{"type": "input_file", "file_id": "file_1"}]}]}),
         ("/openai/v1/responses", {"input": "Hi", "tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]}),
         ("/openai/v1/chat/completions", {**CHAT, "service_tier": "priority"}),
+        ("/openai/v1/chat/completions", {**CHAT, "web_search_options": {"search_context_size": "high"}}),
+        ("/openai/v1/responses", {"input": "Hi", "tools": [{"type": "web_search"}]}),
+        ("/openai/v1/responses", {"input": "Hi", "tools": [{"type": "image_generation"}]}),
+        ("/openai/v1/responses", {"input": "Hi", "tools": [{"type": "mcp", "server_url": "https://x"}]}),
+        ("/openai/v1/responses", {"input": "Hi", "tools": {"type": "function"}}),
+        ("/openai/v1/responses", {"input": "Hi", "tools": ["web_search"]}),
+        ("/openai/v1/responses", {"input": "Hi", "tools": [{"type": ["function"]}]}),
+        ("/anthropic/v1/messages", {"messages": SAY, "tools": [{"type": "web_search_20250305", "name": "web_search"}]}),
+        ("/anthropic/v1/messages", {"messages": SAY, "mcp_servers": [{"type": "url", "url": "https://x"}]}),
+        ("/gemini/v1beta/models/gemini-2.5-pro:generateContent", {"contents": [], "tools": [{"googleSearch": {}}]}),
+        (
+            "/gemini/v1beta/models/gemini-2.5-pro:generateContent",
+            {"contents": [], "tools": [{"functionDeclarations": [], "url_context": {}}]},
+        ),
         ("/anthropic/v1/messages", {"messages": SAY, "speed": "fast"}),
         ("/gemini/v1beta/models/gemini-2.5-pro:generateContent", {"contents": [], "cachedContent": "cachedContents/1"}),
         (
@@ -77,6 +94,22 @@ async def test_a_tool_may_use_any_name_for_its_own_data(gate: Gate) -> None:
     }
     assert (await post(gate, "/anthropic/v1/messages", body)).status_code == 200
     assert gate.upstream.seen[0].json == body
+
+
+@pytest.mark.parametrize(
+    ("path", "tools"),
+    [
+        ("/openai/v1/chat/completions", [{"type": "function", "function": {"name": "move"}}]),
+        ("/openai/v1/chat/completions", None),
+        ("/openai/v1/responses", [{"type": "custom", "name": "move"}, {"type": "computer_use_preview"}]),
+        ("/openai/v1/responses", []),
+        ("/anthropic/v1/messages", [{"name": "move", "input_schema": {}}, {"type": "bash_20250124", "name": "bash"}]),
+        ("/gemini/v1beta/models/gemini-2.5-pro:generateContent", [{"functionDeclarations": [{"name": "move"}]}]),
+    ],
+)
+def test_tools_that_the_caller_carries_out_pass(path: str, tools: Any) -> None:
+    body = {"model": "any", "tools": tools}
+    assert json.loads(plain_body(json.dumps(body).encode(), path.split("/")[1])) == body
 
 
 @pytest.mark.parametrize(
