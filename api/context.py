@@ -80,9 +80,9 @@ class Serving:
             yield
 
     async def _read_usage(self, customer_ids: Sequence[CustomerId]) -> dict[CustomerId, Reading]:
-        """Read the usage of customers in one transaction. Who asked looks at whether it may see it."""
+        """Read the usage of customers. Who asked looks at whether it may see it."""
         catalogue = await self.runtime.catalogue()
-        async with self.readings, self.runtime.db.transaction() as tx:
+        async with self.readings, self.runtime.db.reading() as tx:
             found = await usage.usage_of_customers(tx, catalogue, customer_ids, self.known, at=self.runtime.now())
             granted = await limits.overrides_of_customers(tx, list(found))
         return {

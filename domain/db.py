@@ -122,12 +122,14 @@ class Tx:
 
     `kept` are snapshots that this process keeps of slowly changing tables, by name: whoever reads one proves in the
     same unit of work that it still holds. `is_tried`: what it writes is looked at and taken back, see `undone`.
+    `is_reading`: it only reads, see `Database.reading`.
     """
 
     connection: AsyncConnection
     vault: Vault
     kept: dict[str, object]
     is_tried: bool = False
+    is_reading: bool = False
 
     async def execute(
         self, statement: sa.Executable, parameters: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None
@@ -177,7 +179,7 @@ class Tx:
         driver = _driver_of(self.connection)
         if driver.is_closed():
             raise ConnectionLost
-        if not driver.is_in_transaction():
+        if not self.is_reading and not driver.is_in_transaction():
             # SQLAlchemy begins with its own first statement; a raw one before it would commit by itself. A statement
             # that does nothing but begin would be one more exchange with the server.
             lent = cast("sa.Connection", self.connection.sync_connection).connection
@@ -245,6 +247,17 @@ class Database:
                 connection = await lent.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
                 async with connection.begin():
                     yield Tx(connection, self.vault, self._kept)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Tx]:
+        """Read by several statements of the driver's, each of which sees what is committed by then; nothing is written.
+
+        No transaction is begun and ended: two exchanges with the server, for what is read again and again. Raises
+        ConnectionLost.
+        """
+        with _telling_losses():
+            async with self._connected() as connection:
+                yield Tx(connection, self.vault, self._kept, is_reading=True)
 
     @asynccontextmanager
     async def driver(self) -> AsyncIterator[asyncpg.Connection]:

@@ -224,3 +224,22 @@ async def test_a_server_without_room_for_another_connection_is_out_of_reach(db: 
         await refused.close()
         async with db.transaction() as tx:
             await tx.execute(sa.text(f"DROP ROLE narrow_{name}"))
+
+
+async def test_a_reading_begins_no_transaction_and_its_statements_see_what_is_committed_by_then(db: Database) -> None:
+    async with db.reading() as tx:
+        driver = await tx.raw()
+        before = await driver.fetchval("SELECT xid(pg_snapshot_xmax(pg_current_snapshot()))::text::bigint")
+        async with db.transaction() as other:
+            written = await _transaction_id(other)
+        after = await driver.fetchval("SELECT xid(pg_snapshot_xmax(pg_current_snapshot()))::text::bigint")
+        assert not (await tx.raw()).is_in_transaction()
+    assert before <= written < after
+
+
+async def test_a_connection_that_ends_while_it_reads_is_lost(db: Database) -> None:
+    with pytest.raises(ConnectionLost):
+        async with db.reading() as tx:
+            await (await tx.raw()).fetch(_END_ITSELF)
+    async with db.reading() as tx:
+        assert await (await tx.raw()).fetchval("SELECT 1") == 1
