@@ -285,15 +285,15 @@ class Reserver:
         raise LimitsUnavailable
 
     async def _lengthen(self, call: Call, held: Reservation | None, name: Name, expires_at: datetime) -> Reserved:
-        """Hold as much for longer. The process that holds it finds the later time in its row."""
+        """Hold as much for longer, never for shorter. The process that holds it finds the later time in its row."""
         if held is None:
             held = await self._adoptable(call, name)
             async with self._db.transaction() as tx:
                 if not await store.save_expiry(tx, name, expires_at):
                     raise ReservationClosed
-            held.expires_at = expires_at
+            held.expires_at = max(held.expires_at, expires_at)
         else:
-            held.expires_at = expires_at
+            held.expires_at = max(held.expires_at, expires_at)
             self._shelf.put(held)
         return Reserved(Answer(()), held, is_new=False)
 
@@ -307,7 +307,7 @@ class Reserver:
             answer = await self._leases.ask(call, drawer, asking)
             if not answer.is_allowed:
                 return Reserved(answer)
-            held.expires_at = expires_at
+            held.expires_at = max(held.expires_at, expires_at)
             self._hold(call, drawer, asking, held)
         return Reserved(self._keeper.sampled(call, question, answer, "extend"), held, is_new=False)
 

@@ -278,6 +278,22 @@ async def test_a_reservation_is_extended_in_time_and_in_size(office: Office) -> 
         await process.reserver.extend(office.call(), name, expires_in_s=600)
 
 
+async def test_a_hold_is_never_shortened(office: Office) -> None:
+    ada, _ = await office.subscriber("free")
+    process = await office.process()
+    held = await process.reserve(ada, input_tokens=300_000, output_tokens=0)
+    assert held.reservation is not None
+    name, ends_at = held.reservation.name.text, held.reservation.expires_at
+    for properties in (None, call_of(ada, input_tokens=300_000, output_tokens=0).properties):
+        shorter = await process.reserver.extend(office.call(), name, expires_in_s=1, properties=properties)
+        assert shorter.reservation is not None
+        assert shorter.reservation.expires_at == ends_at
+    office.later(seconds=60)
+    await process.tick()
+    # 500,000 tokens in the plan, of which 300,000 are held.
+    assert not await process.allows(ada, input_tokens=200_001, output_tokens=0)
+
+
 async def test_ten_thousand_reservations_hold_bounded_memory_and_stop_at_the_limit(office: Office) -> None:
     ada, _ = await office.subscriber("pro")
     process = await office.process(reservations_max=3_000)
