@@ -77,7 +77,7 @@ def _app() -> Starlette:
 @contextmanager
 def serving_bare() -> Iterator[Api]:
     """Run the server in a process of its own until the block ends."""
-    port = free_port(set())
+    port = free_port()
     with TemporaryDirectory() as home:
         log = Path(home) / "bare.log"
         started = time.perf_counter()

@@ -98,7 +98,7 @@ async def _count_due(running: Servers, database: str) -> int:
 @contextmanager
 def _mail_sink() -> Iterator[str]:
     """Take mails at a URL until the block ends."""
-    sink = Controller(_Discard(), hostname=HOST, port=free_port(set()))
+    sink = Controller(_Discard(), hostname=HOST, port=free_port())
     sink.start()
     try:
         yield f"smtp://{HOST}:{sink.port}"

@@ -55,7 +55,7 @@ def settings_of(running: Servers, database: str, home: str, *, smtp_url: str = "
 @contextmanager
 def serving(running: Servers, database: str, **more: str) -> Iterator[Api]:
     """Run `tollgate serve` until the block ends; `more` are further variables of its environment."""
-    port = free_port(set())
+    port = free_port()
     with TemporaryDirectory() as home:
         settings = {**settings_of(running, database, home), "TOLLGATE_PORT": str(port), **more}
         log = Path(home) / "api.log"

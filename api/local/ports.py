@@ -2,6 +2,10 @@
 
 The API's port is fixed, because people write it into scripts. The others are free ports, chosen once and remembered
 in the home, so that their addresses stay the same from start to start.
+
+Between the choice of a port and the server that listens on it lies a while in which another launcher could choose the
+same. So whoever chooses claims: it binds the UDP port of the same number for as long as its process lives. Nobody
+listens there, it does not hinder a TCP server, and the kernel takes it back from a process that dies.
 """
 
 import json
@@ -18,6 +22,8 @@ API_PORT = 8000
 PORT_MIN = 20_000
 PORT_MAX = 32_767
 TRIES_MAX = 100
+# The claims of this process, by port.
+_claims: dict[int, socket.socket] = {}
 
 
 def claim_api_port(requested: int | None) -> int:
@@ -33,22 +39,28 @@ def claim_api_port(requested: int | None) -> int:
 
 
 def remembered_ports(home: Home, names: Sequence[str]) -> dict[str, int]:
-    """Give each name its port of last time, or a new free one when there was none or it is taken by now."""
+    """Give each name its port of last time, or a new free one when there was none or it is taken by now.
+
+    All are claimed by this process. Raises LocalStackError when no free port is found.
+    """
     remembered = _read(home)
     ports: dict[str, int] = {}
     for name in names:
         before = remembered.get(name)
-        usable = before is not None and before not in ports.values() and is_free(before)
-        ports[name] = before if before is not None and usable else free_port(set(ports.values()))
+        usable = before is not None and before not in ports.values() and is_free(before) and _claim(before)
+        ports[name] = before if before is not None and usable else free_port()
     write_private(home.path / "ports.json", json.dumps({**remembered, **ports}, indent=2) + "\n")
     return ports
 
 
-def free_port(taken: set[int]) -> int:
-    """Find a free loopback port that is not in `taken`; it may be lost to another process before it is used."""
+def free_port() -> int:
+    """Find a free loopback port and claim it for this process; LocalStackError when there is none.
+
+    No caller here or in another process is given the same one. A program that knows nothing of claims may take it.
+    """
     for _ in range(TRIES_MAX):
         port = PORT_MIN + secrets.randbelow(PORT_MAX - PORT_MIN + 1)
-        if port not in taken and is_free(port):
+        if port not in _claims and is_free(port) and _claim(port):
             return port
     raise LocalStackError(f"no free port was found between {PORT_MIN} and {PORT_MAX}; end some listening programs")
 
@@ -62,6 +74,20 @@ def is_free(port: int) -> bool:
             trial.bind((LOOPBACK, port))
         except OSError:
             return False
+    return True
+
+
+def _claim(port: int) -> bool:
+    """Claim the port until this process ends; False when another process has claimed it."""
+    if port in _claims:
+        return True
+    claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        claim.bind((LOOPBACK, port))
+    except OSError:
+        claim.close()
+        return False
+    _claims[port] = claim
     return True
 
 

@@ -71,7 +71,7 @@ class Processes:
 
     async def start_api(self, name: str) -> str:
         """Start one more API process beside the first one, under a name of its own; return its address."""
-        self._ports[name] = free_port(set())
+        self._ports[name] = free_port()
         await self.start(name)
         return f"http://{LOOPBACK}:{self._ports[name]}"
 
@@ -232,7 +232,7 @@ async def running(servers: TemporaryServers, template: str, place: Path) -> Asyn
             database_url=servers.postgres.dsn(database),
             redis_url=servers.valkey.url(),
             dev=True,
-            port=free_port(set()),
+            port=free_port(),
             home=home.path,
         )
         stack = up.plan(given, home, secrets)

@@ -20,8 +20,8 @@ from api.local.processes import child_environment, python_module
 @pytest.fixture(scope="module")
 def catcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     directory = tmp_path_factory.mktemp("mail")
-    smtp = free_port(set())
-    port = free_port({smtp})
+    smtp = free_port()
+    port = free_port()
     options = ["--smtp-port", str(smtp), "--http-port", str(port), "--dir", str(directory / "mail")]
     program = Program(
         "mail",

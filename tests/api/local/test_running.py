@@ -69,7 +69,7 @@ def replay(home: Path, port: int, trace: Path, *options: str) -> dict[str, Any]:
 
 def test_what_was_replayed_survives_the_death_of_the_launcher_and_is_paid(passable: Path) -> None:
     home = passable / "home"
-    port = free_port(set())
+    port = free_port()
     trace = passable / "trace.csv"
     trace.write_text(TRACE, "ascii")
     with running(home, port) as launcher:

@@ -127,7 +127,7 @@ def test_the_worker_is_healthy_once_it_said_so_since_its_start(tmp_path: Path) -
 
 @contextmanager
 def sandbox(home: Home, key: str) -> Iterator[str]:
-    port = free_port(set())
+    port = free_port()
     command = python_module("sandbox", "--port", str(port), "--data", str(home.sandbox), "--api-key", key)
     program = Program("sandbox", command, child_environment(), home.logs / "sandbox.log", answers_http(port, "/"))
     program.start()
@@ -164,7 +164,7 @@ def test_one_webhook_endpoint_is_kept_with_its_secret_and_follows_the_port(home:
 
 def test_a_sandbox_that_does_not_answer_is_named(home: Home) -> None:
     with pytest.raises(LocalStackError, match="the sandbox does not take our webhook endpoint"):
-        webhooks.register(home, f"http://127.0.0.1:{free_port(set())}", "sk_test_x", "http://127.0.0.1:18090")
+        webhooks.register(home, f"http://127.0.0.1:{free_port()}", "sk_test_x", "http://127.0.0.1:18090")
 
 
 def test_demo_tokens_are_accepted_and_end_within_thirty_days() -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from api.local.ports import free_port
 from domain.adapters.stripe import StripeGateway
-from tests.domain.payments.gateways import API_KEY, _free_port
+from tests.domain.payments.gateways import API_KEY
 
 GATEWAYS = {"sandbox": "stripe_gateway", "localstripe": "localstripe_gateway", "test mode": "test_mode_gateway"}
 TARGETS = tuple(GATEWAYS)
@@ -27,7 +28,7 @@ def localstripe_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = os.environ.get("LOCALSTRIPE")  # noqa: TID251 -- asked of the developer, not a setting of Tollgate.
     if not command:
         pytest.skip(NO_LOCALSTRIPE)
-    port = _free_port()
+    port = free_port()
     place: Path = tmp_path_factory.mktemp("localstripe")
     with place.joinpath("log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 -- the command that the developer has named

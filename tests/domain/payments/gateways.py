@@ -3,7 +3,6 @@
 import asyncio
 import dataclasses
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +13,7 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
+from api.local.ports import free_port
 from domain.adapters.memory import MemoryGateway, When
 from domain.adapters.stripe import StripeGateway
 from domain.payments.dispute import RETURNS
@@ -168,17 +168,10 @@ class SandboxProbe:
         await self.ask("POST", f"/_sandbox/verdicts/{gateway_dispute_id}", content=json.dumps({"result": status}))
 
 
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="session")
 def sandbox_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run a sandbox of this run's own."""
-    port = _free_port()
+    port = free_port()
     data = tmp_path_factory.mktemp("sandbox")
     command = [sys.executable, "-m", "sandbox", "--port", str(port), "--data", str(data), "--api-key", API_KEY]
     process = subprocess.Popen(command, cwd=ROOT)  # noqa: S603 -- the repository's own module
