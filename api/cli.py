@@ -14,6 +14,7 @@ from api.inbox.commands import inbox
 from api.instants import instant_of
 from api.mail.commands import mail
 from api.pricing.commands import prices
+from api.privacy.commands import privacy
 from api.refusals import refused_in_one_line
 from api.taxes.commands import tax
 from api.webhooks.commands import webhooks
@@ -40,6 +41,7 @@ app.add_typer(tax, name="tax")
 app.add_typer(mail, name="mail")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(inbox, name="inbox")
+app.add_typer(privacy, name="privacy")
 
 ApiUrl = Annotated[str, typer.Option(help="The server's address; else the running system's of TOLLGATE_HOME.")]
 Token = Annotated[str, typer.Option(help="A staff token; else that of the running system's demo.")]

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from api.local.throwaway import TemporaryServers
 from domain.db import metadata
+from domain.privacy.inventory import inventory
 from migrations.run import newest_revision, present_revision, upgrade
 from tests.databases import fresh_database
 
@@ -63,6 +64,13 @@ async def test_the_migrated_tables_are_those_of_the_stores(url: str) -> None:
     import_stores()
     assert len(metadata.tables) > 30
     assert await run(url, differences) == []
+
+
+def test_every_column_says_whether_it_tells_of_a_person() -> None:
+    import_stores()
+    columns = {(table.name, column.name) for table in metadata.tables.values() for column in table.columns}
+    declared = {(name, column) for name, holding in inventory().items() for column in holding.columns}
+    assert columns - declared == set(), "declare these in domain/privacy/inventory.toml: free, hidden or personal"
 
 
 async def test_a_forgotten_column_would_be_found(url: str) -> None:
