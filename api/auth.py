@@ -1,9 +1,10 @@
 """Find out who asks: an API key or a bearer token, from an HTTP header or a websocket's first message."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from domain.access import credentials, service
-from domain.access.credentials import TOKEN_LENGTH_MAX, CredentialsMissing, CredentialsRejected
+from domain.access.credentials import TOKEN_LENGTH_MAX, CredentialsMissing, CredentialsRejected, TokensUnverifiable
 from domain.access.port import TokenVerifier
 from domain.db import Database
 from domain.kernel.call import Principal
@@ -54,6 +55,35 @@ class Authenticator:
         principal = await self._find_out(credential, at)
         self._remember(remembered_as, at, principal)
         return principal
+
+    async def ended(self, given: Collection[str], at: datetime) -> frozenset[str]:
+        """Return those of some credentials that were good once and are refused at a real instant.
+
+        API keys are read anew, all in one statement, whatever is remembered of them; a token is remembered as in
+        `authenticate`. What cannot be found out now has not ended. Raises what a database out of reach raises.
+        """
+        keys = [each for each in given if credentials.is_secret(each)]
+        ended = {each for each in given if not credentials.is_secret(each) and await self._is_refused(each, at)}
+        if keys:
+            async with self._db.transaction() as tx:
+                held = await service.authenticate_keys(tx, at, keys, self._pepper)
+            for key in keys:
+                remembered_as = credentials.remembered_as(key, self._memory_key)
+                if key in held:
+                    self._remember(remembered_as, at, held[key])
+                else:
+                    self._known.pop(remembered_as, None)
+                    ended.add(key)
+        return frozenset(ended)
+
+    async def _is_refused(self, token: str, at: datetime) -> bool:
+        try:
+            await self.authenticate(token, at)
+        except TokensUnverifiable:
+            return False
+        except CredentialsRejected:
+            return True
+        return False
 
     def remembered(self, credential: str | None, at: datetime) -> Principal | None:
         """Return who asks, where that was found out a moment ago and still holds; None says nothing about anybody."""

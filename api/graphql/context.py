@@ -35,6 +35,8 @@ class Context:
     is_shared: bool = False
     # What the present frame of a live execution is about; the empty text where it is about one thing only.
     item: str = ""
+    # Whether the credential was refused when it was looked at last.
+    is_signed_out: bool = False
     _credential: str | None = field(default=None, repr=False)
     _call: Call | None = field(default=None, repr=False)
     _loaders: Loaders | None = field(default=None, repr=False)
@@ -43,6 +45,12 @@ class Context:
     def runtime(self) -> Runtime:
         """The process's runtime."""
         return self.serving.runtime
+
+    @property
+    def credential(self) -> str:
+        """What the caller has signed in with."""
+        assert self._credential is not None, "the caller has signed in"
+        return self._credential
 
     @property
     def is_socket(self) -> bool:
@@ -84,7 +92,11 @@ class Context:
         if self.is_shared:
             return
         authenticator = self.serving.authenticator
-        self.principal = await authenticator.authenticate(self._credential, self.runtime.now())
+        try:
+            self.principal = await authenticator.authenticate(self._credential, self.runtime.now())
+        except DomainError as error:
+            self.is_signed_out = error.kind is Kind.UNAUTHENTICATED
+            raise
 
     def for_everyone(self) -> "Context":
         """Return a context of an execution that sockets with the same rights share; each looks after its own rights."""

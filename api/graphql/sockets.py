@@ -2,18 +2,24 @@
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Any, Protocol, cast
 
 import structlog
 from graphql import GraphQLError
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from strawberry import Schema
 from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
-from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message, SubscribeMessage
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
+    ConnectionInitMessage,
+    Message,
+    SubscribeMessage,
+)
 
 from api.direct import WriteAtOnce, writing_to
+from api.graphql.admitted import Admitted
 from api.graphql.context import Context
 from api.graphql.documents import DocumentRefusedError, check_operation
 from api.graphql.eager import Rest, begin
@@ -28,6 +34,8 @@ from domain.kernel.values import dataclass
 
 OPERATIONS_PER_SOCKET_MAX = 20
 OPERATION_ID_LENGTH_MAX = 100
+# As for a socket that gives no good credential to begin with.
+CLOSE_FORBIDDEN = 4403
 _MESSAGE_TYPES = ("connection_init", "ping", "pong", "subscribe", "complete")
 _log = structlog.get_logger()
 
@@ -36,6 +44,7 @@ class View(Protocol):
     """What the sockets of a process have in common."""
 
     feeds: Feeds
+    admitted: Admitted
 
     def encode_json(self, data: object) -> str:
         """Encode one message as text."""
@@ -77,24 +86,52 @@ class _Outlet:
 class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     """The library's handler, but a bad document ends its operation only, and rights are looked at each time.
 
-    Operations that watch the same thing share an execution, and a socket that takes nothing is closed.
+    Operations that watch the same thing share an execution. A socket that takes nothing is closed, and so is one whose
+    credential has ended.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._main: asyncio.Task[Any] | None = None
-        self._is_stuck = False
+        self._is_stuck = self._is_shown_out = False
 
     async def handle(self) -> None:
-        """Serve the socket until it is closed, or takes nothing any more."""
+        """Serve the socket until it is closed, takes nothing any more, or its credential has ended."""
         self._main = asyncio.current_task()
         assert self._main is not None, "a socket is served by a task"
         try:
             await super().handle()
         except asyncio.CancelledError:
-            if not self._is_stuck:
+            if not (self._is_stuck or self._is_shown_out) or self._main.uncancel():
                 raise
-            self._main.uncancel()
+        finally:
+            cast("View", self.view).admitted.leave(self)
+        if self._is_shown_out and not self._is_stuck:
+            await self._close()
+
+    @property
+    def credential(self) -> str:
+        """What the caller has signed in with."""
+        return self.context.credential
+
+    def show_out(self) -> None:
+        """End the serving of a socket whose credential holds no more: its operations end, then it is closed."""
+        if self._main is not None and not self._is_stuck and not self._is_shown_out:
+            self._is_shown_out = True
+            self._main.cancel()
+
+    async def _close(self) -> None:
+        """Say why, unless the client has gone or does not take it in time."""
+        with suppress(TimeoutError, WebSocketDisconnect):
+            if self.socket.client_state is self.socket.application_state is WebSocketState.CONNECTED:
+                async with asyncio.timeout(self.context.serving.send_within_s):
+                    await self.socket.close(CLOSE_FORBIDDEN, "Forbidden")
+
+    async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
+        """Sign the caller in, and look after the credential from then on."""
+        await super().handle_connection_init(message)
+        if self.connection_acknowledged:
+            cast("View", self.view).admitted.enter(self, self.context.serving)
 
     async def send_message(self, message: Message) -> None:
         """Send a message of the protocol."""
@@ -147,6 +184,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         finally:
             if shape is not None and self.operations.get(operation.id) is operation:
                 self.forget_id(operation.id)
+            if self.context.is_signed_out:
+                self.show_out()
 
     async def handle_message(self, message: Message) -> None:
         """Handle a message, or close with 4400 where it is none of the protocol's."""
@@ -162,6 +201,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         if errors:
             payload = [error.formatted for error in errors]
             await self.send_message({"id": message["id"], "type": "error", "payload": payload})
+            if self.context.is_signed_out:
+                self.show_out()
         else:
             await super().handle_subscribe(message)
 

@@ -28,6 +28,7 @@ from strawberry.types.unset import UNSET, UnsetType
 from api.auth import bearer
 from api.bodies import receive_body
 from api.context import Serving
+from api.graphql.admitted import Admitted
 from api.graphql.context import Context
 from api.graphql.covering import Errors, is_crash
 from api.graphql.documents import DocumentRefusedError, KnownDocuments, check_operation
@@ -169,6 +170,7 @@ class SocketView(GraphQL[Context, None]):
             allowed_origins=("*",),  # HostCheck has looked at the origin
         )
         self.feeds = Feeds()
+        self.admitted = Admitted()
         self._serving: Serving | None = None
 
     def serve(self, serving: Serving) -> None:

@@ -1,6 +1,6 @@
 """Table and statements of API keys."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -34,6 +34,8 @@ api_key = sa.Table(
     sa.CheckConstraint("product_key IS NOT NULL OR NOT scopes @> ARRAY['usage:write']", name="product"),
 )
 
+_HASHES = pg.ARRAY(sa.LargeBinary)
+
 
 async def insert_key(tx: db.Tx, new: ApiKey, secret_hash: bytes) -> bool:
     """Insert a key. False where one with this secret exists."""
@@ -62,6 +64,12 @@ async def find_key_by_hash(tx: db.Tx, secret_hash: bytes) -> ApiKey | None:
     """Return the key whose secret has this keyed hash, or None."""
     row = await tx.row(sa.select(api_key).where(api_key.c.hash == secret_hash))
     return _key(row) if row else None
+
+
+async def keys_by_hash(tx: db.Tx, hashes: Collection[bytes]) -> dict[bytes, ApiKey]:
+    """Return the keys whose secrets have these keyed hashes, by hash."""
+    rows = await tx.rows(sa.select(api_key).where(api_key.c.hash == sa.any_(sa.literal(list(hashes), _HASHES))))
+    return {row.hash: _key(row) for row in rows}
 
 
 async def lock_key(tx: db.Tx, key_id: KeyId, *, environment: Environment | None) -> ApiKey | None:

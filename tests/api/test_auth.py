@@ -1,19 +1,19 @@
 """Who asks: API keys and tokens, as the edges hand them over."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 import api.auth
 from api.auth import CACHE_FOR, Authenticator, bearer
 from domain.access import credentials, service, tokens
-from domain.access.credentials import ApiKey, CredentialsMissing, CredentialsRejected
+from domain.access.credentials import ApiKey, CredentialsMissing, CredentialsRejected, TokensUnverifiable
 from domain.access.roles import system_principal
 from domain.access.service import Hs256Verifier
 from domain.customers import service as customers
 from domain.customers.service import CustomerNotFound
 from domain.db import Database
-from domain.kernel.call import Call, Environment, Forbidden
+from domain.kernel.call import Call, Environment, Forbidden, Principal
 from domain.kernel.ids import encode
 from tests import make
 
@@ -112,6 +112,34 @@ async def test_a_revoked_key_is_refused_at_most_ten_seconds_later(db: Database, 
     assert remembered.id == encode("key", key.id)
     with pytest.raises(CredentialsRejected):
         await authenticator.authenticate(secret, _AT + CACHE_FOR)
+
+
+async def test_which_of_many_credentials_have_ended_is_found_out_whatever_is_remembered(
+    db: Database, authenticator: Authenticator
+) -> None:
+    (gone, revoked), (_, kept) = await _key(db), await _key(db)
+    token, unknown = _token(kind="staff", role="viewer"), "tg_test_" + "A" * 43
+    for credential in (revoked, kept, token):
+        await authenticator.authenticate(credential, _AT)
+    assert await authenticator.ended([revoked, kept, token, unknown], _AT) == {unknown}
+    async with db.transaction() as tx:
+        await service.revoke_key(tx, _CALL, gone.id)
+    later = _AT + timedelta(seconds=1)
+    assert await authenticator.ended([revoked, kept, token], later) == {revoked}
+    # From now on nobody here takes it for good, and the other was found good at this instant.
+    assert authenticator.remembered(revoked, later) is None
+    assert authenticator.remembered(kept, later + CACHE_FOR - timedelta(microseconds=1)) is not None
+    # The token ends after 60 s, the other key after 30 days.
+    assert await authenticator.ended([token], _AT + timedelta(seconds=60)) == {token}
+    assert await authenticator.ended([kept, token], _AT + timedelta(days=30)) == {kept, token}
+
+
+async def test_a_token_that_cannot_be_checked_now_has_not_ended(db: Database) -> None:
+    class Away:
+        async def verify(self, _token: str, _at: datetime) -> Principal:
+            raise TokensUnverifiable
+
+    assert await Authenticator(db, _PEPPER, Away()).ended([_token()], _AT) == frozenset()
 
 
 async def test_a_remembered_key_expires_at_its_exact_instant(db: Database, authenticator: Authenticator) -> None:

@@ -61,11 +61,16 @@ async def gate(server: Site) -> AsyncIterator[Gate]:
     made.is_open.set()
 
 
-def feeds_of(server: Site) -> Feeds:
-    """Find the feeds of the server."""
+def view_of(server: Site) -> SocketView:
+    """Find what the sockets of the server have in common."""
     [view] = [route.endpoint for route in server.app.routes if isinstance(route, WebSocketRoute)]
     assert isinstance(view, SocketView)
-    return view.feeds
+    return view
+
+
+def feeds_of(server: Site) -> Feeds:
+    """Find the feeds of the server."""
+    return view_of(server).feeds
 
 
 async def use(server: Site, customer: Customer, calls: int = 1) -> None:
@@ -228,8 +233,13 @@ async def test_a_caller_whose_rights_ended_is_found_out_though_nothing_moves(ser
     async with open_socket(server.host, server.token(**who, lives=timedelta(seconds=2))) as socket:
         name = await socket.start(CALLS, id=who["customer"])
         await socket.frame(name)
+        # The socket as a whole is not looked after here: its operation finds out by itself, and closes it then.
+        admitted = view_of(server).admitted
+        for guest in [guest for group in admitted._groups for guest in group]:
+            admitted.leave(guest)
         message = await socket.next(name)
         assert message["payload"]["errors"][0]["extensions"] == {"code": "credentials_rejected"}
+        assert await socket.closed() == 4403
 
 
 async def test_a_socket_that_never_reads_is_let_go(server: Site, ada: Customer) -> None:

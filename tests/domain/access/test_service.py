@@ -102,6 +102,16 @@ async def test_a_revoked_key_is_refused_and_the_first_revocation_stands(db: Data
         assert [entry.action for entry in entries] == ["revoke_key", "create_key"]
 
 
+async def test_many_keys_are_authenticated_by_one_statement_and_those_that_ended_are_left_out(db: Database) -> None:
+    call = _call()
+    async with db.transaction() as tx:
+        (kept, good), (gone, bad) = await _create(tx, call), await _create(tx, call)
+        await service.revoke_key(tx, call, gone.id)
+        unknown = "tg_test_" + "A" * 43
+        found = await service.authenticate_keys(tx, call.at, [good, bad, unknown, "no key", good], _PEPPER)
+    assert {secret: principal.id for secret, principal in found.items()} == {good: encode("key", kept.id)}
+
+
 async def test_an_unknown_key_cannot_be_revoked(db: Database) -> None:
     async with db.transaction() as tx:
         with pytest.raises(KeyNotFound):
