@@ -49,6 +49,7 @@ from api.rest.methods import METHODS
 from api.rest.openapi import get_openapi
 from api.rest.subscription import READS
 from api.stripe_webhook import post_stripe_event
+from api.unrouted import UNROUTED
 from api.unsubscribing import UNSUBSCRIBE
 from domain.access.roles import system_principal
 from domain.config import Settings
@@ -89,6 +90,9 @@ async def readyz(request: Request) -> Response:
     except DATABASE_ERRORS:
         return JSONResponse({"status": "unavailable", "reason": "Postgres does not answer"}, 503)
     return JSONResponse({"status": "ok"})
+
+
+HEALTH = (Route("/healthz", healthz), Route("/readyz", readyz))
 
 
 def serving_of(runtime: Runtime) -> Serving:
@@ -137,13 +141,13 @@ def create_app(settings: Settings, opened: Callable[[Settings], Awaitable[Runtim
             *FILES,
             Route("/gateway/{provider}/{path:path}", gateway, methods=["GET", "POST"]),
             *SIGNED,
-            Route("/healthz", healthz),
-            Route("/readyz", readyz),
+            *HEALTH,
         ],
         middleware=[Middleware(HostCheck, hosts=hosts)],
         exception_handlers={
             DomainError: on_refusal,
             **dict.fromkeys(PASSING_FAULTS, on_passing_fault),
+            **UNROUTED,
             Exception: on_crash,
         },
     )

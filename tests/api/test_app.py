@@ -29,18 +29,61 @@ async def test_a_healthy_process_says_so(shared: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"),
+    ("method", "path"),
     [
-        ("GET", "/", 404),
-        ("GET", "/graphql", 405),
-        ("PUT", "/graphql", 405),
-        ("PUT", "/v1/events", 405),
-        ("GET", "/api/webhooks/stripe", 405),
-        ("POST", "/healthz", 405),
+        ("GET", "/"),
+        ("GET", "/secret-path?key=secret"),
+        ("POST", "/v1/nothing"),
+        ("DELETE", "/api/billing/nothing"),
+        ("OPTIONS", "/nothing"),
     ],
 )
-async def test_other_addresses_and_methods_are_not_served(shared: Site, method: str, path: str, status: int) -> None:
-    assert (await shared.client.request(method, path)).status_code == status
+async def test_an_unknown_address_is_a_problem_that_repeats_nothing(shared: Site, method: str, path: str) -> None:
+    answer = await shared.client.request(method, path)
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert answer.json() == {
+        "type": "about:blank",
+        "title": "NotFound",
+        "status": 404,
+        "code": "not_found",
+        "detail": "There is nothing at this address. GET /api/openapi.json lists what there is.",
+    }
+    assert "Allow" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/graphql", "POST"),
+        ("PUT", "/graphql", "POST"),
+        # Two routes have this address.
+        ("PUT", "/v1/events", "GET, HEAD, POST"),
+        ("OPTIONS", "/v1/check", "POST"),
+        ("PATCH", "/api/billing/payment-methods/pm_1", "DELETE"),
+        ("GET", "/api/webhooks/stripe", "POST"),
+        ("POST", "/healthz", "GET, HEAD"),
+        ("PUT", "/gateway/openai/v1/models", "GET, HEAD, POST"),
+        ("PUT", "/unsubscribe/cus_1", "GET, HEAD, POST"),
+    ],
+)
+async def test_another_method_is_a_problem_that_names_those_there_are(
+    shared: Site, method: str, path: str, allowed: str
+) -> None:
+    answer = await shared.client.request(method, path)
+    assert (answer.status_code, answer.headers["content-type"]) == (405, "application/problem+json")
+    assert (answer.headers["Allow"], answer.json()["code"], answer.json()["status"]) == (
+        allowed,
+        "method_not_allowed",
+        405,
+    )
+
+
+async def test_a_browser_that_shows_a_page_is_told_in_a_line(shared: Site) -> None:
+    page = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    unknown = await shared.client.get("/nothing", headers=page)
+    assert (unknown.status_code, unknown.text) == (404, "Not Found")
+    other = await shared.client.get("/graphql", headers=page)
+    assert (other.status_code, other.text, other.headers["Allow"]) == (405, "Method Not Allowed", "POST")
 
 
 async def test_every_way_in_checks_the_host(shared: Site) -> None:
