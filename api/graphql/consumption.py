@@ -19,6 +19,7 @@ from api.graphql.usage import Limit, limit_of
 from domain.access.roles import Permission
 from domain.analytics.consumption import dashboard as dashboards
 from domain.analytics.consumption import figures, hints, notices, performance, service
+from domain.config import thresholds_of
 from domain.customers.service import CustomerNotFound
 from domain.kernel.ids import encode
 from domain.limits.status import percent_of
@@ -126,7 +127,10 @@ class UsageNotice:
     title: str = strawberry.field(description="For people.")
     message: str = strawberry.field(description="For people, with the numbers.")
     severity: NoticeSeverity = strawberry.field(description="How grave it is.")
-    threshold: int | None = strawberry.field(description="The highest threshold reached, in percent; null below all.")
+    threshold: int | None = strawberry.field(
+        description="The highest threshold reached, in percent; null below all. Thresholds are those at which the "
+        "customer is alerted, and 100 in any case."
+    )
     kind: notices.NoticeKind = strawberry.field(description="Where usage stands, or what an alert was raised for.")
     alert_id: strawberry.ID | None = strawberry.field(
         description="`alr_…` of the alert behind it; null where it is computed, or the caller lacks alert:read."
@@ -295,12 +299,12 @@ class ConsumptionQuery:
     @reading(Permission.USAGE_READ, "Where a customer stands with the LLM product, or null without a subscription.")
     async def dashboard(self, info: Info[Context, None], customer_id: CustomerArgument) -> Dashboard | None:
         """Read it."""
-        catalogue = await info.context.loaders.catalogue()
+        runtime, call = info.context.runtime, info.context.call
+        catalogue, percents = await info.context.loaders.catalogue(), thresholds_of(runtime.settings)
+        customer = ids.customer_id(customer_id)
         try:
-            async with info.context.runtime.db.transaction() as tx:
-                return _dashboard_of(
-                    await service.read_dashboard(tx, info.context.call, catalogue, ids.customer_id(customer_id))
-                )
+            async with runtime.db.transaction() as tx:
+                return _dashboard_of(await service.read_dashboard(tx, call, catalogue, customer, percents=percents))
         except (CustomerNotFound, SubscriptionNotFound):
             return None
 
@@ -309,9 +313,10 @@ class ConsumptionQuery:
         """Read them."""
         runtime, call = info.context.runtime, info.context.call
         catalogue, book = await runtime.catalogue(), await runtime.price_book()
+        customer, percents = ids.customer_id(customer_id), thresholds_of(runtime.settings)
         try:
             async with runtime.db.transaction() as tx:
-                found = await service.read_statistics(tx, call, catalogue, book, ids.customer_id(customer_id))
+                found = await service.read_statistics(tx, call, catalogue, book, customer, percents=percents)
         except (CustomerNotFound, SubscriptionNotFound):
             return None
         return [

@@ -23,6 +23,7 @@ from domain.access.roles import Permission
 from domain.analytics.consumption import service
 from domain.analytics.consumption.figures import PRODUCT
 from domain.analytics.consumption.performance import HOURS_DEFAULT, HOURS_MAX, Target
+from domain.config import thresholds_of
 from domain.kernel.ids import ProviderPriceId, decode, encode
 from domain.plans import service as plans
 from domain.usage.trends.buckets import MONTHS_DEFAULT, MONTHS_MAX, Grain
@@ -59,7 +60,9 @@ async def usage(asked: Asked) -> object:
     runtime, call = asked.serving.runtime, asked.call
     catalogue, book = await runtime.catalogue(), await runtime.price_book()
     async with runtime.db.transaction() as tx:
-        statistics = await service.read_statistics(tx, call, catalogue, book, customer_id)
+        statistics = await service.read_statistics(
+            tx, call, catalogue, book, customer_id, percents=thresholds_of(runtime.settings)
+        )
         report = await service.read_performance(tx, call, catalogue, book, customer_id, hours=hours, target=target)
     return statistics_document(customer_id, statistics, report)
 
@@ -76,16 +79,19 @@ async def trends(asked: Asked) -> object:
 
 async def dashboard(asked: Asked) -> object:
     """Return the dashboard."""
-    customer_id, catalogue = asked.customer_id, await asked.serving.runtime.catalogue()
-    async with asked.serving.runtime.db.transaction() as tx:
-        return dashboard_document(await service.read_dashboard(tx, asked.call, catalogue, customer_id))
+    customer_id, runtime = asked.customer_id, asked.serving.runtime
+    catalogue, percents = await runtime.catalogue(), thresholds_of(runtime.settings)
+    async with runtime.db.transaction() as tx:
+        found = await service.read_dashboard(tx, asked.call, catalogue, customer_id, percents=percents)
+    return dashboard_document(found)
 
 
 async def alerts(asked: Asked) -> object:
     """Return what is to be told about limits: alerts of the period, and where usage stands below every threshold."""
-    customer_id, catalogue = asked.customer_id, await asked.serving.runtime.catalogue()
-    async with asked.serving.runtime.db.transaction() as tx:
-        notices = await service.read_notices(tx, asked.call, catalogue, customer_id)
+    customer_id, runtime = asked.customer_id, asked.serving.runtime
+    catalogue, percents = await runtime.catalogue(), thresholds_of(runtime.settings)
+    async with runtime.db.transaction() as tx:
+        notices = await service.read_notices(tx, asked.call, catalogue, customer_id, percents=percents)
     return {"user_id": encode("customer", customer_id), "alerts": notice_documents(notices)}
 
 

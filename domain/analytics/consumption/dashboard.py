@@ -7,6 +7,7 @@ from fractions import Fraction
 from types import MappingProxyType
 
 from domain.alerts.alert import Alert
+from domain.alerts.preference import DEFAULT_THRESHOLDS
 from domain.analytics.consumption.figures import Figure, Figures, total_of
 from domain.analytics.consumption.notices import Notice, UsageStatus, joined, notices_of, usage_status_of
 from domain.kernel.money import round_half_up
@@ -58,13 +59,15 @@ def dashboard_of(
     *,
     alerts: Sequence[Alert] = (),
     plans: Mapping[str, str] = MappingProxyType({}),
+    percents: Sequence[int] = DEFAULT_THRESHOLDS,
 ) -> Dashboard:
     """Put the document together, at business time `now`.
 
-    `alerts` are those of the usage period, and `plans` the names of the product's plans by their keys.
+    `alerts` are those of the usage period, `plans` the names of the product's plans by their keys, and `percents` the
+    thresholds at which the customer is alerted.
     """
     total = total_of(figures)
-    computed = notices_of(limits, subscription.zone)
+    computed = notices_of(limits, subscription.zone, percents)
     caps = [each.limit for each in limits if each.key == COST_CAP]
     return Dashboard(
         total=total,

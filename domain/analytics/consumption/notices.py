@@ -14,14 +14,14 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from domain.alerts.alert import Alert, AlertKind
+from domain.alerts.preference import DEFAULT_THRESHOLDS
 from domain.kernel.ids import AlertId
 from domain.kernel.values import dataclass
 from domain.limits.status import LimitStatus
 from domain.limits.thresholds import Severity, reached, severity_of
 from domain.subscriptions.subscription import Status
 
-# Parts of a limit that are worth telling of, in percent (REQUIREMENTS A8).
-THRESHOLDS = (80, 90, 100)
+# Of every customer a threshold here: what is refused must not be told as a warning.
 _REACHED = 100
 _SUSPENDED = frozenset((Status.PAUSED, Status.UNPAID))
 _TITLES = {Severity.INFO: "Usage notice", Severity.WARNING: "Usage warning", Severity.CRITICAL: "Limit reached"}
@@ -64,13 +64,14 @@ class Notice:
     read_at: datetime | None = None
 
 
-def notices_of(limits: Sequence[LimitStatus], zone: str) -> list[Notice]:
+def notices_of(limits: Sequence[LimitStatus], zone: str, percents: Sequence[int] = DEFAULT_THRESHOLDS) -> list[Notice]:
     """Return a notice for each limit of which anything is used, the gravest first, then the fullest.
 
-    A limit without an amount, and one of 0, is silent. Dates are those of the customer's zone.
+    A limit without an amount, and one of 0, is silent. Dates are those of the customer's zone. `percents` are the
+    thresholds at which the customer is alerted; the limit itself is one in any case.
     """
     told = sorted((each for each in limits if each.limit and each.used > 0), key=lambda one: (-_percent(one), one.key))
-    found = [_notice(each, zone) for each in told]
+    found = [_notice(each, zone, percents) for each in told]
     return sorted(found, key=lambda notice: _GRAVEST_FIRST.index(notice.severity))
 
 
@@ -115,8 +116,7 @@ def _is_beyond(computed: Notice | None, step: int) -> bool:
 def _of_alert(alert: Alert, limit: LimitStatus, zone: str, now: datetime, plans: Mapping[str, str]) -> Notice | None:
     """Tell of an alert with the numbers of now; None where it is no news any more."""
     kind = NoticeKind(alert.kind)
-    numbers = _notice(limit, zone)
-    title, message = f"{_TITLES[alert.severity]}: {limit.description}", numbers.message
+    title, message = f"{_TITLES[alert.severity]}: {limit.description}", _numbers(limit, zone)
     if kind is NoticeKind.FORECAST:
         if alert.due_at is None or now >= alert.due_at or limit.used >= alert.limit:
             return None
@@ -159,15 +159,19 @@ def usage_status_of(status: Status, notices: Sequence[Notice]) -> UsageStatus:
     return UsageStatus.WARNING if highest else UsageStatus.ACTIVE
 
 
-def _notice(limit: LimitStatus, zone: str) -> Notice:
+def _notice(limit: LimitStatus, zone: str, percents: Sequence[int]) -> Notice:
     assert limit.limit is not None, "only limits with an amount are told of"
-    thresholds = reached(Fraction(limit.used), Fraction(limit.limit), THRESHOLDS)
+    thresholds = reached(Fraction(limit.used), Fraction(limit.limit), (*percents, _REACHED))
     severity = severity_of(thresholds)
+    title = f"{_TITLES[severity]}: {limit.description}"
+    return Notice(limit.key, title, _numbers(limit, zone), severity, max(thresholds, default=None))
+
+
+def _numbers(limit: LimitStatus, zone: str) -> str:
+    assert limit.limit is not None, "only limits with an amount are told of"
     unit = f" {limit.unit}" if limit.unit.isupper() else ""
     percent = _percent(limit).quantize(Decimal("0.1"), "ROUND_DOWN")
-    message = f"{grouped(limit.used)} of {grouped(limit.limit)}{unit} used ({percent} %).{_resets(limit, zone)}"
-    title = f"{_TITLES[severity]}: {limit.description}"
-    return Notice(limit.key, title, message, severity, max(thresholds, default=None))
+    return f"{grouped(limit.used)} of {grouped(limit.limit)}{unit} used ({percent} %).{_resets(limit, zone)}"
 
 
 def grouped(value: Decimal) -> str:

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from domain.access.roles import Permission
 from domain.alerts.alert import Alert
+from domain.alerts.preferring import service as preferring
 from domain.alerts.raising import service as raising
 from domain.analytics.consumption.dashboard import Dashboard, dashboard_of
 from domain.analytics.consumption.figures import (
@@ -58,6 +59,8 @@ from domain.usage.trends import service as trends
 from domain.usage.trends.buckets import MONTHS_DEFAULT, Grain, buckets_of, hours_back
 
 _ALERTS = Permission.ALERT_READ
+# The thresholds of each product, by its key, for customers that have none of their own.
+Percents = Mapping[str, Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,8 @@ class Standing:
     """A customer's subscription of the product, with its usage and limits, by key, at business time `now`.
 
     `alerts` are those of the period, where the caller may read them; `kept` are the amounts that overrides grant
-    whatever the plan, and `plans` the names of the product's plans, by their keys.
+    whatever the plan, `plans` the names of the product's plans, by their keys, and `percents` the thresholds at which
+    the customer is alerted.
     """
 
     customer: Customer
@@ -78,6 +82,7 @@ class Standing:
     alerts: tuple[Alert, ...]
     kept: Mapping[str, Fraction | None]
     plans: Mapping[str, str]
+    percents: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,9 @@ class Statistics:
     hints: tuple[Hint, ...]
 
 
-async def load_standing(tx: Tx, call: Call, catalogue: Catalogue, customer_id: CustomerId) -> Standing:
+async def load_standing(
+    tx: Tx, call: Call, catalogue: Catalogue, customer_id: CustomerId, *, percents: Percents
+) -> Standing:
     """Return where a customer stands with the product. Raises Forbidden, CustomerNotFound, SubscriptionNotFound."""
     call.need(Permission.USAGE_READ)
     customer = await customers.load_customer(tx, call, customer_id)
@@ -110,6 +117,7 @@ async def load_standing(tx: Tx, call: Call, catalogue: Catalogue, customer_id: C
     usage = await usages.current_usage(tx, customer_id, subscription)
     now = await customers.business_now(tx, call, customer_id)
     overrides = await limits.overrides_in_force(tx, customer_id, product.id, now)
+    preference = (await preferring.preferences_by_id(tx, [customer_id], scope=None))[customer_id]
     meters = meters_of(catalogue, product.id)
     ids = [meters[key].id for key in (CALLS, TOKENS, COST)]
     markup = markup_of(catalogue, subscription, meters[COST].id)
@@ -124,24 +132,29 @@ async def load_standing(tx: Tx, call: Call, catalogue: Catalogue, customer_id: C
         tuple(await raising.alerts_of_period(tx, call, subscription)) if call.principal.may(_ALERTS) else (),
         amounts_of(overrides),
         {plan.key: plan.name for plan in catalogue.plans_of(product.id)},
+        preference.percents(PRODUCT, percents),
     )
 
 
-async def read_dashboard(tx: Tx, call: Call, catalogue: Catalogue, customer_id: CustomerId) -> Dashboard:
+async def read_dashboard(
+    tx: Tx, call: Call, catalogue: Catalogue, customer_id: CustomerId, *, percents: Percents
+) -> Dashboard:
     """Return the dashboard document. Raises as `load_standing`."""
-    return _dashboard_of(await load_standing(tx, call, catalogue, customer_id))
+    return _dashboard_of(await load_standing(tx, call, catalogue, customer_id, percents=percents))
 
 
-async def read_notices(tx: Tx, call: Call, catalogue: Catalogue, customer_id: CustomerId) -> Sequence[Notice]:
+async def read_notices(
+    tx: Tx, call: Call, catalogue: Catalogue, customer_id: CustomerId, *, percents: Percents
+) -> Sequence[Notice]:
     """Return what is to be told about limits, raised or computed now, the gravest first. Raises as `load_standing`."""
-    return (await read_dashboard(tx, call, catalogue, customer_id)).notices
+    return (await read_dashboard(tx, call, catalogue, customer_id, percents=percents)).notices
 
 
 async def read_statistics(
-    tx: Tx, call: Call, catalogue: Catalogue, book: PriceBook, customer_id: CustomerId
+    tx: Tx, call: Call, catalogue: Catalogue, book: PriceBook, customer_id: CustomerId, *, percents: Percents
 ) -> Statistics:
     """Return the present period's figures with projections and hints. Raises as `load_standing`."""
-    standing = await load_standing(tx, call, catalogue, customer_id)
+    standing = await load_standing(tx, call, catalogue, customer_id, percents=percents)
     dashboard = _dashboard_of(standing)
     subscription = standing.subscription
     offers = with_kept(offers_of(catalogue, subscription.product_id, subscription.currency), standing.kept)
@@ -221,4 +234,5 @@ def _dashboard_of(standing: Standing) -> Dashboard:
         standing.now,
         alerts=standing.alerts,
         plans=standing.plans,
+        percents=standing.percents,
     )

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from domain.access.roles import Permission
+from domain.alerts.preference import preference_of
+from domain.alerts.preferring import service as preferring
 from domain.analytics.consumption import service
 from domain.analytics.consumption.figures import Figure
 from domain.customers.customer import Customer
@@ -107,7 +109,7 @@ async def test_every_provider_has_its_figure_and_its_models_are_added_up(world: 
     )
     async with world.db.transaction() as tx:
         [point] = await service.read_trends(tx, reader("2026-01-15"), world.catalogue, ada.id, months=1)
-        standing = await service.load_standing(tx, reader("2026-01-15", ada), world.catalogue, ada.id)
+        standing = await service.load_standing(tx, reader("2026-01-15", ada), world.catalogue, ada.id, percents={})
     # Two calls of 0.00225, one of 0.0001625 (0.000125 + 0.0000375), and a search for 0.003.
     expected = {
         "gemini": Figure(Decimal(3), Decimal(3_300), Decimal("0.0046625")),
@@ -121,6 +123,29 @@ async def test_every_provider_has_its_figure_and_its_models_are_added_up(world: 
         assert markup_of(world.catalogue, subscription, world.meter("llm", meter)) == 1
 
 
+async def test_notices_go_by_the_thresholds_at_which_the_customer_is_alerted(world: World) -> None:
+    ada, _ = await world.subscriber()
+    # 60,000,000 tokens at 1.25 a million are 75.00: half of the 150.00 that Pro may cost.
+    await world.record(llm(ada, "1", at="2026-01-10T10:00:00Z", input_tokens=60_000_000, output_tokens=0))
+
+    async def told(**percents: tuple[int, ...]) -> int | None:
+        async with world.db.transaction() as tx:
+            seen = await service.read_dashboard(
+                tx, reader("2026-01-15", ada), world.catalogue, ada.id, percents=percents
+            )
+        [cost] = [each for each in seen.notices if each.key == "monthly_cost"]
+        return cost.threshold
+
+    assert await told(llm=(50,)) == 50
+    assert await told(llm=(51,)) is None
+    # Of a product that nothing is said about they are 80, 90 and 100 %.
+    assert await told(edge=(50,)) is None
+    wanted = preference_of(ada.id, thresholds=[40, 60], unsubscribed=[], weekly_digest=False)
+    async with world.db.transaction() as tx:
+        await preferring.change_preference(tx, make.call("2026-01-15", make.principal(Permission.ALERT_WRITE)), wanted)
+    assert await told(llm=(50,)) == 40
+
+
 async def test_nobody_reads_without_permission_nor_about_another_customer(world: World) -> None:
     ada, _ = await world.subscriber()
     bob, _ = await world.subscriber()
@@ -128,9 +153,9 @@ async def test_nobody_reads_without_permission_nor_about_another_customer(world:
         book = await plans.load_price_book(tx)
         for read in (
             lambda call: service.read_trends(tx, call, world.catalogue, ada.id),
-            lambda call: service.read_dashboard(tx, call, world.catalogue, ada.id),
-            lambda call: service.read_notices(tx, call, world.catalogue, ada.id),
-            lambda call: service.read_statistics(tx, call, world.catalogue, book, ada.id),
+            lambda call: service.read_dashboard(tx, call, world.catalogue, ada.id, percents={}),
+            lambda call: service.read_notices(tx, call, world.catalogue, ada.id, percents={}),
+            lambda call: service.read_statistics(tx, call, world.catalogue, book, ada.id, percents={}),
             lambda call: service.read_performance(tx, call, world.catalogue, book, ada.id),
         ):
             with pytest.raises(Forbidden):

@@ -59,6 +59,30 @@ def test_a_notice_is_as_grave_as_the_threshold_that_was_reached(
     assert usage_status_of(Status.ACTIVE, [found]) is status
 
 
+@pytest.mark.parametrize(
+    ("used", "told"),
+    [
+        ("49", ("info", None, "active")),
+        ("50", ("warning", 50, "warning")),
+        ("99", ("warning", 50, "warning")),
+        # The limit is told of though no threshold is there, and what lies above it as the customer has it.
+        ("100", ("critical", 100, "limit_reached")),
+        ("119", ("critical", 100, "limit_reached")),
+        ("120", ("critical", 120, "limit_reached")),
+    ],
+)
+def test_thresholds_are_those_at_which_the_customer_is_alerted(used: str, told: tuple[str, int | None, str]) -> None:
+    [found] = notices_of([limit("calls", used, "100")], "UTC", (120, 50))
+    assert (found.severity, found.threshold, usage_status_of(Status.ACTIVE, [found])) == told
+    assert found.title.startswith({"info": "Usage notice", "warning": "Usage warning"}.get(told[0], "Limit reached"))
+
+
+def test_a_used_up_limit_is_told_though_the_alert_of_a_lower_threshold_is_the_last() -> None:
+    limits = [limit("calls", "100", "100")]
+    found = joined(notices_of(limits, "UTC", (50,)), limits, [alert(step=50)], "UTC", NOW)
+    assert [(each.title, each.threshold) for each in found] == [("Limit reached: The limit calls", 100)]
+
+
 def test_a_notice_names_used_and_limit_and_the_local_day_of_the_new_count() -> None:
     # In New York 1 May, 00:00 UTC is still 30 April. 142.5 of 150 are 95 %.
     assert notices_of([limit("cost", "142.500", "150.00", unit="USD")], "America/New_York") == [
