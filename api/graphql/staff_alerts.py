@@ -28,7 +28,10 @@ class StaffAlert:
     kind: str = strawberry.field(description="For programs, such as webhook_disabled.")
     severity: Severity = strawberry.field(description="How grave it is.")
     about: str = strawberry.field(description="The id of the row that it tells of.")
-    environment: Environment | None = strawberry.field(description="Whose customers it concerns; null: of both.")
+    environment: Environment | None = strawberry.field(
+        description="Whose customers it concerns; null: of both. A key of the test environment sees and marks those of "
+        "test only, a key of live those of both too."
+    )
     subject: str = strawberry.field(description="What happened, in a line.")
     text: str = strawberry.field(description="What happened, and what to do.")
     raised_at: datetime = strawberry.field(description="Real time.")

@@ -10,7 +10,7 @@ import structlog
 from domain.access.roles import Permission
 from domain.alerts.port import Mailer, MailRefused, OutgoingMail
 from domain.alerts.staffing import store
-from domain.alerts.staffing.staff_alert import StaffAlert, StaffAlertKind, StaffAlertNotFound
+from domain.alerts.staffing.staff_alert import StaffAlert, StaffAlertKind, StaffAlertNotFound, environments_seen
 from domain.db import Database, Tx
 from domain.journal import jobs
 from domain.journal import service as journal
@@ -83,21 +83,21 @@ async def mail_alert(
 async def list_alerts(
     tx: Tx, call: Call, *, unread_only: bool = False, before: UUID | None = None, limit: int = PAGE_MAX
 ) -> Sequence[StaffAlert]:
-    """Return the alerts of the caller's environment, newest first. Raises Forbidden."""
+    """Return the alerts that the caller may see, newest first: see `environments_seen`. Raises Forbidden."""
     _need(call, Permission.STAFF_ALERT_READ)
-    environment = call.principal.environment
+    seen = environments_seen(call.principal.environment)
     wanted = max(0, min(limit, PAGE_MAX))
-    return await store.list_alerts(tx, environment=environment, unread_only=unread_only, before=before, limit=wanted)
+    return await store.list_alerts(tx, environments=seen, unread_only=unread_only, before=before, limit=wanted)
 
 
 async def mark_read(tx: Tx, call: Call, alert_id: StaffAlertId) -> StaffAlert:
-    """Mark an alert read; the same trouble then raises another one. Safe to repeat.
+    """Mark an alert read that `list_alerts` shows; the same trouble then raises another one. Safe to repeat.
 
     Raises StaffAlertNotFound, Forbidden.
     """
     _need(call, Permission.STAFF_ALERT_WRITE)
     found = await store.find_alert(tx, alert_id)
-    if found is None or call.principal.environment not in {None, found.environment}:
+    if found is None or found.environment not in environments_seen(call.principal.environment):
         raise StaffAlertNotFound
     if found.read_at is None:
         await store.save_read(tx, alert_id, at=call.at)

@@ -204,3 +204,13 @@ class StaffAlert:
     def text(self) -> str:
         """Say what happened and what to do."""
         return WORDINGS[self.kind].text.format(about=self.about, **self.facts)
+
+
+def environments_seen(environment: Environment | None) -> frozenset[Environment | None]:
+    """Return whose alerts somebody sees and may mark read; None among them stands for what concerns both environments.
+
+    What concerns both concerns live customers: whoever works in the test environment alone must not silence it.
+    """
+    if environment is None:
+        return frozenset((None, *Environment))
+    return frozenset((None, environment) if environment is Environment.LIVE else (environment,))

@@ -1,6 +1,6 @@
 """Table and statements of alerts to staff."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -55,13 +55,13 @@ async def find_alert(tx: db.Tx, alert_id: StaffAlertId) -> StaffAlert | None:
 
 
 async def list_alerts(
-    tx: db.Tx, *, environment: Environment | None, unread_only: bool, before: UUID | None, limit: int
+    tx: db.Tx, *, environments: Collection[Environment | None], unread_only: bool, before: UUID | None, limit: int
 ) -> Sequence[StaffAlert]:
-    """Return alerts newest first; those of one environment are shown with those that concern both."""
+    """Return alerts of some environments newest first; None among them stands for what concerns both."""
     alert = staff_alert.c
-    statement = sa.select(staff_alert).order_by(alert.id.desc()).limit(limit)
-    if environment is not None:
-        statement = statement.where(sa.or_(alert.environment.is_(None), alert.environment == environment))
+    of_one = alert.environment.in_([each for each in environments if each is not None])
+    is_seen = sa.or_(of_one, alert.environment.is_(None)) if None in environments else of_one
+    statement = sa.select(staff_alert).where(is_seen).order_by(alert.id.desc()).limit(limit)
     if unread_only:
         statement = statement.where(alert.read_at.is_(None))
     if before is not None:
