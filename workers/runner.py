@@ -16,9 +16,10 @@ from domain.alerts.staffing.staff_alert import StaffAlertKind
 from domain.db import DATABASE_ERRORS, Tx
 from domain.journal import jobs
 from domain.journal import service as journal
+from domain.journal.parties import is_outage
 from domain.journal.store import StoredJob
 from domain.kernel.call import Call
-from domain.kernel.errors import DomainError, Kind
+from domain.kernel.errors import DomainError
 from domain.kernel.ids import JobId, encode
 from domain.runtime import Runtime
 from workers.registry import HANDLERS
@@ -73,10 +74,9 @@ async def _keep(runtime: Runtime, stored: StoredJob) -> None:
 
 async def _put_off(runtime: Runtime, stored: StoredJob, error: Exception) -> None:
     name = error.code if isinstance(error, DomainError) else type(error).__name__
-    is_outage = isinstance(error, DomainError) and error.kind is Kind.UNAVAILABLE
     call = runtime.call(system_principal(stored.kind))
     async with runtime.db.transaction() as tx:
-        failed = await journal.put_off(tx, call, stored, error=name, is_outage=is_outage)
+        failed = await journal.put_off(tx, call, stored, error=name, is_outage=is_outage(stored.kind, error))
         if failed:
             await _alert(tx, call, stored, StaffAlertKind.JOB_FAILED, name)
         elif stored.attempts + 1 == journal.ATTEMPTS_MAX:

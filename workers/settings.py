@@ -1,10 +1,15 @@
-"""The worker process: ARQ as executor, with the relay, the schedule and the clock driver beside it."""
+"""The worker process: ARQ as executor, with the relay, the schedule and the clock driver beside it.
+
+There is an executor with places of its own for each outside party, and one for what waits for nobody. None lends its
+places to another one: what they hold at most is what they hold while a party hangs.
+"""
 
 import asyncio
 import json
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,16 +19,19 @@ from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
 from domain.config import Settings
+from domain.journal.parties import Party
 from domain.kernel.ids import JobId
 from domain.runtime import Runtime, open_runtime
 from workers import runner
 from workers.clock import drive_forever
 from workers.deliveries import deliver_forever
-from workers.relay import QUEUE_MAX, relay_forever
+from workers.relay import QUEUE_MAX, queue_of, relay_forever
 from workers.schedule import tick_forever
 
-JOBS_MAX = 32
-ARQ_POLL_S = 0.02
+# How many jobs run at once in a worker process, by the party that they may wait for.
+PLACES: Mapping[Party, int] = {Party.NOBODY: 32, Party.GATEWAY: 24, Party.MAIL: 16}
+# An outside party takes longer to answer than its queue waits to be looked at.
+ARQ_POLL_S: Mapping[Party, float] = {Party.NOBODY: 0.02, Party.GATEWAY: 0.05, Party.MAIL: 0.05}
 STOP_MAX_S = 20
 _RECONNECT_S = 1.0
 _ARQ_TIMEOUT_S = runner.JOB_TIMEOUT_S + 10
@@ -45,16 +53,20 @@ async def run_job(ctx: dict[str, Any], job_id: str) -> None:
     await runner.run(ctx["runtime"], JobId(UUID(job_id)))
 
 
-def executor(runtime: Runtime, queue: ArqRedis) -> Worker:
-    """Make ARQ's worker for a queue. It keeps nothing of a job that has ended, so that the job can be offered again."""
+def executor(runtime: Runtime, queue: ArqRedis, party: Party) -> Worker:
+    """Make ARQ's worker for a party's queue.
+
+    It keeps nothing of a job that has ended, so that the job can be offered again.
+    """
     return Worker(
         functions=[func(run_job, name="run_job", timeout=_ARQ_TIMEOUT_S, max_tries=1)],
+        queue_name=queue_of(party),
         redis_pool=queue,
         handle_signals=False,
-        max_jobs=JOBS_MAX,
+        max_jobs=PLACES[party],
         # The jobs that are running stay at the head of the queue: a shorter look would see only those.
         queue_read_limit=QUEUE_MAX,
-        poll_delay=ARQ_POLL_S,
+        poll_delay=ARQ_POLL_S[party],
         keep_result=0,
         job_serializer=_dump,
         job_deserializer=json.loads,
@@ -64,15 +76,15 @@ def executor(runtime: Runtime, queue: ArqRedis) -> Worker:
     )
 
 
-async def _execute_forever(runtime: Runtime, settings: Settings) -> None:
-    """Run ARQ until cancelled, and start it anew when Redis went away: the rows outlive it."""
+async def _execute_forever(runtime: Runtime, settings: Settings, party: Party) -> None:
+    """Run ARQ on a party's queue until cancelled, and start it anew when Redis went away: the rows outlive it."""
     while True:
         worker: Worker | None = None
         try:
-            worker = executor(runtime, await connect(settings.redis_url))
+            worker = executor(runtime, await connect(settings.redis_url), party)
             await worker.async_run()
         except (RedisError, OSError) as error:
-            _log.warning("executor_waits", error=type(error).__name__)
+            _log.warning("executor_waits", waits_for=str(party), error=type(error).__name__)
             await asyncio.sleep(_RECONNECT_S)
         finally:
             if worker is not None:
@@ -107,7 +119,7 @@ async def work(settings: Settings) -> None:
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signal_number, stop.set)
     parts: list[Callable[[], Coroutine[Any, Any, None]]] = [
-        lambda: _execute_forever(runtime, settings),
+        *(partial(_execute_forever, runtime, settings, party) for party in Party),
         lambda: _relay(runtime, settings),
         lambda: tick_forever(runtime),
         lambda: drive_forever(runtime),

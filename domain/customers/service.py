@@ -318,9 +318,12 @@ async def list_advancing_clocks(tx: Tx) -> Sequence[Clock]:
     return await store.list_advancing_clocks(tx, limit=ADVANCING_MAX)
 
 
-async def list_clocks_with_due_jobs(tx: Tx, at: datetime) -> Sequence[Clock]:
-    """Return clocks, advancing or not, on which a job is due and not on offer, at most ADVANCING_MAX."""
-    return await store.list_clocks_with_due_jobs(tx, at=at, limit=ADVANCING_MAX)
+async def list_clocks_with_due_jobs(tx: Tx, at: datetime, kinds: Collection[str] | None = None) -> Sequence[Clock]:
+    """Return clocks, advancing or not, on which a job is due and not on offer, at most ADVANCING_MAX.
+
+    `kinds` leaves out all other kinds of job.
+    """
+    return await store.list_clocks_with_due_jobs(tx, at=at, kinds=kinds, limit=ADVANCING_MAX)
 
 
 async def move_clock(tx: Tx, call: Call, clock_id: ClockId, to: datetime) -> Clock:

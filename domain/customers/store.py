@@ -255,14 +255,20 @@ async def list_advancing_clocks(tx: db.Tx, *, limit: int) -> Sequence[Clock]:
     return [_clock(row) for row in await tx.rows(statement)]
 
 
-async def list_clocks_with_due_jobs(tx: db.Tx, *, at: datetime, limit: int) -> Sequence[Clock]:
-    """Return the clocks on which a pending job is due, and not on offer at a real instant, oldest first."""
+async def list_clocks_with_due_jobs(
+    tx: db.Tx, *, at: datetime, limit: int, kinds: Collection[str] | None = None
+) -> Sequence[Clock]:
+    """Return the clocks on which a pending job is due, of all kinds or of some, and not on offer, oldest first.
+
+    `at` is the real instant at which it is not.
+    """
     job = outbox_job.c
     due = sa.exists().where(
         job.clock_id == test_clock.c.id,
         job.state == "pending",
         job.run_at <= test_clock.c.now_at,
         job.retry_at <= at,
+        *(() if kinds is None else (job.kind.in_(kinds),)),
     )
     statement = sa.select(test_clock).where(due).order_by(test_clock.c.id).limit(limit)
     return [_clock(row) for row in await tx.rows(statement)]

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -101,17 +101,26 @@ def read_job(stored: store.StoredJob) -> Job:
 
 
 async def offer_due(
-    tx: Tx, clocks: Sequence[tuple[ClockId | None, datetime]], *, at: datetime, until: datetime, limit: int
+    tx: Tx,
+    clocks: Sequence[tuple[ClockId | None, datetime]],
+    *,
+    at: datetime,
+    until: datetime,
+    limit: int,
+    kinds: Collection[str] | None = None,
 ) -> list[store.StoredJob]:
     """Take the oldest jobs due on each of some clocks, at most `limit` in all, and keep them from others until then.
 
-    `clocks` pairs a clock (None: real time) with the instant it shows; `at` and `until` are real instants.
+    `clocks` pairs a clock (None: real time) with the instant it shows; `at` and `until` are real instants. `kinds`
+    leaves out all other kinds of job.
     """
     offered: list[store.StoredJob] = []
     for clock_id, now in clocks:
         room = limit - len(offered)
         if room > 0:
-            offered += await store.claim_due_jobs(tx, clock_id=clock_id, now=now, at=at, until=until, limit=room)
+            offered += await store.claim_due_jobs(
+                tx, clock_id=clock_id, now=now, at=at, until=until, limit=room, kinds=kinds
+            )
     return offered
 
 

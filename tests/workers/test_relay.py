@@ -9,12 +9,16 @@ from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_pref
 
 from domain.journal import jobs, store
 from domain.journal import service as journal
+from domain.journal.parties import Party
 from domain.kernel.ids import NOBODY, CustomerId, InvoiceId, JobId
 from tests import make
 from tests.world import World
 from workers import relay
+from workers.relay import queue_of
 from workers.runner import OFFER_S
 from workers.settings import executor
+
+_QUEUE = queue_of(Party.GATEWAY)
 
 
 async def _stage(world: World, *, later: timedelta = timedelta()) -> None:
@@ -28,7 +32,7 @@ async def test_a_due_job_is_offered_once_and_one_that_is_not_due_is_left(world: 
     await _stage(world, later=timedelta(hours=1))
     assert await relay.relay_once(world.runtime, queue) == 1
     assert await relay.relay_once(world.runtime, queue) == 0
-    assert await queue.zcard(queue.default_queue_name) == 1
+    assert await queue.zcard(_QUEUE) == 1
 
 
 async def test_a_job_lost_with_redis_is_offered_again_when_its_offer_ends(world: World, queue: ArqRedis) -> None:
@@ -46,7 +50,7 @@ async def test_a_job_lost_with_redis_is_offered_again_when_its_offer_ends(world:
 async def test_what_a_dead_worker_had_begun_is_taken_from_it_when_its_lease_ends(world: World, queue: ArqRedis) -> None:
     await _stage(world)
     await relay.relay_once(world.runtime, queue)
-    [name] = await queue.zrange(queue.default_queue_name, 0, -1)
+    [name] = await queue.zrange(_QUEUE, 0, -1)
     begun = in_progress_key_prefix + name.decode()
     # As ARQ leaves it when its process is killed: begun, tried once, and still in the queue.
     await queue.set(begun, b"1")
@@ -60,21 +64,21 @@ async def test_what_a_dead_worker_had_begun_is_taken_from_it_when_its_lease_ends
     assert await relay.relay_once(world.runtime, queue) == 1
     assert not await queue.exists(begun, retry_key_prefix + name.decode())
     # It has kept its place and is there once.
-    assert await queue.zrange(queue.default_queue_name, 0, -1) == [name]
+    assert await queue.zrange(_QUEUE, 0, -1) == [name]
 
 
 @pytest.mark.parametrize("tried", [0, 1])
 async def test_a_job_that_arq_gave_up_can_be_offered_again(world: World, queue: ArqRedis, tried: int) -> None:
     await _stage(world)
     await relay.relay_once(world.runtime, queue)
-    [name] = await queue.zrange(queue.default_queue_name, 0, -1)
+    [name] = await queue.zrange(_QUEUE, 0, -1)
     if tried:
         # Tried before by a worker that was killed: ARQ refuses a second try.
         await queue.set(retry_key_prefix + name.decode(), b"1")
     else:
         # Redis was emptied between the look at the queue and the look at the job.
         await queue.delete(job_key_prefix + name.decode())
-    worker = executor(world.runtime, queue)
+    worker = executor(world.runtime, queue, Party.GATEWAY)
     worker.burst = True
     await worker.main()
     assert worker.jobs_failed == 1
@@ -84,7 +88,7 @@ async def test_a_job_that_arq_gave_up_can_be_offered_again(world: World, queue: 
 
 async def test_a_full_queue_gets_no_more(world: World, queue: ArqRedis) -> None:
     await _stage(world)
-    await queue.zadd(queue.default_queue_name, {f"job{number}": number for number in range(relay.QUEUE_MAX)})
+    await queue.zadd(_QUEUE, {f"job{number}": number for number in range(relay.QUEUE_MAX)})
     assert await relay.relay_once(world.runtime, queue) == 0
     async with world.runtime.db.transaction() as tx:
         later = world.runtime.now()

@@ -1,0 +1,1 @@
+"""What waits to be carried out, by the party that it may wait for."""
