@@ -1,4 +1,4 @@
-"""What was done and what happened: audit entries, billing events, jobs that failed."""
+"""What was done and what happened: audit entries, billing events, jobs that wait or failed."""
 
 from datetime import datetime
 from typing import Annotated
@@ -9,6 +9,7 @@ from strawberry.types import Info
 
 from api.graphql import ids
 from api.graphql.context import Context
+from api.graphql.enums import name_enum
 from api.graphql.fields import changing, reading
 from api.graphql.loaders import PageOf
 from api.graphql.paging import PAGE_DEFAULT, After, Connection, First, page
@@ -18,6 +19,8 @@ from api.graphql.scalars import BigInt, Json, Money, money_of
 from domain.access.roles import Permission
 from domain.customers import service as customers
 from domain.journal import store
+from domain.journal.backlog import store as backlog
+from domain.journal.parties import Party
 from domain.journal.retrying import service as retrying
 from domain.kernel import money
 from domain.kernel.call import Call, Forbidden, PrincipalKind
@@ -62,6 +65,29 @@ class FailedJob:
     payload: Json = strawberry.field(description="The ids it was about.")
     attempts: int = strawberry.field(description="How often it was tried.")
     error: str | None = strawberry.field(description="The code of the last error.")
+
+
+name_enum(
+    Party,
+    "JobParty",
+    "Whom jobs may have to wait for. Those of each have places of their own in every worker.",
+    NOBODY="Nobody beside our own servers.",
+    GATEWAY="The payment provider, its calculation of taxes included.",
+    MAIL="The mail server.",
+)
+
+
+@guarded_type(Permission.JOB_READ, "The jobs due in real time that are not done, of those that may wait for one party.")
+class JobBacklog:
+    """A backlog."""
+
+    waits_for: Party = strawberry.field(description="Whom they may have to wait for.")
+    waiting: int = strawberry.field(
+        description="How many there are, those that run included; 10000 is as many or more."
+    )
+    retried: int = strawberry.field(description="How many of these have come to nothing at least once.")
+    oldest_at: datetime | None = strawberry.field(description="Since when the oldest is due; null where none is.")
+    error: str | None = strawberry.field(description="The code of the last error of the one that was tried most often.")
 
 
 @guarded_type(Permission.JOB_WRITE, "The job is offered to a worker again.")
@@ -194,6 +220,28 @@ class JournalQuery:
                 error=job.last_error,
             )
             for job in found
+        ]
+
+    @reading(
+        Permission.JOB_READ,
+        "How many jobs are due and not done, by whom they may have to wait for; for staff. Those of one party pile up, "
+        "and are tried again, while it does not answer.",
+    )
+    async def job_backlog(self, info: Info[Context, None]) -> list[JobBacklog]:
+        """Count them."""
+        call = info.context.call
+        _need_both_environments(call, Permission.JOB_READ)
+        async with info.context.runtime.db.transaction() as tx:
+            found = [await backlog.count_backlog(tx, party, at=call.at) for party in Party]
+        return [
+            JobBacklog(
+                waits_for=each.party,
+                waiting=each.waiting,
+                retried=each.retried,
+                oldest_at=each.oldest_at,
+                error=each.error,
+            )
+            for each in found
         ]
 
 

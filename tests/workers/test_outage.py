@@ -86,7 +86,7 @@ async def _jobs(world: World, kind: str) -> set[tuple[str, int]]:
     """Return how jobs of a kind stand, and how often each has failed."""
     own = outbox_job.c
     async with world.runtime.db.transaction() as tx:
-        return {(row.state, row.attempts) for row in await tx.rows(sa.select(own).where(own.kind == kind))}
+        return {(row.state, row.attempts) for row in await tx.rows(sa.select(outbox_job).where(own.kind == kind))}
 
 
 async def _all_done(world: World, kind: str) -> bool:
@@ -121,8 +121,8 @@ async def test_other_jobs_go_on_while_the_gateway_hangs_and_its_own_end_well_aft
         assert gateway.hanging == PLACES[Party.GATEWAY]
         assert await _jobs(world, "process_inbox_event") == {("pending", 0)}
         async with world.runtime.db.transaction() as tx:
-            held = await backlog.backlog_of(tx, Party.GATEWAY, at=world.runtime.now())
-            free = await backlog.backlog_of(tx, Party.NOBODY, at=world.runtime.now())
+            held = await backlog.count_backlog(tx, Party.GATEWAY, at=world.runtime.now())
+            free = await backlog.count_backlog(tx, Party.NOBODY, at=world.runtime.now())
         assert (held.waiting, held.retried, held.error) == (EVENTS, 0, None)
         assert (free.waiting, free.oldest_at) == (0, None)
         # Redis is emptied, and the offers of what was not begun end: the rows are the truth.
@@ -166,8 +166,8 @@ async def test_a_backlog_names_the_error_of_the_job_that_was_tried_most_often(wo
         for number, attempts in ((1, 2), (2, 5), (3, 1)):
             tried = sa.update(outbox_job).where(own.key == f"stripe:evt_{number}")
             await tx.execute(tried.values(attempts=attempts, last_error=f"error_{attempts}"))
-        found = await backlog.backlog_of(tx, Party.GATEWAY, at=world.runtime.now())
-        before = await backlog.backlog_of(tx, Party.GATEWAY, at=world.runtime.now() - timedelta(hours=1))
+        found = await backlog.count_backlog(tx, Party.GATEWAY, at=world.runtime.now())
+        before = await backlog.count_backlog(tx, Party.GATEWAY, at=world.runtime.now() - timedelta(hours=1))
     assert (found.waiting, found.retried, found.error) == (EVENTS, 3, "error_5")
     assert (before.waiting, before.retried, before.error) == (0, 0, None)
 

@@ -28,7 +28,7 @@ class Backlog:
     error: str | None
 
 
-async def backlog_of(tx: db.Tx, party: Party, *, at: datetime) -> Backlog:
+async def count_backlog(tx: db.Tx, party: Party, *, at: datetime) -> Backlog:
     """Count what is due of a party's jobs at a real instant."""
     job = outbox_job.c
     due = (

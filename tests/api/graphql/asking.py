@@ -294,6 +294,7 @@ INPUTS: dict[str, Any] = {
 # About no customer in particular: whether it is shown depends on the permission and on these.
 OF_EVERYONE = {
     "failedJobs",
+    "jobBacklog",
     "retryJob",
     "retryJobs",
     "inboxEvents",

@@ -187,6 +187,30 @@ async def test_an_immediate_end_bills_the_usage_at_once(site: Site) -> None:
     assert (ended["subscription"]["status"], ended["subscription"]["endedAt"]) == ("CANCELED", "2026-01-31T00:00:00Z")
 
 
+async def test_the_jobs_that_wait_are_counted_by_whom_they_wait_for(site: Site) -> None:
+    await start(site)
+    async with site.runtime.db.transaction() as tx:
+        driver = await tx.raw()
+        await driver.execute("DELETE FROM outbox_job WHERE state = 'pending'")
+        await driver.execute(
+            """UPDATE outbox_job SET state = 'pending', clock_id = NULL, run_at = '2026-01-31T00:00Z', attempts = 3,
+            last_error = 'gateway_unavailable' WHERE kind = 'collect_invoice'"""
+        )
+    text = "{ jobBacklog { waitsFor waiting retried oldestAt error } }"
+    found = (await site.read(text, site.staff("finance")))["jobBacklog"]
+    nobody, gateway, mail = (dict(each) for each in found)
+    at = "2026-01-31T00:00:00Z"
+    assert gateway == {
+        "waitsFor": "GATEWAY",
+        "waiting": 1,
+        "retried": 1,
+        "oldestAt": at,
+        "error": "gateway_unavailable",
+    }
+    nothing = {"waiting": 0, "retried": 0, "oldestAt": None, "error": None}
+    assert (nobody, mail) == ({"waitsFor": "NOBODY", **nothing}, {"waitsFor": "MAIL", **nothing})
+
+
 async def test_a_failed_job_is_seen_and_offered_again(site: Site) -> None:
     await start(site)
     async with site.runtime.db.transaction() as tx:
