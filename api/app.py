@@ -42,6 +42,7 @@ from api.mail_hook import post_mail_reports
 from api.problems import PASSING_FAULTS, on_crash, on_passing_fault, on_refusal
 from api.rest.billing import BILLING
 from api.rest.events import post_events
+from api.rest.exports import EXPORTS
 from api.rest.feed import FEED
 from api.rest.files import FILES
 from api.rest.limits import post_check, post_extend, post_release, post_reservation, post_settle
@@ -139,6 +140,7 @@ def create_app(settings: Settings, opened: Callable[[Settings], Awaitable[Runtim
             *(each.route for each in (FEED, *READS, *BILLING, *METHODS)),
             Route("/api/openapi.json", get_openapi, methods=["GET"]),
             *FILES,
+            *EXPORTS,
             Route("/gateway/{provider}/{path:path}", gateway, methods=["GET", "POST"]),
             *SIGNED,
             *HEALTH,

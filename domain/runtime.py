@@ -27,6 +27,7 @@ from domain.payments.port import PaymentGateway
 from domain.plans import service as plans
 from domain.plans.plan import Catalogue
 from domain.plans.provider_price import PriceBook
+from domain.privacy import link as export_links
 from domain.usage.port import Wakeups
 from domain.webhooks.port import WebhookSender
 
@@ -71,6 +72,11 @@ class Runtime:
     def link_key(self) -> bytes:
         """The key that links to documents are signed with."""
         return links.signing_key(self.settings.master_key_bytes())
+
+    @property
+    def export_key(self) -> bytes:
+        """The key that links to exports are signed with."""
+        return export_links.signing_key(self.settings.master_key_bytes())
 
     @property
     def unsubscribe_key(self) -> bytes:

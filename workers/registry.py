@@ -8,7 +8,7 @@ from domain.journal.job import Job
 from domain.journal.store import StoredJob
 from domain.kernel.call import Call
 from domain.runtime import Runtime
-from workers import alerts, billing, collection, documents, messages, trials, wallets, webhooks
+from workers import alerts, billing, collection, documents, messages, privacy, trials, wallets, webhooks
 
 # A handler may run twice for one job. It marks the job done in the transaction of its last effect.
 Handler = Callable[[Runtime, Call, StoredJob, Any], Awaitable[None]]
@@ -45,4 +45,5 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.CarryRefund: collection.carry_refund,
     jobs.DisputeMoved: collection.dispute_moved,
     jobs.PaymentUnapplied: collection.payment_unapplied,
+    jobs.ExportCustomer: privacy.export_customer,
 }

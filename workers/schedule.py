@@ -22,6 +22,7 @@ from domain.payments.expiring import service as expiring
 from domain.payments.overdue import service as overdue
 from domain.payments.reconciling import service as reconciling
 from domain.payments.refunding import service as refunding
+from domain.privacy.exporting import service as exporting
 from domain.runtime import Runtime
 from domain.usage import service as usage
 from domain.webhooks.delivering import service as delivering
@@ -117,8 +118,9 @@ async def forget_events(runtime: Runtime, call: Call) -> None:
 
 
 async def forget(runtime: Runtime, call: Call) -> None:
-    """Delete jobs done a week ago, idempotency rows past their promise, and looks at what was answered since."""
+    """Delete jobs done a week ago, idempotency rows past their promise, old exports, and looks at what was answered."""
     await _in_batches(runtime, lambda tx: overdue.forget(tx, call), overdue.FORGET_BATCH)
+    await _in_batches(runtime, lambda tx: exporting.forget(tx, call), exporting.FORGET_BATCH)
     await _in_batches(
         runtime,
         lambda tx: journal.forget(tx, call, done_jobs_days=DONE_JOBS_DAYS, limit=FORGET_BATCH),

@@ -41,6 +41,7 @@ from api.graphql.paying import PayingMutation
 from api.graphql.payments import PaymentMutation
 from api.graphql.previews import PreviewQuery
 from api.graphql.prices import PriceMutation
+from api.graphql.privacy import PrivacyMutation, PrivacyQuery
 from api.graphql.profiles import ProfileMutation
 from api.graphql.receiving import ReceivingMutation
 from api.graphql.reconciliation import ReconciliationMutation, ReconciliationQuery
@@ -110,6 +111,7 @@ Query = _root(
     ClockQuery,
     WebhookQuery,
     StaffAlertQuery,
+    PrivacyQuery,
 )
 Mutation = _root(
     "Mutation",
@@ -156,6 +158,7 @@ Mutation = _root(
     ConsolidationMutation,
     SendingMutation,
     OneOffChargeMutation,
+    PrivacyMutation,
 )
 
 schema = QuietSchema(

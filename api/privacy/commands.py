@@ -1,17 +1,21 @@
 """The commands of `tollgate privacy`."""
 
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+if TYPE_CHECKING:
+    from domain.config import Settings
+
+Customer = Annotated[str, typer.Argument(help="The customer, cus_…")]
 
 privacy = typer.Typer(
     help="Personal data: where it is, a customer's in one file, and its erasure.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-
-@privacy.callback()
-def _group() -> None:
-    """Keep the name of a command in the way of its call, also while there is only one."""
 
 
 @privacy.command()
@@ -22,3 +26,18 @@ def inventory() -> None:
 
     for where, what, fate in described(declared()):
         typer.echo(f"{where:<34} {what}: {fate}")
+
+
+@privacy.command()
+def export(customer: Customer) -> None:
+    """Print everything of a customer as JSON Lines; nothing is kept. Redirect it to a file. Audited."""
+    from api.privacy.writing import write_export  # noqa: PLC0415 -- loaded by this command only
+
+    asyncio.run(write_export(_settings(), customer, sys.stdout.buffer))
+
+
+def _settings() -> "Settings":
+    from api.verify import settings_at_home  # noqa: PLC0415 -- loaded by these commands only
+    from domain.config import read_settings  # noqa: PLC0415 -- the same
+
+    return settings_at_home(read_settings())

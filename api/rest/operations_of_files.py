@@ -46,4 +46,21 @@ FILES = (
         refusals=(403, 404, 422, 503),
         answers_as="application/pdf",
     ),
+    Operation(
+        "GET",
+        "/exports/{id}",
+        "readExport",
+        "Everything of one customer by a signed link, which GraphQL gives as `customerExports.download.url`: no "
+        "credential is asked for.",
+        "JSON Lines: first `export`, last `end`, between them one object for each row; 403 where the link was not "
+        "signed so, or has expired; 404 once the file is deleted.",
+        '{"record":"export","format":1,"customer_id":"cus_01m8gtnvtvf3ev7mfxw2tgpb3z"}',
+        parameters=(
+            Parameter("id", "path", "The export, `exp_…`.", _TEXT, "exp_01m8gtnvtvf3ev7mfxw2tgpb3z"),
+            Parameter("expires", "query", "When the link ends, in seconds since 1970.", _TEXT, "1775823300"),
+            Parameter("signature", "query", "64 hexadecimal digits.", _TEXT, "5257a869e7" + "0" * 54),
+        ),
+        refusals=(403, 404, 422, 503),
+        answers_as="application/x-ndjson",
+    ),
 )

@@ -59,6 +59,7 @@ class Permission(StrEnum):
     STAFF_ALERT_WRITE = "staff_alert:write"
     MAIL_READ = "mail:read"
     MAIL_WRITE = "mail:write"
+    PRIVACY_EXPORT = "privacy:export"
 
 
 @dataclass(eq=False)
@@ -122,8 +123,8 @@ _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
     (PrincipalKind.STAFF, "viewer"): _READS | {_P.CLOCK_READ, _P.TAX_READ, _P.CHARGE_READ},
 }
 
-# A key cannot make keys: a stolen one must not outlive its own revocation.
-KEY_SCOPES: frozenset[str] = _ALL - {_P.KEY_WRITE}
+# A key cannot make keys: a stolen one must not outlive its own revocation. Nor does one read all that is personal.
+KEY_SCOPES: frozenset[str] = _ALL - {_P.KEY_WRITE, _P.PRIVACY_EXPORT}
 # A key bound to one customer gets nothing that reaches beyond that customer.
 CUSTOMER_KEY_SCOPES: frozenset[str] = _MEMBER_WRITES | {_P.USAGE_WRITE, _P.LIMIT_CHECK, _P.GATEWAY, _P.FEED_READ}
 

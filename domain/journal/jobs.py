@@ -1,7 +1,7 @@
 """Every job there is: all effects that cross upward, in one file.
 
 A job names rows; it carries no amounts and no personal values. Its handler may run twice. `key` makes at most one
-pending job of that kind and key: staging it again changes nothing.
+pending job of that kind and key: staging it again changes nothing. `keyed_by` is the field that makes the key.
 """
 
 from uuid import UUID
@@ -43,7 +43,6 @@ class ClosePeriod(Job):
 class FinaliseInvoice(Job):
     """Derive a draft once more at the end of its grace, then open it."""
 
-    # One at a time for an invoice.
     keyed_by = "invoice_id"
     kind = "finalise_invoice"
     customer_id: CustomerId
@@ -54,7 +53,6 @@ class FinaliseInvoice(Job):
 class CalculateTax(Job):
     """Ask for the taxes of a draft that is to be opened, then open it."""
 
-    # One at a time for an invoice.
     keyed_by = "invoice_id"
     kind = "calculate_tax"
     customer_id: CustomerId
@@ -65,7 +63,6 @@ class CalculateTax(Job):
 class RenderInvoice(Job):
     """Write the document of an invoice that was opened."""
 
-    # One at a time for an invoice.
     keyed_by = "invoice_id"
     kind = "render_invoice"
     customer_id: CustomerId
@@ -87,7 +84,6 @@ class RenderCreditNote(Job):
 class CollectInvoice(Job):
     """Bring the gateway's copy of an invoice to what ours says: pushed, charged, credited or void."""
 
-    # One at a time for an invoice.
     keyed_by = "invoice_id"
     kind = "collect_invoice"
     customer_id: CustomerId
@@ -98,7 +94,6 @@ class CollectInvoice(Job):
 class CollectWhenDue(Job):
     """Collect an invoice that was not due when it was opened; orders until then have jobs of their own."""
 
-    # One at a time for an invoice.
     keyed_by = "invoice_id"
     kind = "collect_when_due"
     customer_id: CustomerId
@@ -112,7 +107,6 @@ class FollowSentInvoice(Job):
     `after` is the instant of business time up to which its calendar is done; empty: from its issue on.
     """
 
-    # One at a time for an invoice.
     keyed_by = "invoice_id"
     kind = "follow_sent_invoice"
     customer_id: CustomerId
@@ -124,7 +118,6 @@ class FollowSentInvoice(Job):
 class InvoiceSettled(Job):
     """No payment is needed for an invoice any more, and no attempt brought one: move the subscriptions on it."""
 
-    # One at a time for an invoice.
     keyed_by = "invoice_id"
     kind = "invoice_settled"
     customer_id: CustomerId
@@ -178,7 +171,6 @@ class PaymentSettled(Job):
 class PaymentMethodMissing(Job):
     """There was nothing to charge an invoice to when it was due: follow it up as a payment that failed."""
 
-    # One at a time for an invoice.
     keyed_by = "invoice_id"
     kind = "payment_method_missing"
     customer_id: CustomerId
@@ -383,6 +375,16 @@ class TellStaff(Job):
         return f"{self.alert}:{self.about}"
 
 
+@dataclass(frozen=True, slots=True)
+class ExportCustomer(Job):
+    """Write some more of everything of a customer to a file that was asked for."""
+
+    keyed_by = "export_id"
+    kind = "export_customer"
+    customer_id: CustomerId
+    export_id: UUID
+
+
 KINDS: dict[str, type[Job]] = {
     job.kind: job
     for job in (
@@ -390,6 +392,6 @@ KINDS: dict[str, type[Job]] = {
         *(FollowSentInvoice, DetachMethod, CarryRefund, DisputeMoved, PaymentUnapplied, InvoiceSettled),
         *(ProcessInboxEvent, SweepInbox, Reconcile, LapseChange, BeginSubscription),
         *(PaymentSettled, PaymentMethodMissing, RunDunning, SendNotice, CarryWallet, CheckWallets, CheckThresholds),
-        *(RemindGrace, SendDigest, RemindTrial, MailStaff, LapseTopUp, TellStaff),
+        *(RemindGrace, SendDigest, RemindTrial, MailStaff, LapseTopUp, TellStaff, ExportCustomer),
     )
 }

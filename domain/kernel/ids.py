@@ -106,6 +106,7 @@ PREFIXES = {
     "webhook_replay": "rpl",
     "staff_alert": "sal",
     "mail": "mail",
+    "export": "exp",
 }
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u.

@@ -1,0 +1,1 @@
+"""Every table of every slice, by its name."""

@@ -1,0 +1,18 @@
+"""Jobs about personal data."""
+
+from domain.journal import jobs
+from domain.journal import service as journal
+from domain.journal.store import StoredJob
+from domain.kernel.call import Call
+from domain.runtime import Runtime
+
+
+async def export_customer(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.ExportCustomer) -> None:
+    """Write some more of an export; where more follows, the next job goes on from there."""
+    from domain.privacy.exporting import service as exporting  # noqa: PLC0415 -- it loads every store
+
+    is_over = await exporting.carry_on(runtime.db, call, job.customer_id, job.export_id)
+    async with runtime.db.transaction() as tx:
+        await journal.finish(tx, call, stored)
+        if not is_over:
+            await journal.stage(tx, call, job, customer_id=job.customer_id)
