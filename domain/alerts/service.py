@@ -56,10 +56,10 @@ async def send_notice(
     """Send one notice about one row.
 
     `about` is an invoice's id for `invoice_issued`, a subscription's for `trial_ending`, an attempt's for the payment
-    notices, a dunning case's for what follows from an unpaid invoice, a method's for `payment_method_blocked`, and with
-    a month for `payment_method_expiring`, a wallet's with an id of the fall for `wallet_low`, an alert's for those
-    about limits, and the day for the digest. Safe to repeat: what was sent is not sent again, and a mail that may have
-    been sent keeps its Message-ID.
+    notices, a dunning case's for what follows from an unpaid invoice (with the id of the step with which it began anew
+    behind it), a method's for `payment_method_blocked`, and with a month for `payment_method_expiring`, a wallet's with
+    an id of the fall for `wallet_low`, an alert's for those about limits, and the day for the digest. Safe to repeat:
+    what was sent is not sent again, and a mail that may have been sent keeps its Message-ID.
 
     Raises MailUnavailable (try again later), CustomerNotFound, InvoiceNotFound, SubscriptionNotFound, AlertNotFound.
     """

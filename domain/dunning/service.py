@@ -110,9 +110,7 @@ async def _run(tx: Tx, call: Call, filed: Filed) -> None:
         if step is Step.CHARGE:
             filed = await _charge(tx, call, filed)
         elif _grace_ended(filed):
-            await filing.mail(
-                tx, call, filed, Mail.ACCESS_RESTRICTED, notice="access_restricted", about=str(filed.stored.id)
-            )
+            await filing.mail_of_case(tx, call, filed, Mail.ACCESS_RESTRICTED, notice="access_restricted")
         filed = await _give_notice(tx, call, filed)
         # What was due by an end of a grace is so no more.
         await filing.write(tx, call, filed, filed.case, "grace_ended")
@@ -216,7 +214,7 @@ async def _begin_anew(tx: Tx, call: Call, filed: Filed, attempt: Attempt) -> Non
     filed = await filing.begin_graces(tx, filed, at)
     facts = {"attempt": attempt.number, "decline_class": decline.kind, "trigger": attempt.trigger}
     news = (attempt.number, attempt.state in ENDED)
-    filed = await filing.write(tx, call, filed, after, "begun_anew", noted=news, facts=facts)
+    filed = await filing.write(tx, call, filed, after, filing.BEGUN_ANEW, noted=news, facts=facts)
     await _tell_failure(tx, call, filed, attempt, is_first=True, gives_up=next_.gives_up)
 
 
@@ -324,7 +322,7 @@ async def _give_notice(tx: Tx, call: Call, filed: Filed) -> Filed:
     if notice_at is None or notice_at > filed.desk.now:
         return filed
     if filed.holdings:  # It says what will end; an invoice over one-off charges alone ends nothing.
-        await filing.mail(tx, call, filed, Mail.LAST_NOTICE, notice="last_notice", about=str(filed.stored.id))
+        await filing.mail_of_case(tx, call, filed, Mail.LAST_NOTICE, notice="last_notice")
     return await filing.write(tx, call, filed, cases.noticed(filed.case), "last_notice")
 
 

@@ -11,6 +11,9 @@ from domain.invoices.invoice import State
 from domain.payments import service as payments
 from domain.payments.methods import service as methods
 from domain.payments.port import GatewayInvoice
+from domain.payments.receiving import service as receiving
+from domain.payments.receiving.receipt import ReceiptMethod, ReversalReason
+from domain.payments.reversing import service as reversing
 from domain.subscriptions.subscription import AccessState, Status, Subscription
 from tests import make
 from tests.stories.owing import NO_FUNDS, attempts, case_of, follow, live, mail, steps
@@ -138,3 +141,53 @@ async def test_a_policy_without_days_ends_at_once(world: World) -> None:
     assert (await case_of(world, ada)).case.state is CaseState.GIVEN_UP
     assert await live(world, ada) == []
     assert mail(world) == [f"Your subscription ended: invoice {_NUMBER} was not paid"]
+
+
+async def _remove_method(world: World) -> None:
+    [method_id] = world.gateway.methods
+    world.gateway.detach(method_id)
+    await methods.record_from_gateway(world.runtime.db, world.gateway, world.call, method_id)
+
+
+async def test_who_paid_once_and_removed_the_method_is_asked_again_for_a_later_invoice(world: World) -> None:
+    ada, _ = await _without_a_method(world)
+    await world.attach(ada.id, "pm_card_visa")
+    await world.drain()
+    assert (await case_of(world, ada)).case.state is CaseState.RECOVERED
+    await _remove_method(world)
+    await world.advance(to="2026-04-01")
+    later = "Please add a payment method: invoice TEST-2026-000002 is not paid"
+    assert mail(world) == [_ASKED, f"Payment received for invoice {_NUMBER}", later]
+
+
+async def test_a_case_that_begins_anew_is_told_of_from_its_beginning_again(world: World) -> None:
+    ada, _ = await _without_a_method(world)
+    await world.advance(to="2026-03-08")
+    restricted = f"Your access is restricted: invoice {_NUMBER} is not paid"
+    assert mail(world) == [_ASKED, restricted]
+    [invoice] = await world.invoices(ada)
+    async with world.runtime.db.transaction() as tx:
+        recorded = await receiving.record_payment(
+            tx,
+            world.call,
+            invoice_id=invoice.id,
+            amount=invoice.amount_due,
+            method=ReceiptMethod.CHEQUE,
+            reference="Cheque 17",
+            received_at=make.at("2026-03-08"),
+        )
+    await world.drain()
+    assert (await case_of(world, ada)).case.state is CaseState.RECOVERED
+    # The cheque bounces: there is still no method, so everything begins again.
+    await reversing.look_first(world.runtime.db, world.gateway, world.call, recorded.attempt_id)
+    async with world.runtime.db.transaction() as tx:
+        await reversing.reverse(tx, world.call, recorded.attempt_id, reason=ReversalReason.BOUNCED)
+    await world.drain()
+    received = f"Payment received for invoice {_NUMBER}"
+    assert mail(world) == [_ASKED, restricted, received, f"Payment failed for invoice {_NUMBER}"]
+    await world.advance(to="2026-03-22")
+    assert mail(world)[4:] == [
+        restricted,
+        f"Last notice: invoice {_NUMBER} is not paid",
+        f"Your access is suspended: invoice {_NUMBER} was not paid",
+    ]

@@ -34,7 +34,7 @@ from domain.payments.transferring import service as transferring
 
 # Mails about an invoice, with a number of days behind its id where there is one for each of several days.
 _ABOUT_INVOICE = frozenset((Notice.INVOICE_SENT, Notice.INVOICE_DUE_SOON, Notice.INVOICE_STILL_OVERDUE))
-# Mails about an attempt; the others are about a case.
+# Mails about an attempt; the others are about a case, with the id of the step behind its id where it began anew.
 _ABOUT_ATTEMPT = frozenset(
     (
         Notice.PAYMENT_FAILED,
@@ -68,7 +68,7 @@ async def facts_of(
         invoice_id = InvoiceId(UUID(about.partition(":")[0]))
         attempt, case = None, await cases.find_case_of(tx, customer.id, invoice_id)
     else:
-        attempt, case = None, await cases.find_case(tx, CaseId(UUID(about)), sight=Sight(customer.id))
+        attempt, case = None, await cases.find_case(tx, CaseId(UUID(about.partition(":")[0])), sight=Sight(customer.id))
         assert case is not None, "the mail names a case"
         invoice_id = case.invoice_id
     owed = await _owed(tx, call, customer, invoice_id, attempt=attempt, stored=case)

@@ -32,6 +32,8 @@ from domain.subscriptions.subscription import AccessState, Status
 
 # Unpaid invoices of one customer that are looked at for its access.
 OWED_MAX = 200
+# The step of a case whose invoice had been paid, and is due again.
+BEGUN_ANEW = "begun_anew"
 _FINAL_NOTICE = {
     AfterLast.UNPAID: "subscription_unpaid",
     AfterLast.CANCEL: "subscription_ended_unpaid",
@@ -141,7 +143,7 @@ async def begin_untried_anew(tx: Tx, call: Call, filed: Filed, *, untried: Untri
     kind = untried.method_kind
     after, next_ = cases.reopened(filed.policy, at, untried.why, method_kind=kind, zone=zone, on_method=0)
     filed = await begin_graces(tx, filed, at)
-    filed = await write(tx, call, filed, after, "begun_anew")
+    filed = await write(tx, call, filed, after, BEGUN_ANEW)
     await _follow_untried(tx, call, filed, untried, gives_up=next_.gives_up)
     return filed
 
@@ -152,7 +154,7 @@ async def _follow_untried(tx: Tx, call: Call, filed: Filed, untried: Untried, *,
     if gives_up:
         await finish(tx, call, filed)
     else:
-        await mail(tx, call, filed, Mail.PAYMENT_FAILED, notice=untried.notice, about=str(stored.id))
+        await mail_of_case(tx, call, filed, Mail.PAYMENT_FAILED, notice=untried.notice)
     await refresh_access(tx, call, desk)
 
 
@@ -220,11 +222,22 @@ async def note(tx: Tx, call: Call, filed: Filed, kind: str, facts: Mapping[str, 
 
 
 async def mail(tx: Tx, call: Call, filed: Filed, which: Mail, *, notice: str, about: str) -> None:
-    """Stage a mail about a case, where its policy sends it."""
+    """Stage a mail about a row, where the policy of a case sends it."""
     if which in filed.policy.mails:
         customer = filed.desk.customer
         job = jobs.SendNotice(customer.id, notice, about)
         await journal.stage(tx, call, job, customer_id=customer.id, clock_id=customer.clock_id, run_at=filed.desk.now)
+
+
+async def mail_of_case(tx: Tx, call: Call, filed: Filed, which: Mail, *, notice: str) -> None:
+    """Stage a mail about a case itself, where its policy sends it: one of a kind for each beginning of the case.
+
+    What was mailed before its invoice had been paid, and came due again, is told again.
+    """
+    stored = filed.stored
+    began = await store.find_last_step(tx, stored.customer_id, stored.id, kinds=(BEGUN_ANEW,))
+    about = str(stored.id) if began is None else f"{stored.id}:{began.id}"
+    await mail(tx, call, filed, which, notice=notice, about=about)
 
 
 async def extend_grace(tx: Tx, filed: Filed, by: timedelta, *, running_at: datetime) -> Filed:
@@ -288,7 +301,7 @@ async def finish(tx: Tx, call: Call, filed: Filed) -> None:
     if filed.policy.after_last is AfterLast.WRITE_OFF and filed.standing.under_way is None:
         await write_off(tx, call, filed)
     if filed.holdings:  # An invoice over one-off charges alone ends nothing.
-        await mail(tx, call, filed, Mail.ENDED, notice=notice, about=str(filed.stored.id))
+        await mail_of_case(tx, call, filed, Mail.ENDED, notice=notice)
 
 
 async def write_off(tx: Tx, call: Call, filed: Filed, facts: Mapping[str, Any] | None = None) -> Filed:
