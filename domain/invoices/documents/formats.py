@@ -6,7 +6,7 @@ Babel is loaded when it is first asked: most processes write English mails alone
 import copy
 import re
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -22,6 +22,9 @@ DEFAULT = "en"
 _QUANTITY = "#,##0.##################"
 _PERCENT = "#,##0.####"
 _LOCALES_KEPT = 256
+# Babel rounds to as many digits as its pattern has behind the point: with the 28 of Python's own context, a quantity of
+# eleven digits before it could not be written.
+DIGITS_MAX = 100
 
 
 @lru_cache(maxsize=_LOCALES_KEPT)
@@ -55,7 +58,8 @@ def money(amount: Money, locale: "Locale") -> str:
     digits = exponent(amount.currency)
     pattern: Any = copy.copy(locale.currency_formats["standard"])
     pattern.frac_prec = (digits, digits)
-    text: str = pattern.apply(Decimal(amount.major), locale, currency=amount.currency, currency_digits=False)
+    with localcontext(prec=DIGITS_MAX):
+        text: str = pattern.apply(Decimal(amount.major), locale, currency=amount.currency, currency_digits=False)
     # CLDR sets a code of letters apart from the digits beside it.
     return re.sub(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])", "\xa0", text)
 
@@ -80,4 +84,5 @@ def percent(value: Decimal, locale: "Locale") -> str:
 def _number(value: Decimal, pattern: str, locale: "Locale") -> str:
     from babel.numbers import format_decimal  # noqa: PLC0415 -- see the module's docstring
 
-    return format_decimal(value, format=pattern, locale=locale)
+    with localcontext(prec=DIGITS_MAX):
+        return format_decimal(value, format=pattern, locale=locale)

@@ -53,6 +53,11 @@ def test_quantities_keep_all_their_digits_and_percentages_four() -> None:
     english, german = formats.locale_of("en"), formats.locale_of("de")
     assert formats.quantity(Decimal("1234567.000000000000000001"), english) == "1,234,567.000000000000000001"
     assert formats.quantity(Decimal("2.500"), german) == "2,5"
+    # A month of a busy customer's tokens, and as many digits as the database keeps.
+    assert formats.quantity(Decimal(12345678901), english) == "12,345,678,901"
+    assert formats.quantity(Decimal("99999999999999999999.999999999999999999"), german) == (
+        "99.999.999.999.999.999.999,999999999999999999"
+    )
     assert formats.percent(Decimal("8.875"), german) == "8,875%"
 
 
