@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from domain.alerts.email import ReminderFacts
 from domain.alerts.language import ENGLISH, GERMAN, language_of
-from domain.alerts.words import GREETINGS
 
 _EN: Mapping[str, str] = {
     "subject": "Your payment method cannot be charged any more: {method}",
@@ -37,7 +36,6 @@ def blocked_facts(
         merchant=merchant,
         name=name,
         language=language,
-        greeting=GREETINGS[language],
         subject=words["subject"].format(method=method),
         paragraphs=tuple(words[each].format(method=method) for each in paragraphs),
         pay="",

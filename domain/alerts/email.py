@@ -1,11 +1,11 @@
 """What a mail says: facts in, subject, text and HTML out. Names and descriptions are escaped in HTML."""
 
 import hashlib
-from dataclasses import field
+from dataclasses import field, replace
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from domain.alerts.language import ENGLISH
+from domain.alerts.language import ENGLISH, hello, set_apart
 from domain.alerts.notice import Content, Notice
 from domain.alerts.words import GREETINGS, SUBJECTS
 from domain.kernel.ids import CustomerId
@@ -27,9 +27,9 @@ class Facts:
     """Everything a template may use. Amounts and days are texts already: a template decides nothing.
 
     `lines` are all lines of the invoice, of which the first LINES_MAX are shown; `taxes` stand between them and the
-    total, and `settled` behind it: what balances have paid and what is left. `method` is empty where it does not apply,
-    `compared` where there is no earlier invoice, and `due` where it is due at once. `nothing_due`: nobody collects
-    anything.
+    total, and `settled` behind it: what balances have paid and what is left. `method` is empty where it does not apply;
+    `blocked` names one that would be charged, but cannot be any more. `compared` is empty where there is no earlier
+    invoice, and `due` where it is due at once. `nothing_due`: nobody collects anything.
     """
 
     merchant: str
@@ -39,6 +39,7 @@ class Facts:
     day: str
     lines: tuple[ShownLine, ...] = ()
     method: str = ""
+    blocked: str = ""
     compared: str = ""
     taxes: tuple[ShownLine, ...] = ()
     settled: tuple[ShownLine, ...] = ()
@@ -104,7 +105,6 @@ class ReminderFacts:
     merchant: str
     name: str = field(repr=False)
     language: str
-    greeting: str
     subject: str
     paragraphs: tuple[str, ...]
     pay: str
@@ -126,9 +126,10 @@ _templates = Environment(
 
 def render(notice: Notice, facts: AnyFacts, recipient: str) -> Content:
     """Render a mail. The subject is one line, whatever the facts contain."""
+    facts = _set_apart(facts)
     values = {
         "facts": facts,
-        "greeting": GREETINGS[facts.language],
+        "hello": hello(GREETINGS[facts.language], facts.name),
         "lines": facts.lines[:LINES_MAX],
         "more": max(0, len(facts.lines) - LINES_MAX),
     }
@@ -143,6 +144,15 @@ def render(notice: Notice, facts: AnyFacts, recipient: str) -> Content:
         text=_templates.get_template(f"{template}.txt.jinja").render(values),
         html=_templates.get_template(f"{template}.html.jinja").render(values, subject=subject),
     )
+
+
+def _set_apart(facts: AnyFacts) -> AnyFacts:
+    """Set names apart that are written from right to left; in the paragraphs of a reminder they are so already."""
+    lines = tuple(ShownLine(set_apart(each.description), each.amount) for each in facts.lines)
+    facts = replace(facts, merchant=set_apart(facts.merchant), lines=lines)
+    if isinstance(facts, AlertFacts):
+        return replace(facts, what=set_apart(facts.what), upgrade=set_apart(facts.upgrade))
+    return replace(facts, plan=set_apart(facts.plan)) if isinstance(facts, TrialFacts) else facts
 
 
 def message_id(customer_id: CustomerId, notice: str, about: str, sender: str) -> str:

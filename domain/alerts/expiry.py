@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from domain.alerts.email import ReminderFacts
 from domain.alerts.language import ENGLISH, GERMAN, language_of
-from domain.alerts.words import GREETINGS
 
 _EN: Mapping[str, str] = {
     "subject": "Your payment method expires: {method}",
@@ -38,7 +37,6 @@ def expiry_facts(
         merchant=merchant,
         name=name,
         language=language,
-        greeting=GREETINGS[language],
         subject=words["subject"].format(**texts),
         paragraphs=tuple(words[each].format(**texts) for each in paragraphs),
         pay="",

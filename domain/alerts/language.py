@@ -1,6 +1,7 @@
 """Numbers, amounts, days and instants as the languages of mails write them. English is written as it always was."""
 
 import dataclasses
+import unicodedata
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 from zoneinfo import ZoneInfo
@@ -17,6 +18,14 @@ _SYMBOL_LETTERS = 2
 BYTE = "byte"
 _OF_BYTES = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 _HUNDREDTH = Decimal("0.01")
+_GERMAN_NAMES = {
+    "card": "Karte",
+    "sepa_debit": "SEPA-Lastschrift",
+    "unknown": "Karte",
+    "us_bank_account": "US-Bankkonto",
+}
+_TURNED = frozenset(("R", "AL", "AN"))
+_ISOLATE, _END_OF_ISOLATE = "\u2068", "\u2069"
 
 
 def language_of(locale: str) -> str:
@@ -54,8 +63,9 @@ def number_of(amount: Decimal, language: str) -> str:
     """Write a number with a mark between thousands: 8,000.5; 8.000,5."""
     if language != ENGLISH:
         return formats.quantity(amount, formats.locale_of(language))
-    whole, point, rest = exact_text(amount).partition(".")
-    return f"{int(whole):,}{point}{rest}"
+    # The sign apart: a whole part of -0 has none. A copy, since `abs` rounds.
+    whole, point, rest = exact_text(amount.copy_abs()).partition(".")
+    return f"{'-' if amount < 0 else ''}{int(whole):,}{point}{rest}"
 
 
 def amount_of(amount: Decimal, unit: str, language: str) -> str:
@@ -80,6 +90,21 @@ def percent_text(percent: Decimal | None, language: str) -> str:
 
 def method_of(method: PaymentMethod, language: str) -> str:
     """Name a payment method for its owner: Visa ending in 4242; Visa mit den Endziffern 4242."""
-    if language == ENGLISH or not method.last4:
-        return label(method)
-    return f"{label(dataclasses.replace(method, last4=None))} mit den Endziffern {method.last4}"
+    if language == ENGLISH:
+        return set_apart(label(method))
+    name = _GERMAN_NAMES.get(method.brand or method.kind) or label(dataclasses.replace(method, last4=None))
+    return set_apart(f"{name} mit den Endziffern {method.last4}" if method.last4 else name)
+
+
+def set_apart(text: str) -> str:
+    """Set a text that is written from right to left apart from what follows it: else numbers change their places.
+
+    The marks (Unicode UAX 9: isolates) cannot be seen. A text without such letters stays as it is.
+    """
+    is_turned = any(unicodedata.bidirectional(letter) in _TURNED for letter in text)
+    return f"{_ISOLATE}{text}{_END_OF_ISOLATE}" if is_turned else text
+
+
+def hello(greeting: str, name: str) -> str:
+    """Greet somebody, who may have no name, as the first line of a mail does."""
+    return f"{greeting} {set_apart(name)}," if name.strip() else f"{greeting},"

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 
 from domain.alerts.email import ReminderFacts
-from domain.alerts.language import ENGLISH, GERMAN, language_of, money_of
-from domain.alerts.words import GREETINGS
+from domain.alerts.language import ENGLISH, GERMAN, language_of, money_of, set_apart
 from domain.kernel.money import Money
 
 _EN: Mapping[str, str] = {
@@ -30,12 +29,11 @@ def low_balance_facts(wallet: str, threshold: Money, *, merchant: str, name: str
     """Say that a wallet, by its name, has fallen to a threshold."""
     language = language_of(locale)
     words = _WORDS[language]
-    texts = {"wallet": wallet, "threshold": money_of(threshold, language)}
+    texts = {"wallet": set_apart(wallet), "threshold": money_of(threshold, language)}
     return ReminderFacts(
         merchant=merchant,
         name=name,
         language=language,
-        greeting=GREETINGS[language],
         subject=words["subject"].format(**texts),
         paragraphs=tuple(words[each].format(**texts) for each in ("low", "then", "top_up")),
         pay="",

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from domain.alerts.email import ReminderFacts
-from domain.alerts.language import ENGLISH, GERMAN, day_of, instant_of, language_of
+from domain.alerts.language import ENGLISH, GERMAN, day_of, instant_of, language_of, set_apart
 from domain.alerts.notice import Notice
-from domain.alerts.words import GREETINGS
 from domain.kernel.values import dataclass
 
 
@@ -21,7 +20,8 @@ class Owed:
     where that is over. `link` leads to paying. Of an invoice that its customer pays without being charged (`is_sent`),
     `account` and `last4` name the bank account to transfer to, and `missing` what is still to come where a part has
     arrived; `is_covered`: nothing is, all of it has arrived before. `has_method`: the customer has something to be
-    charged by. `is_dropped`: what was owed has ended, and nothing is charged for it by itself, whatever is given.
+    charged by; without it `is_blocked`: there is a method, which cannot be charged any more. `is_dropped`: what was
+    owed has ended, and nothing is charged for it by itself, whatever is given.
     """
 
     number: str
@@ -42,6 +42,7 @@ class Owed:
     left: str = ""
     is_covered: bool = False
     has_method: bool = True
+    is_blocked: bool = False
     is_dropped: bool = False
 
 
@@ -81,6 +82,8 @@ _EN: Mapping[str, str] = {
     "owed": "invoice {number} over {total} is not paid.",
     "want_method": "we could not collect {total} for invoice {number}. Please give another payment method.",
     "no_method": "we could not collect {total} for invoice {number}, because there is no payment method.",
+    "blocked": "we could not collect {total} for invoice {number}, because your payment method cannot be charged any "
+    "more.",
     "add": "You can add a payment method in your billing pages; the invoice is then collected at once.",
     "data": "The details of the payment method are out of date. Please update them.",
     "customer": "Your bank asks you to confirm the payment.",
@@ -134,6 +137,8 @@ _DE: Mapping[str, str] = {
     "want_method": "wir konnten {total} für Rechnung {number} nicht einziehen. Bitte hinterlegen Sie eine andere "
     "Zahlungsart.",
     "no_method": "wir konnten {total} für Rechnung {number} nicht einziehen, weil keine Zahlungsart hinterlegt ist.",
+    "blocked": "wir konnten {total} für Rechnung {number} nicht einziehen, weil Ihre Zahlungsart nicht mehr belastet "
+    "werden kann.",
     "add": "Sie können auf Ihren Abrechnungsseiten eine Zahlungsart hinterlegen; der Betrag wird dann sofort "
     "eingezogen.",
     "data": "Die Angaben der Zahlungsart sind veraltet. Bitte aktualisieren Sie sie.",
@@ -177,13 +182,12 @@ def reminder_facts(notice: Notice, owed: Owed, *, merchant: str, name: str, zone
     """Say what a mail says, in the customer's zone and language."""
     language = language_of(locale)
     words = WORDS[language]
-    texts = _texts(owed, language, zone) | {"merchant": merchant}
+    texts = _texts(owed, language, zone) | {"merchant": set_apart(merchant)}
     paragraphs = (_paragraph(part, owed, words) for part in _SAID[notice])
     return ReminderFacts(
         merchant=merchant,
         name=name,
         language=language,
-        greeting=GREETINGS[language],
         subject=words[notice].format(**texts),
         paragraphs=tuple(each.format(**texts) for each in paragraphs if each),
         pay=words["pay"],
@@ -212,6 +216,8 @@ def _paragraph(part: str, owed: Owed, words: Mapping[str, str]) -> str:
         return _of_sent(part, owed, words)
     if not owed.has_method and part in {"change", "waits"}:
         return words["add" if part == "change" else "pay_by"]
+    if part == "no_method" and owed.is_blocked:
+        return words["blocked"]
     return words["failed_on"] if part == "failed" and owed.method else words[part]
 
 
@@ -235,7 +241,7 @@ def _texts(owed: Owed, language: str, zone: str) -> dict[str, str]:
         "grace": _when(owed.grace_ends_at, language, zone),
         "last": _when(owed.last_at, language, zone),
         "due": _day(owed.due_at, language, zone),
-        "account": owed.account,
+        "account": set_apart(owed.account),
         "last4": owed.last4,
         "missing": owed.missing,
         "left": owed.left,

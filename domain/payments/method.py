@@ -9,6 +9,17 @@ from domain.payments.attempt import Attempt, is_lost
 from domain.payments.declines import DeclineClass
 from domain.payments.port import GatewayMethod
 
+# Words of the gateway that are no names as they stand, even with a capital letter.
+_NAMES = {
+    "amex": "American Express",
+    "diners": "Diners Club",
+    "jcb": "JCB",
+    "sepa_debit": "SEPA debit",
+    "unionpay": "UnionPay",
+    "unknown": "Card",
+    "us_bank_account": "US bank account",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class PaymentMethod:
@@ -98,6 +109,7 @@ def _may_repeat(last: Attempt | None) -> bool:
 
 
 def label(method: PaymentMethod) -> str:
-    """Name a method for its owner: "Visa ending in 4242"."""
-    name = (method.brand or method.kind).replace("_", " ").strip().capitalize()
+    """Name a method for its owner: "Visa ending in 4242". A bank is spelt as the gateway spells it."""
+    word = method.brand or method.kind
+    name = _NAMES.get(word) or (word.replace("_", " ").strip().capitalize() if word.islower() else word)
     return f"{name} ending in {method.last4}" if method.last4 else name

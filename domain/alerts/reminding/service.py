@@ -30,6 +30,7 @@ from domain.payments.attempt import Attempt
 from domain.payments.declines import Decline, DeclineClass
 from domain.payments.expiring.month import year_and_month
 from domain.payments.method_rules import MANDATE_ENDED
+from domain.payments.methods.service import METHODS_MAX
 from domain.payments.transferring import service as transferring
 
 # Mails about an invoice, with a number of days behind its id where there is one for each of several days.
@@ -72,6 +73,8 @@ async def facts_of(
         assert case is not None, "the mail names a case"
         invoice_id = case.invoice_id
     owed = await _owed(tx, call, customer, invoice_id, attempt=attempt, stored=case)
+    if notice is Notice.PAYMENT_METHOD_MISSING and owed.has_method:
+        owed = await _with_blocked(tx, customer, owed)
     return reminder_facts(
         notice, owed, merchant=policy.merchant, name=customer.name, zone=customer.zone, locale=customer.locale
     )
@@ -155,6 +158,13 @@ async def _owed(
         link=(push.hosted_url if push and invoice.state is not State.VOID else None) or "",
     )
     return await _of_sent(tx, invoice, owed, language) if invoice.is_sent else owed
+
+
+async def _with_blocked(tx: Tx, customer: Customer, owed: Owed) -> Owed:
+    """Say that the methods there are cannot be charged, where that is so of all of them."""
+    methods = await payments.list_methods(tx, customer.id, limit=METHODS_MAX)
+    is_blocked = all(each.blocked is not None for each in methods)
+    return replace(owed, has_method=False, is_blocked=True) if is_blocked else owed
 
 
 def _left(invoice: Invoice, language: str) -> str:

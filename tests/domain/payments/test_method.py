@@ -48,8 +48,11 @@ def test_a_method_is_named_by_brand_and_last_digits() -> None:
     card = method()
     assert label(card) == "Visa ending in 4242"
     bank = dataclasses.replace(card, kind="us_bank_account", brand=None, last4="6789")
-    assert label(bank) == "Us bank account ending in 6789"
-    assert label(dataclasses.replace(bank, last4=None)) == "Us bank account"
+    assert label(bank) == "US bank account ending in 6789"
+    assert label(dataclasses.replace(bank, last4=None)) == "US bank account"
+    brands = ("mastercard", "amex", "unknown", "cartes_bancaires", "JPMorgan Chase")
+    named = [label(dataclasses.replace(card, brand=each, last4=None)) for each in brands]
+    assert named == ["Mastercard", "American Express", "Card", "Cartes bancaires", "JPMorgan Chase"]
 
 
 _SOFT, _HARD = Decline(DeclineClass.SOFT, "insufficient_funds"), Decline(DeclineClass.HARD, "stolen_card")
