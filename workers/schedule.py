@@ -7,6 +7,7 @@ import structlog
 
 from domain.access.roles import system_principal
 from domain.alerts.mailing import service as mailing
+from domain.alerts.unsettled import service as unsettled
 from domain.contracts.closing import service as closing
 from domain.db import DATABASE_ERRORS, Tx
 from domain.dunning import service as dunning
@@ -148,6 +149,11 @@ async def sweep_limits(runtime: Runtime, call: Call) -> None:
     await _in_batches(runtime, lambda tx: limits.sweep(tx, call), limits.SWEEP_MAX)
 
 
+async def tell_unsettled(runtime: Runtime, call: Call) -> None:
+    """Tell staff of metered calls that expired with nobody telling what they used."""
+    await _in_batches(runtime, lambda tx: unsettled.tell(tx, call), unsettled.BATCH)
+
+
 async def forget_deliveries(runtime: Runtime, call: Call) -> None:
     """Delete what the log of deliveries, and that of reports about mail, have kept for their time."""
     await _in_batches(runtime, lambda tx: delivering.forget(tx, call), delivering.FORGET_BATCH)
@@ -168,6 +174,7 @@ TASKS: Mapping[str, Task] = {
     "make_partitions": Task(6 * 3600, make_partitions),
     "forget_deliveries": Task(3600, forget_deliveries),
     "sweep_limits": Task(5 * 60, sweep_limits),
+    "tell_unsettled": Task(5 * 60, tell_unsettled),
 }
 
 

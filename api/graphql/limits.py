@@ -69,7 +69,9 @@ class AmountAmbiguous(DomainError):
 class ReserveUsageInput:
     """Input of reserveUsage."""
 
-    id: str = strawberry.field(description="Chosen by the caller, 1 to 255 characters: the same id reserves once.")
+    id: str = strawberry.field(
+        description="Chosen by the caller, 1 to 255 characters: the same id reserves once, with the same properties."
+    )
     customer_id: strawberry.ID = strawberry.field(description="`cus_…`")
     type: str = strawberry.field(description="The event type of a meter, such as llm.call.")
     properties: Json | None = strawberry.field(description=_PROPERTIES, default=None)

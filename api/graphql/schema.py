@@ -56,6 +56,7 @@ from api.graphql.subscriptions import SubscriptionMutation, SubscriptionQuery
 from api.graphql.taxes import TaxMutation, TaxQuery
 from api.graphql.top_ups import TopUpMutation, TopUpQuery
 from api.graphql.unapplied import UnappliedMutation, UnappliedQuery
+from api.graphql.unsettled import UnsettledQuery
 from api.graphql.usage_batch import UsageBatchMutation
 from api.graphql.verify import VerifyQuery
 from api.graphql.view import QuietSchema
@@ -112,6 +113,7 @@ Query = _root(
     WebhookQuery,
     StaffAlertQuery,
     PrivacyQuery,
+    UnsettledQuery,
 )
 Mutation = _root(
     "Mutation",

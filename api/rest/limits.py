@@ -47,6 +47,7 @@ def _told(text: str, **schema: Any) -> msgspec.Meta:
 CustomerName = Annotated[str, _told("`cus_…`")]
 EventType = Annotated[str, _told("The type of usage event that the call becomes, such as `llm.call`.")]
 Estimates = Annotated[dict[str, Any], _told("Those of the event, with upper bounds for what is not known yet.")]
+_ID = "The caller's: the same id is the same reservation. With other properties it is refused (`reservation_conflict`)."
 Seconds = Annotated[int, _told("For how long to hold it from now on.", minimum=1, maximum=EXPIRES_IN_S_MAX)]
 
 
@@ -63,7 +64,7 @@ class ReserveBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     customer: CustomerName
     type: EventType
-    id: Annotated[str, _told("The caller's: the same id is the same reservation.", minLength=1, maxLength=255)]
+    id: Annotated[str, _told(_ID, minLength=1, maxLength=255)]
     properties: Estimates = {}
     expires_in_s: Seconds = EXPIRES_IN_S_DEFAULT
 

@@ -1,6 +1,7 @@
 """What an event would ask of limits: the quantities that meters would count, by the functions that count them."""
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from fractions import Fraction
 
 import msgspec
@@ -28,13 +29,15 @@ class Addition(msgspec.Struct, frozen=True, gc=False):
 class Estimate(msgspec.Struct, frozen=True, gc=False):
     """An event that is not yet one: what it would count on each meter. `priceless`: money cannot be said or bounded.
 
-    Estimates of the same `form` add to the same meters under the same dimensions, in the same order.
+    `cost` is what it would come to at list prices, in their currency; None where it has no price. Estimates of the same
+    `form` add to the same meters under the same dimensions, in the same order.
     """
 
     event_type: str
     additions: tuple[Addition, ...]
     form: tuple[bytes, ...]
     priceless: bool
+    cost: Decimal | None = None
 
 
 def estimate_of(row: Row) -> Estimate:
@@ -59,7 +62,7 @@ def estimated(event_type: str, properties: Mapping[str, Scalar], rules: TypeRule
     for count in (*counted.counts, *counted.slow):
         form.append(count.combination.key)
         additions.append(addition_of(count))
-    return Estimate(event_type, tuple(additions), tuple(form), counted.unpriced or unbounded)
+    return Estimate(event_type, tuple(additions), tuple(form), counted.unpriced or unbounded, counted.cost)
 
 
 def addition_of(count: Count) -> Addition:

@@ -42,6 +42,15 @@ class Book:
             return {}
         return {key: self.shares[spot].held for key in keys if (spot := self.spot(key)) in self.shares}
 
+    def held_besides(self, asks: Mapping[str, Fraction], own: Mapping[str, Fraction]) -> dict[str, Fraction]:
+        """Return what is held of limits without what one reservation holds, as for the request that it was made for.
+
+        Where another process holds it, it is among what others have leased, so less than nothing may be held here.
+        """
+        held = self.held(asks)
+        found = {key: held.get(key, _NOTHING) - own.get(key, _NOTHING) for key in asks}
+        return {key: max(amount, -self.account.lines[key].leased) for key, amount in found.items()}
+
     def known(self, question: Question, at: datetime) -> Answer | None:
         """Say yes from memory where that is sure enough; None where the database is to be asked."""
         account, now = self.account, question.place.now

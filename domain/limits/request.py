@@ -82,11 +82,12 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 
 
 class Question(msgspec.Struct, frozen=True, gc=False):
-    """A request that was understood; `source` is that of the key that asks."""
+    """A request that was understood; `source` is that of the key that asks, `canonical` its properties as JSON."""
 
     place: Place
     estimate: Estimate
     source: str
+    canonical: bytes
 
 
 @dataclass(frozen=True, slots=True)

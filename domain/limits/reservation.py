@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 from functools import lru_cache
@@ -25,6 +26,9 @@ REMEMBERED_MAX = 4_096
 _PREFIX = "rsv_"
 _LETTERS = 26
 _PARTS = 3
+# The ids that meters choose: random ones, 16 bytes in hexadecimal digits.
+_METERED_PREFIX = "call_"
+_METERED_LENGTH = len(_METERED_PREFIX) + 32
 
 
 class Measure(StrEnum):
@@ -60,6 +64,14 @@ class ReservationClosed(DomainError):
 
 
 @dataclass(eq=False)
+class ReservationConflict(DomainError):
+    """Something else is held under this id. Reserve with an id of its own, or extend the reservation to hold more."""
+
+    code = "reservation_conflict"
+    kind = Kind.CONFLICT
+
+
+@dataclass(eq=False)
 class ReservationMalformed(DomainError):
     """The reservation cannot be read: {what}."""
 
@@ -89,7 +101,9 @@ class Name(msgspec.Struct, frozen=True, gc=False):
 class Reservation(msgspec.Struct, gc=False):
     """What a process holds for a caller until `expires_at`, in real time. `holds` are amounts by the keys of limits.
 
-    `period_start_at` is the usage period in which it was asked for.
+    `period_start_at` is the usage period in which it was asked for. `asked` is the digest of the properties that it was
+    asked for with, empty where they are not known; `cost` what they come to at list prices, None where that is not
+    known. `is_metered`: it is of a call that a meter passes on, which settles or releases whatever it reserves.
     """
 
     name: Name
@@ -99,6 +113,43 @@ class Reservation(msgspec.Struct, gc=False):
     created_at: datetime
     expires_at: datetime
     holds: dict[str, Fraction] = {}
+    asked: bytes = b""
+    cost: Decimal | None = None
+    is_metered: bool = False
+
+    def check_same(self, asked: bytes) -> None:
+        """Refuse to take another request for the one that this stands for. Raises ReservationConflict."""
+        _check_same(self.asked, asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What is stored of a reservation when its id is asked for again.
+
+    `is_backed`: the process that holds it has a lease on all that it holds.
+    """
+
+    state: State
+    expires_at: datetime
+    holds: Mapping[str, Fraction]
+    asked: bytes
+    is_backed: bool
+
+    def is_final(self, at: datetime) -> bool:
+        """Whether it answers for the request whatever is left of the limits: it has ended, or still holds."""
+        return self.state is not State.HELD or (at < self.expires_at and self.is_backed)
+
+    def still_holds(self, asked: bytes, at: datetime) -> bool:
+        """Whether the request is answered by what it holds; one that expired or was lost is reserved anew.
+
+        Raises ReservationClosed, ReservationConflict.
+        """
+        if self.state is not State.HELD:
+            raise ReservationClosed
+        if at >= self.expires_at:
+            return False
+        _check_same(self.asked, asked)
+        return self.is_backed
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +165,9 @@ class StoredReservation:
     state: State
     holds: Mapping[str, Fraction]
     overrun: Mapping[str, Fraction]
+    asked: bytes = b""
+    cost: Decimal | None = None
+    is_metered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +188,16 @@ def name_of(customer_id: CustomerId, event_type: str, source: str, caller_id: st
     if not is_text:
         raise ReservationMalformed(f"`id` has 1 to {CALLER_ID_LENGTH_MAX} printable characters")
     return Name(customer_id, _digest(f"{source}\0{event_type}\0{caller_id}"), type_digest_of(event_type))
+
+
+def asked_of(canonical: bytes) -> bytes:
+    """Digest the properties that something is asked for with, by their canonical JSON."""
+    return blake2b(canonical, digest_size=16).digest()
+
+
+def is_metered(caller_id: str) -> bool:
+    """Whether an id was made by a meter (`tollgate_meter`), which keeps no other record of what it reserves."""
+    return len(caller_id) == _METERED_LENGTH and caller_id.startswith(_METERED_PREFIX)
 
 
 @lru_cache(maxsize=REMEMBERED_MAX)
@@ -178,6 +242,11 @@ def excess_of(used: Mapping[str, Fraction], held: Mapping[str, Fraction]) -> dic
     """Return what was used above what was held, by the keys of limits, where there is any."""
     found = {key: amount - held.get(key, Fraction(0)) for key, amount in used.items()}
     return {key: amount for key, amount in found.items() if amount > 0}
+
+
+def _check_same(before: bytes, now: bytes) -> None:
+    if before and now and before != now:
+        raise ReservationConflict
 
 
 def _digest(text: str) -> UUID:

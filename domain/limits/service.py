@@ -33,6 +33,7 @@ from domain.limits.override import (
 from domain.limits.passing import service as passing
 from domain.limits.settling import store as settling_store
 from domain.limits.status import LimitStatus
+from domain.limits.unsettled import store as unsettled_store
 from domain.plans.plan import Catalogue
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.subscription import Subscription
@@ -168,8 +169,12 @@ async def find_decision(tx: Tx, call: Call, decision_id: UUID) -> Decision | Non
 
 
 async def sweep(tx: Tx, call: Call) -> int:
-    """Delete leases, reservations and decisions that are past their use, a bounded number; return how many."""
+    """Delete leases, reservations and decisions that are past their use, a bounded number; return how many.
+
+    What was found unsettled is listed as long as its reservation is kept.
+    """
     leases = await leasing_store.delete_leases(tx, call.at - LEASES_KEPT, limit=SWEEP_MAX)
     reservations = await settling_store.delete_reservations(tx, call.at - RESERVATIONS_KEPT, limit=SWEEP_MAX)
+    unsettled = await unsettled_store.delete_unsettled(tx, call.at - RESERVATIONS_KEPT, limit=SWEEP_MAX)
     decisions = await store.delete_decisions(tx, call.at - DECISIONS_KEPT, limit=SWEEP_MAX)
-    return leases + reservations + decisions
+    return leases + reservations + unsettled + decisions

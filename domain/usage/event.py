@@ -92,10 +92,13 @@ def read_event(event: UsageEvent) -> Envelope | Verdict:
     return Envelope(event, occurred_at, properties, canonical, _payload_digest(event, occurred_at, canonical))
 
 
-def read_properties(sent: Mapping[str, Any]) -> Mapping[str, Scalar] | None:
-    """Return properties in their plain form; None where `read_event` would refuse them, and say why."""
+def read_properties(sent: Mapping[str, Any]) -> tuple[Mapping[str, Scalar], bytes] | None:
+    """Return properties in their plain form, and as canonical JSON; None where `read_event` would refuse them."""
     properties = _read_properties(sent)
-    return None if isinstance(properties, Verdict) or _encode(properties) is None else properties
+    if isinstance(properties, Verdict):
+        return None
+    canonical = _encode(properties)
+    return None if canonical is None else (properties, canonical)
 
 
 def _fault_of_head(event: UsageEvent) -> Verdict | None:

@@ -31,17 +31,20 @@ async def raise_alert(
     environment: Environment | None,
     facts: Mapping[str, Any],
     once: bool = False,
+    renews: bool = False,
 ) -> bool:
     """Raise an alert and stage its mail. False while one of the kind about the same row is unread.
 
     `facts` are what the kind's wording names: ids, and names of the merchant's own, never a customer's. `once`: what
-    has happened does not happen again, so False also after it was read.
+    has happened does not happen again, so False also after it was read. `renews`: the unread one says it from now on.
     """
     if once and await store.was_raised(tx, kind, about):
         return False
     new = StaffAlert(StaffAlertId(call.new_id()), kind, about, environment, facts, call.at)
     assert new.text, "every fact that the wording names is given"
     if not await store.insert_alert(tx, new):
+        if renews:
+            await store.save_facts(tx, kind, about, facts)
         return False
     await journal.stage(tx, call, jobs.MailStaff(new.id))
     _log.error("staff_alert_raised", kind=kind, about=about)

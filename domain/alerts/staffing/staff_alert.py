@@ -41,6 +41,7 @@ class StaffAlertKind(StrEnum):
     PAYMENT_UNAPPLIED = "payment_unapplied"
     USAGE_UNPRICED = "usage_unpriced"
     LIMIT_OVERRUN = "limit_overrun"
+    USAGE_UNSETTLED = "usage_unsettled"
     PROVIDER_REFUSED = "provider_refused"
 
 
@@ -166,6 +167,14 @@ WORDINGS: Mapping[StaffAlertKind, Wording] = {
         "A call of {customer_id} ({reservation}) used more of {limits} than was held for it. It is counted whole, and "
         "what follows is refused where a limit is passed. Have the product reserve upper bounds, and settle before a "
         "reservation ends.",
+    ),
+    StaffAlertKind.USAGE_UNSETTLED: Wording(
+        Severity.WARNING,
+        "Calls were not recorded: {customer_id}",
+        "Metered calls of {customer_id} were held and then neither settled nor released ({count}, found on {day} UTC): "
+        "the process that passed them on was ended in the middle, or could not report. What they used is not known, so "
+        "nothing is billed for them; it cost at most {amount}. See them (unsettledReservations), look at "
+        "the provider's own records, and settle each with what it used, or release it.",
     ),
     StaffAlertKind.PROVIDER_REFUSED: Wording(
         Severity.CRITICAL,

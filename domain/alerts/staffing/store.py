@@ -1,6 +1,6 @@
 """Table and statements of alerts to staff."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -40,6 +40,13 @@ async def insert_alert(tx: db.Tx, new: StaffAlert) -> bool:
         .returning(staff_alert.c.id)
     )
     return await tx.value(statement) is not None
+
+
+async def save_facts(tx: db.Tx, kind: StaffAlertKind, about: str, facts: Mapping[str, Any]) -> None:
+    """Give the unread alert of a kind about a row other facts."""
+    alert = staff_alert.c
+    unread = sa.and_(alert.kind == kind, alert.about == about, alert.read_at.is_(None))
+    await tx.execute(sa.update(staff_alert).where(unread).values(facts=dict(facts)))
 
 
 async def was_raised(tx: db.Tx, kind: StaffAlertKind, about: str) -> bool:

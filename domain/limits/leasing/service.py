@@ -26,7 +26,7 @@ from domain.limits.leasing import store
 from domain.limits.override import OVERRIDES_MAX, in_force
 from domain.limits.passing import service as passing
 from domain.limits.request import AccessSuspended, Asking, MovedError, NothingSubscribed, Place
-from domain.limits.reservation import State
+from domain.limits.reservation import Earlier
 from domain.plans.plan import Catalogue
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.subscription import AccessState, Status, Subscription
@@ -62,15 +62,17 @@ class Leases:
         return drawer.book if drawer else None
 
     async def ask(
-        self, call: Call, drawer: Drawer, asking: Asking, *, found: Callable[[State | None], None] | None = None
+        self, call: Call, drawer: Drawer, asking: Asking, *, look: Callable[[Earlier | None], bool] | None = None
     ) -> Answer:
         """Ask the database, and recall what others leave idle once before it says no. The drawer is locked.
 
-        `found` is told what is stored of the reservation, before anything else, and may refuse. A request that takes
-        finds what it asked for in the book afterwards. Raises MovedError, NothingSubscribed, AccessSuspended.
+        `look` is given what is stored of the reservation, before anything else, and says whether that answers for the
+        request where there is no room for it: then nobody is asked for what is idle, and the refusal is not kept. It
+        may refuse itself. A request that takes finds what it asked for in the book afterwards.
+        Raises MovedError, NothingSubscribed, AccessSuspended.
         """
         catalogue = await self._catalogue()
-        answer = await self._ask(call, drawer, asking, catalogue, recalls=True, found=found)
+        answer = await self._ask(call, drawer, asking, catalogue, recalls=True, look=look)
         if answer is None:
             # Meanwhile others may recall what is idle here: two that wait for one another would wait in vain.
             drawer.lock.release()
@@ -78,7 +80,7 @@ class Leases:
                 await self._wait_for_recalled(call, asking)
             finally:
                 await drawer.lock.acquire()
-            answer = await self._ask(call, drawer, asking, catalogue, recalls=False)
+            answer = await self._ask(call, drawer, asking, catalogue, recalls=False, look=look)
         assert answer is not None, "the second answer is an answer"
         return answer
 
@@ -96,17 +98,16 @@ class Leases:
         catalogue: Catalogue,
         *,
         recalls: bool,
-        found: Callable[[State | None], None] | None = None,
+        look: Callable[[Earlier | None], bool] | None = None,
     ) -> Answer | None:
         """Judge in one transaction, and lease what is asked for. None: others were asked for what they leave idle."""
         place = asking.place
-        before = drawer.book
+        before, is_answered = drawer.book, False
         async with self._db.transaction() as tx:
             if asking.takes:
-                stored = await store.lock_customer(tx, place.customer_id, asking.reservation_id)
-                if found is not None:
-                    found(stored)
-            look = drawer.begin_look()
+                earlier = await store.lock_customer(tx, place.customer_id, asking.reservation_id, at=call.at)
+                is_answered = look is not None and look(earlier)
+            number = drawer.begin_look()
             shares, known = (before.shares, before.account) if before else ({}, None)
             judged = judge(await self._read(tx, call, place, catalogue, known), shares, asking)
             is_partial = known is not None and judged.book.account.basis is known.basis
@@ -115,7 +116,8 @@ class Leases:
                 judged = judge(await self._read(tx, call, place, catalogue, None), shares, asking)
                 is_partial = False
             book, asks, held, by, code = judged
-            if code is Code.LIMIT_REACHED and recalls and await self._recall(tx, call, asking, book):
+            asks_others = recalls and code is Code.LIMIT_REACHED and not is_answered
+            if asks_others and await self._recall(tx, call, asking, book):
                 return None
             wanted = book.wanted(asks, place.now) if asking.takes and by is None else {}
             told = await self._save(tx, call, book, asks, wanted) if asking.takes else {}
@@ -123,10 +125,10 @@ class Leases:
                 answer = permit(book.account, asks, held, place.now)
             else:
                 answer, decision = _refuse(call, asking, catalogue, judged)
-                await limits_store.insert_decisions(tx, [decision])
+                await limits_store.insert_decisions(tx, [] if is_answered else [decision])
         self._note(call, drawer, book, wanted, told)
         if not is_partial:
-            drawer.note_look(look, () if recalls else asks)
+            drawer.note_look(number, () if recalls else asks)
         return answer
 
     async def refused(

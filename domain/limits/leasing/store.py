@@ -4,16 +4,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import sqlalchemy as sa
 
 from domain import db
 from domain.kernel.ids import CustomerId, SubscriptionId
 from domain.kernel.money import exact_text
+from domain.limits.account import ALWAYS
 from domain.limits.lease import LeaseKey
-from domain.limits.reservation import State
+from domain.limits.reservation import Earlier, State
 
 limit_lease = sa.Table(
     "limit_lease",
@@ -34,18 +37,39 @@ limit_lease = sa.Table(
 
 # Grants of one customer follow one another; a class of its own among the advisory locks.
 _CUSTOMER_LOCK = 0x11A
+# Whether the holder of a reservation `r` has, at an instant, a lease on each limit that it is held on.
+_BACKED = """
+NOT EXISTS (
+  SELECT FROM jsonb_object_keys(r.holds) AS h (key)
+  WHERE NOT EXISTS (
+    SELECT FROM limit_lease l
+    WHERE l.customer_id = r.customer_id AND l.subscription_id = r.subscription_id AND l.key = h.key
+      AND l.span_start_at IN (r.period_start_at, {always}) AND l.holder = r.holder AND l.expires_at > {at}
+  )
+)
+"""
 # Through SQLAlchemy, which begins the transaction with it; what it reads of the reservation it reads before it waits.
 _LOCK = sa.text(
-    """
-    SELECT (SELECT state FROM limit_reservation WHERE customer_id = :customer_id AND id = :reservation_id),
-           pg_advisory_xact_lock(:kind, :customer)
-    """
+    f"""
+    SELECT pg_advisory_xact_lock(:kind, :customer), r.state, r.expires_at, r.holds::text, r.asked,
+           {_BACKED.format(always=":always", at=":at")} AS is_backed
+    FROM (SELECT 1) AS one
+    LEFT JOIN limit_reservation r ON r.customer_id = :customer_id AND r.id = :reservation_id
+    """  # noqa: S608 -- made of constants
 ).bindparams(
     sa.bindparam("customer_id", type_=db.Id),
     sa.bindparam("reservation_id", type_=db.Id),
+    sa.bindparam("always", ALWAYS, type_=db.Instant),
+    sa.bindparam("at", type_=db.Instant),
     sa.bindparam("kind", _CUSTOMER_LOCK, type_=sa.Integer),
     sa.bindparam("customer", type_=sa.Integer),
 )
+_EARLIER = f"""
+SELECT r.customer_id, r.id, r.state, r.expires_at, r.holds::text, r.asked,
+       {_BACKED.format(always="$4", at="k.at")} AS is_backed
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS k (customer_id, id, at)
+JOIN limit_reservation r ON r.customer_id = k.customer_id AND r.id = k.id
+"""  # noqa: S608 -- made of constants
 
 _LEASES = """
 SELECT s.version, l.key, l.span_start_at, sum(l.amount) AS amount
@@ -84,14 +108,33 @@ WHERE customer_id = $1 AND subscription_id = $2 AND holder <> $3 AND expires_at 
 _RECALLED = "SELECT customer_id, subscription_id, key, span_start_at FROM limit_lease WHERE holder = $1 AND recalled"
 
 
-async def lock_customer(tx: db.Tx, customer_id: CustomerId, reservation_id: UUID | None) -> State | None:
+async def lock_customer(
+    tx: db.Tx, customer_id: CustomerId, reservation_id: UUID | None, *, at: datetime
+) -> Earlier | None:
     """Hold a customer's leases until the transaction ends: whoever grants one reads after all before it.
 
     Return what has become of the reservation that is asked for; None where it is not stored.
     """
-    given = {"customer_id": customer_id, "reservation_id": reservation_id, "customer": customer_id.int % 2**31}
-    state = (await tx.execute(_LOCK, given)).scalar_one()
-    return State(state) if state is not None else None
+    customer = customer_id.int % 2**31
+    given = {"customer_id": customer_id, "reservation_id": reservation_id, "customer": customer, "at": at}
+    row = dict((await tx.execute(_LOCK, given)).mappings().one())
+    return _earlier(row) if row["state"] is not None else None
+
+
+async def list_earlier(
+    tx: db.Tx, wanted: Sequence[tuple[CustomerId, UUID, datetime]]
+) -> dict[tuple[CustomerId, UUID], Earlier]:
+    """Return what is stored of reservations, by customer and key, as it stands at an instant for each."""
+    if not wanted:
+        return {}
+    columns = [[each[place] for each in wanted] for place in range(3)]
+    rows = await (await tx.raw()).fetch(_EARLIER, *columns, ALWAYS)
+    return {(CustomerId(row["customer_id"]), row["id"]): _earlier(dict(row)) for row in rows}
+
+
+def _earlier(row: Mapping[str, Any]) -> Earlier:
+    holds = {key: Fraction(text) for key, text in msgspec.json.decode(row["holds"]).items()}
+    return Earlier(State(row["state"]), row["expires_at"], holds, row["asked"] or b"", row["is_backed"])
 
 
 async def list_leased(

@@ -41,9 +41,10 @@ class Questions:
         Raises KeyRecordsNothing.
         """
         remembered = self._snapshots.remembered(wanted.customer, call.at)
-        properties = read_properties(wanted.properties)
-        if remembered is None or properties is None:
+        read = read_properties(wanted.properties)
+        if remembered is None or read is None:
             return None
+        properties, canonical = read
         rules, customer = remembered
         if wanted.type not in rules.types:
             return None
@@ -54,7 +55,7 @@ class Questions:
             return None
         own = foreseen.subscription
         estimate = estimated(wanted.type, properties, rules.types[wanted.type], foreseen.counted)
-        return Question(Place(customer.id, own.id, own.epoch, call.at), estimate, request.sender.source)
+        return Question(Place(customer.id, own.id, own.epoch, call.at), estimate, request.sender.source, canonical)
 
     async def _looked_up(self, call: Call, wanted: Wanted) -> Question:
         """Understand a request by everything that recording would look at. Raises as `question`."""
@@ -127,7 +128,7 @@ def question_of(row: Row) -> Question:
     assert row.place is not None, "what would be counted has a place"
     own = row.place.subscription
     place = Place(row.customer_id, own.id, own.epoch, row.now)
-    return Question(place, estimate_of(row), row.request.sender.source)
+    return Question(place, estimate_of(row), row.request.sender.source, row.envelope.canonical)
 
 
 def _refused(verdict: Verdict) -> EstimateRefused:

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 from uuid import UUID
@@ -34,6 +35,7 @@ from domain.limits.request import (
 )
 from domain.limits.reservation import (
     EXPIRES_IN_S_DEFAULT,
+    Earlier,
     Measure,
     Name,
     Reservation,
@@ -147,7 +149,7 @@ class Reserver:
     ) -> Reserved:
         """Hold an estimate on all limits that it feeds, or on none. Safe to repeat with the same id.
 
-        Raises as `check`, and ReservationMalformed, ReservationClosed, LimitsBusy.
+        Raises as `check`, and ReservationMalformed, ReservationClosed, ReservationConflict, LimitsBusy.
         """
         call.need(Permission.LIMIT_CHECK)
         call.need(Permission.USAGE_WRITE)
@@ -166,13 +168,13 @@ class Reserver:
         raise LimitsUnavailable
 
     async def _reserve(self, call: Call, question: Question, new: Reservation) -> Reserved:
-        found = self.memory.held_before(new.name, question, call.at) or self.memory.hold(call, question, new)
+        found = self.memory.held_before(new, question, call.at) or self.memory.hold(call, question, new)
         if found is not None:
             return found
         drawer = self._leases.drawer(question.place.subscription_id)
         since = drawer.looks
         async with drawer.lock:
-            found = self.memory.held_before(new.name, question, call.at) or self.memory.hold(call, question, new)
+            found = self.memory.held_before(new, question, call.at) or self.memory.hold(call, question, new)
             if found is not None:
                 return found
             asking = Asking(question.place, question.estimate, "reserve", takes=True, reservation_id=new.name.key)
@@ -180,24 +182,27 @@ class Reserver:
             if refused is None:
                 return await self._ask(call, drawer, question, asking, new)
         answer, decision = refused
-        await self._keeper.keep(decision)
+        earlier = await self._keeper.keep(decision)
+        if earlier is not None and earlier.still_holds(new.asked, call.at):
+            return self.memory.held_elsewhere(new, question, earlier)
         return Reserved(answer)
 
     async def _ask(self, call: Call, drawer: Drawer, question: Question, asking: Asking, new: Reservation) -> Reserved:
         """Ask the database for a reservation. The drawer is locked."""
-        found_elsewhere = False
+        earlier: Earlier | None = None
 
-        def look(stored: State | None) -> None:
-            nonlocal found_elsewhere
-            if stored not in {None, State.HELD}:
-                raise ReservationClosed
-            found_elsewhere = stored is not None
+        def look(stored: Earlier | None) -> bool:
+            nonlocal earlier
+            earlier = stored
+            return stored is not None and stored.still_holds(new.asked, call.at)
 
-        answer = await self._leases.ask(call, drawer, asking, found=look)
-        if not answer.is_allowed:
-            return Reserved(answer)
-        self._hold(call, drawer, asking, new)
-        return Reserved(self._keeper.sampled(call, question, answer, "reserve"), new, not found_elsewhere)
+        answer = await self._leases.ask(call, drawer, asking, look=look)
+        if answer.is_allowed:
+            self._hold(call, drawer, asking, new)
+            return Reserved(self._keeper.sampled(call, question, answer, "reserve"), new, earlier is None)
+        if earlier is not None and look(earlier):
+            return self.memory.held_elsewhere(new, question, earlier)
+        return Reserved(answer)
 
     def _hold(self, call: Call, drawer: Drawer, asking: Asking, into: Reservation) -> None:
         """Hold what was asked for; it is there."""
@@ -308,6 +313,7 @@ class Reserver:
             if not answer.is_allowed:
                 return Reserved(answer)
             held.expires_at = max(held.expires_at, expires_at)
+            held.cost = max(held.cost or Decimal(0), question.estimate.cost or Decimal(0)) or held.cost
             self._hold(call, drawer, asking, held)
         return Reserved(self._keeper.sampled(call, question, answer, "extend"), held, is_new=False)
 
@@ -325,6 +331,9 @@ class Reserver:
             stored.period_start_at,
             stored.created_at,
             stored.expires_at,
+            asked=stored.asked,
+            cost=stored.cost,
+            is_metered=stored.is_metered,
         )
 
     async def tick(self, at: datetime) -> None:

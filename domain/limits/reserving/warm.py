@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from fractions import Fraction
 
+from msgspec.structs import replace
+
 from domain.access.roles import Permission
 from domain.kernel.call import Call
 from domain.kernel.values import dataclass
@@ -13,7 +15,7 @@ from domain.limits.keeping.service import Keeper
 from domain.limits.leasing.service import Leases
 from domain.limits.questioning.service import Questions
 from domain.limits.request import Question, Reserved, Wanted
-from domain.limits.reservation import Name, Reservation, check_expiry, name_of
+from domain.limits.reservation import Earlier, Reservation, asked_of, check_expiry, is_metered, name_of
 from domain.limits.shelf import Shelf
 
 _NOTHING = Fraction(0)
@@ -42,7 +44,7 @@ class Memory:
     def reserve(self, call: Call, wanted: Wanted, caller_id: str, *, expires_in_s: int) -> Reserved | None:
         """Hold an estimate where it fits into what is leased, or answer as to the first call with this id.
 
-        Raises Forbidden, KeyRecordsNothing, ReservationMalformed, ReservationClosed, LimitsBusy.
+        Raises Forbidden, KeyRecordsNothing, ReservationMalformed, ReservationClosed, ReservationConflict, LimitsBusy.
         """
         call.need(Permission.LIMIT_CHECK)
         call.need(Permission.USAGE_WRITE)
@@ -51,23 +53,29 @@ class Memory:
         if question is None:
             return None
         new = new_reservation(call, question, caller_id, expires_at)
-        return self.held_before(new.name, question, call.at) or self.hold(call, question, new)
+        return self.held_before(new, question, call.at) or self.hold(call, question, new)
 
-    def held_before(self, name: Name, question: Question, at: datetime) -> Reserved | None:
-        """Answer a repeated call as the first one. Raises ReservationClosed, LimitsBusy."""
-        held = self.shelf.find(name, at)
-        if held is not None:
-            book = self.leases.find_book(held.subscription_id)
-            if book is None:
-                return Reserved(Answer(()), held, is_new=False)
-            asks = book.account.asks_of(question.estimate)
-            # As for the first call, what it holds itself is not among what is held.
-            others = {
-                key: max(_NOTHING, amount - held.holds.get(key, _NOTHING)) for key, amount in book.held(asks).items()
-            }
-            return Reserved(permit(book.account, asks, others, question.place.now), held, is_new=False)
-        self.shelf.check_room(name)
-        return None
+    def held_before(self, new: Reservation, question: Question, at: datetime) -> Reserved | None:
+        """Answer a repeated call as the first one. Raises ReservationClosed, ReservationConflict, LimitsBusy."""
+        held = self.shelf.find(new.name, at)
+        if held is None:
+            self.shelf.check_room(new.name)
+            return None
+        held.check_same(new.asked)
+        return self._repeated(held, question)
+
+    def held_elsewhere(self, new: Reservation, question: Question, earlier: Earlier) -> Reserved:
+        """Answer a repeated call as the first one, which another process holds; nothing is held here."""
+        held = replace(new, expires_at=earlier.expires_at, holds=dict(earlier.holds))
+        return self._repeated(held, question)
+
+    def _repeated(self, held: Reservation, question: Question) -> Reserved:
+        book = self.leases.find_book(held.subscription_id)
+        if book is None:
+            return Reserved(Answer(()), held, is_new=False)
+        asks = book.account.asks_of(question.estimate)
+        answer = permit(book.account, asks, book.held_besides(asks, held.holds), question.place.now)
+        return Reserved(answer, held, is_new=False)
 
     def hold(self, call: Call, question: Question, new: Reservation) -> Reserved | None:
         """Hold what is leased already, without asking anyone; None where that does not do."""
@@ -97,5 +105,14 @@ class Memory:
 def new_reservation(call: Call, question: Question, caller_id: str, expires_at: datetime) -> Reservation:
     """Make what is to be held, and holds nothing yet. Raises ReservationMalformed."""
     place, event_type = question.place, question.estimate.event_type
-    name = name_of(place.customer_id, event_type, question.source, caller_id)
-    return Reservation(name, place.subscription_id, event_type, place.now, call.at, expires_at)
+    return Reservation(
+        name_of(place.customer_id, event_type, question.source, caller_id),
+        place.subscription_id,
+        event_type,
+        place.now,
+        call.at,
+        expires_at,
+        asked=asked_of(question.canonical),
+        cost=question.estimate.cost,
+        is_metered=is_metered(caller_id),
+    )

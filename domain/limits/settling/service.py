@@ -250,6 +250,9 @@ def _restored(name: Name, event_type: str, stored: StoredReservation) -> Reserva
         stored.created_at,
         stored.expires_at,
         dict(stored.holds),
+        stored.asked,
+        stored.cost,
+        stored.is_metered,
     )
 
 

@@ -33,6 +33,11 @@ limit_reservation = sa.Table(
     sa.Column("measure", sa.Text),
     sa.Column("reference", sa.Text),
     sa.Column("overrun", db.Json, nullable=False, comment="what was used above the holds"),
+    sa.Column("asked", sa.LargeBinary, comment="digest of the properties that it was asked for with"),
+    sa.Column("cost", db.Quantity, comment="what it may come to at list prices, in their currency"),
+    sa.Column(
+        "metered", sa.Boolean, nullable=False, server_default=sa.false(), comment="of a call that a meter passes on"
+    ),
     sa.CheckConstraint("state IN ('held', 'settled', 'released')", name="state"),
     sa.CheckConstraint("measure IN ('measured', 'estimated', 'unknown')", name="measure"),
     sa.CheckConstraint("(state = 'held') = (ended_at IS NULL)", name="ended"),
@@ -48,13 +53,14 @@ WHERE r.state <> 'held' OR r.holder <> $4 OR r.expires_at > k.expires_at
 """
 _SAVE_HELD = """
 INSERT INTO limit_reservation AS t (customer_id, id, holder, subscription_id, event_type, period_start_at, holds,
-                                    created_at, expires_at, state, overrun)
-SELECT a, b, $1, c, d, e, f::jsonb, g, h, 'held', '{}'
+                                    created_at, expires_at, state, overrun, asked, cost, metered)
+SELECT a, b, $1, c, d, e, f::jsonb, g, h, 'held', '{}', i, j, l
 FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[], $7::text[], $8::timestamptz[],
-            $9::timestamptz[]) AS k (a, b, c, d, e, f, g, h)
+            $9::timestamptz[], $10::bytea[], $11::numeric[], $12::boolean[]) AS k (a, b, c, d, e, f, g, h, i, j, l)
 ORDER BY a, b
 ON CONFLICT (customer_id, id) DO UPDATE
-SET holder = excluded.holder, holds = excluded.holds, expires_at = greatest(t.expires_at, excluded.expires_at)
+SET holder = excluded.holder, holds = excluded.holds, expires_at = greatest(t.expires_at, excluded.expires_at),
+    asked = coalesce(excluded.asked, t.asked), cost = coalesce(excluded.cost, t.cost)
 WHERE t.state = 'held'
 """
 
@@ -75,6 +81,9 @@ async def save_held(tx: db.Tx, holder: UUID, reservations: Sequence[Reservation]
         [msgspec.json.encode(_texts(each.holds)).decode() for each in ordered],
         [each.created_at for each in ordered],
         [each.expires_at for each in ordered],
+        [each.asked or None for each in ordered],
+        [each.cost for each in ordered],
+        [each.is_metered for each in ordered],
     )
 
 
@@ -116,6 +125,9 @@ async def find_reservation(tx: db.Tx, name: Name) -> StoredReservation | None:
         State(row.state),
         _fractions(row.holds),
         _fractions(row.overrun),
+        row.asked or b"",
+        row.cost,
+        row.metered,
     )
 
 

@@ -321,6 +321,7 @@ OF_ANY_CUSTOMER = {"customers", "apiKeys", "quarantinedEvents", "viewer", "produ
     "webhookSchemaVersions",
     "publishedEvents",
     "staffAlerts",
+    "unsettledReservations",
 }
 IN_AN_ENVIRONMENT = {"createApiKey", "revokeApiKey", "createCustomer", "merchantTax", "setMerchantTax"} | {
     "dunningRecovery",

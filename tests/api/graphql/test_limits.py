@@ -57,6 +57,8 @@ async def test_a_reservation_is_held_extended_settled_and_released(shared: Site)
         "limit_reached",
         "dec_",
     )
+    other = await shared.change("reserveUsage", HELD, token, id="a", properties=tokens(1), **given)
+    assert other["code"] == "reservation_conflict"
     longer = await shared.change("extendReservation", "... on ReservationExtended { id }", token, id=held["id"])
     assert longer["id"] == held["id"]
     settled = await shared.change(

@@ -99,6 +99,8 @@ async def test_a_reservation_goes_its_whole_way(shared: Site) -> None:
         {"properties": wanted(ada, input_tokens=900_000)["properties"]}, token, path=f"{path}/extend"
     )
     assert (longer.status_code, larger.status_code) == (200, 429)
+    other = await shared.post({**body, **wanted(ada, input_tokens=7)}, token, path="/v1/reservations")
+    assert (other.status_code, other.json()["code"]) == (409, "reservation_conflict")
     settle = {"status": "measured", "properties": wanted(ada, input_tokens=500_000)["properties"], "reference": "x-1"}
     settled = await shared.post(settle, token, path=f"{path}/settle")
     repeated = await shared.post(settle, token, path=f"{path}/settle")

@@ -1,0 +1,1 @@
+"""Staff are told of metered calls whose usage nobody told."""
