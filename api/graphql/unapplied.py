@@ -1,7 +1,7 @@
 """The list of money that no invoice could take, and what staff do with it."""
 
-from collections.abc import Mapping
-from typing import Annotated
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -25,8 +25,11 @@ from domain.kernel.ids import RefundId
 from domain.payments import refund as refunds
 from domain.payments.applying import service as applying
 from domain.payments.refunding import store as refund_store
+from domain.payments.unapplied import payment as rules
 from domain.payments.unapplied import service
 from domain.payments.unapplied.store import list_credits_of
+
+T = TypeVar("T")
 
 
 @guarded_type(Permission.INVOICE_WRITE, "The invoice is paid; Stripe's copy of it is closed in a moment.")
@@ -149,6 +152,22 @@ class UnappliedQuery:
         return await page(context, first, after, load)
 
 
+async def _once_told(
+    context: Context,
+    mutation: str,
+    held: rules.UnappliedPayment,
+    given: ApplyUnappliedPaymentInput | CreditUnappliedPaymentInput | RefundUnappliedPaymentInput,
+    *,
+    act: Callable[[Tx], Awaitable[tuple[T, Mapping[str, str]]]],
+    again: Callable[[Tx, Mapping[str, str]], Awaitable[T]],
+) -> T | AnyProblem:
+    """Do one of the things below once, as `once` does, and wake those up who watch the customer."""
+    wish = Wish(context, mutation, given.idempotency_key, held.customer_id, strawberry.asdict(given))
+    result = await once(wish, act, again)
+    await context.runtime.wakeups.publish([held.customer_id])
+    return result
+
+
 @strawberry.type
 class UnappliedMutation:
     """What staff do with unapplied payments."""
@@ -180,10 +199,7 @@ class UnappliedMutation:
             stands = await service.load_payment(tx, held.customer_id, payment_id)
             return UnappliedPaymentApplied(held=unapplied_of(stands), invoice=invoice_of(paid))
 
-        wish = Wish(context, "applyUnappliedPayment", input.idempotency_key, held.customer_id, strawberry.asdict(input))
-        result = await once(wish, act, again)
-        await runtime.wakeups.publish([held.customer_id])
-        return result
+        return await _once_told(context, "applyUnappliedPayment", held, input, act=act, again=again)
 
     @changing(
         Permission.INVOICE_WRITE,
@@ -213,12 +229,7 @@ class UnappliedMutation:
             stands = await service.load_payment(tx, held.customer_id, payment_id)
             return UnappliedPaymentCredited(held=unapplied_of(stands), made=credit_of(made))
 
-        wish = Wish(
-            context, "creditUnappliedPayment", input.idempotency_key, held.customer_id, strawberry.asdict(input)
-        )
-        result = await once(wish, act, again)
-        await context.runtime.wakeups.publish([held.customer_id])
-        return result
+        return await _once_told(context, "creditUnappliedPayment", held, input, act=act, again=again)
 
     @changing(
         Permission.INVOICE_WRITE,
@@ -247,9 +258,4 @@ class UnappliedMutation:
             stands = await service.load_payment(tx, held.customer_id, payment_id)
             return UnappliedRefundOrdered(held=unapplied_of(stands), refund=refund_of(ordered))
 
-        wish = Wish(
-            context, "refundUnappliedPayment", input.idempotency_key, held.customer_id, strawberry.asdict(input)
-        )
-        result = await once(wish, act, again)
-        await context.runtime.wakeups.publish([held.customer_id])
-        return result
+        return await _once_told(context, "refundUnappliedPayment", held, input, act=act, again=again)

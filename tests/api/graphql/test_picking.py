@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -15,23 +14,7 @@ from api.graphql.frames import fragments_of
 from api.graphql.picking import fields_of
 from api.graphql.scalars import CONFIG, BigInt
 from api.graphql.writing import Fields, objects
-
-
-@strawberry.enum
-class Colour(StrEnum):
-    """A colour."""
-
-    RED = "red"
-    DARK_BLUE = "dark_blue"
-
-
-@strawberry.type
-class Part:
-    """A part."""
-
-    amount: Decimal
-    state: Colour
-    at: datetime | None = None
+from tests.api.graphql.palette import Colour, Part
 
 
 @strawberry.type

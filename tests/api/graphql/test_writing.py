@@ -1,9 +1,8 @@
 """What is written anew only where it moved is, to the letter, what an execution of the same document answers."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -17,29 +16,13 @@ from api.graphql.frames import Shape, fragments_of, frame_of, shape_of
 from api.graphql.picking import fields_of
 from api.graphql.scalars import CONFIG, BigInt, Json
 from api.graphql.writing import FrameWriter
+from tests.api.graphql.palette import Colour, Part
 
 TEXT = """subscription { mine: seen { sequence since
     again: whole { name }
     whole { __typename total doubled extra best { amount at } parts { ...P } words rows { of } }
     n: sequence } }
     fragment P on Part { __typename amount state at }"""
-
-
-@strawberry.enum
-class Colour(StrEnum):
-    """A colour."""
-
-    RED = "red"
-    DARK_BLUE = "dark_blue"
-
-
-@strawberry.type
-class Part:
-    """A part."""
-
-    amount: Decimal
-    state: Colour
-    at: datetime | None
 
 
 @strawberry.type
