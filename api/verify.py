@@ -17,10 +17,15 @@ from domain.customers import service as customers
 from domain.db import DATABASE_ERRORS
 from domain.kernel.errors import DomainError
 from domain.kernel.values import dataclass
+from domain.payments.pages import store as pages
 from domain.plans import service as plans
+from domain.usage import service as usage
+from domain.usage.sealing import store as events
 from migrations.run import newest_revision, present_revision
 
 REDIS_TIMEOUT_S = 5.0
+# Of each sort of value that is plain; more are not counted.
+PLAIN_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,21 @@ async def _key(settings: Settings) -> str:
     return "opens what it sealed" if found else "nothing is sealed yet"
 
 
+async def _sealed(settings: Settings) -> str:
+    """Open the newest values that are sealed apart from customers, and count those that are plain."""
+    try:
+        async with operator(settings) as (tx, call):
+            await usage.list_quarantined(tx, call, open_only=False, limit=1)
+            newest = await pages.find_newest(tx)
+            await pages.find_pages(tx, [newest] if newest else [])
+            plain = await events.count_plain(tx, limit=PLAIN_MAX) + await pages.count_plain(tx, limit=PLAIN_MAX)
+    except InvalidTag:
+        raise Unfit("some do not open with TOLLGATE_MASTER_KEY; see the encryption key") from None
+    if plain:
+        raise Unfit(f"{plain} are plain; the worker seals them within ten minutes, or run: tollgate privacy seal")
+    return "all are sealed"
+
+
 async def _redis(settings: Settings) -> str:
     client = Redis.from_url(settings.redis_url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S)
     try:
@@ -135,5 +155,6 @@ CHECKS: dict[str, Check] = {
     "database": _revision,
     "catalogue": _catalogue,
     "encryption key": _key,
+    "personal values": _sealed,
     "redis": _redis,
 }

@@ -21,18 +21,20 @@ from domain.limits import service as limits
 from domain.payments import service as payments
 from domain.payments.expiring import service as expiring
 from domain.payments.overdue import service as overdue
+from domain.payments.pages import service as pages
 from domain.payments.reconciling import service as reconciling
 from domain.payments.refunding import service as refunding
 from domain.privacy.exporting import service as exporting
 from domain.runtime import Runtime
 from domain.usage import service as usage
+from domain.usage.sealing import service as events
 from domain.webhooks.delivering import service as delivering
 from domain.webhooks.sweeping import service as sweeping
 
 TICK_S = 1.0
 RECONCILE_BATCH = 50
 FORGET_BATCH = 5_000
-# Transactions of one run of a task that forgets; what is left then is forgotten by its next run.
+# Transactions of one run of a task that forgets or seals; its next run takes what is left then.
 FORGET_BATCHES_MAX = 200
 DONE_JOBS_DAYS = 7
 _log = structlog.get_logger()
@@ -129,13 +131,19 @@ async def forget(runtime: Runtime, call: Call) -> None:
     )
 
 
-async def _in_batches(runtime: Runtime, forget: Callable[[Tx], Awaitable[int]], batch: int) -> None:
-    """Forget in transactions of a bounded size until less than a batch is left: more is written in an hour than one."""
+async def _in_batches(runtime: Runtime, act: Callable[[Tx], Awaitable[int]], batch: int) -> None:
+    """Act in transactions of a bounded size until less than a batch is left: more is written in an hour than one."""
     for _ in range(FORGET_BATCHES_MAX):
         async with runtime.db.transaction() as tx:
-            forgotten = await forget(tx)
-        if forgotten < batch:
+            done = await act(tx)
+        if done < batch:
             return
+
+
+async def seal_plain(runtime: Runtime, _: Call) -> None:
+    """Seal personal values that an earlier version has kept plain, or still does beside this one."""
+    await _in_batches(runtime, events.seal_plain, events.SEAL_BATCH)
+    await _in_batches(runtime, pages.seal_plain, pages.SEAL_BATCH)
 
 
 async def make_partitions(runtime: Runtime, call: Call) -> None:
@@ -171,6 +179,7 @@ TASKS: Mapping[str, Task] = {
     "sweep_events": Task(15 * 60, sweep_events),
     "forget": Task(3600, forget),
     "forget_events": Task(3600, forget_events),
+    "seal_plain": Task(10 * 60, seal_plain),
     "make_partitions": Task(6 * 3600, make_partitions),
     "forget_deliveries": Task(3600, forget_deliveries),
     "sweep_limits": Task(5 * 60, sweep_limits),

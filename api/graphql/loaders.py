@@ -42,7 +42,7 @@ from domain.payments.dispute import Dispute
 from domain.payments.disputing.store import list_disputes_of
 from domain.payments.method import PaymentMethod
 from domain.payments.methods import service as methods
-from domain.payments.ordering import store as orders
+from domain.payments.pages import store as pages
 from domain.payments.receiving import store as receiving
 from domain.payments.receiving.receipt import Received
 from domain.payments.refund import Refund
@@ -166,7 +166,7 @@ class Loaders:
         self.received: DataLoader[tuple[CustomerId, InvoiceId], list[Received] | None] = self._by_id(_received)
         self.missing: DataLoader[tuple[CustomerId, InvoiceId], Money | None] = self._by_id(transferring.missing_of)
         self.cash: DataLoader[CustomerId, list[Money] | None] = self._by_id(transferring.balances_of)
-        self.payment_pages: DataLoader[tuple[CustomerId, InvoiceId], str | None] = self._by_id(orders.list_hosted_pages)
+        self.payment_pages: DataLoader[tuple[CustomerId, InvoiceId], str | None] = self._by_id(pages.find_pages)
 
     def _of_invoices(self, scope: CustomerId | None) -> None:
         """Make the loaders of what belongs to one invoice."""

@@ -36,6 +36,14 @@ def export(customer: Customer) -> None:
     asyncio.run(write_export(_settings(), customer, sys.stdout.buffer))
 
 
+@privacy.command()
+def seal() -> None:
+    """Seal personal values that an earlier version has kept plain, as workers do by themselves. Safe to repeat."""
+    from api.privacy.sealing import seal_plain  # noqa: PLC0415 -- loaded by this command only
+
+    typer.echo(f"{asyncio.run(seal_plain(_settings()))} values sealed")
+
+
 def _settings() -> "Settings":
     from api.verify import settings_at_home  # noqa: PLC0415 -- loaded by these commands only
     from domain.config import read_settings  # noqa: PLC0415 -- the same

@@ -221,6 +221,12 @@ async def data_key(tx: Tx, customer_id: CustomerId) -> DataKey:
     return tx.vault.unwrap(str(customer_id), wrapped)
 
 
+async def data_keys(tx: Tx, customer_ids: Collection[CustomerId]) -> dict[CustomerId, DataKey]:
+    """Return the unwrapped keys of several customers, by their ids; of one that has none there is nothing."""
+    found = await store.find_wrapped_keys(tx, customer_ids) if customer_ids else {}
+    return {customer_id: tx.vault.unwrap(str(customer_id), wrapped) for customer_id, wrapped in found.items()}
+
+
 async def note_method(tx: Tx, customer_id: CustomerId, *, has_method: bool) -> None:
     """Note whether a payment method is attached: `payments` tells, and what lies between looks here. Safe to repeat."""
     await store.save_has_method(tx, customer_id, has_method=has_method)

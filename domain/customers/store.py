@@ -196,12 +196,18 @@ async def save_collection(tx: db.Tx, before: Customer, collection: CollectionMet
 
 
 _WRAPPED_KEY = Statement(sa.select(data_key.c.wrapped).where(*narrowed(data_key, ("customer_id",))))
+_WRAPPED_KEYS = Statement(sa.select(data_key).where(among(data_key.c.customer_id, "ids")))
 
 
 async def find_wrapped_key(tx: db.Tx, customer_id: CustomerId) -> bytes | None:
     """Return a customer's wrapped data key, or None."""
     found: bytes | None = await _WRAPPED_KEY.value(tx, customer_id=customer_id)
     return found
+
+
+async def find_wrapped_keys(tx: db.Tx, customer_ids: Collection[CustomerId]) -> dict[CustomerId, bytes]:
+    """Return the wrapped data keys of customers, where they have one."""
+    return {row.customer_id: row.wrapped for row in await _WRAPPED_KEYS.rows(tx, ids=list(customer_ids))}
 
 
 @cache

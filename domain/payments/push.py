@@ -43,7 +43,8 @@ class PushState(StrEnum):
 class Push:
     """Our record of the gateway's copy. `number` counts the copies begun; `keyed_at` (real) is the age of its keys.
 
-    `hosted_url` is the gateway's own page on which the customer can pay it; None until it is open there.
+    `sealed_page` is the sealed address of the gateway's own page on which the customer can pay it (`pages` opens it);
+    None until it is open there.
     `credited_minor` is what credit notes have taken off the invoice as far as the copy shows it. Of one that is asked
     for again, `credited_before_minor` was taken off, and `paid_before_minor` stays paid, before the copy was begun.
     """
@@ -54,7 +55,7 @@ class Push:
     state: PushState
     gateway_invoice_id: str | None
     keyed_at: datetime
-    hosted_url: str | None = None
+    sealed_page: bytes | None = None
     version: int = 1
     credited_minor: int = 0
     credited_before_minor: int = 0
@@ -91,7 +92,7 @@ def begin_again(before: Push, invoice: Invoice, at: datetime) -> Push:
         state=PushState.WAITING,
         gateway_invoice_id=None,
         keyed_at=at,
-        hosted_url=None,
+        sealed_page=None,
         credited_minor=invoice.offset_minor,
         credited_before_minor=invoice.offset_minor,
         paid_before_minor=invoice.kept_minor,

@@ -67,7 +67,7 @@ gateway_invoice = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("gateway_invoice_id", sa.Text),
     sa.Column("keyed_at", db.Instant, nullable=False, comment="real time; the age of the keys"),
-    sa.Column("hosted_url", sa.Text, comment="the gateway's page on which the customer can pay"),
+    sa.Column("hosted_url", sa.Text, comment="plain, by an earlier version; see sealed_page"),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("credited_minor", sa.BigInteger, nullable=False, comment="what credit notes took off the copy"),
     sa.Column("credited_before_minor", sa.BigInteger, nullable=False, comment="before this copy was begun"),
@@ -78,8 +78,12 @@ gateway_invoice = sa.Table(
     sa.CheckConstraint("state <> 'pushed' OR gateway_invoice_id IS NOT NULL", name="pushed"),
     sa.CheckConstraint("number >= 1", name="number"),
     sa.Index("gateway_invoice_gateway_invoice_id_idx", "gateway_invoice_id"),
+    sa.Column("sealed_page", db.Personal, comment="address of the gateway's page on which the customer can pay"),
     sa.Index("gateway_invoice_invoice_id_idx", "invoice_id"),
+    sa.Index("gateway_invoice_plain_idx", "invoice_id", postgresql_where=sa.text("hosted_url IS NOT NULL")),
 )
+
+PUSH_COLUMNS = tuple(gateway_invoice.c[field.name] for field in dataclasses.fields(Push))
 
 payment_attempt = sa.Table(
     "payment_attempt",
@@ -277,12 +281,13 @@ async def insert_push(tx: db.Tx, new: Push) -> bool:
 async def save_push(tx: db.Tx, before: Push, after: Push) -> bool:
     """Write a changed record over the version that was read. False where another run was first."""
     table = gateway_invoice.c
-    statement = sa.update(gateway_invoice).where(
-        table.customer_id == before.customer_id,
-        table.invoice_id == before.invoice_id,
-        table.version == before.version,
-    )
-    return (await tx.execute(statement.values(_values(after) | {"version": before.version + 1}))).rowcount == 1
+    own = (table.customer_id == before.customer_id, table.invoice_id == before.invoice_id)
+    statement = sa.update(gateway_invoice).where(*own, table.version == before.version)
+    values = _values(after) | {"version": before.version + 1}
+    if after.sealed_page is not None or after.number != before.number:
+        # What an earlier version has left plain is of an earlier look, or of the copy before.
+        values["hosted_url"] = None
+    return (await tx.execute(statement.values(values))).rowcount == 1
 
 
 async def find_push(tx: db.Tx, customer_id: CustomerId, invoice_id: InvoiceId) -> Push | None:
@@ -348,7 +353,7 @@ def method_of(row: sa.Row[Any]) -> PaymentMethod:
 
 
 async def _find_push(tx: db.Tx, *conditions: sa.ColumnElement[bool]) -> Push | None:
-    row = await tx.row(sa.select(gateway_invoice).where(*conditions))
+    row = await tx.row(sa.select(*PUSH_COLUMNS).where(*conditions))
     return Push(**{**row._mapping, "state": PushState(row.state)}) if row else None  # noqa: SLF001 -- as above
 
 

@@ -11,10 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
+from domain.customers.store import data_key
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, EventId, SubscriptionId
 from domain.usage.counters.counter import SLOTS
 from domain.usage.reading import QuarantinedEvent, StoredEvent
+from domain.usage.sealed import open_sent
 from domain.usage.verdict import Reason
 
 # What the driver or the server says when the database cannot be reached: no other statement would fare better.
@@ -75,11 +77,14 @@ quarantined_event = sa.Table(
     sa.Column("sender_customer_id", db.Id, comment="the only customer whom the sending key could report on"),
     sa.Column("corrects", sa.Text),
     *_need(db.Instant, "occurred_at"),
-    sa.Column("properties", db.Json, nullable=False, comment="as sent, so that it can be re-driven"),
+    sa.Column("properties", db.Json, comment="plain, by an earlier version; see sealed"),
     *_need(sa.Text, "reason"),
     sa.Column("detail", sa.Text),
     sa.Column("resolved_at", db.Instant),
+    sa.Column("sealed", db.Personal, comment="properties as sent, so that it can be re-driven"),
     sa.CheckConstraint("environment IN ('live', 'test')", name="environment"),
+    sa.CheckConstraint("properties IS NULL OR sealed IS NULL", name="sent"),
+    sa.Index("quarantined_event_plain_idx", "id", postgresql_where=sa.text("properties IS NOT NULL")),
     sa.Index("quarantined_event_open_idx", "id", postgresql_where=sa.text("resolved_at IS NULL")),
 )
 
@@ -254,10 +259,14 @@ async def list_quarantined(
     before: EventId | None,
     limit: int,
 ) -> Sequence[QuarantinedEvent]:
-    """Return events in quarantine, the last received first; `before` is the id of the last one seen."""
+    """Return events in quarantine, the last received first; `before` is the id of the last one seen.
+
+    Of those whose properties were erased there are none.
+    """
     own = quarantined_event.c
     statement = (
-        sa.select(quarantined_event, sa.cast(own.properties, sa.Text).label("kept"))
+        sa.select(quarantined_event, sa.cast(own.properties, sa.Text).label("plain"), data_key.c.wrapped)
+        .outerjoin(data_key, data_key.c.customer_id == own.customer_id)
         .order_by(own.id.desc())
         .limit(limit)
     )
@@ -280,13 +289,17 @@ async def list_quarantined(
             row.customer,
             row.subscription,
             row.occurred_at,
-            _EXACT_JSON.decode(row.kept),
+            _sent(tx.vault, row) or {},
             Reason(row.reason),
             row.detail,
             row.resolved_at,
         )
         for row in await tx.rows(statement)
     ]
+
+
+def _sent(vault: db.Vault, row: sa.Row[Any]) -> dict[str, Any] | None:
+    return open_sent(vault, row.customer_id, row.id, plain=row.plain, sealed=row.sealed, key=row.wrapped)
 
 
 async def list_event_partitions(tx: db.Tx, *, lock: bool = False) -> set[str]:

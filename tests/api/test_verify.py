@@ -5,13 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from api.local.errors import LocalStackError
+from api.privacy.sealing import seal_plain
 from api.seed import operator, seed
 from api.verify import settings_at_home, verify
 from domain.config import Settings
 from domain.customers import service as customers
 from domain.kernel.call import Environment
+from tests.api.command import run
 
 
 def settings(database_url: str, key: bytes = b"\x01") -> Settings:
@@ -38,6 +41,7 @@ async def test_an_empty_database_lacks_its_catalogue_and_an_unreachable_redis_is
     assert found["database"][0]
     assert found["catalogue"] == (False, "it is empty; run: tollgate seed")
     assert found["encryption key"] == (True, "nothing is sealed yet")
+    assert found["personal values"] == (True, "all are sealed")
     assert not found["redis"][0]
     assert "it does not answer" in found["redis"][1]
 
@@ -61,6 +65,24 @@ async def test_another_key_does_not_open_what_is_stored(database_url: str) -> No
 
     assert (await find(given))["encryption key"] == (True, "opens what it sealed")
     assert (await find(settings(database_url, b"\x02")))["encryption key"][0] is False
+
+
+async def test_values_that_are_plain_are_counted_until_they_are_sealed(database_url: str) -> None:
+    given = settings(database_url)
+    nobodys = """INSERT INTO quarantined_event (customer_id, id, received_at, environment, product, source, event_id,
+        type, customer, occurred_at, reason, properties) VALUES (
+        '00000000-0000-0000-0000-000000000000', gen_random_uuid(), now(),
+        'live', 'llm', 'gateway', 'e1', 'llm.call', 'cus_unknown', now(), 'unknown_customer', '{"who": "Ada"}')"""
+    async with operator(given) as (tx, _):
+        await tx.execute(sa.text(nobodys))
+    good, detail = (await find(given))["personal values"]
+    assert (good, detail[:15]) == (False, "1 are plain; th")
+    assert await run(database_url, "privacy", "seal") == (0, "1 values sealed\n")
+    assert await seal_plain(given) == 0
+    assert (await find(given))["personal values"] == (True, "all are sealed")
+    # The system's key comes of the master key.
+    found = (await find(settings(database_url, b"\x02")))["personal values"]
+    assert found == (False, "some do not open with TOLLGATE_MASTER_KEY; see the encryption key")
 
 
 async def test_a_database_out_of_reach_fails_its_checks_and_no_other(tmp_path: Path) -> None:

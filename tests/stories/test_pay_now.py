@@ -12,7 +12,7 @@ from domain.kernel.ids import InvoiceId
 from domain.payments.attempt import Attempt
 from domain.payments.method_rules import PaymentMethodNotFound
 from domain.payments.methods import service as methods
-from domain.payments.ordering import store as orders
+from domain.payments.pages import store as pages
 from tests import make
 from tests.stories.owing import NO_FUNDS, STARTER_MINOR, attempts, case_of, owing
 from tests.world import World
@@ -84,5 +84,5 @@ async def test_the_page_on_which_an_open_invoice_can_be_paid_is_known(world: Wor
     [invoice] = await world.invoices(ada)
     [copy] = world.gateway.copies
     async with world.runtime.db.transaction() as tx:
-        found = await orders.list_hosted_pages(tx, [(ada.id, invoice.id)])
+        found = await pages.find_pages(tx, [(ada.id, invoice.id)])
     assert found == {(ada.id, invoice.id): f"https://pay.example.com/{copy}"}

@@ -31,6 +31,7 @@ from domain.payments.declines import Decline, DeclineClass
 from domain.payments.expiring.month import year_and_month
 from domain.payments.method_rules import MANDATE_ENDED
 from domain.payments.methods.service import METHODS_MAX
+from domain.payments.pages import store as pages
 from domain.payments.transferring import service as transferring
 
 # Mails about an invoice, with a number of days behind its id where there is one for each of several days.
@@ -138,7 +139,7 @@ async def _owed(
     if invoice_id not in found:
         raise InvoiceNotFound
     invoice, now = found[invoice_id], await customers.business_now(tx, call, customer_id)
-    push = await payments.find_push(tx, customer_id, invoice_id)
+    page = (await pages.find_pages(tx, [(customer_id, invoice_id)])).get((customer_id, invoice_id), "")
     plan = await dunning.outlook(tx, stored, now) if stored is not None else None
     failed_at = (attempt.ended_at if attempt else None) or (stored.case.first_failed_at if stored else now)
     owed = Owed(
@@ -155,7 +156,7 @@ async def _owed(
         due_at=invoice.due_at,
         has_method=customer.has_method,
         is_dropped=stored is not None and stored.case.state is CaseState.DROPPED,
-        link=(push.hosted_url if push and invoice.state is not State.VOID else None) or "",
+        link=page if invoice.state is not State.VOID else "",
     )
     return await _of_sent(tx, invoice, owed, language) if invoice.is_sent else owed
 

@@ -17,6 +17,7 @@ from domain.payments import store
 from domain.payments.copies import store as past
 from domain.payments.methods.service import ensure_gateway_customer
 from domain.payments.ordering.service import stage
+from domain.payments.pages import service as pages
 from domain.payments.port import GatewayInvoice, GatewayInvoiceState, PaymentGateway, PushedInvoice
 from domain.payments.push import GatewayCopyDiffers, Push, PushState
 from domain.payments.transferring import service as transferring
@@ -108,12 +109,16 @@ async def push(
         await refuse(db, gateway, call, invoice=invoice, record=record, wrong=wrong)
     if seen and seen.state is GatewayInvoiceState.DRAFT:
         seen = await gateway.finalise_invoice(copy_id, key=copies.key(wanted.environment, record, "finalise"))
-    pushed = dataclasses.replace(record, state=PushState.PUSHED, hosted_url=seen.hosted_url if seen else None)
     if invoice.is_sent:
         # Its mail names the account; the whole of it is shown where it is asked for.
         await transferring.remember(db, gateway, customer, gateway_customer_id, invoice.currency)
     async with db.transaction() as tx:
-        await store.save_push(tx, record, pushed)
+        page = (
+            await pages.seal_page(tx, invoice.customer_id, invoice.id, seen.hosted_url)
+            if seen and seen.hosted_url
+            else None
+        )
+        await store.save_push(tx, record, dataclasses.replace(record, state=PushState.PUSHED, sealed_page=page))
         if invoice.is_sent:
             # Only now can a mail say where to pay. Staged again after a crash, it is sent once all the same.
             notice = jobs.SendNotice(invoice.customer_id, INVOICE_SENT, str(invoice.id))

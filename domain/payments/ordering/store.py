@@ -1,6 +1,6 @@
 """Statements that look at many invoices and their attempts."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -12,7 +12,7 @@ from domain.payments.attempt import UNRESOLVED, Attempt
 from domain.payments.ending import Share
 from domain.payments.method import PaymentMethod
 from domain.payments.overdue.store import due
-from domain.payments.store import attempt_of, gateway_invoice, payment_attempt, payment_method
+from domain.payments.store import attempt_of, payment_attempt, payment_method
 from domain.subscriptions.store import subscription
 
 
@@ -20,17 +20,6 @@ async def list_stale_attempts(tx: db.Tx, *, sent_before: datetime, at: datetime,
     """Return attempts whose answer is overdue and which are to be looked at, the longest due first."""
     statement = due(payment_attempt, sent_before=sent_before, at=at, states=tuple(UNRESOLVED), limit=limit)
     return [attempt_of(row) for row in await tx.rows(statement)]
-
-
-async def list_hosted_pages(
-    tx: db.Tx, invoices: Collection[tuple[CustomerId, InvoiceId]]
-) -> dict[tuple[CustomerId, InvoiceId], str]:
-    """Return the gateway's pages on which customers' invoices can be paid, where there are: for loaders."""
-    table = gateway_invoice.c
-    statement = sa.select(table.customer_id, table.invoice_id, table.hosted_url).where(
-        sa.tuple_(table.customer_id, table.invoice_id).in_(invoices), table.hosted_url.is_not(None)
-    )
-    return {(row.customer_id, row.invoice_id): row.hosted_url for row in await tx.rows(statement)}
 
 
 async def list_tries(tx: db.Tx, method: PaymentMethod, *, since: datetime, limit: int) -> Sequence[datetime]:

@@ -18,7 +18,7 @@ from domain.kernel.period import Period
 from domain.payments.push import Push, PushState
 from domain.payments.reconciling.finding import Difference, Finding, Found, Outcome
 from domain.payments.reconciling.run import Run, Stage
-from domain.payments.store import gateway_customer, gateway_invoice, payment_attempt
+from domain.payments.store import PUSH_COLUMNS, gateway_customer, gateway_invoice, payment_attempt
 
 reconciliation_run = sa.Table(
     "reconciliation_run",
@@ -235,13 +235,13 @@ async def gateway_customers_of(tx: db.Tx, ids: Collection[CustomerId]) -> dict[C
 
 async def pushes_of(tx: db.Tx, gateway_invoice_ids: Collection[str]) -> dict[str, Push]:
     """Return the records of copies by the gateway's ids."""
-    statement = sa.select(gateway_invoice).where(gateway_invoice.c.gateway_invoice_id.in_(gateway_invoice_ids))
+    statement = sa.select(*PUSH_COLUMNS).where(gateway_invoice.c.gateway_invoice_id.in_(gateway_invoice_ids))
     return {row.gateway_invoice_id: _push(row) for row in await tx.rows(statement)}
 
 
 async def pushes_of_invoices(tx: db.Tx, ids: Collection[UUID]) -> dict[UUID, Push]:
     """Return the records of the copies of invoices of ours."""
-    statement = sa.select(gateway_invoice).where(gateway_invoice.c.invoice_id.in_(ids))
+    statement = sa.select(*PUSH_COLUMNS).where(gateway_invoice.c.invoice_id.in_(ids))
     return {row.invoice_id: _push(row) for row in await tx.rows(statement)}
 
 
@@ -252,7 +252,7 @@ async def page_pushes(
     own = gateway_invoice.c
     lately = (own.keyed_at >= window.start) & (own.keyed_at < window.end)
     statement = (
-        sa.select(gateway_invoice)
+        sa.select(*PUSH_COLUMNS)
         .join(invoice, (invoice.c.customer_id == own.customer_id) & (invoice.c.id == own.invoice_id))
         .where(invoice.c.environment == environment, own.gateway_invoice_id.is_not(None))
         .where((invoice.c.state == "open") | lately, own.keyed_at < window.end)

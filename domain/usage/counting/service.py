@@ -27,6 +27,7 @@ from domain.usage.event import row_id
 from domain.usage.movement import Books, Move, Slow, changes_of
 from domain.usage.readings import service as readings
 from domain.usage.resolve import Row, listed_names
+from domain.usage.sealing import service as sealing
 from domain.usage.tally import (
     GROUP_BYTES,
     Entry,
@@ -125,7 +126,7 @@ async def count(
     fresh |= refused
     if quarantined is None:
         await _give_up_identities(driver, [row for row in counted if row.identity in refused], refused)
-        await store.insert_quarantined(driver, quarantine_of(kept, fresh), ids)
+        await _quarantine(tx, quarantine_of(kept, fresh), ids)
     await store.insert_events(driver, judged.rows, ids)
     sums = tally(judged.rows)
     slow = _add_slow(sums, judged, ids) if judged.books is not None else None
@@ -139,6 +140,12 @@ async def count(
     if judged.done:
         await correcting.keep(tx, driver, judged.done, judged.rows, ids)
     return sums
+
+
+async def _quarantine(tx: Tx, rows: Sequence[tuple[Row, Reason, str | None]], ids: Mapping[bytes, bytes]) -> None:
+    if rows:
+        sealed = await sealing.seal_rows(tx, [row for row, _, _ in rows], ids)
+        await store.insert_quarantined(await tx.raw(), rows, ids, sealed)
 
 
 async def write(driver: store.Driver, sums: Tally, known: Collection[bytes]) -> None:

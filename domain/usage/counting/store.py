@@ -55,11 +55,11 @@ FROM unnest($1::text::uuid[], $2::text::uuid[], $3::text::timestamptz[], $4::tex
 
 _INSERT_QUARANTINED = """
 INSERT INTO quarantined_event (customer_id, id, received_at, environment, product, source, event_id, type, customer,
-                               subscription, sender_customer_id, corrects, occurred_at, properties, reason, detail)
-SELECT a, b, c, d, e, f, g, h, i, j, k, l, m, n::jsonb, o, p
+                               subscription, sender_customer_id, corrects, occurred_at, sealed, reason, detail)
+SELECT a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p
 FROM unnest($1::text::uuid[], $2::text::uuid[], $3::text::timestamptz[], $4::text[], $5::text[], $6::text[],
             $7::text[], $8::text[], $9::text[], $10::text[], $11::uuid[], $12::text[], $13::text::timestamptz[],
-            $14::text[], $15::text[], $16::text[])
+            $14::bytea[], $15::text[], $16::text[])
      AS t (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)
 """
 
@@ -195,11 +195,9 @@ def _price_list(ids: tuple[ProviderPriceId, ...]) -> str:
 
 
 async def insert_quarantined(
-    driver: Driver, kept: Sequence[tuple[Row, Reason, str | None]], ids: Mapping[bytes, bytes]
+    driver: Driver, kept: Sequence[tuple[Row, Reason, str | None]], ids: Mapping[bytes, bytes], sealed: Sequence[bytes]
 ) -> None:
-    """Insert events that could not be counted or not priced, each with its reason."""
-    if not kept:
-        return
+    """Insert events that could not be counted or not priced, each with its reason and its sealed properties."""
     await driver.execute(
         _INSERT_QUARANTINED,
         array([row.customer_id.hex for row, _, _ in kept]),
@@ -215,7 +213,7 @@ async def insert_quarantined(
         [row.request.sender.customer_id for row, _, _ in kept],
         [row.envelope.event.corrects for row, _, _ in kept],
         array([row.occurred_at.isoformat() for row, _, _ in kept]),
-        [row.envelope.canonical.decode() for row, _, _ in kept],
+        sealed,
         [str(reason) for _, reason, _ in kept],
         [detail for _, _, detail in kept],
     )

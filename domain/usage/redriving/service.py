@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from domain.access.roles import Permission
@@ -69,6 +70,7 @@ async def redrive(
     async with db.transaction() as tx:
         held = await store.list_held(
             await tx.raw(),
+            tx.vault,
             ids=ids,
             reason=reason,
             scope=call.scope,
@@ -115,7 +117,7 @@ async def _resolve(
     found: list[tuple[Held, Row | Verdict]] = []
     for each in held:
         product_id = rules.products.get(each.product)
-        envelope = read_event(_sent(each))
+        envelope = read_event(_sent(each, each.properties)) if each.properties is not None else None
         if product_id is None or not isinstance(envelope, Envelope):
             found.append((each, Verdict(Status.QUARANTINED, each.reason)))
             continue
@@ -126,9 +128,9 @@ async def _resolve(
     return found
 
 
-def _sent(held: Held) -> UsageEvent:
+def _sent(held: Held, properties: dict[str, Any]) -> UsageEvent:
     at = held.occurred_at.isoformat()
-    return UsageEvent(held.event_id, held.type, held.customer, held.subscription, at, held.properties, held.corrects)
+    return UsageEvent(held.event_id, held.type, held.customer, held.subscription, at, properties, held.corrects)
 
 
 async def _write(

@@ -7,24 +7,24 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
-import msgspec
 
+from domain.db import Vault
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, EventId, ProviderPriceId
 from domain.kernel.values import dataclass
 from domain.usage.arrays import array
 from domain.usage.resolve import Row
+from domain.usage.sealed import open_sent
 from domain.usage.verdict import Reason
 
 Driver = asyncpg.Connection
-_EXACT_JSON = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
 _OPEN = """
-SELECT customer_id, id, received_at, environment, product, source, event_id, type, customer, subscription,
-       sender_customer_id, corrects, occurred_at, properties::text AS sent, reason
-FROM quarantined_event
+SELECT q.customer_id, id, received_at, environment, product, source, event_id, type, customer, subscription,
+       sender_customer_id, corrects, occurred_at, properties::text AS plain, sealed, d.wrapped, reason
+FROM quarantined_event q LEFT JOIN data_key d ON d.customer_id = q.customer_id
 WHERE resolved_at IS NULL AND ($1::uuid[] IS NULL OR id = ANY($1::uuid[])) AND ($2::text IS NULL OR reason = $2)
-  AND ($3::uuid IS NULL OR customer_id = $3) AND ($4::text IS NULL OR environment = $4)
+  AND ($3::uuid IS NULL OR q.customer_id = $3) AND ($4::text IS NULL OR environment = $4)
   AND ($5::uuid IS NULL OR id > $5)
 ORDER BY id LIMIT $6
 """
@@ -63,7 +63,10 @@ WHERE e.customer_id = k.customer_id AND e.id = k.id AND e.received_at = k.receiv
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An event in quarantine as it was sent. `sender_customer_id`: the only customer the key could report on."""
+    """An event in quarantine as it was sent. `sender_customer_id`: the only customer the key could report on.
+
+    `properties` are None where they were erased: it cannot be counted any more.
+    """
 
     customer_id: CustomerId
     id: EventId
@@ -78,7 +81,7 @@ class Held:
     sender_customer_id: CustomerId | None
     corrects: str | None
     occurred_at: datetime
-    properties: dict[str, Any]
+    properties: dict[str, Any] | None
     reason: Reason
 
 
@@ -93,6 +96,7 @@ class Cost(NamedTuple):
 
 async def list_held(
     driver: Driver,
+    vault: Vault,
     *,
     ids: Collection[EventId] | None,
     reason: Reason | None,
@@ -103,10 +107,10 @@ async def list_held(
 ) -> Sequence[Held]:
     """Return events in quarantine that are open, the first received first; `after` is the id of the last one seen."""
     rows = await driver.fetch(_OPEN, list(ids) if ids is not None else None, reason, scope, environment, after, limit)
-    return [_held(row) for row in rows]
+    return [_held(vault, row) for row in rows]
 
 
-def _held(row: asyncpg.Record) -> Held:
+def _held(vault: Vault, row: asyncpg.Record) -> Held:
     return Held(
         row["customer_id"],
         row["id"],
@@ -121,7 +125,7 @@ def _held(row: asyncpg.Record) -> Held:
         row["sender_customer_id"],
         row["corrects"],
         row["occurred_at"],
-        _EXACT_JSON.decode(row["sent"]),
+        open_sent(vault, row["customer_id"], row["id"], plain=row["plain"], sealed=row["sealed"], key=row["wrapped"]),
         Reason(row["reason"]),
     )
 

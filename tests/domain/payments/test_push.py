@@ -130,9 +130,9 @@ def test_the_copy_has_lines_after_discounts_so_that_its_total_is_ours() -> None:
 def test_an_invoice_that_is_asked_for_again_gets_another_copy_under_another_number() -> None:
     # 34.51 were collectable; credit notes took off 4.51, 20.00 of the 30.00 that were paid are still here.
     again = dataclasses.replace(_OURS, offset_minor=451, kept_minor=2_000, reopened=1)
-    before = dataclasses.replace(push(PushState.PUSHED), credited_minor=451, hosted_url="https://pay.example.com")
+    before = dataclasses.replace(push(PushState.PUSHED), credited_minor=451, sealed_page=b"sealed")
     copy = begin_again(before, again, _LATER)
-    assert (copy.number, copy.state, copy.gateway_invoice_id, copy.hosted_url) == (2, PushState.WAITING, None, None)
+    assert (copy.number, copy.state, copy.gateway_invoice_id, copy.sealed_page) == (2, PushState.WAITING, None, None)
     assert (copy.credited_minor, copy.settled_minor, copy.keyed_at) == (451, 2_451, _LATER)
     assert key(Environment.TEST, copy, "create") == f"test:inv:{_NAME}:2:create"
     assert [number_of(each) for each in (_OURS, again)] == ["TEST-2026-000001", "TEST-2026-000001-R1"]
