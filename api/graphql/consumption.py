@@ -46,7 +46,7 @@ name_enum(
     "NoticeSeverity",
     "How grave a notice is.",
     INFO="Below every threshold.",
-    WARNING="From 80 % of the limit on.",
+    WARNING="From the first threshold at which the customer is alerted on.",
     CRITICAL="The limit is reached.",
 )
 name_enum(
@@ -63,7 +63,7 @@ name_enum(
     "UsageStatus",
     "What a customer's limits allow on the whole.",
     ACTIVE="Every limit is below its thresholds.",
-    WARNING="A limit is at 80 % or more.",
+    WARNING="Usage has reached a threshold of a limit.",
     LIMIT_REACHED="A limit is reached.",
     SUSPENDED="Nothing may be used: the subscription is paused or unpaid.",
 )

@@ -151,7 +151,7 @@ _SUBSCRIPTION = (
         "/api/subscription/alerts/{user_id}",
         "readAlerts",
         "Where usage stands against each limit of which anything is used, the gravest first.",
-        "`severity` is info below every threshold, where a notice is computed; from 80 % on it is that of the alert.",
+        "`severity` is info below every threshold, where a notice is computed, and the alert's from the first one on.",
         _EXAMPLES["alerts"],
         Permission.USAGE_READ,
         parameters=(_CUSTOMER,),
