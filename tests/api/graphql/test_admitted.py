@@ -145,3 +145,17 @@ async def test_a_socket_whose_key_is_revoked_is_closed_and_others_stay(server: S
             break
         await asyncio.sleep(0.01)
     assert (server.app.state.serving.sockets, len(view_of(server).admitted)) == (0, 0)
+
+
+async def test_a_socket_whose_operation_is_refused_for_its_credential_is_told_so_and_closed(quiet_server: Site) -> None:
+    key = await quiet_server.key("usage:read")
+    async with open_socket(quiet_server.host, key) as socket:
+        # The socket as a whole is not looked after here, and nobody remembers the key.
+        admitted, known = view_of(quiet_server).admitted, quiet_server.app.state.serving.authenticator._known
+        for guest in [guest for group in admitted._groups for guest in group]:
+            admitted.leave(guest)
+        await _revoke(quiet_server, key)
+        known.clear()
+        refused = await socket.next(await socket.start("{ viewer { kind } }"))
+        assert (refused["type"], refused["payload"][0]["extensions"]) == ("error", {"code": "credentials_rejected"})
+        assert await socket.closed() == 4403
