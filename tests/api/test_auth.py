@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 import api.auth
-from api.auth import CACHE_FOR, Authenticator, bearer
+from api.auth import CACHE_FOR, TOKENS_AT_ONCE, Authenticator, bearer
 from domain.access import credentials, service, tokens
 from domain.access.credentials import ApiKey, CredentialsMissing, CredentialsRejected, TokensUnverifiable
 from domain.access.roles import system_principal
@@ -132,6 +132,9 @@ async def test_which_of_many_credentials_have_ended_is_found_out_whatever_is_rem
     # The token ends after 60 s, the other key after 30 days.
     assert await authenticator.ended([token], _AT + timedelta(seconds=60)) == {token}
     assert await authenticator.ended([kept, token], _AT + timedelta(days=30)) == {kept, token}
+    many = {_token(kind="staff", role="viewer", sub=f"user {number}") for number in range(TOKENS_AT_ONCE + 1)}
+    assert await authenticator.ended(many, _AT) == set()
+    assert await authenticator.ended(many, _AT + timedelta(seconds=60)) == many
 
 
 async def test_a_token_that_cannot_be_checked_now_has_not_ended(db: Database) -> None:
