@@ -2,6 +2,7 @@
 
 An offered job waits in the queue for OFFER_S before it is offered again; a running one is leased for LEASE_S at a time.
 So the jobs of a worker that was killed come back within LEASE_S, and those it had not begun as soon as anyone works.
+One that is stopped gives back what it had begun.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from domain.db import DATABASE_ERRORS, Tx
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.journal.parties import is_outage
+from domain.journal.returning import service as returning
 from domain.journal.store import StoredJob
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError
@@ -28,6 +30,8 @@ OFFER_S = 10
 LEASE_S = 5
 HEARTBEAT_S = 1.5
 JOB_TIMEOUT_S = 120
+# A worker that is stopped waits no longer for its database.
+GIVE_BACK_S = 3
 # The error of a job that was begun often and never ended, nor failed.
 WORKER_DIED = "worker_died"
 _log = structlog.get_logger()
@@ -43,10 +47,15 @@ async def run(runtime: Runtime, job_id: JobId) -> None:
         return
     call = runtime.call(system_principal(stored.kind))
     heartbeat = asyncio.create_task(_keep(runtime, stored))
+    allowed = asyncio.timeout(JOB_TIMEOUT_S)
     try:
         job = journal.read_job(stored)
-        async with asyncio.timeout(JOB_TIMEOUT_S):
+        async with allowed:
             await HANDLERS[type(job)](runtime, call, stored, job)
+    except asyncio.CancelledError:
+        if not allowed.expired():
+            await _give_back(runtime, stored)
+        raise
     except Exception as error:  # noqa: BLE001 -- whatever a handler raises is written on its row, never lost
         await _put_off(runtime, stored, error)
     finally:
@@ -70,6 +79,18 @@ async def _keep(runtime: Runtime, stored: StoredJob) -> None:
                 await journal.keep_offer(tx, stored, until=runtime.now() + timedelta(seconds=LEASE_S))
         except DATABASE_ERRORS as error:
             _log.warning("lease_not_renewed", job=str(stored.id), error=type(error).__name__)
+
+
+async def _give_back(runtime: Runtime, stored: StoredJob) -> None:
+    """Let others go on with a job at once: this worker is stopped. Without a database its lease ends by itself.
+
+    A run that is given back is not one that ended its worker, however often workers are stopped while a party hangs.
+    """
+    try:
+        async with asyncio.timeout(GIVE_BACK_S), runtime.db.transaction() as tx:
+            await returning.give_back(tx, runtime.call(system_principal(stored.kind)), stored)
+    except DATABASE_ERRORS as error:
+        _log.warning("job_not_given_back", job=str(stored.id), error=type(error).__name__)
 
 
 async def _put_off(runtime: Runtime, stored: StoredJob, error: Exception) -> None:

@@ -1,5 +1,6 @@
 """Carrying out one job."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,7 +17,9 @@ from domain.journal.retrying import service as retrying
 from domain.journal.store import StoredJob
 from domain.kernel.ids import CustomerId, InvoiceId, JobId
 from domain.payments.port import GatewayUnavailable
+from domain.webhooks import service as webhooks
 from tests import make
+from tests.domain.webhooks.examples import event
 from tests.world import World
 from workers import runner
 
@@ -157,3 +160,43 @@ async def test_a_mail_to_staff_that_fails_is_no_reason_for_another(world: World)
         async with world.runtime.db.transaction() as tx:
             await tx.execute(sa.delete(store.outbox_job))
     assert await _alerts(world) == [("mail_complained", "cus_1")]
+
+
+class Hanging(MemoryGateway):
+    """Answers no question."""
+
+    def __init__(self) -> None:
+        """Hang from the start."""
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    async def read(self, operation: str) -> None:
+        """Wait for ever."""
+        self.asked.set()
+        await asyncio.Event().wait()
+        await super().read(operation)
+
+
+async def test_a_worker_that_is_stopped_gives_back_what_it_waits_for(world: World) -> None:
+    gateway = world.runtime.gateway = Hanging()
+    async with world.runtime.db.transaction() as tx:
+        await webhooks.receive(tx, world.call, event("invoice.paid", "in_1"))
+        at = world.runtime.now()
+        [offered] = await journal.offer_due(tx, [(None, at)], at=at, until=at, limit=1)
+    # More often than a job may end its worker.
+    for _ in range(journal.DEATHS_MAX + 2):
+        gateway.asked.clear()
+        running = asyncio.create_task(runner.run(world.runtime, offered.id))
+        await gateway.asked.wait()
+        running.cancel()
+        assert isinstance((await asyncio.gather(running, return_exceptions=True))[0], asyncio.CancelledError)
+        after = await _find(world, offered.id)
+        assert (after.state, after.attempts, after.runs, after.last_error) == ("pending", 0, 0, None)
+        at = world.runtime.now()
+        async with world.runtime.db.transaction() as tx:
+            assert [each.id for each in await journal.offer_due(tx, [(None, at)], at=at, until=at, limit=1)] == [
+                after.id
+            ]
+    world.runtime.gateway = MemoryGateway()
+    await runner.run(world.runtime, offered.id)
+    assert (await _find(world, offered.id)).state == "done"

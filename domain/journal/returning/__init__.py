@@ -1,0 +1,1 @@
+"""Jobs that a worker gives back which is stopped in the middle of them."""
