@@ -4,7 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import field
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -18,6 +18,8 @@ from domain.limits.request import Asking
 
 # Books of subscriptions that a process remembers; beyond it those go that hold nothing.
 BOOKS_MAX = 20_000
+# What was recorded here is looked up for a check at once, but for one customer no more often.
+CATCH_UP_EVERY = timedelta(seconds=1)
 
 
 class Judged(NamedTuple):
@@ -46,7 +48,9 @@ class Drawer:
     """A book with the lock under which it is granted more.
 
     `looks` counts the looks at the database. `look` is the newest that read plan and overrides too, and `recalled` are
-    the limits of which others had been asked before it for what they leave idle.
+    the limits of which others had been asked before it for what they leave idle. `counted` is the last commit
+    of this process that had moved the customer's usage when it was read for the book, by its number; `caught_up_at` is
+    when a look last began that was to count a later one.
     """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -54,6 +58,19 @@ class Drawer:
     looks: int = 0
     look: int = 0
     recalled: frozenset[str] = frozenset()
+    counted: int = 0
+    caught_up_at: datetime | None = None
+
+    def is_behind(self, commit: int, at: datetime) -> bool:
+        """Whether the book lacks what this process has recorded since, and it is time to look again."""
+        if commit == self.counted:
+            return False
+        return self.caught_up_at is None or at - self.caught_up_at >= CATCH_UP_EVERY
+
+    def catch_up(self, commit: int, at: datetime) -> None:
+        """Note that a look begins: whatever comes of it, the others go by the book meanwhile."""
+        if commit != self.counted:
+            self.caught_up_at = at
 
     def begin_look(self) -> int:
         """Begin a look at the database, and return its number."""

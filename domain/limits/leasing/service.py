@@ -18,7 +18,7 @@ from domain.kernel.ids import CustomerId, SubscriptionId
 from domain.limits import store as limits_store
 from domain.limits.account import Account, Basis, Line, allowances_of, is_paid, passed_now
 from domain.limits.book import Book
-from domain.limits.drawer import Drawer, Drawers, Judged, judge
+from domain.limits.drawer import BOOKS_MAX, Drawer, Drawers, Judged, judge
 from domain.limits.explanation import Decision, decision_of
 from domain.limits.judging import Answer, Code, permit, refusal, refusing
 from domain.limits.lease import LEASE_FOR, LeaseKey, Share
@@ -51,6 +51,21 @@ class Leases:
         self._catalogue = catalogue
         self.holder = holder
         self._drawers = Drawers()
+        self._commits = 0
+        self._moved: dict[CustomerId, int] = {}
+
+    def note_moved(self, customers: Collection[CustomerId]) -> None:
+        """Note that a commit of this process has moved what customers have used."""
+        self._commits += 1
+        new = dict.fromkeys(customers, self._commits)
+        self._moved.update(new)
+        if len(self._moved) > BOOKS_MAX:
+            # The others are forgotten: where any of them was counted, its next check looks once more.
+            self._moved = new
+
+    def is_behind(self, drawer: Drawer, place: Place, at: datetime) -> bool:
+        """Whether a check is to look for what this process has recorded since its book was read."""
+        return drawer.is_behind(self._moved.get(place.customer_id, 0), at)
 
     def drawer(self, subscription_id: SubscriptionId) -> Drawer:
         """Return the drawer of a subscription."""
@@ -103,6 +118,8 @@ class Leases:
         """Judge in one transaction, and lease what is asked for. None: others were asked for what they leave idle."""
         place = asking.place
         before, is_answered = drawer.book, False
+        commit = self._moved.get(place.customer_id, 0)
+        drawer.catch_up(commit, call.at)
         async with self._db.transaction() as tx:
             if asking.takes:
                 earlier = await store.lock_customer(tx, place.customer_id, asking.reservation_id, at=call.at)
@@ -127,6 +144,7 @@ class Leases:
                 answer, decision = _refuse(call, asking, catalogue, judged)
                 await limits_store.insert_decisions(tx, [] if is_answered else [decision])
         self._note(call, drawer, book, wanted, told)
+        drawer.counted = commit
         if not is_partial:
             drawer.note_look(number, () if recalls else asks)
         return answer

@@ -82,6 +82,7 @@ class Reserver:
         self._questions = Questions(recorder.snapshots)
         self._leases = Leases(db, catalogue, holder)
         self._shelf = Shelf(reservations_max)
+        recorder.watch(self._leases.note_moved)
         self._endings = Endings(db, recorder, self._questions, self._leases, self._shelf)
         self._keeper = Keeper(db)
         self.memory = Memory(self._questions, self._leases, self._shelf, self._keeper)
@@ -123,7 +124,7 @@ class Reserver:
             except MovedError:
                 await self._questions.forget(question.place.customer_id)
             except DATABASE_ERRORS as fault:
-                return self._answer_alone(question, fault)
+                return self.memory.known(call, question) or self._answer_alone(question, fault)
         raise LimitsUnavailable
 
     async def _check(self, call: Call, question: Question) -> Answer:

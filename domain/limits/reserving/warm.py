@@ -37,9 +37,11 @@ class Memory:
         return None if question is None else self.known(call, question)
 
     def known(self, call: Call, question: Question) -> Answer | None:
-        """Say yes to a request that was understood."""
-        book = self.leases.drawer(question.place.subscription_id).book
-        return None if book is None else book.known(question, call.at)
+        """Say yes to what was understood; what was recorded here is asked for first, at most once a second."""
+        drawer = self.leases.drawer(question.place.subscription_id)
+        if drawer.book is None or self.leases.is_behind(drawer, question.place, call.at):
+            return None
+        return drawer.book.known(question, call.at)
 
     def reserve(self, call: Call, wanted: Wanted, caller_id: str, *, expires_in_s: int) -> Reserved | None:
         """Hold an estimate where it fits into what is leased, or answer as to the first call with this id.

@@ -6,7 +6,7 @@ when it is large. A caller is answered after the commit that holds its rows. See
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
@@ -88,11 +88,16 @@ class Recorder:
         self._known: set[bytes] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._open = False
+        self._watchers: list[Callable[[set[CustomerId]], None]] = []
 
     @property
     def snapshots(self) -> Snapshots:
         """What this process remembers, for others that resolve events without recording them."""
         return self._snapshots
+
+    def watch(self, moved: Callable[[set[CustomerId]], None]) -> None:
+        """Have the customers told whose usage a commit of this process moved, before its callers are answered."""
+        self._watchers.append(moved)
 
     def start(self) -> None:
         """Begin to accept events."""
@@ -300,6 +305,8 @@ class Recorder:
         if customers:
             self._moved |= customers
             self._committed.set()
+            for told in self._watchers:
+                told(customers)
 
     async def _tell_all(self) -> None:
         """Send wake-ups for what was committed; what comes while one is sent goes with the next."""

@@ -71,7 +71,7 @@ class Office:
         if runs:
             reserver.start()
             self._stack.push_async_callback(reserver.stop)
-        return Process(self, reserver)
+        return Process(self, reserver, recorder)
 
     async def subscriber(self, plan: str = "free", product: str = "llm") -> tuple[Customer, Subscription]:
         """Make a customer who subscribed on 1 January."""
@@ -106,6 +106,7 @@ class Process:
 
     office: Office
     reserver: Reserver
+    recorder: Recorder
 
     async def reserve(self, customer: Customer, name: str = "r1", **properties: Any) -> Reserved:
         """Reserve a call of Gemini 2.5 Pro."""
