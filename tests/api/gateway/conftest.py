@@ -146,13 +146,13 @@ async def tollbooth(gate: Gate) -> AsyncIterator[Tollbooth]:
 
 
 @pytest.fixture(scope="session")
-async def gateway_transport(quiet_server: Site) -> ToLoopback:
+async def gateway_transport(quiet_site: Site) -> ToLoopback:
     """Set the gateway up once: the merchant's keys, the product's key, and where providers are."""
     transport = ToLoopback()
     # Those that hold and record usage, as far as there are such.
     scopes = {"usage:write", "limit:check"} & KEY_SCOPES
-    product_key = await quiet_server.key(*scopes, product="llm")
-    door = quiet_server.app.state.gateway
+    product_key = await quiet_site.key(*scopes, product="llm")
+    door = quiet_site.app.state.gateway
     door._settings = replace(door._settings, gateway_keys=(product_key,), **MERCHANT_KEYS)
     door.inner = transport
     return transport
