@@ -1,6 +1,7 @@
 """What a process holds while it lives: the database, the outside parties, and what it remembers of the catalogue."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import field
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -49,18 +50,16 @@ class Runtime:
     tax: TaxCalculator
     renderer: Renderer
     sender: WebhookSender
+    # Returns the present real instant.
+    now: Callable[[], datetime] = clock.now
     _catalogue: Catalogue | None = None
     _price_book: PriceBook | None = None
     _checked_at: datetime | None = None
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def now(self) -> datetime:
-        """Return the present real instant."""
-        return clock.now()
-
     def call(self, principal: Principal, at: datetime | None = None) -> Call:
         """Start a call now; `at` where the clock was looked at for it already."""
-        started_at = clock.now() if at is None else at
+        started_at = self.now() if at is None else at
         return Call(clock.new_id_at(started_at), started_at, principal, clock.new_id)
 
     @property

@@ -143,6 +143,7 @@ class Supervisor:
 
     report: Callable[[str], None]
     backoff_first_s: float = BACKOFF_FIRST_S
+    now_s: Callable[[], float] = time.monotonic
     _watched: list[_Watched] = field(default_factory=list)
     _handlers: dict[signal.Signals, Callable[[int, FrameType | None], object] | int | None] = field(
         default_factory=dict
@@ -167,15 +168,15 @@ class Supervisor:
     def start(self, service: Service) -> None:
         """Start a service and watch it from now on. LocalStackError when it does not become healthy."""
         # It is listed first, so that an interrupted start is stopped as well.
-        watched = _Watched(service, time.monotonic())
+        watched = _Watched(service, self.now_s())
         self._watched.append(watched)
         service.start()
-        watched.started_at_s = time.monotonic()
+        watched.started_at_s = self.now_s()
 
     def launch(self, programs: Sequence[Program]) -> None:
         """Start programs that do not wait for one another, and watch them from now on; await_health comes next."""
         for program in programs:
-            self._watched.append(_Watched(program, time.monotonic()))
+            self._watched.append(_Watched(program, self.now_s()))
             program.launch()
 
     def await_health(self, programs: Sequence[Program]) -> None:
@@ -184,7 +185,7 @@ class Supervisor:
             program.await_health()
         for watched in self._watched:
             if watched.service in programs:
-                watched.started_at_s = time.monotonic()
+                watched.started_at_s = self.now_s()
 
     def watch(self) -> None:
         """Start again what dies, until a stop signal; LocalStackError when a service died too often in a row."""
@@ -207,7 +208,7 @@ class Supervisor:
             self._watched.pop().service.stop()
 
     def _plan_restart(self, watched: _Watched, what: str) -> None:
-        now_s = time.monotonic()
+        now_s = self.now_s()
         if now_s - watched.started_at_s > SETTLED_S:
             watched.restarts = 0
         if watched.restarts == RESTARTS_MAX:
@@ -221,9 +222,9 @@ class Supervisor:
         self.report(f"{name} {what}; starting it again in {pause_s:g} s ({watched.restarts} of {RESTARTS_MAX})")
 
     def _restart_if_due(self, watched: _Watched, due_s: float) -> None:
-        if time.monotonic() < due_s:
+        if self.now_s() < due_s:
             return
-        watched.started_at_s = time.monotonic()
+        watched.started_at_s = self.now_s()
         watched.next_start_s = None
         try:
             watched.service.start()

@@ -13,9 +13,9 @@ from domain.config import SettingMissing, Settings
 from domain.db import Database
 from domain.kernel.ids import encode
 from tests.api.graphql.site import Site
+from tests.waiting import until
 
 T = TypeVar("T")
-_LOOKS_MAX = 500
 _END_WHO_WAITS = sa.text(
     "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE NOT granted AND relation = 'customer'::regclass "
     "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -119,12 +119,7 @@ async def _die_in_the_middle(site: Site, asked: Awaitable[T]) -> T:
     async with site.runtime.db.transaction() as tx:
         await tx.execute(sa.text("LOCK TABLE customer IN ACCESS EXCLUSIVE MODE"))
         answering = asyncio.ensure_future(asked)
-        for _ in range(_LOOKS_MAX):
-            if await tx.value(_END_WHO_WAITS):
-                break
-            await asyncio.sleep(0.01)
-        else:
-            raise AssertionError("no statement waited for the table")
+        await until(lambda: tx.value(_END_WHO_WAITS), "a statement that waits for the table")
         return await answering
 
 

@@ -11,9 +11,11 @@ import httpx
 import pytest
 import stripe
 
+from api.local.ports import free_port
 from sandbox.__main__ import listen, main
 from sandbox.deliveries import pause_s
 from tests.sandbox.world import KEY, Server, World
+from tests.waiting import until
 
 PAY = "POST /v1/invoices/{invoice}/pay"
 
@@ -191,15 +193,14 @@ async def test_a_crash_in_the_middle_of_acting_leaves_nothing(lasting: World) ->
 
 
 async def test_the_command_serves_on_loopback_and_survives_kill(tmp_path: Path) -> None:
-    with listen(0) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "sandbox", "--port", str(port), "--data", str(tmp_path), "--api-key", KEY]
     url = f"http://127.0.0.1:{port}"
     customers = []
     async with httpx.AsyncClient(headers={"Authorization": f"Bearer {KEY}"}, trust_env=False, verify=False) as http:  # noqa: S501 -- loopback without TLS.
         for _ in range(2):
             process = subprocess.Popen(command)  # noqa: ASYNC220, S603 -- our own program with our own arguments.
-            await _healthy(http, url)
+            await until(lambda: _is_healthy(http, url), "the health of the sandbox")
             await http.post(f"{url}/v1/customers")
             customers.append(len((await http.get(f"{url}/v1/customers")).json()["data"]))
             process.kill()
@@ -207,16 +208,13 @@ async def test_the_command_serves_on_loopback_and_survives_kill(tmp_path: Path) 
     assert customers == [1, 2]
 
 
-async def _healthy(http: httpx.AsyncClient, url: str) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                answer = await http.get(f"{url}/_sandbox/health")
-            except httpx.ConnectError:
-                await asyncio.sleep(0.02)
-            else:
-                assert answer.json() == {"status": "ok", "api_version": "2026-10-28.endive"}
-                return
+async def _is_healthy(http: httpx.AsyncClient, url: str) -> bool:
+    try:
+        answer = await http.get(f"{url}/_sandbox/health")
+    except httpx.ConnectError:
+        return False
+    assert answer.json() == {"status": "ok", "api_version": "2026-10-28.endive"}
+    return True
 
 
 def test_wrong_arguments_are_explained(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from stripe import HTTPXClient, StripeClient
 from sandbox.__main__ import listen
 from sandbox.app import Sandbox
 from tests.sandbox.conformance import faults
+from tests.waiting import until
 
 KEY = "sk_test_of_the_tests"
-WAIT_S = 10.0
 
 
 @dataclass
@@ -37,8 +37,7 @@ class Server:
         app = Sandbox(data, port, KEY)
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="on", ws="none"))
         task = asyncio.create_task(server._serve([listener]))
-        while not server.started:  # noqa: ASYNC110 -- uvicorn tells its start in no other way.
-            await asyncio.sleep(0.005)
+        await until(lambda: server.started or task.done(), "the start of the sandbox")
         return cls(data, f"http://127.0.0.1:{port}", server, task)
 
     async def stop(self) -> None:
@@ -185,14 +184,12 @@ class World:
         """Wait until no delivery is pending."""
         await self.until(self._nothing_pending)
 
+    async def until(self, holds: Callable[[], Any]) -> None:
+        """Wait until a condition holds."""
+        await until(holds, "what the sandbox does by itself")
+
     async def _nothing_pending(self) -> bool:
         return bool((await self.control("GET", "deliveries/pending"))["pending"] == 0)
-
-    async def until(self, holds: Callable[[], Any]) -> None:
-        """Wait until a condition holds; fails after ten seconds."""
-        async with asyncio.timeout(WAIT_S):
-            while not await holds():  # noqa: ASYNC110 -- the condition lies behind HTTP.
-                await asyncio.sleep(0.02)
 
     async def customer(self, **params: Any) -> str:
         """Create a customer and give its id."""

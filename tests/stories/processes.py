@@ -31,10 +31,10 @@ from api.seed import seed
 from domain.adapters import clock as real_time
 from domain.config import Settings
 from tests.databases import copied
+from tests.waiting import PATIENCE_S
 
 POLL_S = 0.05
 LIST_PAGES_MAX = 20
-PROCESS_END_S = 10.0
 T = TypeVar("T")
 
 MAKE_KEY = """mutation($input: CreateApiKeyInput!) {
@@ -214,7 +214,7 @@ class Processes:
         return [(await self.mail.get(f"/messages/{each['id']}")).json() for each in reversed(listed)]
 
     def _await_end_of_postgres(self) -> None:
-        assert wait_until(lambda: not self.servers.postgres.is_alive(), PROCESS_END_S)
+        assert wait_until(lambda: not self.servers.postgres.is_alive(), PATIENCE_S)
 
     async def _by_hand(self, act: Callable[[], None]) -> None:
         # One thread for as long as the processes live: the kernel ends them when the thread that started them ends.
@@ -271,7 +271,7 @@ async def _start(processes: Processes) -> None:
 
 
 def _http(url: str, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=url, headers=headers, timeout=10, trust_env=False)
+    return httpx.AsyncClient(base_url=url, headers=headers, timeout=PATIENCE_S, trust_env=False)
 
 
 async def until(look: Callable[[], Awaitable[T]], within_s: float, what: str) -> T:

@@ -22,6 +22,7 @@ from domain.limits import service as limits
 from domain.limits.override import Wish
 from domain.usage.event import UsageEvent
 from tests import make
+from tests.waiting import until
 from tests.world import World, llm_call
 
 GEMINI = "Calls to Gemini a month"
@@ -308,11 +309,11 @@ async def test_no_threshold_is_missed_while_usage_and_looks_race(world: World) -
         for _ in range(80 if steps == [80] else 10):
             await world.use("llm", *calls(ada, start, 1))
         # The last flush staged a look, or found one waiting that had yet to begin: nothing more is needed.
-        for _ in range(500):
-            if len(await alerts(world, ada)) == len(steps):
-                break
-            await asyncio.sleep(0.01)
-        assert [each.step for each in await alerts(world, ada)] == steps
+
+        async def is_told(wanted: list[int] = steps) -> bool:
+            return [each.step for each in await alerts(world, ada)] == wanted
+
+        await until(is_told, f"alerts of {steps}")
     is_over.set()
     await asyncio.gather(*looking)
     await world.drain()

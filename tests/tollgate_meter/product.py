@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-STARTS_WITHIN_ROUNDS = 500
+from tests.waiting import until
 
 
 def product(upstream_url: str) -> Starlette:
@@ -62,10 +62,7 @@ async def open_app(app: Any, lifespan: Literal["on", "off"] = "off") -> AsyncIte
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan=lifespan))
         task = asyncio.create_task(server.serve([listener]))
-        for _ in range(STARTS_WITHIN_ROUNDS):
-            if server.started:
-                break
-            await asyncio.sleep(0.01)
+        await until(lambda: server.started or task.done(), "the start of the app")
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:

@@ -1,6 +1,5 @@
 """The middleware around a product's own app on a real server, called with the real SDKs."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,6 +14,7 @@ from tests.tollgate_meter import answers
 from tests.tollgate_meter.product import open_app, product
 from tests.tollgate_meter.tollbooth import Tollbooth
 from tests.tollgate_meter.upstream import HANG, RESET, Upstream
+from tests.waiting import until
 from tollgate_meter import NOT_BILLED, MeterMiddleware, Terms, TollsClient
 
 SAY: Any = [{"role": "user", "content": "Say good morning, please."}]
@@ -49,10 +49,7 @@ FOR_ADA = {"x-customer": "cus_ada"}
 
 async def recorded(tolls: TollsClient, tollbooth: Tollbooth) -> dict[str, Any]:
     """Wait for the server to be done with the call, and return what was recorded of it."""
-    for _ in range(500):
-        if tollbooth.settled:
-            break
-        await asyncio.sleep(0.01)
+    await until(lambda: tollbooth.settled, "the record of the call")
     await tolls.aclose()
     found = tollbooth.recorded
     return {name: found[name] for name in found if name.endswith("tokens") or name in {"certainty", "status"}}
@@ -153,10 +150,7 @@ async def test_an_app_that_breaks_off_or_crashes_is_recorded_once(
         upstream.streams(*answers.MESSAGES_STREAM[:3], named=True, ends=RESET)
         with pytest.raises(httpx2.TransportError):
             await client.post("/llm/anthropic/v1/messages", json={**body, "stream": True})
-    for _ in range(500):
-        if len(tollbooth.settled) == 2:
-            break
-        await asyncio.sleep(0.01)
+    await until(lambda: len(tollbooth.settled) == 2, "the records of both calls")
     await tolls.aclose()
     found = [(each["status"], each["properties"]["status"]) for each in tollbooth.settled]
     assert found == [("measured", "error"), ("estimated", "error")]

@@ -16,11 +16,11 @@ from domain.journal import service as journal
 from domain.kernel.call import Environment
 from domain.kernel.ids import encode
 from domain.kernel.money import Money
+from tests.waiting import until
 from tests.world import World
 from workers import alerts
 
 _WAITING = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-_LOOKS_MAX = 1_000
 
 
 async def test_a_worker_that_dies_before_it_looked_at_wallets_leaves_the_job_to_the_next(world: World) -> None:
@@ -36,11 +36,7 @@ async def test_a_worker_that_dies_before_it_looked_at_wallets_leaves_the_job_to_
     async with world.runtime.db.transaction() as holder:
         await holder.execute(sa.text("SELECT FROM wallet FOR UPDATE"))
         running = asyncio.create_task(alerts.check_thresholds(world.runtime, world.call, stored, job))
-        for _ in range(_LOOKS_MAX):
-            async with world.runtime.db.transaction() as tx:
-                if await tx.value(_WAITING):
-                    break
-            await asyncio.sleep(0)
+        await until(lambda: holder.value(_WAITING), "a look that waits for the wallet")
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running

@@ -1,6 +1,5 @@
 """The gateway on a real server, called with the real SDKs pointed at it by their `base_url`."""
 
-import asyncio
 import json
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from tests.api.gateway.conftest import CHAT, MERCHANT_KEYS, SAY, Gate, post
 from tests.tollgate_meter import answers
 from tests.tollgate_meter.tollbooth import Tollbooth
 from tests.tollgate_meter.upstream import EVENTS, HANG, RESET, WAIT, Script, event
+from tests.waiting import until
 
 
 def gemini_of(gate: Gate) -> genai.Client:
@@ -221,10 +221,7 @@ async def test_the_first_event_comes_at_once_and_a_caller_that_leaves_is_recorde
         # The provider says no more until it is let go.
         assert first.choices[0].delta.content == "Good "
         await stream.close()
-    for _ in range(500):
-        if tollbooth.settled:
-            break
-        await asyncio.sleep(0.01)
+    await until(lambda: tollbooth.settled, "the record of the call")
     recorded = tollbooth.recorded
     assert (recorded["certainty"], recorded["status"], recorded["output_tokens"]) == ("estimated", "cancelled", 2)
 
@@ -246,10 +243,7 @@ async def test_an_answer_without_a_stream_is_read_to_its_end_when_its_caller_lea
     ):
         assert await anext(answer.aiter_raw()) == whole[:20]
     gate.upstream.let_go.set()
-    for _ in range(500):
-        if tollbooth.settled:
-            break
-        await asyncio.sleep(0.01)
+    await until(lambda: tollbooth.settled, "the record of the call")
     recorded = tollbooth.recorded
     assert (recorded["certainty"], recorded["status"]) == ("measured", "ok")
     assert answers.CHAT_POOLS.items() <= recorded.items()

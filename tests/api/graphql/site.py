@@ -1,7 +1,7 @@
 """The real application in this process: real Postgres, outside parties in memory, credentials of every kind."""
 
 import socket
-from asyncio import create_task, sleep
+from asyncio import create_task
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -24,10 +24,10 @@ from domain.db import Database
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, encode
 from domain.runtime import Runtime
+from tests.waiting import until
 from tests.world import World, runtime_of
 
 SECRET, PEPPER = "s" * 32, "p" * 32
-STARTS_WITHIN_ROUNDS = 500
 
 
 @dataclass
@@ -72,6 +72,11 @@ class Site:
         document = f"""mutation($input: {name}Input!) {{
             {field}(input: $input) {{ __typename {success} ... on Problem {{ code message }} }} }}"""
         return (await self.read(document, token, input=given))[field]
+
+    def pass_time(self, by: timedelta) -> None:
+        """Let the clock of the application show a later time from now on. Only for one that the test has to itself."""
+        kept = self.runtime.now
+        self.runtime.now = lambda: kept() + by
 
     def token(self, *, lives: timedelta = timedelta(hours=1), **claims: str) -> str:
         """Sign a token from now on."""
@@ -147,10 +152,7 @@ async def open_server(db: Database) -> AsyncIterator[Site]:
             )
         )
         task = create_task(server.serve([listener]))
-        for _ in range(STARTS_WITHIN_ROUNDS):
-            if server.started:
-                break
-            await sleep(0.01)
+        await until(lambda: server.started or task.done(), "the start of the server")
         try:
             async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
                 yield Site(World(app.state.runtime), app, client, f"127.0.0.1:{port}")

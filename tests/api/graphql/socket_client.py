@@ -11,8 +11,9 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from tests.waiting import PATIENCE_S
+
 PROTOCOL = Subprotocol("graphql-transport-ws")
-WAITS_S = 8.0
 
 
 @dataclass
@@ -30,7 +31,7 @@ class Socket:
 
     async def receive(self) -> dict[str, Any]:
         """Return the next message; every one is text."""
-        async with asyncio.timeout(WAITS_S):
+        async with asyncio.timeout(PATIENCE_S):
             data = await self.connection.recv()
         assert isinstance(data, str), "messages are text frames"
         message: dict[str, Any] = msgspec.json.decode(data)
@@ -70,7 +71,7 @@ class Socket:
 
     async def closed(self) -> int:
         """Wait until the server closes, and return why."""
-        async with asyncio.timeout(WAITS_S):
+        async with asyncio.timeout(PATIENCE_S):
             await self.connection.wait_closed()
         assert self.connection.close_code is not None, "the server says why"
         return self.connection.close_code

@@ -20,6 +20,7 @@ from tests import make
 from tests.api.graphql.site import Site
 from tests.api.graphql.socket_client import Socket, open_socket
 from tests.api.graphql.test_loaders import counted
+from tests.waiting import until
 from tests.world import key_of, llm_call
 
 USAGE = """subscription($id: ID!) { usageChanged(customerId: $id) { sequence since
@@ -103,11 +104,7 @@ async def test_six_sockets_on_one_customer_cost_one_reading_a_change(server: Sit
         assert [frame["changes"] for frame in frames] == [frames[0]["changes"]] * 6
         # One reading looks at what the customer was granted once; recording does not.
         assert len([each for each in statements if "FROM limit_override" in each]) == 1
-    for _ in range(ROUNDS_MAX):
-        if not feeds_of(server).open:
-            break
-        await asyncio.sleep(0.01)
-    assert feeds_of(server).open == {}
+    await until(lambda: not feeds_of(server).open, "the end of the feed")
 
 
 async def test_frames_say_what_moved_since_the_frame_before(server: Site, ada: Customer, gate: Gate) -> None:
@@ -213,12 +210,12 @@ async def test_sockets_that_watch_the_same_invoices_and_alerts_share_executions_
 async def test_the_end_of_one_callers_rights_leaves_the_others_their_frames(server: Site, ada: Customer) -> None:
     who: Any = {"kind": "member", "role": "viewer", "env": "test", "customer": encode("customer", ada.id)}
     async with AsyncExitStack() as stack:
-        short = await watch(server, stack, server.token(**who, lives=timedelta(seconds=2)), ada, CALLS)
+        short = await watch(server, stack, server.token(**who, lives=timedelta(minutes=5)), ada, CALLS)
         long = await watch(server, stack, server.token(**who), ada, CALLS)
         for socket, name in (short, long):
             await socket.frame(name)
         assert len(feeds_of(server).open) == 1
-        await asyncio.sleep(2)
+        server.pass_time(timedelta(minutes=6))
         await use(server, ada)
         message = await short[0].next(short[1])
         assert message["payload"]["data"] is None
@@ -230,13 +227,14 @@ async def test_the_end_of_one_callers_rights_leaves_the_others_their_frames(serv
 async def test_a_caller_whose_rights_ended_is_found_out_though_nothing_moves(server: Site, ada: Customer) -> None:
     server.app.state.serving.reread_s = 0.1
     who: Any = {"kind": "member", "role": "viewer", "env": "test", "customer": encode("customer", ada.id)}
-    async with open_socket(server.host, server.token(**who, lives=timedelta(seconds=2))) as socket:
+    async with open_socket(server.host, server.token(**who, lives=timedelta(minutes=5))) as socket:
         name = await socket.start(CALLS, id=who["customer"])
         await socket.frame(name)
         # The socket as a whole is not looked after here: its operation finds out by itself, and closes it then.
         admitted = view_of(server).admitted
         for guest in [guest for group in admitted._groups for guest in group]:
             admitted.leave(guest)
+        server.pass_time(timedelta(minutes=6))
         message = await socket.next(name)
         assert message["payload"]["errors"][0]["extensions"] == {"code": "credentials_rejected"}
         assert await socket.closed() == 4403

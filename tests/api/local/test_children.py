@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from api.local.children import Program, Supervisor
 from api.local.errors import LocalStackError
 from api.local.processes import LOG_BYTES_MAX, PYTHON_ROOT, bound_log, child_environment, wait_until
+from tests.waiting import PATIENCE_S
 
 SLEEPER = "import time; time.sleep(60)"
 LAUNCHER = """
@@ -32,7 +32,12 @@ sys.stdin.read()
 
 def program(tmp_path: Path, script: str, healthy: Callable[[], bool] = lambda: True, **settings: str) -> Program:
     return Program(
-        "worker", [sys.executable, "-c", script], child_environment(settings), tmp_path / "worker.log", healthy, 10.0
+        "worker",
+        [sys.executable, "-c", script],
+        child_environment(settings),
+        tmp_path / "worker.log",
+        healthy,
+        PATIENCE_S,
     )
 
 
@@ -73,7 +78,7 @@ def test_a_program_is_up_when_healthy_and_can_be_started_again_and_stopped_twice
     first = worker.process_id
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    assert wait_until(lambda: not worker.is_alive(), 5.0)
+    assert wait_until(lambda: not worker.is_alive(), PATIENCE_S)
     worker.start()
     assert worker.is_alive()
     worker.stop()
@@ -131,7 +136,7 @@ def test_kill_9_of_the_launcher_ends_its_programs(tmp_path: Path) -> None:
         sleeper = psutil.Process(int(launcher.stdout.readline()))
         launcher.kill()
 
-    assert wait_until(lambda: not sleeper.is_running() or sleeper.status() == psutil.STATUS_ZOMBIE, 5.0)
+    assert wait_until(lambda: not sleeper.is_running() or sleeper.status() == psutil.STATUS_ZOMBIE, PATIENCE_S)
 
 
 def test_services_stop_in_reverse_order_and_a_stop_signal_ends_quietly() -> None:
@@ -228,15 +233,17 @@ def test_a_service_that_keeps_dying_ends_the_stack_after_five_restarts() -> None
 
 def test_waiting_before_a_restart_does_not_start_early() -> None:
     events: list[str] = []
-    with Supervisor(lambda _line: None) as supervisor:
+    seconds = [100.0]
+    with Supervisor(lambda _line: None, now_s=lambda: seconds[0]) as supervisor:
         api = Recorded("api", events)
         supervisor.start(api)
         api.alive = False
         supervisor.look()
-        # The first pause is half a second, which has not passed.
+        # The first pause is half a second.
+        seconds[0] = 100.49
         supervisor.look()
         assert events == ["start api"]
-        time.sleep(0.6)
+        seconds[0] = 100.5
         supervisor.look()
         assert events == ["start api", "start api"]
 

@@ -15,6 +15,7 @@ from api.local.children import Program, answers_http
 from api.local.mailbox import MESSAGES_MAX, Mailbox
 from api.local.ports import free_port
 from api.local.processes import child_environment, python_module
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def catcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespac
 
 
 def get(port: int, path: str, host: str = "localhost") -> tuple[int, Any, http.client.HTTPMessage]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     connection.request("GET", path, headers={"Host": f"{host}:{port}"})
     response = connection.getresponse()
     body = response.read().decode()

@@ -18,6 +18,7 @@ from api.local.home import Home
 from api.local.postgres import Postgres, local_postgres, postgres_at
 from api.local.site import choose_account, socket_directory
 from api.local.valkey import answers, local_valkey
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ async def test_a_pid_file_that_names_a_living_stranger_does_not_block_a_start(pl
     await write(first, 1)
     for process in processes.leftovers_in(place / "data"):
         process.kill()
-    assert processes.wait_until(lambda: not first.is_alive(), 5.0)
+    assert processes.wait_until(lambda: not first.is_alive(), PATIENCE_S)
     stale = (place / "data" / "postmaster.pid").read_text().splitlines()
     (place / "data" / "postmaster.pid").write_text("\n".join([str(os.getpid()), *stale[1:]]) + "\n")
 

@@ -12,6 +12,7 @@ import redis
 from api.local import throwaway
 from api.local.processes import PYTHON_ROOT, child_environment, wait_until
 from api.local.throwaway import MEMORY_FREE_BYTES_MIN, temporary_servers
+from tests.waiting import PATIENCE_S
 
 USER = """
 import sys
@@ -54,7 +55,7 @@ def test_kill_9_of_the_user_ends_the_servers_and_removes_their_files(tmp_path: P
         servers = [psutil.Process(int(process)) for process in processes]
         user.kill()
 
-    assert wait_until(lambda: not Path(place).exists(), 10.0)
+    assert wait_until(lambda: not Path(place).exists(), PATIENCE_S)
     assert all(not server.is_running() or server.status() == psutil.STATUS_ZOMBIE for server in servers)
 
 

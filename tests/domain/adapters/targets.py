@@ -14,10 +14,10 @@ import pytest
 from api.local.ports import free_port
 from domain.adapters.stripe import StripeGateway
 from tests.domain.payments.gateways import API_KEY
+from tests.waiting import PATIENCE_S
 
 GATEWAYS = {"sandbox": "stripe_gateway", "localstripe": "localstripe_gateway", "test mode": "test_mode_gateway"}
 TARGETS = tuple(GATEWAYS)
-START_MAX_S = 20
 NO_LOCALSTRIPE = "LOCALSTRIPE is not set: give the command that starts localstripe 1.15 (docs/stripe-targets.md)"
 NO_TEST_KEY = "STRIPE_TEST_KEY is not set: give a secret key of Stripe's test mode (docs/stripe-targets.md)"
 
@@ -38,11 +38,11 @@ def localstripe_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         _wait_for(f"{url}/js.stripe.com/v3/")
         yield url
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(PATIENCE_S)
 
 
 def _wait_for(url: str) -> None:
-    until = time.monotonic() + START_MAX_S
+    until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         try:
             httpx.get(url, trust_env=False)
@@ -50,7 +50,7 @@ def _wait_for(url: str) -> None:
             time.sleep(0.1)
         else:
             return
-    pytest.fail(f"{url} does not answer within {START_MAX_S} s")
+    pytest.fail(f"{url} does not answer within {PATIENCE_S} s")
 
 
 @pytest.fixture

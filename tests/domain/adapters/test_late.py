@@ -12,8 +12,7 @@ from domain.access.credentials import TokensUnverifiable
 from domain.adapters.late import LateVerifier, LateWakeups
 from domain.kernel.ids import CustomerId
 from tests import make
-
-TIMEOUT_S = 5
+from tests.waiting import PATIENCE_S
 
 
 async def test_a_watcher_in_another_process_hears_of_a_customer(servers: TemporaryServers) -> None:
@@ -21,7 +20,7 @@ async def test_a_watcher_in_another_process_hears_of_a_customer(servers: Tempora
     customer_id = CustomerId(make.new_id())
     try:
         moved = asyncio.Event()
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(PATIENCE_S):
             with there.watch(customer_id, moved.set):
                 while not moved.is_set():
                     await here.publish([CustomerId(make.new_id()), customer_id])

@@ -3,12 +3,12 @@
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from domain.adapters import stripe_objects
+from domain.adapters import clock, stripe_objects
 from domain.adapters.stripe import StripeGateway, StripeKeyMalformed
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, InvoiceId
@@ -239,7 +239,7 @@ async def test_an_unreachable_gateway_is_unavailable() -> None:
 async def test_events_are_listed_by_type(stripe_gateway: StripeGateway) -> None:
     customer = await _customer(stripe_gateway)
     made = await _open(stripe_gateway, customer)
-    now = datetime.now(UTC)  # noqa: TID251 -- the sandbox lives in real time
+    now = clock.now()  # The sandbox lives in real time.
     around = Period(now - timedelta(hours=1), now + timedelta(hours=1))
     types = ["invoice.finalized", "customer.created"]
     events = await stripe_gateway.listing.list_events(around, types, after=None)

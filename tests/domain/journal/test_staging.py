@@ -19,9 +19,9 @@ from domain.usage.service import hold_usage
 from tests import make
 from tests.domain.usage.world import World, open_world
 from tests.domain.usage.world import event as usage_event
+from tests.waiting import until
 
 _ADA, _BOB = CustomerId(make.new_id()), CustomerId(make.new_id())
-_ROUNDS_MAX = 500
 
 
 @pytest.fixture
@@ -150,11 +150,12 @@ async def test_a_look_waits_for_the_flush_that_found_it_waiting(db: Database) ->
         await _stage(flush, _ADA)
         looking = asyncio.create_task(begin())
         waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        for _ in range(_ROUNDS_MAX):
+
+        async def is_waiting() -> bool:
             async with db.transaction() as other:
-                if await other.value(sa.text(waits)):
-                    break
-            await asyncio.sleep(0.01)
+                return bool(await other.value(sa.text(waits)))
+
+        await until(is_waiting, "a look that waits")
         assert not looking.done()
     await looking
     # Those that raise versions afterwards are not kept out.

@@ -1,6 +1,5 @@
 """The same questions to two gateways: the one in memory, and the Stripe adapter against a sandbox process."""
 
-import asyncio
 import dataclasses
 import json
 import subprocess
@@ -20,6 +19,7 @@ from domain.payments.dispute import RETURNS
 from domain.payments.listed import GatewayDispute
 from domain.payments.port import PaymentGateway
 from tests import make
+from tests.waiting import PATIENCE_S, until
 
 API_KEY = "sk_test_of_the_tests"
 ROOT = Path(__file__).resolve().parents[3]
@@ -130,6 +130,14 @@ class SandboxProbe:
         assert answer.is_success, answer.text
         return answer.json()
 
+    async def is_reset(self) -> bool:
+        """Empty the sandbox; False while it does not listen yet."""
+        try:
+            await self.ask("POST", "/_sandbox/reset")
+        except httpx.ConnectError:
+            return False
+        return True
+
     async def lose(self, operation: str, when: When) -> None:
         """See Probe."""
         fault = {"kind": "drop", "operation": _OPERATIONS[operation], "when": when, "times": TRIES}
@@ -177,19 +185,14 @@ def sandbox_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process = subprocess.Popen(command, cwd=ROOT)  # noqa: S603 -- the repository's own module
     yield f"http://127.0.0.1:{port}"
     process.terminate()
-    process.wait(timeout=10)
+    process.wait(PATIENCE_S)
 
 
 @pytest.fixture
 async def sandbox(sandbox_url: str) -> AsyncIterator[SandboxProbe]:
     """Give the sandbox, empty."""
     probe = SandboxProbe(sandbox_url)
-    for _ in range(100):
-        try:
-            await probe.ask("POST", "/_sandbox/reset")
-            break
-        except httpx.TransportError:
-            await asyncio.sleep(0.1)
+    await until(probe.is_reset, "the health of the sandbox")
     await probe.ask("POST", "/_sandbox/ach", content='{"settle_after_s": null}')
     yield probe
     await probe.http.aclose()

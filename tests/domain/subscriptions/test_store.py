@@ -15,6 +15,7 @@ from domain.subscriptions.buckets import store as buckets
 from domain.subscriptions.subscription import BUCKETS, Subscription, bucket_of
 from tests import make
 from tests.domain.subscriptions import examples
+from tests.waiting import until
 
 
 async def _opened(tx: Tx) -> Subscription:
@@ -80,10 +81,8 @@ async def test_a_bucket_is_shared_by_flushes_and_held_alone_by_whoever_moves_a_b
         await buckets.share_buckets(first, [subscription.id])
         await buckets.share_buckets(second, [subscription.id])
         waiting = asyncio.create_task(hold())
-        for _ in range(500):
-            if await first.value(sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")):
-                break
-            await asyncio.sleep(0.01)
+        waits = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        await until(lambda: first.value(waits), "one who waits for the bucket")
         order.append("shared")
     await waiting
     assert order == ["shared", "held"]

@@ -1,12 +1,13 @@
 """Comparisons with the gateway on real Postgres: what is healed, what is left to a person, and what breaks off."""
 
 import dataclasses
-from datetime import datetime
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 
+from domain.adapters import clock
 from domain.adapters.memory import MemoryGateway
 from domain.adapters.stripe import StripeGateway
 from domain.customers.customer import CollectionMethod
@@ -303,7 +304,7 @@ async def test_the_sandbox_and_our_rows_agree_after_a_payment(
     await till.collect(stripe_gateway)
     await sandbox.settle(await till.gateway_invoice_id(), succeeds=True)
     # What was made there is of the present: the window has to reach beyond it.
-    tomorrow = f"{datetime.now().year + 1}-01-01T03:00"  # noqa: DTZ005, TID251 -- the sandbox lives in real time
+    tomorrow = f"{clock.now() + timedelta(days=1):%Y-%m-%dT%H:%M}"
     async with db.transaction() as tx:
         await tx.execute(sa.text("UPDATE gateway_invoice SET keyed_at = '2026-01-15T12:00Z'"))
     run = await _begin(db, stripe_gateway, tomorrow)

@@ -1,10 +1,10 @@
 """Looks through the gateway's list of events on real Postgres: nothing is missed, whatever breaks off in between."""
 
 import dataclasses
-from datetime import UTC, datetime
 
 import pytest
 
+from domain.adapters import clock
 from domain.adapters.memory import MemoryGateway
 from domain.adapters.stripe import StripeGateway
 from domain.db import Database
@@ -117,7 +117,7 @@ async def test_a_lost_webhook_is_healed_by_the_look_through_the_sandboxs_list(
 ) -> None:
     till = await open_till(db)
     await till.attach(stripe_gateway, VISA)
-    present = dataclasses.replace(system(), at=datetime.now(UTC))  # noqa: TID251 -- the sandbox lives in real time
+    present = dataclasses.replace(system(), at=clock.now())  # The sandbox lives in real time.
     assert await service.sweep(db, stripe_gateway, present)
     [event_id] = await _stored(db)
     await process(db, stripe_gateway, system(), "stripe", event_id)
