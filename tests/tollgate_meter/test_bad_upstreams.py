@@ -12,8 +12,10 @@ import pytest
 from tests.tollgate_meter import answers
 from tests.tollgate_meter.tollbooth import Tollbooth
 from tests.tollgate_meter.upstream import EVENTS, HANG, RESET, Script, Upstream, event
+from tests.waiting import PATIENCE_S
 from tollgate_meter import AsyncMeterTransport, Terms, TollsClient
 
+SILENCE_S = 0.1
 # 44 characters.
 PROMPT = "Tell me about the weather in Paris tomorrow."
 CHAT: Any = {"model": "gpt-5.1", "messages": [{"role": "user", "content": PROMPT}], "max_tokens": 50}
@@ -28,10 +30,15 @@ async def tolls(tollbooth: Tollbooth) -> AsyncIterator[TollsClient]:
 
 @pytest.fixture
 async def http(tolls: TollsClient) -> AsyncIterator[httpx2.AsyncClient]:
-    """Open a metered client that waits half a second for a provider's next word."""
+    """Open a metered client that is patient with providers."""
     transport = AsyncMeterTransport(tolls, customer_of=lambda _: "cus_1", terms=Terms(output_limit=500))
-    async with httpx2.AsyncClient(transport=transport, timeout=httpx2.Timeout(5, read=0.5)) as client:
+    async with httpx2.AsyncClient(transport=transport, timeout=PATIENCE_S) as client:
         yield client
+
+
+async def _lose_patience(response: httpx2.Response) -> None:
+    """Wait no longer for what does not come with the first word: that has arrived, or there were no answer."""
+    response.request.extensions["timeout"]["read"] = SILENCE_S
 
 
 async def read(http: httpx2.AsyncClient, url: str, body: Any = CHAT) -> bytes:
@@ -91,6 +98,7 @@ async def test_a_provider_that_falls_silent_in_a_stream_is_recorded_as_slow(
     http: httpx2.AsyncClient, upstream: Upstream, tolls: TollsClient, tollbooth: Tollbooth
 ) -> None:
     upstream.streams(answers.candidates("Rain", {"promptTokenCount": 9, "candidatesTokenCount": 2}, None), ends=HANG)
+    http.event_hooks = {"response": [_lose_patience]}
     url = f"{upstream.url}/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse"
     with pytest.raises(httpx2.ReadTimeout):
         await read(http, url, {"contents": [{"parts": [{"text": PROMPT}]}]})
@@ -107,6 +115,7 @@ async def test_a_provider_that_never_answers_is_recorded_as_unknown_and_costs_no
     http: httpx2.AsyncClient, upstream: Upstream, tolls: TollsClient, tollbooth: Tollbooth
 ) -> None:
     upstream.script = Script([HANG])
+    http.timeout = httpx2.Timeout(PATIENCE_S, read=SILENCE_S)
     with pytest.raises(httpx2.ReadTimeout):
         await read(http, f"{upstream.url}/v1/chat/completions")
     assert await recorded(tolls, tollbooth) == {

@@ -12,14 +12,16 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
+from api.local.children import answers_http
 from api.local.ports import free_port
+from api.local.processes import wait_until
 from domain.adapters.memory import MemoryGateway, When
 from domain.adapters.stripe import StripeGateway
 from domain.payments.dispute import RETURNS
 from domain.payments.listed import GatewayDispute
 from domain.payments.port import PaymentGateway
 from tests import make
-from tests.waiting import PATIENCE_S, until
+from tests.waiting import PATIENCE_S
 
 API_KEY = "sk_test_of_the_tests"
 ROOT = Path(__file__).resolve().parents[3]
@@ -130,14 +132,6 @@ class SandboxProbe:
         assert answer.is_success, answer.text
         return answer.json()
 
-    async def is_reset(self) -> bool:
-        """Empty the sandbox; False while it does not listen yet."""
-        try:
-            await self.ask("POST", "/_sandbox/reset")
-        except httpx.ConnectError:
-            return False
-        return True
-
     async def lose(self, operation: str, when: When) -> None:
         """See Probe."""
         fault = {"kind": "drop", "operation": _OPERATIONS[operation], "when": when, "times": TRIES}
@@ -183,6 +177,8 @@ def sandbox_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     data = tmp_path_factory.mktemp("sandbox")
     command = [sys.executable, "-m", "sandbox", "--port", str(port), "--data", str(data), "--api-key", API_KEY]
     process = subprocess.Popen(command, cwd=ROOT)  # noqa: S603 -- the repository's own module
+    is_up = answers_http(port, "/")
+    assert wait_until(lambda: is_up() or process.poll() is not None, PATIENCE_S)
     yield f"http://127.0.0.1:{port}"
     process.terminate()
     process.wait(PATIENCE_S)
@@ -192,7 +188,7 @@ def sandbox_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def sandbox(sandbox_url: str) -> AsyncIterator[SandboxProbe]:
     """Give the sandbox, empty."""
     probe = SandboxProbe(sandbox_url)
-    await until(probe.is_reset, "the health of the sandbox")
+    await probe.ask("POST", "/_sandbox/reset")
     await probe.ask("POST", "/_sandbox/ach", content='{"settle_after_s": null}')
     yield probe
     await probe.http.aclose()
