@@ -2,10 +2,12 @@
 
 import gc
 import os
+import re
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from api.local.throwaway import TemporaryServers, temporary_servers
 from domain.db import Database, Vault
@@ -18,6 +20,23 @@ from tests.world import World, runtime_of
 LONG = frozenset(("stories", "test_permissions.py", "test_running.py", "test_flood.py", "test_kinds.py"))
 # Logs are written as lines: the default draws a trace with all local values, which takes half a minute for some.
 structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
+
+# What the machine has set for other programs: settings of Tollgate, PostgreSQL's, Stripe's and the providers' own
+# variables, proxies, and how a terminal is written to. No test sees them, whatever they are.
+_FOREIGN = re.compile(
+    r"TOLLGATE_|PG|DATABASE_URL|(LIVE_)?REDIS_URL|STRIPE_(SECRET|WEBHOOK|API)|SMTP_URL|OPENAI_|ANTHROPIC_|GEMINI_|GOOGLE_"
+    r"|.*_PROXY$|FORCE_COLOR|NO_COLOR|PY_COLORS|CLICOLOR|COLUMNS$|LINES$|GITHUB_ACTIONS|TTY_|TYPER_|_TYPER_",
+    re.IGNORECASE,
+)
+for _name in [name for name in os.environ if _FOREIGN.match(name)]:  # noqa: TID251 -- it is emptied, not read
+    del os.environ[_name]  # noqa: TID251 -- the same
+
+# The same examples in every run, on a machine however slow, and none kept of an earlier run: a run that fails fails
+# again. `make search` looks among others.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", _PATIENT, derandomize=True, database=None)
+settings.register_profile("search", _PATIENT, print_blob=True)
+settings.load_profile("same")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
