@@ -46,4 +46,5 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.DisputeMoved: collection.dispute_moved,
     jobs.PaymentUnapplied: collection.payment_unapplied,
     jobs.ExportCustomer: privacy.export_customer,
+    jobs.EraseCustomer: privacy.erase_customer,
 }

@@ -24,6 +24,7 @@ from domain.payments.overdue import service as overdue
 from domain.payments.pages import service as pages
 from domain.payments.reconciling import service as reconciling
 from domain.payments.refunding import service as refunding
+from domain.privacy.erasing import service as erasing
 from domain.privacy.exporting import service as exporting
 from domain.runtime import Runtime
 from domain.usage import service as usage
@@ -146,6 +147,13 @@ async def seal_plain(runtime: Runtime, _: Call) -> None:
     await _in_batches(runtime, pages.seal_plain, pages.SEAL_BATCH)
 
 
+async def end_retentions(runtime: Runtime, call: Call) -> None:
+    """Delete what was kept of erased customers once its time is over, and what the gateway has sent of them since."""
+    async with runtime.db.transaction() as tx:
+        await erasing.end_due(tx, call)
+    await erasing.follow(runtime.db, call)
+
+
 async def make_partitions(runtime: Runtime, call: Call) -> None:
     """Make the partitions that coming events need."""
     async with runtime.db.transaction() as tx:
@@ -184,6 +192,7 @@ TASKS: Mapping[str, Task] = {
     "forget_deliveries": Task(3600, forget_deliveries),
     "sweep_limits": Task(5 * 60, sweep_limits),
     "tell_unsettled": Task(5 * 60, tell_unsettled),
+    "end_retentions": Task(3600, end_retentions),
 }
 
 

@@ -53,6 +53,9 @@ class Customer:
         description="Whether what falls due of its subscriptions at the same instant is on one invoice."
     )
     created_at: datetime = strawberry.field(description="When it was created, in real time.")
+    erased_at: datetime | None = strawberry.field(
+        description="When who it is was erased, in real time; name and address say nothing since."
+    )
     collection_method: customers.CollectionMethod = strawberry.field(
         description="How invoices that are opened from now on are paid."
     )
@@ -162,6 +165,7 @@ def customer_of(value: customers.Customer) -> Customer:
         country=value.country,
         consolidates=value.consolidates,
         created_at=value.created_at,
+        erased_at=value.erased_at,
         collection_method=value.collection,
     )
 

@@ -1,4 +1,4 @@
-"""Personal data: everything of one customer in a file."""
+"""Personal data: everything of one customer in a file, and its erasure."""
 
 from datetime import datetime
 from typing import Annotated
@@ -16,6 +16,8 @@ from api.graphql.scalars import BigInt
 from domain.access.roles import Permission
 from domain.privacy import export as rules
 from domain.privacy import link as links
+from domain.privacy.erasing import service as erasing
+from domain.privacy.erasure import Erasure, ErasureReason, ErasureState
 from domain.privacy.export import Export, ExportState
 from domain.privacy.exporting import service as exporting
 
@@ -26,6 +28,24 @@ name_enum(
     RUNNING="It is being made.",
     READY="It can be fetched until `expiresAt`.",
     FAILED="It has more than 2,000,000 lines: export the customer at the terminal, with `tollgate privacy export`.",
+)
+
+name_enum(
+    ErasureReason,
+    "ErasureReason",
+    "Why a customer is erased.",
+    REQUESTED="The person asked for it.",
+    UNUSED="Its data is not needed any more.",
+    MISTAKE="It should not have been stored.",
+)
+name_enum(
+    ErasureState,
+    "ErasureState",
+    "Where an erasure stands. Name, address and all that is sealed are gone in all of them.",
+    CLEARING="Other rows are being cleared, and the customer is deleted at the payment provider.",
+    RESTRICTED="What the law wants kept is kept until `keepUntil`.",
+    ENDING="The retention is over: what was kept is being deleted.",
+    DONE="Nothing is left.",
 )
 
 
@@ -69,6 +89,40 @@ class CustomerExportStarted:
     export: CustomerExport = strawberry.field(description="As it now stands.")
 
 
+@guarded_type(Permission.PRIVACY_ERASE, "That a customer was erased.")
+class CustomerErasure:
+    """An erasure."""
+
+    customer_id: strawberry.ID = strawberry.field(description="`cus_…`")
+    state: ErasureState = strawberry.field(description="Where it stands.")
+    reason: ErasureReason = strawberry.field(description="Why it was erased.")
+    requested_at: datetime = strawberry.field(description="When; real time, as all here.")
+    cleared_at: datetime | None = strawberry.field(description="When everything that need not be kept was gone.")
+    keep_until: datetime | None = strawberry.field(
+        description="Until when invoices, their documents and the usage on them are kept; null: nothing has to be kept."
+    )
+    ended_at: datetime | None = strawberry.field(description="When what was kept was gone too.")
+
+
+@strawberry.input(description="Whom to erase, and why.")
+class EraseCustomerInput:
+    """Input of eraseCustomer."""
+
+    customer_id: strawberry.ID = strawberry.field(description="`cus_…`")
+    reason: ErasureReason = strawberry.field(description="Why.")
+
+
+@guarded_type(Permission.PRIVACY_ERASE, "Who the customer is, is gone. The rest is being cleared.")
+class CustomerErasureStarted:
+    """Success of eraseCustomer."""
+
+    erasure: CustomerErasure = strawberry.field(description="As it now stands.")
+
+
+EraseCustomerResult = Annotated[
+    CustomerErasureStarted | AnyProblem,
+    strawberry.union("EraseCustomerResult", description="What became of eraseCustomer."),
+]
 ExportCustomerResult = Annotated[
     CustomerExportStarted | AnyProblem,
     strawberry.union("ExportCustomerResult", description="What became of exportCustomer."),
@@ -89,6 +143,18 @@ def _export_of(context: Context, value: Export) -> CustomerExport:
     )
 
 
+def _erasure_of(value: Erasure) -> CustomerErasure:
+    return CustomerErasure(
+        customer_id=ids.id_of("customer", value.customer_id),
+        state=value.state,
+        reason=value.reason,
+        requested_at=value.requested_at,
+        cleared_at=value.cleared_at,
+        keep_until=value.keep_until,
+        ended_at=value.ended_at,
+    )
+
+
 def _signed(context: Context, value: Export) -> ExportDownload:
     """Sign a link from now on."""
     runtime = context.runtime
@@ -98,7 +164,18 @@ def _signed(context: Context, value: Export) -> ExportDownload:
 
 @strawberry.type
 class PrivacyQuery:
-    """Queries about exports."""
+    """Queries about exports and erasures."""
+
+    @reading(Permission.PRIVACY_ERASE, "The erasure of a customer, or null. Staff only.")
+    async def customer_erasure(
+        self,
+        info: Info[Context, None],
+        customer_id: Annotated[strawberry.ID, strawberry.argument(description="`cus_…`")],
+    ) -> CustomerErasure | None:
+        """Find it. Raises CustomerNotFound."""
+        async with info.context.runtime.db.transaction() as tx:
+            found = await erasing.find_erasure(tx, info.context.call, ids.customer_id(customer_id))
+        return _erasure_of(found) if found is not None else None
 
     @reading(Permission.PRIVACY_EXPORT, "The newest 20 exports of a customer, newest first. Staff only.")
     async def customer_exports(
@@ -130,3 +207,26 @@ class PrivacyMutation:
         async with info.context.runtime.db.transaction() as tx:
             found = await exporting.request(tx, info.context.call, ids.customer_id(input.customer_id))
         return CustomerExportStarted(export=_export_of(info.context, found))
+
+    @changing(
+        Permission.PRIVACY_ERASE,
+        "Erase a customer for good: who it is at once, all else by a job, here and at the payment provider. Refused, "
+        "with what to do first, while it has a live subscription, money is owed, or a payment is under way. "
+        "Invoices, with their documents and usage, are kept restricted as long as the law wants. Staff only, audited; "
+        "safe to repeat. It cannot be undone: export the customer first where it wants its data.",
+    )
+    async def erase_customer(
+        self,
+        info: Info[Context, None],
+        input: Annotated[EraseCustomerInput, strawberry.argument(description="Whom, and why.")],
+    ) -> EraseCustomerResult:
+        """Erase it."""
+        async with info.context.runtime.db.transaction() as tx:
+            found = await erasing.request(
+                tx,
+                info.context.call,
+                ids.customer_id(input.customer_id),
+                input.reason,
+                retention_years=info.context.runtime.settings.retention_years,
+            )
+        return CustomerErasureStarted(erasure=_erasure_of(found))

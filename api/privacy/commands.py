@@ -44,6 +44,32 @@ def seal() -> None:
     typer.echo(f"{asyncio.run(seal_plain(_settings()))} values sealed")
 
 
+@privacy.command()
+def erase(
+    customer: Customer,
+    *,
+    reason: Annotated[str, typer.Option(help="Why: requested, unused or mistake.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")] = False,
+) -> None:
+    """Erase a customer for good. The workers clear what is left of it; what the law wants kept is kept restricted."""
+    from api.privacy.erasing import erase_customer, reason_of  # noqa: PLC0415 -- loaded by this command only
+
+    wanted = reason_of(reason)
+    if not yes:
+        typer.confirm(f"Erase {customer} for good?", abort=True)
+    for line in asyncio.run(erase_customer(_settings(), customer, wanted)):
+        typer.echo(line)
+
+
+@privacy.command()
+def document(invoice: Annotated[str, typer.Argument(help="An invoice of an erased customer, inv_…")]) -> None:
+    """Print the PDF file of an invoice that is kept of an erased customer. Redirect it to a file. Audited."""
+    from api.privacy.erasing import restricted_file  # noqa: PLC0415 -- loaded by this command only
+
+    sys.stdout.buffer.write(asyncio.run(restricted_file(_settings(), invoice)))
+    sys.stdout.buffer.flush()
+
+
 def _settings() -> "Settings":
     from api.verify import settings_at_home  # noqa: PLC0415 -- loaded by these commands only
     from domain.config import read_settings  # noqa: PLC0415 -- the same

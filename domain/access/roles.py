@@ -60,6 +60,7 @@ class Permission(StrEnum):
     MAIL_READ = "mail:read"
     MAIL_WRITE = "mail:write"
     PRIVACY_EXPORT = "privacy:export"
+    PRIVACY_ERASE = "privacy:erase"
 
 
 @dataclass(eq=False)
@@ -123,8 +124,9 @@ _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
     (PrincipalKind.STAFF, "viewer"): _READS | {_P.CLOCK_READ, _P.TAX_READ, _P.CHARGE_READ},
 }
 
-# A key cannot make keys: a stolen one must not outlive its own revocation. Nor does one read all that is personal.
-KEY_SCOPES: frozenset[str] = _ALL - {_P.KEY_WRITE, _P.PRIVACY_EXPORT}
+# A key cannot make keys: a stolen one must not outlive its own revocation. Nor does one read or erase all
+# that is personal.
+KEY_SCOPES: frozenset[str] = _ALL - {_P.KEY_WRITE, _P.PRIVACY_EXPORT, _P.PRIVACY_ERASE}
 # A key bound to one customer gets nothing that reaches beyond that customer.
 CUSTOMER_KEY_SCOPES: frozenset[str] = _MEMBER_WRITES | {_P.USAGE_WRITE, _P.LIMIT_CHECK, _P.GATEWAY, _P.FEED_READ}
 

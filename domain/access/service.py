@@ -115,6 +115,11 @@ async def revoke_key(tx: Tx, call: Call, key_id: KeyId) -> ApiKey:
     return after
 
 
+async def forget_customer(tx: Tx, call: Call, customer_id: CustomerId) -> None:
+    """Refuse the keys of a customer that is erased, and take away their names. Safe to repeat."""
+    await store.revoke_keys_of(tx, customer_id, at=call.at, name="erased")
+
+
 async def list_keys(tx: Tx, call: Call, *, after: KeyId | None = None, limit: int = PAGE_MAX) -> Sequence[ApiKey]:
     """Return keys newest first, revoked ones too, at most PAGE_MAX; `after` is the id of the last one seen.
 
@@ -198,11 +203,11 @@ def _new_key(
 async def _add_key(tx: Tx, call: Call, new: ApiKey, secret_hash: bytes) -> None:
     inserted = await store.insert_key(tx, new, secret_hash)
     assert inserted, "a secret is made once"
+    # Its name, and the source that may be made of it, are what somebody wrote: neither is in what is never erased.
     facts = {
         "environment": new.environment,
         "scopes": sorted(new.scopes),
         "product": new.product,
-        "source": new.source,
         "expires_at": new.expires_at.isoformat() if new.expires_at else None,
     }
     about = encode("key", new.id)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql as pg
 from domain import db
 from domain.access.credentials import ApiKey
 from domain.kernel.call import Environment
-from domain.kernel.ids import KeyId
+from domain.kernel.ids import CustomerId, KeyId
 
 api_key = sa.Table(
     "api_key",
@@ -82,6 +82,13 @@ async def lock_key(tx: db.Tx, key_id: KeyId, *, environment: Environment | None)
 async def save_revocation(tx: db.Tx, key_id: KeyId, *, at: datetime) -> None:
     """Set from when on a key is refused."""
     await tx.execute(sa.update(api_key).where(api_key.c.id == key_id).values(revoked_at=at))
+
+
+async def revoke_keys_of(tx: db.Tx, customer_id: CustomerId, *, at: datetime, name: str) -> None:
+    """Refuse every key of a customer from an instant on, and write over what people called them and who made them."""
+    own = api_key.c
+    values = {"revoked_at": sa.func.least(own.revoked_at, at), "name": name, "source": name, "created_by": name}
+    await tx.execute(sa.update(api_key).where(own.customer_id == customer_id).values(values))
 
 
 async def list_keys(tx: db.Tx, *, environment: Environment | None, after: KeyId | None, limit: int) -> Sequence[ApiKey]:

@@ -90,6 +90,16 @@ class MemoryGateway:
 
         return await self.write("ensure_customer", key, customer_id, act)
 
+    async def delete_customer(self, gateway_customer_id: str, *, key: str) -> None:
+        """Delete a customer, and detach its methods."""
+
+        def act() -> None:
+            self.customers.pop(gateway_customer_id, None)
+            for method in [each for each in self.methods.values() if each.gateway_customer_id == gateway_customer_id]:
+                self.methods[method.id] = dataclasses.replace(method, gateway_customer_id=None)
+
+        await self.write("delete_customer", key, gateway_customer_id, act)
+
     async def attach_method(self, gateway_customer_id: str, gateway_method_id: str, *, key: str) -> GatewayMethod:
         """Attach a method; a test token becomes a new one first."""
         known = self.methods.get(gateway_method_id)

@@ -125,6 +125,11 @@ class StripeGateway:
             made = await self.api.v1.customers.create_async({"metadata": metadata}, {"idempotency_key": key})
         return made.id
 
+    async def delete_customer(self, gateway_customer_id: str, *, key: str) -> None:
+        """Delete the customer: Stripe detaches its methods. Asked again, Stripe knows of none, which is as wanted."""
+        with errors():
+            await or_none(self.api.v1.customers.delete_async(gateway_customer_id, options={"idempotency_key": key}))
+
     async def attach_method(self, gateway_customer_id: str, gateway_method_id: str, *, key: str) -> GatewayMethod:
         """Attach a method, unless a SetupIntent has done so."""
         known = await self.fetch_method(gateway_method_id)

@@ -64,6 +64,8 @@ async def send_notice(
     Raises MailUnavailable (try again later), CustomerNotFound, InvoiceNotFound, SubscriptionNotFound, AlertNotFound.
     """
     async with db.transaction() as tx:
+        if (await customers.load_customer(tx, call, customer_id)).erased_at is not None:
+            return MailState.SUPPRESSED
         mail = await _written(tx, call, mailer.policy, customer_id=customer_id, notice=notice, about=about)
     if mail.state is not MailState.QUEUED:
         return mail.state

@@ -77,6 +77,14 @@ class CountryMalformed(DomainError):
 
 
 @dataclass(eq=False)
+class CustomerErased(DomainError):
+    """This customer was erased: nothing new can be kept of it. Create another customer."""
+
+    code = "customer_erased"
+    kind = Kind.CONFLICT
+
+
+@dataclass(eq=False)
 class ClockNeedsTestCustomer(DomainError):
     """Only a test customer can be bound to a test clock. Create the customer in the test environment."""
 
@@ -97,7 +105,8 @@ class Customer:
 
     `external_id` is the merchant's own id, unique in its environment. `clock_id` is set for test customers only.
     `has_method`: a payment method is attached. `consolidates`: what falls due of several subscriptions at the same
-    instant is on one invoice. `collection` is how invoices that are opened from now on are paid.
+    instant is on one invoice. `collection` is how invoices that are opened from now on are paid. `erased_at` is when it
+    was taken away who the customer is; name and address say nothing since.
     """
 
     id: CustomerId
@@ -114,6 +123,7 @@ class Customer:
     has_method: bool = False
     consolidates: bool = False
     collection: CollectionMethod = CollectionMethod.CHARGE
+    erased_at: datetime | None = None
 
     @property
     def can_be_billed(self) -> bool:

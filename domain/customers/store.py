@@ -67,6 +67,9 @@ data_key = sa.Table(
     db.metadata,
     sa.Column("customer_id", db.Id, sa.ForeignKey("customer.customer_id", ondelete="RESTRICT"), primary_key=True),
     sa.Column("wrapped", sa.LargeBinary, nullable=False),
+    sa.Column("erased_at", db.Instant, comment="real time; the key before is retained, or gone"),
+    sa.Column("retained", sa.LargeBinary, comment="the key before, wrapped, until what the law wants kept is deleted"),
+    sa.CheckConstraint("retained IS NULL OR erased_at IS NOT NULL", name="retained"),
 )
 
 
@@ -195,6 +198,19 @@ async def save_collection(tx: db.Tx, before: Customer, collection: CollectionMet
     return replace(before, collection=collection, version=version)
 
 
+async def save_erased(tx: db.Tx, of: Customer, *, at: datetime, is_retained: bool) -> None:
+    """Give a customer another key, seal the words for nobody with it, and keep the key before where that is needed."""
+    wrapped = tx.vault.new_wrapped_key(str(of.id))
+    key = tx.vault.unwrap(str(of.id), wrapped)
+    own, before = customer.c, data_key.c.wrapped if is_retained else sa.null()
+    sealed = {name: tx.vault.seal(key, _where(name, of.id), getattr(of, name)) for name in ("name", "email")}
+    nobody = {"external_id": None, "email_hash": _email_hash(tx, f"{of.id}"), "has_method": False}
+    changed = sa.update(customer).where(own.customer_id == of.id).values(**sealed, **nobody, version=own.version + 1)
+    await tx.execute(changed)
+    keyed = sa.update(data_key).where(data_key.c.customer_id == of.id)
+    await tx.execute(keyed.values(wrapped=wrapped, erased_at=at, retained=before))
+
+
 _WRAPPED_KEY = Statement(sa.select(data_key.c.wrapped).where(*narrowed(data_key, ("customer_id",))))
 _WRAPPED_KEYS = Statement(sa.select(data_key).where(among(data_key.c.customer_id, "ids")))
 
@@ -316,7 +332,7 @@ def _read(sight: Sight) -> sa.Select[Any]:
 def _readable() -> sa.Select[Any]:
     """Select customers with their keys in one statement."""
     joined = customer.join(data_key, data_key.c.customer_id == customer.c.customer_id)
-    return sa.select(customer, data_key.c.wrapped).select_from(joined)
+    return sa.select(customer, data_key.c.wrapped, data_key.c.erased_at).select_from(joined)
 
 
 def _customers(tx: db.Tx, rows: Iterable[Row]) -> list[Customer]:
@@ -340,6 +356,7 @@ def _customer(vault: db.Vault, row: Row) -> Customer:
         has_method=row.has_method,
         consolidates=row.consolidates,
         collection=CollectionMethod(row.collection),
+        erased_at=row.erased_at,
     )
 
 

@@ -32,7 +32,6 @@ from domain.kernel.values import dataclass
 class ClosePeriod(Job):
     """Close every usage period of a subscription that has ended, and draft what is due."""
 
-    # One at a time for a subscription.
     keyed_by = "subscription_id"
     kind = "close_period"
     customer_id: CustomerId
@@ -73,7 +72,6 @@ class RenderInvoice(Job):
 class RenderCreditNote(Job):
     """Write the document of a credit note."""
 
-    # One at a time for a credit note.
     keyed_by = "credit_note_id"
     kind = "render_credit_note"
     customer_id: CustomerId
@@ -142,7 +140,6 @@ class ProcessInboxEvent(Job):
 class SweepInbox(Job):
     """Look through the gateway's list for events whose webhook never arrived."""
 
-    # One at a time for a provider.
     keyed_by = "provider"
     kind = "sweep_inbox"
     provider: str
@@ -152,7 +149,6 @@ class SweepInbox(Job):
 class Reconcile(Job):
     """Compare some more of what the gateway holds with our rows."""
 
-    # One at a time for a comparison.
     keyed_by = "run_id"
     kind = "reconcile"
     run_id: UUID
@@ -181,7 +177,6 @@ class PaymentMethodMissing(Job):
 class RunDunning(Job):
     """Do what is due about a dunning case: a retry, access, a mail, or its end."""
 
-    # One at a time for a case.
     keyed_by = "case_id"
     kind = "run_dunning"
     customer_id: CustomerId
@@ -192,7 +187,6 @@ class RunDunning(Job):
 class LapseChange(Job):
     """Take back an upgrade that was not paid in time, and void its invoice."""
 
-    # One at a time for a change.
     keyed_by = "change_id"
     kind = "lapse_change"
     customer_id: CustomerId
@@ -278,7 +272,6 @@ class CheckThresholds(Job):
 class RemindGrace(Job):
     """Tell a customer how much is left of the grace of a soft limit. `alert_id` is the alert that began it."""
 
-    # One at a time for a grace.
     keyed_by = "alert_id"
     kind = "remind_grace"
     customer_id: CustomerId
@@ -320,7 +313,6 @@ class MailStaff(Job):
 class DetachMethod(Job):
     """Remove at the gateway a payment method that was removed here."""
 
-    # One at a time for a method.
     keyed_by = "method_id"
     kind = "detach_method"
     customer_id: CustomerId
@@ -331,7 +323,6 @@ class DetachMethod(Job):
 class CarryRefund(Job):
     """Send a refund to the gateway, or find out what became of it."""
 
-    # One at a time for a refund.
     keyed_by = "refund_id"
     kind = "carry_refund"
     customer_id: CustomerId
@@ -342,7 +333,6 @@ class CarryRefund(Job):
 class DisputeMoved(Job):
     """A dispute was opened, or decided: tell staff, and have dunning of its invoice wait or go on."""
 
-    # One at a time for a dispute.
     keyed_by = "dispute_id"
     kind = "dispute_moved"
     customer_id: CustomerId
@@ -385,6 +375,15 @@ class ExportCustomer(Job):
     export_id: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class EraseCustomer(Job):
+    """Clear some more of a customer that is erased."""
+
+    keyed_by = "customer_id"
+    kind = "erase_customer"
+    customer_id: CustomerId
+
+
 KINDS: dict[str, type[Job]] = {
     job.kind: job
     for job in (
@@ -392,6 +391,6 @@ KINDS: dict[str, type[Job]] = {
         *(FollowSentInvoice, DetachMethod, CarryRefund, DisputeMoved, PaymentUnapplied, InvoiceSettled),
         *(ProcessInboxEvent, SweepInbox, Reconcile, LapseChange, BeginSubscription),
         *(PaymentSettled, PaymentMethodMissing, RunDunning, SendNotice, CarryWallet, CheckWallets, CheckThresholds),
-        *(RemindGrace, SendDigest, RemindTrial, MailStaff, LapseTopUp, TellStaff, ExportCustomer),
+        *(RemindGrace, SendDigest, RemindTrial, MailStaff, LapseTopUp, TellStaff, ExportCustomer, EraseCustomer),
     )
 }

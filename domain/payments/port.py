@@ -16,7 +16,7 @@ from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, RefundId
 from domain.kernel.period import Period
 from domain.kernel.values import dataclass
 from domain.payments.declines import Decline
-from domain.payments.desks.port import TransferDesk
+from domain.payments.desks.port import CustomerDesk, TransferDesk
 from domain.payments.listed import GatewayDispute, GatewayHolder, GatewayPayment, GatewayRefund, Page
 from domain.payments.refund import Refund
 from domain.payments.setup import GatewayMandate, GatewaySetup, SetupWay
@@ -259,7 +259,7 @@ class RefundDesk(Protocol):
         ...
 
 
-class PaymentGateway(Protocol):
+class PaymentGateway(CustomerDesk, Protocol):
     """Collects money. Every call may raise GatewayUnavailable (it may have acted) or GatewayRefused (it has not)."""
 
     @property

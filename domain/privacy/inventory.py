@@ -54,12 +54,16 @@ class Personal:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A table. `free` columns are exported and tell of nobody; `hidden` ones are not exported."""
+    """A table. `free` columns are exported and tell of nobody; `hidden` ones are not exported.
+
+    `is_cleared_at_once`: in the transaction of the request already.
+    """
 
     table: str
     holds: str
     fate: Fate
     is_exported: bool
+    is_cleared_at_once: bool
     free: tuple[str, ...]
     hidden: tuple[str, ...]
     personal: tuple[Personal, ...]
@@ -111,6 +115,7 @@ def _holding(name: str, given: Mapping[str, Any]) -> Holding:
         holds=given["holds"],
         fate=Fate(given["fate"]),
         is_exported=given.get("exported", True),
+        is_cleared_at_once=given.get("at_once", False),
         free=tuple(given.get("free", "").split()),
         hidden=tuple(given.get("hidden", "").split()),
         personal=tuple(_personal(column, each) for column, each in given.get("personal", {}).items()),

@@ -135,6 +135,11 @@ async def resume(tx: Tx, call: Call, customer_id: CustomerId) -> int:
     return stopped
 
 
+async def forget_customer(tx: Tx, customer_id: CustomerId) -> None:
+    """Forget the reports about the mails of a customer that is erased, as long as its mails are known."""
+    await store.delete_reports_of(tx, customer_id)
+
+
 async def list_mails(
     tx: Tx, call: Call, customer_id: CustomerId, *, before: UUID | None = None, limit: int = PAGE_MAX
 ) -> Sequence[MailRow]:

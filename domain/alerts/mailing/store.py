@@ -157,6 +157,12 @@ async def delete_stop(tx: db.Tx, customer_id: CustomerId) -> int:
     return (await tx.execute(sa.delete(mail_stop).where(mail_stop.c.customer_id == customer_id))).rowcount
 
 
+async def delete_reports_of(tx: db.Tx, customer_id: CustomerId) -> None:
+    """Forget what was reported about a customer's mails."""
+    own = sa.select(mail.c.message_id).where(mail.c.customer_id == customer_id).scalar_subquery()
+    await tx.execute(sa.delete(mail_report).where(mail_report.c.message_id.in_(own)))
+
+
 async def delete_reports(tx: db.Tx, *, before: datetime, limit: int) -> int:
     """Forget reports received before an instant."""
     old = sa.select(mail_report.c.id).where(mail_report.c.received_at < before).limit(limit).scalar_subquery()

@@ -8,6 +8,7 @@ from domain.contracts.starting.wish import Wish, opening_of
 from domain.contracts.trialing import service as trialing
 from domain.credits.coupon import CouponNotForPlan, fits
 from domain.credits.coupons import service as coupons
+from domain.customers.erasing import service as erasing
 from domain.customers.store import Sight
 from domain.db import Tx
 from domain.invoices import service as invoices
@@ -32,6 +33,7 @@ async def start(
 
     Raises as `contracts.subscribe`, but for what the caller has checked of the customer and the plan.
     """
+    await erasing.hold_present(tx, desk.customer.id)
     desk.catalogue.fee_price(version.id, interval, currency)
     product_id = desk.catalogue.plan_of_version(version.id).product_id
     opens = await opening(tx, call, desk, version, wish)

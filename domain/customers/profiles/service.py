@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from domain.access.roles import Permission
 from domain.customers import service as customers
+from domain.customers.erasing import service as erasing
 from domain.customers.profiles import profile as rules
 from domain.customers.profiles import store
 from domain.customers.profiles.profile import Address, Profile, TaxStatus
@@ -53,10 +54,11 @@ async def change_profile(
     """Set a customer's address and VAT number; drafts are taxed by them when they are opened. Safe to repeat.
 
     `locale` is the language of documents and notices; without it that stays. Raises Forbidden, CustomerNotFound,
-    LocaleMalformed, what `profile.changed` raises, ProfileChanged.
+    CustomerErased, LocaleMalformed, what `profile.changed` raises, ProfileChanged.
     """
     call.need(Permission.PROFILE_WRITE)
     await customers.load_customer(tx, call, customer_id)
+    await erasing.hold_present(tx, customer_id)
     if locale is not None:
         await customers.change_locale(tx, call, customer_id, locale)
     before = await load_profile(tx, customer_id)
@@ -68,12 +70,13 @@ async def set_tax_status(
 ) -> Profile:
     """Say how a customer is taxed from now on. Safe to repeat.
 
-    Raises Forbidden, CustomerNotFound, CertificateMissing, VatNumberMissing, ProfileChanged.
+    Raises Forbidden, CustomerNotFound, CustomerErased, CertificateMissing, VatNumberMissing, ProfileChanged.
     """
     call.need(Permission.TAX_WRITE)
     if call.scope is not None:
         raise Forbidden(Permission.TAX_WRITE)
     await customers.load_customer(tx, call, customer_id)
+    await erasing.hold_present(tx, customer_id)
     before = await load_profile(tx, customer_id)
     return await _save(tx, call, before, rules.with_status(before, status, certificate), "set_tax_status")
 

@@ -15,9 +15,10 @@ from domain.invoices.documents import link as links
 from domain.invoices.documents import store
 from domain.invoices.documents.store import Document
 from domain.invoices.invoice import InvoiceNotFound
-from domain.kernel.call import Call
+from domain.journal import service as journal
+from domain.kernel.call import Call, Forbidden
 from domain.kernel.errors import DomainError, Kind
-from domain.kernel.ids import CreditNoteId, CustomerId, DocumentId, InvoiceId
+from domain.kernel.ids import CreditNoteId, CustomerId, DocumentId, InvoiceId, encode
 
 INVOICE = "invoice"
 CREDIT_NOTE = "credit_note"
@@ -77,6 +78,23 @@ async def file_of_credit_note(tx: Tx, call: Call, note_id: CreditNoteId) -> tupl
     if note_id not in found:
         raise DocumentNotFound
     return await _file(tx, found[note_id].id)
+
+
+async def restricted_file(tx: Tx, call: Call, invoice_id: InvoiceId) -> tuple[Document, bytes]:
+    """Return the document of an invoice of an erased customer, while the law wants it kept. Only for staff; audited.
+
+    Raises Forbidden, and DocumentNotFound also where its customer is not erased.
+    """
+    call.need(Permission.PRIVACY_EXPORT)
+    if call.scope is not None:
+        raise Forbidden(Permission.PRIVACY_EXPORT)
+    about = (await store.documents_about(tx, INVOICE, [invoice_id], scope=None)).get(invoice_id)
+    found = await store.find_file(tx, about.id, is_restricted=True) if about is not None else None
+    if about is None or found is None:
+        raise DocumentNotFound
+    named = encode("invoice", invoice_id)
+    await journal.audit(tx, call, "read_restricted_document", named, customer_id=about.customer_id)
+    return found
 
 
 async def file_by_link(

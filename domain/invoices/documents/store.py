@@ -70,13 +70,20 @@ async def documents_about(
     return {row.about: _document(row) for row in await tx.rows(statement)}
 
 
-async def find_file(tx: db.Tx, document_id: DocumentId) -> tuple[Document, bytes] | None:
-    """Return a document with its file, whosever it is, or None: also where its customer's key was erased."""
+async def find_file(
+    tx: db.Tx, document_id: DocumentId, *, is_restricted: bool = False
+) -> tuple[Document, bytes] | None:
+    """Return a document with its file, whosever it is, or None: also where its customer was erased.
+
+    `is_restricted` asks for one of an erased customer, which is kept as the law wants; None where it is no more.
+    """
+    sealing = data_key.c.retained if is_restricted else data_key.c.wrapped
+    is_open = sealing.is_not(None) if is_restricted else data_key.c.erased_at.is_(None)
     joined = document.join(data_key, data_key.c.customer_id == document.c.customer_id)
     statement = (
-        sa.select(*_FACTS, document.c.sealed, data_key.c.wrapped)
+        sa.select(*_FACTS, document.c.sealed, sealing.label("wrapped"))
         .select_from(joined)
-        .where(document.c.id == document_id)
+        .where(document.c.id == document_id, is_open)
     )
     row = await tx.row(statement)
     if row is None:

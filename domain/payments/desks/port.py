@@ -1,9 +1,17 @@
-"""The gateway's desk for bank transfers."""
+"""The gateway's desks for customers and for bank transfers."""
 
 from typing import Protocol
 
 from domain.payments.listed import Page
 from domain.payments.transfer import GatewayAccount, GatewayCash
+
+
+class CustomerDesk(Protocol):
+    """Every call may raise GatewayUnavailable (it may have acted) or GatewayRefused (it has not)."""
+
+    async def delete_customer(self, gateway_customer_id: str, *, key: str) -> None:
+        """Delete a customer for good, with its payment methods; nothing happens where it is gone."""
+        ...
 
 
 class TransferDesk(Protocol):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from domain.access.roles import Permission
 from domain.customers import service as customers
+from domain.customers.erasing import service as erasing
 from domain.db import Database, Tx
 from domain.journal import jobs
 from domain.journal import service as journal
@@ -35,11 +36,12 @@ async def start_setup(
     """Begin to give a method: the answer's secret opens the gateway's form in the customer's browser.
 
     `wish` tells one wish from the next: the same one gives the same set-up for a day. Raises CustomerNotFound,
-    Forbidden, GatewayRefused, GatewayUnavailable, GatewayEnvironmentDiffers.
+    CustomerErased, Forbidden, GatewayRefused, GatewayUnavailable, GatewayEnvironmentDiffers.
     """
     call.need(Permission.PAYMENT_WRITE)
     async with db.transaction() as tx:
         customer = await customers.load_customer(tx, call, customer_id)
+        await erasing.hold_present(tx, customer_id)
     check_environment(gateway, customer)
     owner = await ensure_gateway_customer(db, gateway, call, customer)
     told = journal.input_digest({"wish": wish}).hex()

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from domain.access.roles import Permission
 from domain.customers import service as customers
 from domain.customers.customer import Customer
+from domain.customers.erasing import service as erasing
 from domain.db import Database, Tx
 from domain.journal import jobs
 from domain.journal import service as journal
@@ -34,13 +35,15 @@ async def attach_method(
     """Attach a method that the customer's browser made with the gateway; the first one becomes the default.
 
     Safe to repeat. What is open and unpaid is then collected, unless what it asks for has ended. Raises
-    CustomerNotFound, Forbidden, GatewayIdMalformed, GatewayRefused, GatewayUnavailable, GatewayEnvironmentDiffers.
+    CustomerNotFound, CustomerErased, Forbidden, GatewayIdMalformed, GatewayRefused, GatewayUnavailable,
+    GatewayEnvironmentDiffers.
     """
     call.need(Permission.PAYMENT_WRITE)
     if not _METHOD_ID.fullmatch(gateway_method_id):
         raise GatewayIdMalformed
     async with db.transaction() as tx:
         customer = await customers.load_customer(tx, call, customer_id)
+        await erasing.hold_present(tx, customer_id)
         known = await store.find_method(tx, customer_id, gateway_method_id)
     check_environment(gateway, customer)
     if known is not None and known.detached_at is None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
-from domain.customers.store import customer
+from domain.customers.store import customer, data_key
 from domain.invoices.store import invoice
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId
@@ -210,12 +210,15 @@ async def list_unseen(tx: db.Tx, run: Run, *, after: UUID | None, limit: int) ->
 async def page_gateway_customers(
     tx: db.Tx, environment: Environment, *, after: UUID | None, limit: int
 ) -> Sequence[tuple[CustomerId, str]]:
-    """Return our customers whom the gateway knows, with its ids of them, in the order of our ids."""
+    """Return our customers whom the gateway knows, and who are not erased, with its ids of them, by our ids."""
     own = gateway_customer.c
     statement = (
         sa.select(own.customer_id, own.gateway_customer_id)
         .join(customer, customer.c.customer_id == own.customer_id)
-        .where(customer.c.environment == environment, own.gateway_customer_id.is_not(None))
+        .join(data_key, data_key.c.customer_id == own.customer_id)
+        .where(
+            customer.c.environment == environment, own.gateway_customer_id.is_not(None), data_key.c.erased_at.is_(None)
+        )
         .order_by(own.customer_id)
         .limit(limit)
     )

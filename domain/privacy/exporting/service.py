@@ -5,6 +5,7 @@ from uuid import UUID
 
 from domain.access.roles import Permission
 from domain.customers import service as customers
+from domain.customers.erasing import service as erasing
 from domain.db import Database, Tx
 from domain.journal import jobs
 from domain.journal import service as journal
@@ -24,10 +25,11 @@ FORGET_BATCH = 100
 async def request(tx: Tx, call: Call, customer_id: CustomerId) -> Export:
     """Have everything of a customer written to a file by a job. While one is made, that one is returned.
 
-    Only for staff; audited. Raises Forbidden, CustomerNotFound.
+    Only for staff; audited. Raises Forbidden, CustomerNotFound, CustomerErased.
     """
     _need(call)
     customer = await customers.load_customer(tx, call, customer_id)
+    await erasing.hold_present(tx, customer_id)
     new = Export(
         customer_id=customer.id,
         id=call.new_id(),
@@ -72,11 +74,12 @@ async def carry_on(db: Database, call: Call, customer_id: CustomerId, export_id:
 async def everything(db: Database, call: Call, customer_id: CustomerId) -> AsyncIterator[bytes]:
     """Give everything of a customer, some lines at a time; nothing is kept. Audited.
 
-    Raises Forbidden, CustomerNotFound.
+    Raises Forbidden, CustomerNotFound, CustomerErased.
     """
     _need(call)
     async with db.transaction() as tx:
         await customers.load_customer(tx, call, customer_id)
+        await erasing.hold_present(tx, customer_id)
         await journal.audit(tx, call, "export_customer", encode("customer", customer_id), customer_id=customer_id)
     place: Place | None = rules.first_place(inventory())
     is_first = True

@@ -75,6 +75,11 @@ async def publish(tx: Tx, call: Call) -> int:
     return len(numbered)
 
 
+async def leave_out(tx: Tx, customer_id: CustomerId) -> None:
+    """Send nothing more of a customer that is erased: what waits is left out, and what follows wakes no lane."""
+    await queue.empty_lanes_of(tx, customer_id)
+
+
 async def list_enabled(tx: Tx) -> Sequence[EndpointId]:
     """Return the endpoints that events are sent to now."""
     every = await endpoint_store.list_endpoints(tx, environment=None, limit=2 * endpoints.ENDPOINTS_MAX)

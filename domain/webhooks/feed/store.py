@@ -9,7 +9,7 @@ import sqlalchemy as sa
 import structlog
 
 from domain import db
-from domain.customers.store import customer
+from domain.customers.store import customer, data_key
 from domain.journal.store import billing_event
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError
@@ -81,8 +81,10 @@ async def list_customers(tx: db.Tx, stretch: Stretch, *, limit: int) -> Sequence
 
 
 async def environments_by_id(tx: db.Tx, ids: Collection[CustomerId]) -> dict[CustomerId, Environment]:
-    """Return the environments of some customers."""
-    statement = sa.select(customer.c.customer_id, customer.c.environment).where(customer.c.customer_id.in_(ids))
+    """Return the environments of some customers, of those that are not erased."""
+    present = data_key.join(customer, customer.c.customer_id == data_key.c.customer_id)
+    statement = sa.select(customer.c.customer_id, customer.c.environment).select_from(present)
+    statement = statement.where(customer.c.customer_id.in_(ids), data_key.c.erased_at.is_(None))
     return {row.customer_id: Environment(row.environment) for row in await tx.rows(statement)}
 
 

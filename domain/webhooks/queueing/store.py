@@ -200,6 +200,15 @@ async def empty_lanes(tx: db.Tx, endpoint_id: EndpointId) -> None:
     )
 
 
+async def empty_lanes_of(tx: db.Tx, customer_id: CustomerId) -> None:
+    """Leave out all that waits of a customer, at every endpoint."""
+    await tx.execute(
+        sa.update(webhook_lane)
+        .where(_lane.customer_id == customer_id)
+        .values(done=_lane.wanted, next_at=None, attempts=0, failing_since=None, held_at=None)
+    )
+
+
 async def delete_lanes(tx: db.Tx, endpoint_id: EndpointId) -> None:
     """Forget all lanes of an endpoint."""
     await tx.execute(sa.delete(webhook_lane).where(_lane.endpoint_id == endpoint_id))

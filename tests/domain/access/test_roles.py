@@ -44,7 +44,8 @@ _EXPECTED = {
     ("member", "viewer"): _READS,
     ("staff", "admin"): _READS
     | _MERCHANT_READS
-    | {"webhook:write", "staff_alert:write", "mail:write", "privacy:export"}
+    | {"webhook:write", "staff_alert:write", "mail:write"}
+    | {"privacy:export", "privacy:erase"}
     | {"customer:write", "subscription:write", "payment:write", "key:read", "key:write", "clock:read", "clock:write"}
     | {
         "audit:read",

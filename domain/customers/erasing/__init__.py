@@ -1,0 +1,1 @@
+"""Who a customer is, taken away; and whether that was done."""

@@ -1,0 +1,51 @@
+"""Take away who a customer is, and keep others from adding to one that is erased."""
+
+from dataclasses import replace
+
+from domain.customers import service as customers
+from domain.customers import store as customer_store
+from domain.customers.customer import Customer, CustomerErased
+from domain.customers.erasing import store
+from domain.db import Tx
+from domain.kernel.call import Call
+from domain.kernel.ids import CustomerId
+
+# What stands where a name and an address stood. The domain is reserved (RFC 2606): no mail reaches anybody.
+NOBODYS_NAME = "Erased customer"
+NOBODYS_EMAIL = "erased@customer.invalid"
+
+
+async def hold_present(tx: Tx, customer_id: CustomerId) -> None:
+    """Refuse to add anything to an erased customer, and keep its erasure waiting until the transaction ends.
+
+    Raises CustomerErased, CustomerNotFound.
+    """
+    _check(await store.lock_presence(tx, customer_id, is_shared=True))
+
+
+async def hold(tx: Tx, customer_id: CustomerId) -> None:
+    """Keep everybody who would add something to a customer waiting. Raises CustomerErased, CustomerNotFound."""
+    _check(await store.lock_presence(tx, customer_id, is_shared=False))
+
+
+async def erase(tx: Tx, call: Call, of: Customer, *, is_retained: bool) -> Customer:
+    """Write over name, address and external id, and give the customer another key. The caller holds it.
+
+    What was sealed with the key before can then be read by nobody, or, retained, by who may read what the law wants
+    kept.
+    """
+    nobody = replace(of, name=NOBODYS_NAME, email=NOBODYS_EMAIL, external_id=None)
+    await customer_store.save_erased(tx, nobody, at=call.at, is_retained=is_retained)
+    return await customers.load_customer(tx, call, of.id)
+
+
+async def end_retention(tx: Tx, customer_id: CustomerId) -> None:
+    """Delete the key before the erasure. Safe to repeat."""
+    await store.delete_retained(tx, customer_id)
+
+
+def _check(is_present: bool | None) -> None:
+    if is_present is None:
+        raise customers.CustomerNotFound
+    if not is_present:
+        raise CustomerErased

@@ -1,0 +1,22 @@
+"""Statements about erased customers."""
+
+import sqlalchemy as sa
+
+from domain import db
+from domain.customers.store import data_key
+from domain.kernel.ids import CustomerId
+
+
+async def lock_presence(tx: db.Tx, customer_id: CustomerId, *, is_shared: bool) -> bool | None:
+    """Hold a customer against its erasure, or for it (not shared), until the transaction ends; None for nobody.
+
+    Returns whether it is there, and not erased.
+    """
+    own = data_key.c
+    row = await tx.row(sa.select(own.erased_at).where(own.customer_id == customer_id).with_for_update(read=is_shared))
+    return None if row is None else row.erased_at is None
+
+
+async def delete_retained(tx: db.Tx, customer_id: CustomerId) -> None:
+    """Delete the key before an erasure: what it sealed cannot be read by anybody any more."""
+    await tx.execute(sa.update(data_key).where(data_key.c.customer_id == customer_id).values(retained=None))
