@@ -12,6 +12,8 @@ from domain.kernel.values import dataclass
 from domain.privacy.inventory import Fate, Holding
 
 BATCH = 1_000
+# The table of jobs.
+JOBS = "outbox_job"
 # Units of work of one run of the job; the next job goes on from there.
 BATCHES_PER_RUN = 300
 # For how long the payment provider still sends events about a customer that was deleted there; ours are looked through.
@@ -51,22 +53,23 @@ class Blocker(StrEnum):
 
 
 ADVICE: Mapping[Blocker, str] = {
-    Blocker.SUBSCRIPTIONS: "subscriptions that live: cancel them now",
-    Blocker.STARTS: "subscriptions that are scheduled: cancel their starts",
-    Blocker.UNSETTLED: "ended subscriptions whose last usage is not invoiced yet: wait until it is",
-    Blocker.INVOICES: "invoices that are drafts or open: have them paid, void them, or write them off",
-    Blocker.CHARGES: "one-off charges that wait for an invoice: invoice or cancel them",
-    Blocker.ATTEMPTS: "payments under way: wait for their end",
-    Blocker.REFUNDS: "refunds under way: wait for their end",
-    Blocker.DISPUTES: "disputes that are not decided: wait for their end, or accept them",
-    Blocker.BALANCES: "money that is owed or held (credit, prepaid, unapplied): pay it back, apply it, or write it off",
-    Blocker.JOBS: "work that is under way: wait for its end, and retry failed jobs",
+    Blocker.SUBSCRIPTIONS: "live subscriptions ({count}): cancel them now",
+    Blocker.STARTS: "scheduled subscriptions ({count}): cancel their starts",
+    Blocker.UNSETTLED: "ended subscriptions whose last usage is not invoiced yet ({count}): wait until it is",
+    Blocker.INVOICES: "draft or open invoices ({count}): have them paid, void them, or write them off",
+    Blocker.CHARGES: "one-off charges that wait for an invoice ({count}): invoice or cancel them",
+    Blocker.ATTEMPTS: "payments under way ({count}): wait for their end",
+    Blocker.REFUNDS: "refunds under way ({count}): wait for their end",
+    Blocker.DISPUTES: "disputes that are not decided ({count}): wait for their end, or accept them",
+    Blocker.BALANCES: "balances that are owed or held ({count}): pay back or apply credit, prepaid and unapplied money, "
+    "write off what is owed",
+    Blocker.JOBS: "work that is under way ({count}): wait for its end, and retry failed jobs",
 }
 
 
 @dataclass(eq=False)
 class CustomerNotErasable(DomainError):
-    """This customer cannot be erased yet. It has {blockers}."""
+    """This customer cannot be erased yet. It still has {blockers}."""
 
     code = "customer_not_erasable"
     kind = Kind.CONFLICT
@@ -93,7 +96,7 @@ class Erasure:
 
 def check(found: Mapping[Blocker, int]) -> None:
     """Refuse to erase a customer that still has something, and say what to do about it. Raises CustomerNotErasable."""
-    told = [f"{found[each]} {ADVICE[each]}" for each in Blocker if found.get(each)]
+    told = [ADVICE[each].format(count=found[each]) for each in Blocker if found.get(each)]
     if told:
         raise CustomerNotErasable("; ".join(told))
 
@@ -138,9 +141,11 @@ def cleared_at_once(holdings: Iterable[Holding]) -> list[Holding]:
 
 
 def cleared_later(holdings: Iterable[Holding]) -> list[Holding]:
-    """Return the tables that the job clears."""
-    fates = {Fate.DELETED, Fate.BLANKED}
-    return [each for each in holdings if each.fate in fates and not each.is_cleared_at_once]
+    """Return the tables that the job clears: those that were cleared at once too, as others wrote at that moment.
+
+    Its own row is a job, and ends as all jobs do.
+    """
+    return [each for each in holdings if each.fate in {Fate.DELETED, Fate.BLANKED} and each.table != JOBS]
 
 
 def cleared_last(holdings: Iterable[Holding]) -> list[Holding]:
