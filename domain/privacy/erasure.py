@@ -61,8 +61,8 @@ ADVICE: Mapping[Blocker, str] = {
     Blocker.ATTEMPTS: "payments under way ({count}): wait for their end",
     Blocker.REFUNDS: "refunds under way ({count}): wait for their end",
     Blocker.DISPUTES: "disputes that are not decided ({count}): wait for their end, or accept them",
-    Blocker.BALANCES: "balances that are owed or held ({count}): pay back or apply credit, prepaid and unapplied money, "
-    "write off what is owed",
+    Blocker.BALANCES: "balances that are owed or held ({count}): pay back or apply credit, prepaid and unapplied "
+    "money, write off what is owed",
     Blocker.JOBS: "work that is under way ({count}): wait for its end, and retry failed jobs",
 }
 

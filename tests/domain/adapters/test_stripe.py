@@ -58,6 +58,23 @@ async def _open(gateway: PaymentGateway, customer: str, lines: tuple[PushedLine,
     return made
 
 
+async def test_a_customer_that_is_deleted_pays_with_nothing_and_is_deleted_again(gateway: PaymentGateway) -> None:
+    customer, other = await _customer(gateway), await _customer(gateway)
+    method = await gateway.attach_method(customer, "pm_card_visa", key="attach")
+    kept = await gateway.attach_method(other, "pm_card_visa", key="attach:other")
+    await gateway.delete_customer(customer, key="forget")
+    gone = await gateway.fetch_method(method.id)
+    assert gone is None or gone.gateway_customer_id is None
+    # The first reply was lost: the same call, and one after its key was forgotten.
+    await gateway.delete_customer(customer, key="forget")
+    await gateway.delete_customer(customer, key="forget:later")
+    listed = await gateway.listing.list_customers(Period(make.at("2000-01-01"), make.at("2100-01-01")), after=None)
+    assert [each.id for each in listed.items if each.id in {customer, other}] == [other]
+    left = await gateway.fetch_method(kept.id)
+    assert left is not None
+    assert left.gateway_customer_id == other
+
+
 async def test_an_invoice_goes_from_an_empty_draft_to_paid(gateway: PaymentGateway, probe: Probe) -> None:
     customer = await _customer(gateway)
     method = await gateway.attach_method(customer, "pm_card_visa", key="attach")
