@@ -89,6 +89,8 @@ class Settings:
     mistral_key: str = _setting("", "TOLLGATE_MISTRAL_KEY", secret=True)
     pool_size: int = _setting(10, "TOLLGATE_POOL_SIZE", bounds=range(2, 101))
     inbox_days: int = _setting(90, "TOLLGATE_INBOX_DAYS", bounds=range(32, 3_651))
+    mail_days: int = _setting(400, "TOLLGATE_MAIL_DAYS", bounds=range(90, 3_651))
+    quarantine_days: int = _setting(180, "TOLLGATE_QUARANTINE_DAYS", bounds=range(35, 3_651))
     retention_years: int = _setting(10, "TOLLGATE_RETENTION_YEARS", bounds=range(31))
     pooled: bool = _setting(default=False, variable="TOLLGATE_POOLED")
 

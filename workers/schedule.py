@@ -28,6 +28,7 @@ from domain.privacy.erasing import service as erasing
 from domain.privacy.exporting import service as exporting
 from domain.runtime import Runtime
 from domain.usage import service as usage
+from domain.usage.redriving import service as redriving
 from domain.usage.sealing import service as events
 from domain.webhooks.delivering import service as delivering
 from domain.webhooks.sweeping import service as sweeping
@@ -176,6 +177,15 @@ async def forget_deliveries(runtime: Runtime, call: Call) -> None:
     await _in_batches(runtime, lambda tx: mailing.forget(tx, call), mailing.FORGET_BATCH)
 
 
+async def forget_words(runtime: Runtime, call: Call) -> None:
+    """Delete mails, and events that have left quarantine, once their time is over."""
+    settings = runtime.settings
+    await _in_batches(runtime, lambda tx: mailing.forget_mails(tx, call, days=settings.mail_days), mailing.FORGET_BATCH)
+    await _in_batches(
+        runtime, lambda tx: redriving.forget(tx, call, days=settings.quarantine_days), redriving.FORGET_BATCH
+    )
+
+
 TASKS: Mapping[str, Task] = {
     "close_due_periods": Task(2, close_due_periods),
     "run_due_cases": Task(2, run_due_cases),
@@ -192,6 +202,7 @@ TASKS: Mapping[str, Task] = {
     "forget_deliveries": Task(3600, forget_deliveries),
     "sweep_limits": Task(5 * 60, sweep_limits),
     "tell_unsettled": Task(5 * 60, tell_unsettled),
+    "forget_words": Task(3600, forget_words),
     "end_retentions": Task(3600, end_retentions),
 }
 

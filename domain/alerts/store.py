@@ -37,6 +37,7 @@ mail = sa.Table(
     ),
     sa.CheckConstraint("attempts >= 0", name="attempts"),
     sa.Index("mail_message_id_key", "message_id", unique=True),
+    sa.Index("mail_created_at_idx", "created_at"),
 )
 
 

@@ -86,6 +86,7 @@ quarantined_event = sa.Table(
     sa.CheckConstraint("properties IS NULL OR sealed IS NULL", name="sent"),
     sa.Index("quarantined_event_plain_idx", "id", postgresql_where=sa.text("properties IS NOT NULL")),
     sa.Index("quarantined_event_open_idx", "id", postgresql_where=sa.text("resolved_at IS NULL")),
+    sa.Index("quarantined_event_resolved_idx", "resolved_at", postgresql_where=sa.text("resolved_at IS NOT NULL")),
 )
 
 usage_hour = sa.Table(

@@ -152,3 +152,8 @@ async def list_mails(
 async def forget(tx: Tx, call: Call) -> int:
     """Forget reports older than REPORT_DAYS, at most FORGET_BATCH; what they made of mails stays."""
     return await store.delete_reports(tx, before=call.at - timedelta(days=REPORT_DAYS), limit=FORGET_BATCH)
+
+
+async def forget_mails(tx: Tx, call: Call, *, days: int) -> int:
+    """Forget mails that were written longer ago, at most FORGET_BATCH; return how many. What waits to be sent stays."""
+    return await store.delete_mails(tx, before=call.at - timedelta(days=days), limit=FORGET_BATCH)

@@ -157,6 +157,14 @@ async def delete_stop(tx: db.Tx, customer_id: CustomerId) -> int:
     return (await tx.execute(sa.delete(mail_stop).where(mail_stop.c.customer_id == customer_id))).rowcount
 
 
+async def delete_mails(tx: db.Tx, *, before: datetime, limit: int) -> int:
+    """Forget mails written before an instant, but for those that wait for the mail server."""
+    over = (mail.c.created_at < before, mail.c.state != MailState.QUEUED)
+    old = sa.select(mail.c.customer_id, mail.c.id).where(*over).limit(limit).cte("old")
+    statement = sa.delete(mail).where(mail.c.customer_id == old.c.customer_id, mail.c.id == old.c.id)
+    return (await tx.execute(statement)).rowcount
+
+
 async def delete_reports_of(tx: db.Tx, customer_id: CustomerId) -> None:
     """Forget what was reported about a customer's mails."""
     own = sa.select(mail.c.message_id).where(mail.c.customer_id == customer_id).scalar_subquery()

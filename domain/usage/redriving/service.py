@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,7 @@ from domain.usage.tally import Tally, derive_totals, price_entry
 from domain.usage.verdict import Reason, Status, UsageUnavailable, Verdict
 
 REDRIVE_MAX = 1_000
+FORGET_BATCH = 5_000
 # Rows of one transaction.
 CHUNK = 200
 STARTS_MAX = 5
@@ -244,6 +246,11 @@ def _add_cost(sums: Tally, known: Known, row: Row) -> MeterSet:
     counting = set_of([*meters, *(meter for meter, _, _ in cost)])
     sums.sets[counting.id] = counting
     return counting
+
+
+async def forget(tx: Tx, call: Call, *, days: int) -> int:
+    """Delete what was resolved longer ago, at most FORGET_BATCH; return how many. What waits is never deleted."""
+    return await store.delete_resolved(await tx.raw(), before=call.at - timedelta(days=days), limit=FORGET_BATCH)
 
 
 async def _close(tx: Tx, call: Call, held: Iterable[Held], outcome: Mapping[EventId, Reason | None]) -> None:

@@ -41,6 +41,12 @@ FROM unnest($1::text::uuid[], $2::text::uuid[]) AS k (customer_id, id)
 WHERE q.customer_id = k.customer_id AND q.id = k.id
 """
 
+_FORGET = """
+DELETE FROM quarantined_event q USING (
+    SELECT customer_id, id FROM quarantined_event WHERE resolved_at < $1 ORDER BY resolved_at LIMIT $2
+) AS old WHERE q.customer_id = old.customer_id AND q.id = old.id
+"""
+
 _SAVE_REASONS = """
 UPDATE quarantined_event q SET reason = k.reason, detail = k.detail
 FROM unnest($1::text::uuid[], $2::text::uuid[], $3::text[], $4::text[]) AS k (customer_id, id, reason, detail)
@@ -178,3 +184,9 @@ async def save_costs(driver: Driver, priced: Collection[Cost]) -> None:
 
 def _keys(held: Sequence[Held]) -> tuple[str, str]:
     return array([each.customer_id.hex for each in held]), array([each.id.hex for each in held])
+
+
+async def delete_resolved(driver: Driver, *, before: datetime, limit: int) -> int:
+    """Delete events that were resolved before an instant; those that wait stay. Return how many."""
+    done = await driver.execute(_FORGET, before, limit)
+    return int(done.rpartition(" ")[2])

@@ -130,3 +130,19 @@ async def test_reports_are_kept_for_ninety_days(db: Database) -> None:
         then = replace(system(), at=received + timedelta(days=late))
         async with db.transaction() as tx:
             assert await mailing.forget(tx, then) == forgotten
+
+
+async def test_mails_are_forgotten_when_their_time_is_over_but_not_those_that_wait(db: Database) -> None:
+    till, _ = await _sent(db)
+    [mail] = await _mails(till)
+    for late, forgotten in ((399, 0), (401, 0)):
+        async with db.transaction() as tx:
+            await tx.execute(sa.text("UPDATE mail SET state = 'queued', sent_at = NULL"))
+            then = replace(system(), at=mail.created_at + timedelta(days=late))
+            assert await mailing.forget_mails(tx, then, days=400) == forgotten
+    for late, forgotten in ((400, 0), (401, 1), (402, 0)):
+        async with db.transaction() as tx:
+            await tx.execute(sa.text("UPDATE mail SET state = 'sent', sent_at = created_at"))
+            then = replace(system(), at=mail.created_at + timedelta(days=late))
+            assert await mailing.forget_mails(tx, then, days=400) == forgotten
+    assert await _mails(till) == []

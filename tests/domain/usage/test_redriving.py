@@ -19,6 +19,7 @@ from domain.subscriptions import service as subscriptions
 from domain.subscriptions.subscription import Subscription
 from domain.usage import service as usage
 from domain.usage.event import UsageEvent, canonical_json, event_digest, identity_of
+from domain.usage.redriving import service as redriving
 from domain.usage.redriving.service import Redriven, redrive
 from domain.usage.verdict import COUNTED, DUPLICATE, Reason, Status
 from tests import make
@@ -228,3 +229,19 @@ async def test_a_re_drive_and_voids_of_the_same_events_go_on_beside_each_other(w
     assert found.quantity(world.meter("llm", "cost")) == 0
     assert found.quantity(world.meter("llm", "calls")) == 0
     assert await _open(world) == []
+
+
+async def test_what_left_quarantine_is_forgotten_in_time_and_what_waits_never_is(world: World) -> None:
+    ada = await world.customer()
+    await world.record(event(ada, "e1"))
+    async with world.db.transaction() as tx:
+        late = replace(_STAFF, at=_STAFF.at + timedelta(days=5_000))
+        assert await redriving.forget(tx, late, days=180) == 0
+    await world.subscribe(ada)
+    assert len((await redrive(world.db, _STAFF)).resolved) == 1
+    for days, forgotten in ((180, 0), (181, 1), (182, 0)):
+        async with world.db.transaction() as tx:
+            then = replace(_STAFF, at=_STAFF.at + timedelta(days=days))
+            assert await redriving.forget(tx, then, days=180) == forgotten
+    # It was counted, and is so still.
+    assert await world.record(event(ada, "e1")) == [DUPLICATE]
