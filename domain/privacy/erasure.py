@@ -7,7 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from domain.kernel.errors import DomainError, Kind
-from domain.kernel.ids import CustomerId
+from domain.kernel.ids import CustomerId, uuid7
 from domain.kernel.values import dataclass
 from domain.privacy.inventory import Fate, Holding
 
@@ -18,6 +18,8 @@ JOBS = "outbox_job"
 BATCHES_PER_RUN = 300
 # For how long the payment provider still sends events about a customer that was deleted there; ours are looked through.
 FOLLOWED_FOR = timedelta(days=32)
+# What arrived so shortly ago is looked through once more.
+OVERLAP = timedelta(minutes=10)
 
 
 class ErasureReason(StrEnum):
@@ -118,9 +120,13 @@ def cleared(before: Erasure, at: datetime) -> Erasure:
     return replace(before, state=ErasureState.RESTRICTED if waits else ErasureState.ENDING, cleared_at=at)
 
 
-def looked(before: Erasure, to: UUID | None) -> Erasure:
-    """Remember up to which inbound event copies were looked for."""
-    return replace(before, looked_to=to)
+def looked(before: Erasure, to: UUID | None, at: datetime) -> Erasure:
+    """Remember up to which inbound event copies were looked for, never later than OVERLAP ago.
+
+    Their ids are in the order of arrival, and one that arrived earlier may be committed later.
+    """
+    settled = uuid7(at - OVERLAP, bytes)
+    return replace(before, looked_to=to if to is None else min(to, settled))
 
 
 def due(before: Erasure, at: datetime) -> Erasure:

@@ -20,12 +20,22 @@ async def hold_present(tx: Tx, customer_id: CustomerId) -> None:
 
     Raises CustomerErased, CustomerNotFound.
     """
-    _check(await store.lock_presence(tx, customer_id, is_shared=True))
+    is_present = await store.lock_presence(tx, customer_id, is_shared=True)
+    if is_present is None:
+        raise customers.CustomerNotFound
+    if not is_present:
+        raise CustomerErased
 
 
-async def hold(tx: Tx, customer_id: CustomerId) -> None:
-    """Keep everybody who would add something to a customer waiting. Raises CustomerErased, CustomerNotFound."""
-    _check(await store.lock_presence(tx, customer_id, is_shared=False))
+async def hold(tx: Tx, customer_id: CustomerId) -> bool:
+    """Keep everybody who would add something to a customer waiting; return whether it is not erased yet.
+
+    Raises CustomerNotFound.
+    """
+    is_present = await store.lock_presence(tx, customer_id, is_shared=False)
+    if is_present is None:
+        raise customers.CustomerNotFound
+    return is_present
 
 
 async def erase(tx: Tx, call: Call, of: Customer, *, is_retained: bool) -> Customer:
@@ -42,10 +52,3 @@ async def erase(tx: Tx, call: Call, of: Customer, *, is_retained: bool) -> Custo
 async def end_retention(tx: Tx, customer_id: CustomerId) -> None:
     """Delete the key before the erasure. Safe to repeat."""
     await store.delete_retained(tx, customer_id)
-
-
-def _check(is_present: bool | None) -> None:
-    if is_present is None:
-        raise customers.CustomerNotFound
-    if not is_present:
-        raise CustomerErased

@@ -1,6 +1,7 @@
 """Ask for an erasure, carry it out, and end it when nothing has to be kept any more."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from domain.access import service as access
 from domain.access.roles import Permission
@@ -38,11 +39,10 @@ async def request(
     """
     _need(call)
     customer = await customers.load_customer(tx, call, customer_id)
-    known = await store.lock_erasure(tx, customer_id)
-    if known is not None:
+    if not await customer_erasing.hold(tx, customer_id):
+        known = await _held(tx, customer_id)
         await _stage(tx, call, known)
         return known
-    await customer_erasing.hold(tx, customer_id)
     rules.check(await store.count_blockers(tx, customer_id))
     kept = rules.keep_until(await store.find_last_booked(tx, customer_id), retention_years)
     environment, external_id = customer.environment, customer.external_id
@@ -115,7 +115,7 @@ async def follow(db: Database, call: Call) -> None:
     async with db.transaction() as tx:
         recent = await store.list_cleared(tx, since=call.at - rules.FOLLOWED_FOR, limit=FOLLOWED_MAX)
     for each in recent:
-        await _look_through(db, each.customer_id)
+        await _look_through(db, call, each.customer_id)
 
 
 async def _clear(db: Database, customer_id: CustomerId, holdings: Sequence[Holding]) -> bool:
@@ -137,18 +137,19 @@ async def _leave_gateway(db: Database, gateway: PaymentGateway, call: Call, cust
     async with db.transaction() as tx:
         customer = await customers.load_customer(tx, call, customer_id)
     await forgetting.delete_at_gateway(db, gateway, call, customer)
-    return await _look_through(db, customer_id)
+    return await _look_through(db, call, customer_id)
 
 
-async def _look_through(db: Database, customer_id: CustomerId) -> bool:
+async def _look_through(db: Database, call: Call, customer_id: CustomerId) -> bool:
     """Empty inbound events about a customer from where the last look ended; return whether the newest was reached."""
+    after: UUID | None = None
     for _ in range(LOOKED_PAGES_MAX):
         async with db.transaction() as tx:
             before = await _held(tx, customer_id)
             gateway_id = await forgetting.gateway_id_of(tx, customer_id)
             names = [encode("customer", customer_id), *([gateway_id] if gateway_id else [])]
-            looked_to, is_more = await clear_payloads(tx, names, after=before.looked_to)
-            await store.save_erasure(tx, rules.looked(before, looked_to))
+            after, is_more = await clear_payloads(tx, names, after=after or before.looked_to)
+            await store.save_erasure(tx, rules.looked(before, after, call.at))
         if not is_more:
             return True
     return False

@@ -1,10 +1,10 @@
 """What stands in the way of an erasure, how it goes on, and until when books are kept."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
-from domain.kernel.ids import CustomerId
+from domain.kernel.ids import CustomerId, uuid7
 from domain.privacy import erasure as rules
 from domain.privacy.erasure import ADVICE, Blocker, CustomerNotErasable, Erasure, ErasureReason, ErasureState
 from domain.privacy.inventory import inventory
@@ -51,8 +51,13 @@ def test_what_is_cleared_waits_for_the_end_of_the_retention_or_goes_on_without_o
     done = rules.ended(ending, KEPT)
     assert (done.state, done.ended_at) == (ErasureState.DONE, KEPT)
     assert rules.due(done, KEPT) == done
-    seen = make.new_id()
-    assert rules.looked(done, seen).looked_to == seen
+
+
+def test_what_arrived_in_the_last_ten_minutes_is_looked_through_once_more() -> None:
+    early, late = (uuid7(AT - timedelta(minutes=minutes), bytes) for minutes in (11, 9))
+    assert rules.looked(erasure(), early, AT).looked_to == early
+    assert rules.looked(erasure(), late, AT).looked_to == uuid7(AT - timedelta(minutes=10), bytes)
+    assert rules.looked(erasure(), None, AT).looked_to is None
 
 
 def test_a_table_is_cleared_at_once_or_by_the_job_or_last() -> None:
