@@ -22,8 +22,8 @@ API_PORT = 8000
 PORT_MIN = 20_000
 PORT_MAX = 32_767
 TRIES_MAX = 100
-# The claims of this process, by port.
-_claims: dict[int, socket.socket] = {}
+# The ports that this process has claimed.
+_claims: set[int] = set()
 
 
 def claim_api_port(requested: int | None) -> int:
@@ -87,7 +87,9 @@ def _claim(port: int) -> bool:
     except OSError:
         claim.close()
         return False
-    _claims[port] = claim
+    # The kernel closes it with the process.
+    claim.detach()
+    _claims.add(port)
     return True
 
 
