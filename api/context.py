@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field
-from typing import NamedTuple
+
+import msgspec
 
 from api.auth import Authenticator
 from api.gathering import Gatherer
@@ -28,12 +29,12 @@ SEND_WITHIN_S = 20.0
 READINGS_MAX = 4
 
 
-class Reading(NamedTuple):
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """What a customer has used, and what decides where its limits are."""
 
     catalogue: Catalogue
     standing: Standing
-    overrides: list[Override]
+    overrides: Sequence[Override]
 
 
 @dataclass(slots=True)
@@ -59,6 +60,7 @@ class Serving:
     readings: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READINGS_MAX))
     inflow: Inflow = field(default_factory=Inflow)
     known: usage.Known = field(default_factory=usage.Known)
+    granted: limits.Granted = field(default_factory=limits.Granted)
     usage: Gatherer[CustomerId, Reading] = field(init=False)
     watched: Rounds[CustomerId, Reading] = field(init=False)
 
@@ -84,8 +86,9 @@ class Serving:
         catalogue = await self.runtime.catalogue()
         async with self.readings, self.runtime.db.reading() as tx:
             found = await usage.usage_of_customers(tx, catalogue, customer_ids, self.known, at=self.runtime.now())
-            granted = await limits.overrides_of_customers(tx, list(found))
+            epochs = [(customer_id, standing.epoch) for customer_id, standing in found.items()]
+            granted = await self.granted.load(tx, epochs)
         return {
-            customer_id: Reading(catalogue, standing, granted.get(customer_id, []))
-            for customer_id, standing in found.items()
+            customer_id: Reading(catalogue, standing, overrides)
+            for (customer_id, standing), overrides in zip(found.items(), granted, strict=True)
         }

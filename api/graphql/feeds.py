@@ -39,7 +39,7 @@ class FeedKey(NamedTuple):
     permissions: frozenset[str]
 
 
-class News(NamedTuple):
+class News(msgspec.Struct, frozen=True):
     """A frame for a member, and whether it is to be a snapshot: for whoever has not seen the one before it."""
 
     frame: Frame
@@ -85,14 +85,14 @@ class Member:
             self.moved.set()
 
 
-class Kept(NamedTuple):
+class Kept(msgspec.Struct, frozen=True):
     """The newest frame of an item, and which of the feed's frames it was."""
 
     number: int
     frame: Frame
 
 
-class Framed(NamedTuple):
+class Framed(msgspec.Struct, frozen=True):
     """A frame and what it is about: ids of items grow with their age. The empty text: there is one item only."""
 
     item: str
@@ -111,7 +111,7 @@ class Feed:
 
     def publish(self, framed: Framed) -> None:
         """Put a frame in the place of the one before it, and let everybody have it."""
-        item, frame = framed
+        item, frame = framed.item, framed.frame
         self.number += 1
         self.kept.pop(item, None)
         self.kept[item] = Kept(self.number, frame)

@@ -1,7 +1,6 @@
 """Frames of live executions: encoded once for everybody, but for the few fields that are each socket's own."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
 from typing import Any, NamedTuple
 
 import msgspec
@@ -86,8 +85,7 @@ def _collect(
             _collect(node.selection_set, fragments, into, seen)
 
 
-@dataclass(eq=False, slots=True)
-class Frame:
+class Frame(msgspec.Struct, eq=False):
     """One result, encoded once in parts; between them stand the fields that are each socket's own, with their values.
 
     `is_last`: the execution has ended with it, by an error; `is_refused`: it never began.
@@ -97,13 +95,16 @@ class Frame:
     own: Sequence[tuple[str, str]] = ()
     is_last: bool = False
     is_refused: bool = False
-    _texts: dict[tuple[bytes, int, bool], str] = field(default_factory=dict, repr=False)
+    _texts: dict[tuple[bytes, int, bool], str] = {}
 
-    def encoded(self, name: bytes, number: int, *, as_snapshot: bool) -> str:
+    def encoded(self, name: bytes, number: int, *, as_snapshot: bool, is_shared: bool = True) -> str:
         """Return the message for a socket's operation, whose name is JSON already. A snapshot tells of no changes.
 
-        Sockets that have named their operations alike and came together are sent the same text.
+        Sockets that have named their operations alike and came together are sent the same text. For one that is alone,
+        and so not `is_shared`, it is not kept.
         """
+        if not is_shared:
+            return self._written(name.decode(), number, as_snapshot=as_snapshot)
         key = (name, number, as_snapshot)
         text = self._texts.get(key)
         if text is None:

@@ -22,8 +22,8 @@ from api.graphql.fields import coded, watching
 from api.graphql.invoices import Invoice, invoice_of
 from api.graphql.permissions import guarded_type
 from api.graphql.scalars import BigInt
-from api.graphql.showing import Showing, Shown, shown_to
-from api.graphql.usage import Meters, Usage, UsageChange, changes_between, meters_of
+from api.graphql.showing import Showing, shown_to, standing_of
+from api.graphql.usage import Usage, UsageChange, changes_between
 from api.problems import PASSING_FAULTS, DatabaseUnreachable
 from api.rounds import FRAME_GAP_S, Watcher
 from domain.access.roles import Permission
@@ -111,15 +111,15 @@ class _Watch:
 class UsageFrames:
     """What one execution shows of a customer's usage, frame by frame."""
 
-    __slots__ = ("_before", "_context", "_number", "_seen", "_showing", "_version")
+    __slots__ = ("_context", "_number", "_seen", "_showing", "_shown")
 
     def __init__(self, context: Context, customer_id: strawberry.ID) -> None:
         """Show nothing yet. Raises IdMalformed."""
         self._context, self._showing = context, Showing(ids.customer_id(customer_id))
-        self._seen: Shown | None = None
+        # What was seen last, and what the last frame showed.
+        self._seen: Usage | None = None
+        self._shown: Usage | None = None
         self._number = 0
-        self._version: BigInt | None = None
-        self._before: Meters = {}
 
     @property
     def customer_id(self) -> CustomerId:
@@ -130,18 +130,20 @@ class UsageFrames:
         """Look at a reading; return whether it shows anything new. Raises Forbidden, CustomerNotFound."""
         assert self._context.principal is not None, "whoever watches is known"
         self._context.principal.need(Permission.USAGE_READ)
-        before, self._seen = self._seen, shown_to(self._context, self._showing, found)
-        return before is None or before.standing != self._seen.standing
+        before, now = self._seen, shown_to(self._context, self._showing, found)
+        self._seen = now
+        return before is None or before.version != now.version or standing_of(before) != standing_of(now)
 
     def next(self) -> UsageFrame:
         """Return what was seen last as the next frame, with what has moved since the one before."""
-        assert self._seen is not None, "a frame shows a reading"
-        usage = self._seen.usage
+        before, usage = self._shown, self._seen
+        assert usage is not None, "a frame shows a reading"
+        self._shown = usage
         self._number += 1
-        changes = changes_between(self._before, usage) if self._number > 1 else []
-        frame = UsageFrame(sequence=self._number, usage=usage, since=self._version, changes=changes)
-        self._version, self._before = usage.version, meters_of(usage)
-        return frame
+        if before is None:
+            return UsageFrame(sequence=self._number, usage=usage, since=None, changes=[])
+        changes = changes_between(before, usage)
+        return UsageFrame(sequence=self._number, usage=usage, since=before.version, changes=changes)
 
 
 async def usage_frames(context: Context, customer_id: strawberry.ID) -> AsyncGenerator[UsageFrame, None]:

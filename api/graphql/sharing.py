@@ -1,6 +1,6 @@
 """Operations on a socket that take part in a feed: each is sent what the feed shows, while it may see it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import msgspec
@@ -69,12 +69,23 @@ async def share(feeds: Feeds, schema: Schema, context: Context, asked: Asked, *,
 class _Subscriber:
     """One operation of one socket. `number` counts what it was sent."""
 
-    __slots__ = ("_checked_at", "_context", "_key", "_member", "_name", "_number", "_outlet", "_rest")
+    __slots__ = (
+        "_checked_at",
+        "_context",
+        "_key",
+        "_member",
+        "_name",
+        "_number",
+        "_outlet",
+        "_overdue_at",
+        "_rest",
+    )
 
     def __init__(self, member: Member, context: Context, key: FeedKey, *, name: bytes, outlet: Outlet) -> None:
         self._member, self._context, self._key, self._name, self._outlet = member, context, key, name, outlet
-        self._number, self._checked_at = 0, context.runtime.now()
+        self._number = 0
         self._rest: Rest | None = None
+        self._looked_at(context.runtime.now())
 
     async def pass_on(self) -> bool:
         """Send frames until the last one; return whether that was a refusal to begin."""
@@ -98,7 +109,7 @@ class _Subscriber:
 
     def _at_once(self, news: News) -> bool:
         """Send a frame without waking the task, which waits; what the socket does not take at once is left to it."""
-        if self._rest is not None or self._is_look_due(self._context.runtime.now(), OVERDUE_AFTER):
+        if self._rest is not None or self._context.runtime.now() >= self._overdue_at:
             return False
         self._rest = self._outlet.begin(self._text(news))
         if self._rest is not None:
@@ -107,14 +118,19 @@ class _Subscriber:
 
     def _text(self, news: News) -> str:
         self._number += 1
-        return news.frame.encoded(self._name, self._number, as_snapshot=news.as_snapshot)
+        is_shared = len(self._member.feed.members) > 1
+        return news.frame.encoded(self._name, self._number, as_snapshot=news.as_snapshot, is_shared=is_shared)
 
-    def _is_look_due(self, now: datetime, after: float) -> bool:
-        """Whether the caller's credential has ended, or was not looked at for a part of the time that it may be."""
+    def _looked_at(self, now: datetime) -> None:
+        """Note when the caller's credential was looked at, and so when that is to be done again before a frame."""
+        self._checked_at, self._overdue_at = now, self._due_at(now, OVERDUE_AFTER)
+
+    def _due_at(self, looked_at: datetime, after: float) -> datetime:
+        """Return when a part of the time has passed that a credential may be without a look, or when it ends."""
         principal = self._context.principal
         assert principal is not None, "the socket has signed in"
-        is_over = principal.expires_at is not None and principal.expires_at <= now
-        return is_over or (now - self._checked_at).total_seconds() >= self._context.serving.reread_s * after
+        due_at = looked_at + timedelta(seconds=self._context.serving.reread_s * after)
+        return due_at if principal.expires_at is None else min(due_at, principal.expires_at)
 
     async def _look(self) -> None:
         """Look at the caller's credential where that is due.
@@ -122,14 +138,14 @@ class _Subscriber:
         Raises the errors of `Context.check_credential`, and CredentialsRejected where the caller's rights have changed.
         """
         now = self._context.runtime.now()
-        if not self._is_look_due(now, JUST_LOOKED):
+        if now < self._due_at(self._checked_at, JUST_LOOKED):
             return
         await self._context.check_credential()
         again = self._context.principal
         assert again is not None, "it was just checked"
         if (again.customer_id, again.environment, again.permissions) != self._key[3:]:
             raise CredentialsRejected
-        self._checked_at = now
+        self._looked_at(now)
 
 
 async def _send_end(outlet: Outlet, name: bytes, shape: Shape, error: GraphQLError) -> None:

@@ -1,6 +1,6 @@
 """What a customer has used, what it costs by the price list, and where the limits are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import reduce
@@ -131,31 +131,26 @@ class UsageChange:
     quantity: Decimal = strawberry.field(description="What it shows now, in the meter's unit, exact.")
 
 
-# What meters showed: by subscription and begin of the usage period.
-Meters = Mapping[tuple[str, datetime], Sequence[MeterUsage]]
-
-
-def meters_of(usage: Usage) -> Meters:
-    """Return what the meters show: what the next frame is compared with."""
-    return {(each.subscription_id, each.period.start): each.meters for each in usage.subscriptions}
-
-
-def changes_between(before: Meters, after: Usage) -> list[UsageChange]:
+def changes_between(before: Usage, after: Usage) -> list[UsageChange]:
     """Return what moved, meter by meter. A new period, and a new subscription, begin at 0."""
-    found = []
+    found: list[UsageChange] = []
+    known = {each.subscription_id: each for each in before.subscriptions}
     for each in after.subscriptions:
-        old = before.get((each.subscription_id, each.period.start), ())
-        if old is each.meters:
-            continue
-        was = {meter.key: meter.quantity for meter in old}
-        for meter in each.meters:
-            quantity = was.get(meter.key, _NOTHING)
-            if meter.quantity is not quantity and meter.quantity != quantity:
-                by = exact(EXACT.subtract(meter.quantity, quantity))
-                found.append(
-                    UsageChange(subscription_id=each.subscription_id, key=meter.key, by=by, quantity=meter.quantity)
-                )
+        old = known.get(each.subscription_id)
+        if old is None or old.period.start != each.period.start:
+            found += _changes((), each)
+        elif old.meters is not each.meters:
+            found += _changes(old.meters, each)
     return found
+
+
+def _changes(before: Sequence[MeterUsage], after: SubscriptionUsage) -> Iterator[UsageChange]:
+    was = {meter.key: meter.quantity for meter in before}
+    for meter in after.meters:
+        quantity = was.get(meter.key, _NOTHING)
+        if meter.quantity is not quantity and meter.quantity != quantity:
+            by = exact(EXACT.subtract(meter.quantity, quantity))
+            yield UsageChange(subscription_id=after.subscription_id, key=meter.key, by=by, quantity=meter.quantity)
 
 
 def meter_usage_of(meter: definitions.Meter, value: readings.MeterUsage) -> MeterUsage:

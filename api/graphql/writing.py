@@ -124,7 +124,10 @@ def _flat(read: Read, parts: Sequence[tuple[str, Write]]) -> Write:
     def write(value: Any) -> str:
         if value is None:
             return NULL
-        return "".join([head + write(now) for (head, write), now in zip(parts, read(value), strict=True)]) + "}"
+        text = ""
+        for (head, write_one), now in zip(parts, read(value), strict=True):
+            text += head + write_one(now)
+        return text + "}"
 
     return write
 

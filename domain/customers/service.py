@@ -165,6 +165,11 @@ async def set_consolidation(tx: Tx, call: Call, customer_id: CustomerId, *, cons
     return await load_customer(tx, call, customer_id)
 
 
+async def touch(tx: Tx, customer_id: CustomerId) -> None:
+    """Tell whoever keeps what it has read of a customer that something of it has changed that is not kept here."""
+    await store.touch(tx, customer_id)
+
+
 async def find_customer(tx: Tx, call: Call, customer_id: CustomerId) -> Customer | None:
     """Return a customer, or None where there is none that the caller may see. Raises Forbidden."""
     call.need(Permission.CUSTOMER_READ)

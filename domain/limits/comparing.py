@@ -1,9 +1,8 @@
-"""Compare what a subscription has used with its limits, anew only where what a limit counts has moved."""
+"""Compare what a subscription has used with its limits."""
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
-from types import MappingProxyType
+from decimal import Decimal
 from typing import NamedTuple
 
 from domain.kernel.ids import MeterId
@@ -14,43 +13,39 @@ from domain.limits.status import LimitStatus, status_of
 from domain.plans.exact import EXACT
 from domain.plans.plan import Catalogue, Entitlement
 from domain.subscriptions.subscription import AccessState, Subscription
-from domain.usage.reading import MeterUsage, Usage
+from domain.usage.reading import Usage
 
 
-class Compared(NamedTuple):
-    """Where usage stands against a limit, and what its meter showed; None: nothing was counted."""
+class Terms(NamedTuple):
+    """A limit that checks answer by, whatever was used: with the amount that holds, in `unit`.
 
-    shown: MeterUsage | None
-    status: LimitStatus
-
-
-NOTHING: Mapping[str, Compared] = MappingProxyType({})
-
-
-def compare(
-    catalogue: Catalogue,
-    subscription: Subscription,
-    usage: Usage,
-    overrides: Mapping[str, Override],
-    before: Mapping[str, Compared] = NOTHING,
-) -> dict[str, Compared]:
-    """Return each limit that checks answer by beside what was used, by its key, in the order of the plan.
-
-    `before` is what came of the same catalogue, subscription, usage period and overrides: a limit whose meter shows the
-    very value that it showed then stands where it stood.
+    `markup` is what usage counts for, None where it counts as it is. A level is not `renewed` with the usage period.
     """
+
+    entitlement: Entitlement
+    meter_id: MeterId
+    unit: str
+    markup: Decimal | None
+    renewed: bool
+
+    def status(self, usage: Usage) -> LimitStatus:
+        """Return where usage stands against it."""
+        used = usage.quantity(self.meter_id, self.entitlement.dimension_filter)
+        if self.markup is not None:
+            used = EXACT.multiply(used, self.markup)
+        return status_of(self.entitlement, used, unit=self.unit, resets_at=usage.period.end if self.renewed else None)
+
+
+def terms_of(catalogue: Catalogue, subscription: Subscription, overrides: Mapping[str, Override]) -> tuple[Terms, ...]:
+    """Return the limits that checks answer by, with what overrides grant instead, in the order of the plan."""
     own = {} if subscription.access is AccessState.RESTRICTED else overrides
-    found: dict[str, Compared] = {}
-    for entitlement in entitlements_of(catalogue, subscription):
-        meter_id = entitlement.meter_id
-        if entitlement.kind != "limit" or meter_id is None:
-            continue
-        shown, known = usage.meters.get(meter_id), before.get(entitlement.key)
-        if known is None or known.shown is not shown:
-            granted = _granted(entitlement, own)
-            known = Compared(shown, _status(catalogue, subscription, usage, granted, meter_id))
-        found[entitlement.key] = known
-    return found
+    return tuple(
+        [
+            _terms(catalogue, subscription, _granted(entitlement, own), entitlement.meter_id)
+            for entitlement in entitlements_of(catalogue, subscription)
+            if entitlement.kind == "limit" and entitlement.meter_id is not None
+        ]
+    )
 
 
 def _granted(entitlement: Entitlement, overrides: Mapping[str, Override]) -> Entitlement:
@@ -59,13 +54,12 @@ def _granted(entitlement: Entitlement, overrides: Mapping[str, Override]) -> Ent
     return entitlement if override is None else replace(entitlement, amount=override.amount)
 
 
-def _status(
-    catalogue: Catalogue, subscription: Subscription, usage: Usage, entitlement: Entitlement, meter_id: MeterId
-) -> LimitStatus:
+def _terms(catalogue: Catalogue, subscription: Subscription, entitlement: Entitlement, meter_id: MeterId) -> Terms:
     meter = catalogue.meter(meter_id)
-    used = usage.quantity(meter_id, entitlement.dimension_filter)
-    if entitlement.money:
-        used = EXACT.multiply(used, markup_of(catalogue, subscription, meter_id))
-    resets_at: datetime | None = None if meter.aggregation == "level" else usage.period.end
-    unit = entitlement.currency if entitlement.money and entitlement.currency else meter.unit
-    return status_of(entitlement, used, unit=unit, resets_at=resets_at)
+    return Terms(
+        entitlement,
+        meter_id,
+        entitlement.currency if entitlement.money and entitlement.currency else meter.unit,
+        markup_of(catalogue, subscription, meter_id) if entitlement.money else None,
+        meter.aggregation != "level",
+    )

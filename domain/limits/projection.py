@@ -4,7 +4,8 @@ import math
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import NamedTuple
+
+import msgspec
 
 from domain.kernel.period import Period
 from domain.plans.exact import EXACT
@@ -25,7 +26,7 @@ def projected(used: Fraction, period: Period, at: datetime) -> Fraction | None:
     return used * Fraction(period.length // _MICROSECOND, elapsed // _MICROSECOND)
 
 
-class Pace(NamedTuple):
+class Pace(msgspec.Struct, frozen=True, gc=False):
     """What was used, and how far a limit is ahead of it, as ratios of whole numbers: made once for many instants.
 
     `ahead` is the limit over what was used; None where there is no limit, where it is reached, and with nothing used.
@@ -44,7 +45,7 @@ def pace_of(used: Decimal, limit: Decimal | None = None) -> Pace:
     return Pace((above, below), (most * below, of * above))
 
 
-class Course(NamedTuple):
+class Course(msgspec.Struct, frozen=True, gc=False):
     """How far a period has come: where its usage is heading in whole numbers, for what is shown again and again."""
 
     start: datetime

@@ -3,7 +3,7 @@
 Checks and reservations before a call are `reserving/service.py`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from domain.kernel.ids import CustomerId, ProductId, encode
 from domain.kernel.money import exact_text
 from domain.limits import store
 from domain.limits.account import Basis, allowances_of
-from domain.limits.comparing import compare
+from domain.limits.comparing import terms_of
 from domain.limits.explanation import Decision
 from domain.limits.leasing import store as leasing_store
 from domain.limits.output_limit import output_limit_of
@@ -44,6 +44,8 @@ LEASES_KEPT = timedelta(hours=1)
 RESERVATIONS_KEPT = timedelta(days=35)
 DECISIONS_KEPT = timedelta(days=90)
 SWEEP_MAX = 5_000
+# As many as the watched customers of one process, and more.
+GRANTED_MAX = 20_000
 
 
 def limits_of(
@@ -58,7 +60,7 @@ def limits_of(
     was used under another version. A cost cap counts list price times markup; in a plan that includes its usage (a
     markup of 0) it counts the list price.
     """
-    return [each.status for each in compare(catalogue, subscription, usage, overrides).values()]
+    return [each.status(usage) for each in terms_of(catalogue, subscription, overrides)]
 
 
 async def output_limit(tx: Tx, catalogue: Catalogue, customer_id: CustomerId, event_type: str) -> int | None:
@@ -102,6 +104,8 @@ async def set_override(tx: Tx, call: Call, catalogue: Catalogue, customer_id: Cu
     if await store.count_overrides(tx, customer_id) >= OVERRIDES_MAX:
         raise TooManyOverrides(OVERRIDES_MAX)
     await store.insert_override(tx, made)
+    # Whoever shows limits reads overrides again where the customer is read anew.
+    await customers.touch(tx, customer_id)
     facts = {
         "product": wish.product,
         "key": made.key,
@@ -140,12 +144,26 @@ async def overrides_in_force(
     return in_force(await store.list_overrides(tx, customer_id, limit=OVERRIDES_MAX), product_id, now)
 
 
-async def overrides_of_customers(tx: Tx, customer_ids: Collection[CustomerId]) -> dict[CustomerId, list[Override]]:
-    """Return all overrides of those of the customers that have any, for `in_force`. The caller has checked the scopes.
+class Granted:
+    """The overrides that a process has read, of the last GRANTED_MAX customers that it read any of."""
 
-    One statement; a customer has at most OVERRIDES_MAX.
-    """
-    return await store.overrides_of_customers(tx, customer_ids)
+    def __init__(self) -> None:
+        self._known: dict[object, Sequence[Override]] = {}
+
+    async def load(self, tx: Tx, of: Sequence[tuple[CustomerId, object]]) -> list[Sequence[Override]]:
+        """Return all overrides of each customer, for `in_force`. The caller has checked the scopes.
+
+        Each comes with what was read of it before, an object that is the very same for as long as the customer's row
+        is: `set_override` writes that anew. One statement, for those alone that have another one than the last time; a
+        customer has at most OVERRIDES_MAX.
+        """
+        missing = {customer_id: epoch for customer_id, epoch in of if epoch not in self._known}
+        found = await store.overrides_of_customers(tx, missing) if missing else {}
+        self._known |= {epoch: found.get(customer_id, ()) for customer_id, epoch in missing.items()}
+        granted = [self._known[epoch] for _, epoch in of]
+        while len(self._known) > GRANTED_MAX:
+            del self._known[next(iter(self._known))]
+        return granted
 
 
 async def list_overrides(tx: Tx, call: Call, customer_id: CustomerId) -> list[Override]:

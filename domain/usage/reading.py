@@ -7,6 +7,8 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Any, Generic, NamedTuple, TypeVar, overload
 
+import msgspec
+
 from domain.kernel.ids import CustomerId, EventId, MeterId, SegmentId, SubscriptionId
 from domain.kernel.period import Period
 from domain.kernel.values import dataclass
@@ -95,7 +97,7 @@ class Split(Sequence[Combination], Generic[T]):
     __hash__ = None  # type: ignore[assignment]
 
 
-class MeterUsage(NamedTuple):
+class MeterUsage(msgspec.Struct, frozen=True, gc=False):
     """What one meter shows in a usage period: a counter's sum, or a level as it stands now (then without events).
 
     `combinations` splits the quantity; it is empty for a meter without dimensions. A mean or a weighted level may have
@@ -123,7 +125,7 @@ class MeterUsage(NamedTuple):
             )
 
 
-class Usage(NamedTuple):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """A customer's usage of one subscription in one usage period, as of a usage version.
 
     Meters that counted nothing are not among `meters`. A cost meter's quantity is the exact cost in USD.

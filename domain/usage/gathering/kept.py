@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
+
+import msgspec
 
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, SubscriptionId
@@ -18,7 +19,7 @@ _TURNS = 256
 ROWS_KEPT_MAX = 100_000
 
 
-class Running(NamedTuple):
+class Running(msgspec.Struct, frozen=True, gc=False):
     """A live subscription, and what it has counted in its present usage period."""
 
     subscription: Subscription
@@ -29,32 +30,34 @@ class Running(NamedTuple):
         return self if changed is None else Running(self.subscription, moved(self.counted, changed, sets))
 
 
-class Kept(NamedTuple):
-    """A customer's running usage as it was read, up to a mark (see store.py).
+class Whole(msgspec.Struct, frozen=True, eq=False):
+    """A reading of all of a customer: what is another one than itself where more than usage has changed.
 
-    `whole_at` is when all of it was read, and `until` how long that is good for. `size`: how many rows it holds, and
-    one for itself.
+    `at` is when it was read, in real time, and `until` how long what was read with it is good for.
     """
 
     environment: Environment
     clock_now: datetime | None
-    whole_at: datetime
+    at: datetime
     until: datetime
+
+
+class Kept(msgspec.Struct, frozen=True, gc=False):
+    """A customer's running usage as it was read, up to a mark (see store.py); `size`: its rows, and one for itself."""
+
+    whole: Whole
     mark: int
     version: int
     running: tuple[Running, ...]
     size: int
 
-    def moved(
-        self, mark: int, version: int | None, changed: Mapping[SubscriptionId, Rows] | None, sets: Sets
-    ) -> "Kept":
+    def moved(self, mark: int, version: int | None, changed: Mapping[SubscriptionId, Rows], sets: Sets) -> "Kept":
         """Return it as it was read again, up to another mark: the version and the rows that changed, if they did."""
         running, size = self.running, self.size
         if changed:
             running = tuple([each.moved(changed.get(each.subscription.id), sets) for each in running])
             size = _size(running)
-        version = self.version if version is None else version
-        return Kept(self.environment, self.clock_now, self.whole_at, self.until, mark, version, running, size)
+        return Kept(self.whole, mark, self.version if version is None else version, running, size)
 
 
 def _size(running: Iterable[Running]) -> int:
@@ -73,7 +76,7 @@ def begun(
     running = tuple([Running(each, NOTHING) for each in live])
     # The last bits of an id are random.
     until = at + WHOLE_WITHIN * (_TURNS + customer_id.int % _TURNS) // (2 * _TURNS)
-    return Kept(environment, clock_now, at, until, 0, 0, running, _size(running))
+    return Kept(Whole(environment, clock_now, at, until), 0, 0, running, _size(running))
 
 
 class Shelf:
@@ -87,7 +90,7 @@ class Shelf:
     def find(self, customer_id: CustomerId, at: datetime) -> Kept | None:
         """Return what is kept of a customer, unless it is time to read all of it anew."""
         kept = self._kept.get(customer_id)
-        return kept if kept is not None and kept.whole_at <= at < kept.until else None
+        return kept if kept is not None and kept.whole.at <= at < kept.whole.until else None
 
     def put(self, found: Mapping[CustomerId, Kept]) -> None:
         """Keep what was read in the place of what was kept before."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import NamedTuple
+
+import msgspec
 
 from domain.db import Tx
 from domain.kernel.call import Environment
@@ -23,9 +24,13 @@ KNOWN_MAX = 20_000
 Meters = Mapping[MeterId, MeterUsage]
 
 
-class Standing(NamedTuple):
-    """A customer's running usage: what its test clock shows (None without one), and of each live subscription."""
+class Standing(msgspec.Struct, frozen=True, gc=False):
+    """A customer's running usage: what its test clock shows (None without one), and of each live subscription.
 
+    `epoch` is the very same object as the last time where nothing of the customer has changed but its usage.
+    """
+
+    epoch: object
     environment: Environment
     clock_now: datetime | None
     version: int
@@ -78,12 +83,12 @@ async def usage_of_customers(
 
 async def _read(tx: Tx, customer_ids: Collection[CustomerId], known: Known, at: datetime) -> dict[CustomerId, Kept]:
     """Read what moved of customers, and all of those that are not known or run something else than before."""
-    before = {each: kept for each in customer_ids if (kept := known.shelf.find(each, at)) is not None}
-    mark, read = await store.list_moved(tx, {each: kept.mark for each, kept in before.items()})
+    before = [(each, kept) for each in customer_ids if (kept := known.shelf.find(each, at)) is not None]
+    mark, read = await store.list_moved(tx, [each for each, _ in before], [kept.mark for _, kept in before])
     found = {
-        customer_id: kept.moved(mark, read.versions.get(customer_id), read.rows.get(customer_id), read.sets)
-        for customer_id, kept in before.items()
-        if customer_id not in read.anew
+        customer_id: kept.moved(mark, moved.version, moved.rows, read.sets)
+        for (customer_id, kept), moved in zip(before, read.of, strict=True)
+        if not moved.is_anew
     }
     if len(found) < len(customer_ids):
         found |= await _read_whole(tx, [each for each in customer_ids if each not in found], known, mark=mark, at=at)
@@ -101,20 +106,21 @@ async def _read_whole(
     for customer_id, runner in runners.items():
         live = [loaded[state.id] for state in runner.states if state.id in loaded and loaded[state.id].is_live]
         begun_of[customer_id] = begun(customer_id, runner.environment, runner.clock_now, live, at=at)
-    running = [each.subscription for kept in begun_of.values() for each in kept.running]
+    running = [[each.subscription for each in kept.running] for kept in begun_of.values()]
     read = await store.list_totals(tx, list(begun_of), running)
     return {
-        customer_id: kept.moved(mark, read.versions.get(customer_id), read.rows.get(customer_id), read.sets)
-        for customer_id, kept in begun_of.items()
+        customer_id: kept.moved(mark, moved.version, moved.rows, read.sets)
+        for (customer_id, kept), moved in zip(begun_of.items(), read.of, strict=True)
     }
 
 
 def _standing(customer_id: CustomerId, kept: Kept, measured: Mapping[SubscriptionId, Meters]) -> Standing:
-    running = [
-        (own, Usage(customer_id, own.id, own.period, kept.version, measured.get(own.id, counted.meters)))
-        for own, counted in kept.running
-    ]
-    return Standing(kept.environment, kept.clock_now, kept.version, running)
+    running = []
+    for each in kept.running:
+        own = each.subscription
+        meters = measured.get(own.id, each.counted.meters) if measured else each.counted.meters
+        running.append((own, Usage(customer_id, own.id, own.period, kept.version, meters)))
+    return Standing(kept.whole, kept.whole.environment, kept.whole.clock_now, kept.version, running)
 
 
 async def _measured(tx: Tx, catalogue: Catalogue, found: Collection[Kept]) -> dict[SubscriptionId, Meters]:
@@ -126,7 +132,8 @@ async def _measured(tx: Tx, catalogue: Catalogue, found: Collection[Kept]) -> di
     since = min(each.subscription.period.start for each in of)
     segments = await subscriptions.segments_of(tx, [each.subscription.id for each in of], ending_after=since)
     shown: dict[SubscriptionId, Meters] = {}
-    for each, counted in of:
-        own = [one for one in segments[each.id] if one.period == each.period]
-        shown[each.id] = await measuring.usage_of_period(tx, each, own, counted.meters)
+    for each in of:
+        subscription = each.subscription
+        own = [one for one in segments[subscription.id] if one.period == subscription.period]
+        shown[subscription.id] = await measuring.usage_of_period(tx, subscription, own, each.counted.meters)
     return shown

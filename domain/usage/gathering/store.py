@@ -4,12 +4,13 @@ What moved is told by a mark: the id of the oldest transaction that could still 
 Whatever that or a later one wrote, whether it is new or was just not seen, is read again.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from domain import db
 from domain.kernel.call import Environment
@@ -22,6 +23,8 @@ _Q = [f"q{slot}" for slot in range(SLOTS)]
 _ALL, _SUMMED = ", ".join(_Q), ", ".join(f"sum(t.{name}) AS {name}" for name in _Q)
 _NO_SUMS, _NO_MORE_SUMS = ", ".join(["NULL::numeric"] * SLOTS), ", NULL" * (SLOTS - 1)
 _MARK, _ANEW, _VERSION, _SET, _TOTAL = range(5)
+# Customers are told apart by their places among those asked for, which begin with this one.
+_FIRST = 1
 # Sums are the last columns of a total.
 _SUMS_AT = 8
 
@@ -35,9 +38,10 @@ def _summed(table: str, owner: str, sums: str, *, since: bool) -> str:
     """
     moved = ", p.mark HAVING min(age(t.xmin)) <= age(p.mark)" if since else ""
     return f"""
-    SELECT p.customer_id, p.subscription_id, t.{owner} AS owner, t.dimensions, sum(t.events)::bigint AS events, {sums}
+    SELECT p.place, p.customer_id, p.subscription_id, t.{owner} AS owner, t.dimensions,
+           sum(t.events)::bigint AS events, {sums}
     FROM stretch p JOIN {table} t ON t.customer_id = p.customer_id AND t.segment_id = p.segment_id
-    GROUP BY p.customer_id, p.subscription_id, t.{owner}, t.dimensions{moved}"""  # noqa: S608 -- made of constants of this module
+    GROUP BY p.place, p.customer_id, p.subscription_id, t.{owner}, t.dimensions{moved}"""  # noqa: S608 -- made of constants of this module
 
 
 def _counted(*, since: bool) -> str:
@@ -53,13 +57,13 @@ counters AS ({_summed("counter_total", "set_id", _SUMMED, since=since)}
     SELECT * FROM counters
     UNION ALL {_summed("usage_total", "meter_id", f"sum(t.quantity){_NO_MORE_SUMS}", since=since)}
 )
-SELECT {_TOTAL} AS kind, t.customer_id, t.subscription_id, t.owner, t.dimensions, d."values"::text AS named, t.events,
+SELECT {_TOTAL} AS kind, t.place, t.subscription_id, t.owner, t.dimensions, d."values"::text AS named, t.events,
        v.version, {_ALL}
 FROM totals t
 JOIN usage_version v ON v.customer_id = t.customer_id
 LEFT JOIN dimension_set d ON d.customer_id = t.customer_id AND d.id = t.dimensions
 UNION ALL
-SELECT {_VERSION}, a.customer_id, NULL, NULL, NULL, NULL, NULL, v.version, {_NO_SUMS}
+SELECT {_VERSION}, a.place, NULL, NULL, NULL, NULL, NULL, v.version, {_NO_SUMS}
 FROM asked a JOIN usage_version v ON v.customer_id = a.customer_id
 WHERE a.customer_id NOT IN (SELECT customer_id FROM totals) {moved}
 UNION ALL
@@ -72,16 +76,16 @@ FROM meter_set WHERE id IN (SELECT owner FROM counters)
 # subscriptions, and so their periods, are those that were read before.
 _MOVED = f"""
 WITH asked AS (
-    SELECT * FROM unnest($1::uuid[], $2::xid[]) AS a (customer_id, mark)
+    SELECT * FROM unnest($1::uuid[], $2::xid[]) WITH ORDINALITY AS a (customer_id, mark, place)
 ), stretch AS (
-    SELECT a.customer_id, s.id AS subscription_id, a.mark, g.id AS segment_id
+    SELECT a.place, a.customer_id, s.id AS subscription_id, a.mark, g.id AS segment_id
     FROM asked a
     JOIN subscription s ON s.customer_id = a.customer_id AND s.status NOT IN ('incomplete', 'canceled')
     JOIN segment g ON g.customer_id = s.customer_id AND g.subscription_id = s.id
                   AND g.period_start_at = s.period_start_at AND g.period_end_at = s.period_end_at
 ), {_counted(since=True)}
 UNION ALL
-SELECT {_ANEW}, a.customer_id, NULL, NULL, NULL, NULL, NULL, NULL, {_NO_SUMS}
+SELECT {_ANEW}, a.place, NULL, NULL, NULL, NULL, NULL, NULL, {_NO_SUMS}
 FROM asked a JOIN customer c ON c.customer_id = a.customer_id LEFT JOIN test_clock k ON k.id = c.clock_id
 WHERE age(c.xmin) <= age(a.mark) OR age(k.xmin) <= age(a.mark) OR EXISTS (
     SELECT FROM subscription o WHERE o.customer_id = a.customer_id AND age(o.xmin) <= age(a.mark)
@@ -102,10 +106,11 @@ ORDER BY s.id DESC
 
 _WHOLE = f"""
 WITH asked AS (
-    SELECT * FROM unnest($1::uuid[]) AS a (customer_id)
+    SELECT * FROM unnest($1::uuid[]) WITH ORDINALITY AS a (customer_id, place)
 ), stretch AS (
-    SELECT r.customer_id, r.id AS subscription_id, g.id AS segment_id
-    FROM unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[]) AS r (customer_id, id, start_at, end_at)
+    SELECT r.place, r.customer_id, r.id AS subscription_id, g.id AS segment_id
+    FROM unnest($2::bigint[], $3::uuid[], $4::uuid[], $5::timestamptz[], $6::timestamptz[])
+         AS r (place, customer_id, id, start_at, end_at)
     JOIN segment g ON g.customer_id = r.customer_id AND g.subscription_id = r.id
                   AND g.period_start_at = r.start_at AND g.period_end_at = r.end_at
 ), {_counted(since=False)}
@@ -128,23 +133,32 @@ class Runner(NamedTuple):
     states: list[State]
 
 
+class Moved(msgspec.Struct):
+    """What was read of one customer: its version, None where that was not read, and rows of its subscriptions.
+
+    `is_anew`: it runs something else by now, or its clock has moved, so all of it is to be read anew, whatever else was
+    read.
+    """
+
+    version: int | None = None
+    rows: dict[SubscriptionId, dict[UUID, dict[UUID, Row]]] = {}
+    is_anew: bool = False
+
+
 class Read(NamedTuple):
-    """What was read: versions of customers, meters of sets, and rows of subscriptions; and who is to be read anew."""
+    """What was read: of each customer, in the order in which they were asked for, and the meters of sets."""
 
-    versions: dict[CustomerId, int]
+    of: Sequence[Moved]
     sets: dict[UUID, dict[int, MeterId]]
-    rows: dict[CustomerId, dict[SubscriptionId, dict[UUID, dict[UUID, Row]]]]
-    anew: set[CustomerId]
 
 
-async def list_moved(tx: db.Tx, marks: Mapping[CustomerId, int]) -> tuple[int, Read]:
+async def list_moved(tx: db.Tx, customer_ids: Sequence[CustomerId], marks: Sequence[int]) -> tuple[int, Read]:
     """Return the next mark, and what of customers has changed, of each since its mark. All of one moment.
 
-    Versions and rows that have not changed are missing. Who runs something else by now, or whose clock has moved, is to
-    be read anew, whatever else was read.
+    Versions and rows that have not changed are missing.
     """
-    found = await (await tx.raw()).fetch(_MOVED, list(marks), list(marks.values()))
-    return next(row["version"] for row in reversed(found) if row["kind"] == _MARK), _read(found)
+    found = await (await tx.raw()).fetch(_MOVED, customer_ids, marks)
+    return next(row["version"] for row in reversed(found) if row["kind"] == _MARK), _read(found, len(customer_ids))
 
 
 async def list_running(tx: db.Tx, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Runner]:
@@ -157,34 +171,37 @@ async def list_running(tx: db.Tx, customer_ids: Collection[CustomerId]) -> dict[
     return runners
 
 
-async def list_totals(tx: db.Tx, customer_ids: Collection[CustomerId], running: Sequence[Subscription]) -> Read:
-    """Return the usage versions of customers, and all that subscriptions have used in their present usage periods.
+async def list_totals(tx: db.Tx, customer_ids: Sequence[CustomerId], running: Sequence[Sequence[Subscription]]) -> Read:
+    """Return the usage versions of customers, and all that each one's subscriptions have used in their present periods.
 
     All of one moment. Customers and subscriptions that have used nothing yet are missing.
     """
+    owned = [(place, each) for place, own in enumerate(running, _FIRST) for each in own]
     found = await (await tx.raw()).fetch(
         _WHOLE,
-        list(customer_ids),
-        [each.customer_id for each in running],
-        [each.id for each in running],
-        [each.period.start for each in running],
-        [each.period.end for each in running],
+        customer_ids,
+        [place for place, _ in owned],
+        [each.customer_id for _, each in owned],
+        [each.id for _, each in owned],
+        [each.period.start for _, each in owned],
+        [each.period.end for _, each in owned],
     )
-    return _read(found)
+    return _read(found, len(customer_ids))
 
 
-def _read(found: Iterable[asyncpg.Record]) -> Read:
-    read = Read({}, {}, {}, set())
+def _read(found: Iterable[asyncpg.Record], count: int) -> Read:
+    read = Read([Moved() for _ in range(count)], {})
     for row in found:
-        kind, customer_id, subscription_id, owner, part, named, events, version = row[:_SUMS_AT]
+        kind, place, subscription_id, owner, part, named, events, version = row[:_SUMS_AT]
         if kind == _TOTAL:
-            read.versions[customer_id] = version
-            own = read.rows.setdefault(customer_id, {}).setdefault(subscription_id, {}).setdefault(owner, {})
+            moved = read.of[place - _FIRST]
+            moved.version = version
+            own = moved.rows.setdefault(subscription_id, {}).setdefault(owner, {})
             own[part] = Row(part, named, events, row[_SUMS_AT:])
         elif kind == _VERSION:
-            read.versions[customer_id] = version
+            read.of[place - _FIRST].version = version
         elif kind == _SET:
             read.sets.setdefault(owner, {})[events] = part
         elif kind == _ANEW:
-            read.anew.add(customer_id)
+            read.of[place - _FIRST].is_anew = True
     return read

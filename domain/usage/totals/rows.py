@@ -24,7 +24,7 @@ _NOTHING = Decimal(0)
 _NAMED = msgspec.json.Decoder(dict[str, str])
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """What was counted under one combination, its values as they are stored, and a sum for each slot."""
 
     part: UUID
@@ -48,7 +48,7 @@ class Layout(NamedTuple):
     feeds: Mapping[MeterId, Sequence[tuple[UUID, int]]]
 
 
-class Arranged(NamedTuple):
+class Arranged(msgspec.Struct, frozen=True, gc=False):
     """The rows of a subscription's usage period, and what they come to by meter; `size`: how many rows there are."""
 
     rows: Rows

@@ -221,6 +221,13 @@ def test_sockets_that_name_their_operations_alike_are_sent_one_text() -> None:
     assert len(made._texts) == TEXTS_KEPT_MAX
 
 
+def test_the_text_for_a_socket_that_is_alone_is_the_same_and_is_not_kept() -> None:
+    made = frame(1).frame
+    alone = [made.encoded(b'"1"', 2, as_snapshot=each, is_shared=False) for each in (True, False)]
+    assert not made._texts
+    assert alone == [made.encoded(b'"1"', 2, as_snapshot=each) for each in (True, False)]
+
+
 def test_whoever_may_see_something_else_shares_nothing() -> None:
     ada = CustomerId(make.new_id())
     keys = {

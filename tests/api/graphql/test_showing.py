@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from api.app import serving_of
 from api.context import Reading, Serving
-from api.graphql.showing import Showing, Shown
-from api.graphql.usage import SubscriptionUsage
+from api.graphql import usage as types
+from api.graphql.showing import Showing, standing_of
 from domain.customers.customer import Customer
 from domain.kernel.call import Environment
 from domain.kernel.ids import MeterId
@@ -22,14 +22,14 @@ from tests.domain.invoices import examples
 from tests.world import llm_call
 
 
-def _plain(shown: Shown) -> list[SubscriptionUsage]:
+def _plain(shown: types.Usage) -> list[types.SubscriptionUsage]:
     """Put combinations into one order: a statement gives them in any."""
     return [
         replace(
             each,
             meters=[replace(one, combinations=sorted(one.combinations, key=str)) for one in each.meters],
         )
-        for each in shown.usage.subscriptions
+        for each in shown.subscriptions
     ]
 
 
@@ -48,10 +48,10 @@ async def test_a_watcher_is_shown_what_one_who_comes_anew_is_shown_whatever_happ
         assert now is not None, "the customer has a test clock"
         shown, whole = watcher.show(found, now), Showing(ada.id).show(anew, now)
         # Where nothing moved, what was shown is shown again: the very same.
-        [again], [before] = watcher.show(found, now).usage.subscriptions, shown.usage.subscriptions
+        [again], [before] = watcher.show(found, now).subscriptions, shown.subscriptions
         assert again is before
-        assert (_plain(shown), shown.standing) == (_plain(whole), whole.standing)
-        [subscription] = shown.usage.subscriptions
+        assert (_plain(shown), standing_of(shown)) == (_plain(whole), standing_of(whole))
+        [subscription] = shown.subscriptions
         return {each.key: (each.used, each.limit, each.projected) for each in subscription.limits}
 
     start = make.at("2026-01-31")
@@ -86,19 +86,19 @@ def test_without_limits_and_costs_a_subscription_is_shown_anew_only_where_a_mete
 
     def reading(version: int, quantities: Mapping[MeterId, MeterUsage]) -> Reading:
         usage = Usage(subscription.customer_id, subscription.id, subscription.period, version, quantities)
-        return Reading(catalogue, Standing(Environment.TEST, None, version, [(subscription, usage)]), [])
+        return Reading(catalogue, Standing(object(), Environment.TEST, None, version, [(subscription, usage)]), [])
 
     one = MeterUsage(examples.REQUESTS.id, Decimal("1.000"), 1, ())
     two = MeterUsage(examples.INPUT.id, Decimal(7), 1, ())
     showing, used = Showing(subscription.customer_id), {examples.REQUESTS.id: one}
-    [first] = showing.show(reading(1, used), make.at("2026-01-10")).usage.subscriptions
+    [first] = showing.show(reading(1, used), make.at("2026-01-10")).subscriptions
     # Time moves nothing here, and so does a version of another subscription.
-    [later] = showing.show(reading(2, used), make.at("2026-01-20")).usage.subscriptions
+    [later] = showing.show(reading(2, used), make.at("2026-01-20")).subscriptions
     assert later is first
     assert (first.cost, first.projected_cost, first.limits) == (None, None, [])
     assert [(meter.key, meter.quantity) for meter in first.meters] == [("requests", Decimal(1))]
     # What did not move is the very same; meters are in the order of their keys.
-    [moved] = showing.show(reading(3, {**used, examples.INPUT.id: two}), make.at("2026-01-20")).usage.subscriptions
+    [moved] = showing.show(reading(3, {**used, examples.INPUT.id: two}), make.at("2026-01-20")).subscriptions
     assert [meter.key for meter in moved.meters] == ["input_tokens", "requests"]
     assert moved.meters[1] is first.meters[0]
     assert moved.limits is first.limits

@@ -4,6 +4,8 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from domain.kernel.call import Environment
 from domain.kernel.ids import NOBODY, CustomerId
 from domain.plans import service as plans
@@ -12,6 +14,7 @@ from domain.subscriptions.subscription import Subscription
 from domain.usage import service as usage
 from domain.usage.gathering import store
 from domain.usage.gathering.service import KNOWN_MAX, Known, Standing
+from domain.usage.gathering.store import Moved
 from domain.usage.reading import MeterUsage
 from tests import make
 from tests.domain.usage.world import World, event, llm
@@ -29,9 +32,15 @@ async def _gather(
 def _plain(meters: Any) -> dict[Any, MeterUsage]:
     """Put combinations into one order: a statement gives them in any."""
     return {
-        meter_id: each._replace(combinations=tuple(sorted(each.combinations, key=lambda one: str(one.dimensions))))
+        meter_id: msgspec.structs.replace(
+            each, combinations=tuple(sorted(each.combinations, key=lambda one: str(one.dimensions)))
+        )
         for meter_id, each in meters.items()
     }
+
+
+def _without_usage(standing: Standing) -> Standing:
+    return msgspec.structs.replace(standing, epoch=None, running=[])
 
 
 async def test_customers_read_together_show_what_each_subscription_shows_by_itself(world: World) -> None:
@@ -103,7 +112,7 @@ async def test_what_moved_is_read_and_comes_to_what_a_reading_of_all_shows(world
         anew = await _gather(world, Known(), ada.id, own.customer.id)
         for customer_id, standing in found.items():
             whole = anew[customer_id]
-            assert standing._replace(running=[]) == whole._replace(running=[])
+            assert _without_usage(standing) == _without_usage(whole)
             assert [each for each, _ in standing.running] == [each for each, _ in whole.running]
             for (_, shown), (_, wanted) in zip(standing.running, whole.running, strict=True):
                 assert (shown.version, shown.period) == (wanted.version, wanted.period)
@@ -168,33 +177,36 @@ async def test_what_a_slow_transaction_wrote_before_a_reading_is_read_after_its_
 
 async def test_rows_and_versions_that_have_not_changed_are_not_read_again(world: World) -> None:
     ada, subscription = await world.subscriber()
+    ben, _ = await world.subscriber()
     await world.record(event(ada, "e1"), event(ada, "e2", model="gemini-2.5-flash"))
     async with world.db.transaction() as tx:
-        mark, known = await store.list_moved(tx, {})
+        mark, known = await store.list_moved(tx, [], [])
         runners = await store.list_running(tx, [ada.id])
-        whole = await store.list_totals(tx, [ada.id], [subscription])
-    assert (known.versions, known.rows, known.anew) == ({}, {}, set())
+        whole = await store.list_totals(tx, [ben.id, ada.id], [[], [subscription]])
+    assert known.of == []
     assert [each.id for each in runners[ada.id].states] == [subscription.id]
     await world.record(event(ada, "e3"))
     async with world.db.transaction() as tx:
-        later, read = await store.list_moved(tx, {ada.id: mark})
-        _, none = await store.list_moved(tx, {ada.id: later})
-    assert (later > mark, read.anew) == (True, set())
+        later, read = await store.list_moved(tx, [ben.id, ada.id], [mark, mark])
+        _, none = await store.list_moved(tx, [ben.id, ada.id], [later, later])
+    assert later > mark
     # Of two combinations, and the sums over both, the one that moved was read, with the version.
-    rows = [{part for own in found.rows[ada.id][subscription.id].values() for part in own} for found in (whole, read)]
+    rows = [{part for own in found.of[1].rows[subscription.id].values() for part in own} for found in (whole, read)]
     assert (len(rows[0]), len(rows[1])) == (2, 1)
-    assert (whole.versions, read.versions, none.versions) == ({ada.id: 1}, {ada.id: 2}, {})
-    assert (none.rows, none.anew) == ({}, set())
+    assert [(found.of[1].version, found.of[1].is_anew) for found in (whole, read)] == [(1, False), (2, False)]
+    # What did not move was not read, and of somebody else nothing.
+    assert [found.of[0] for found in (whole, read, none)] == [Moved()] * 3
+    assert none.of[1] == Moved()
 
 
 async def test_whoever_runs_something_else_is_told_to_be_read_anew(world: World) -> None:
     ada, subscription = await world.subscriber()
     ben, _ = await world.subscriber()
     async with world.db.transaction() as tx:
-        mark, _ = await store.list_moved(tx, {})
+        mark, _ = await store.list_moved(tx, [], [])
     async with world.db.transaction() as tx:
         await subscriptions.save(tx, subscription, replace(subscription, cancel_at=make.at("2026-02-01")))
     async with world.db.transaction() as tx:
-        later, read = await store.list_moved(tx, {ada.id: mark, ben.id: mark})
-        _, none = await store.list_moved(tx, {ada.id: later, ben.id: later})
-    assert (read.anew, none.anew) == ({ada.id}, set())
+        later, read = await store.list_moved(tx, [ada.id, ben.id], [mark, mark])
+        _, none = await store.list_moved(tx, [ada.id, ben.id], [later, later])
+    assert [each.is_anew for each in (*read.of, *none.of)] == [True, False, False, False]
