@@ -11,6 +11,7 @@ from domain.customers.customer import Customer
 from domain.limits.request import Reserved
 from domain.limits.reservation import ReservationClosed, ReservationConflict
 from tests.domain.limits.office import Office, Process, call_of
+from tests.domain.usage.world import event
 
 CALLS = 4
 
@@ -43,6 +44,8 @@ async def test_among_many_refusals_each_repeated_reservation_is_answered_as_the_
     # The fourth call is free again, and somebody takes it.
     assert (await holder.reserve(ada, "taken")).answer.is_allowed
     await holder.tick()
+    # Three more calls come unasked: all four are used, so that one look refuses whoever waits for it.
+    await office.world.record(*[event(ada, f"e{number}") for number in range(3)])
     office.later(seconds=5)
     asked = [f"r{number}" for number in range(10)]
     repeated = ["h0", "h1", "h2", "h3"]
@@ -57,8 +60,8 @@ async def test_among_many_refusals_each_repeated_reservation_is_answered_as_the_
         assert again.reservation.name == first.reservation.name
         assert again.reservation.expires_at == first.reservation.expires_at
         calls = next(each for each in again.answer.standings if each.key == "gemini_calls")
-        # One is used; of the three that are held one is its own.
-        assert [calls.used, calls.held, calls.asked] == [1, 2, 1]
+        # Four are used; of the three that are held one is its own.
+        assert [calls.used, calls.held, calls.asked] == [4, 2, 1]
     assert [type(each) for each in found[12:]] == [ReservationClosed] * 2
     # Ten were refused, and each of those decisions is kept; what was not refused has none, and holds nothing twice.
     assert await _decisions(office) == [(False, "reserve")] * 10
