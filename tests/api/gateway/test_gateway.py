@@ -10,6 +10,7 @@ import anthropic
 import httpx2
 import openai
 import pytest
+import sqlalchemy as sa
 from google import genai
 from google.genai import types as genai_types
 
@@ -224,6 +225,25 @@ async def test_the_first_event_comes_at_once_and_a_caller_that_leaves_is_recorde
     await until(lambda: tollbooth.settled, "the record of the call")
     recorded = tollbooth.recorded
     assert (recorded["certainty"], recorded["status"], recorded["output_tokens"]) == ("estimated", "cancelled", 2)
+
+
+async def _held(gate: Gate) -> sa.Row[Any] | None:
+    async with gate.site.runtime.db.transaction() as tx:
+        return await tx.row(sa.text("SELECT state, metered, cost FROM limit_reservation"))
+
+
+async def test_of_a_call_under_way_is_stored_that_a_meter_settles_it_and_what_it_costs_at_most(gate: Gate) -> None:
+    gate.upstream.streams(answers.chat_chunk("Good "), ends=HANG)
+    async with openai_of(gate, timeout=30) as client:
+        stream = await client.chat.completions.create(**CHAT, stream=True)
+        await anext(aiter(stream))
+        await until(lambda: _held(gate), "the row of the reservation")
+        held = await _held(gate)
+        await stream.close()
+    # Whoever is killed meanwhile leaves this behind, and staff are told of it once its time is over.
+    assert held is not None
+    assert (held.state, held.metered, held.cost > 0) == ("held", True, True)
+    await gate.settled()
 
 
 async def test_an_answer_without_a_stream_is_read_to_its_end_when_its_caller_leaves(
