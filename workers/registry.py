@@ -18,6 +18,7 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.FinaliseInvoice: billing.finalise_invoice,
     jobs.CalculateTax: billing.calculate_tax,
     jobs.RenderInvoice: documents.render_invoice,
+    jobs.RenderSentInvoice: documents.render_sent_invoice,
     jobs.RenderCreditNote: documents.render_credit_note,
     jobs.CollectInvoice: collection.collect_invoice,
     jobs.CollectWhenDue: collection.collect_invoice,

@@ -69,6 +69,16 @@ class RenderInvoice(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class RenderSentInvoice(Job):
+    """Write the document of an opened invoice that says where to transfer to: the gateway is asked for it."""
+
+    keyed_by = "invoice_id"
+    kind = "render_sent_invoice"
+    customer_id: CustomerId
+    invoice_id: InvoiceId
+
+
+@dataclass(frozen=True, slots=True)
 class RenderCreditNote(Job):
     """Write the document of a credit note."""
 
@@ -389,7 +399,7 @@ KINDS: dict[str, type[Job]] = {
     for job in (
         *(ClosePeriod, FinaliseInvoice, CalculateTax, RenderInvoice, RenderCreditNote, CollectInvoice, CollectWhenDue),
         *(FollowSentInvoice, DetachMethod, CarryRefund, DisputeMoved, PaymentUnapplied, InvoiceSettled),
-        *(ProcessInboxEvent, SweepInbox, Reconcile, LapseChange, BeginSubscription),
+        *(RenderSentInvoice, ProcessInboxEvent, SweepInbox, Reconcile, LapseChange, BeginSubscription),
         *(PaymentSettled, PaymentMethodMissing, RunDunning, SendNotice, CarryWallet, CheckWallets, CheckThresholds),
         *(RemindGrace, SendDigest, RemindTrial, MailStaff, LapseTopUp, TellStaff, ExportCustomer, EraseCustomer),
     )

@@ -21,7 +21,7 @@ WAITS_FOR: Mapping[str, Party] = {
         job.kind: Party.GATEWAY
         for job in (
             *(jobs.CalculateTax, jobs.CollectInvoice, jobs.CollectWhenDue, jobs.DetachMethod, jobs.CarryRefund),
-            *(jobs.ProcessInboxEvent, jobs.SweepInbox, jobs.Reconcile, jobs.LapseTopUp, jobs.RenderInvoice),
+            *(jobs.ProcessInboxEvent, jobs.SweepInbox, jobs.Reconcile, jobs.LapseTopUp, jobs.RenderSentInvoice),
         )
     },
     **{job.kind: Party.MAIL for job in (jobs.SendNotice, jobs.MailStaff)},

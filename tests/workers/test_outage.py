@@ -6,19 +6,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 import sqlalchemy as sa
 from arq.connections import ArqRedis
 
 from api.local.throwaway import TemporaryServers
 from domain.adapters.memory import MemoryGateway, MemoryMailer
+from domain.customers.collecting import service as collecting
+from domain.customers.customer import CollectionMethod
+from domain.invoices.documents import service as documents
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.journal.backlog import store as backlog
+from domain.journal.job import Job
 from domain.journal.parties import Party, is_outage, kinds_of, party_of
 from domain.journal.retrying.service import JobNotFailed
 from domain.journal.store import outbox_job
-from domain.kernel.ids import CustomerId
+from domain.kernel.ids import CustomerId, InvoiceId
 from domain.payments.port import GatewayUnavailable
 from domain.webhooks import service as webhooks
 from tests import make
@@ -146,10 +151,45 @@ async def test_a_full_queue_of_one_party_keeps_no_other_job_back(world: World, q
     assert await relay_once(world.runtime, queue, logged) == 2
     assert list(logged) == [Party.GATEWAY]
     assert [await queue.zcard(queue_of(party)) for party in Party] == [1, QUEUE_MAX, 1]
+    # Nothing is claimed while none has room.
+    for party in Party:
+        await queue.zadd(queue_of(party), {f"job{number}": number for number in range(QUEUE_MAX)})
+    assert await relay_once(world.runtime, queue, logged) == 0
+    assert set(logged) == set(Party)
+    await queue.delete(*(queue_of(party) for party in Party))
     # Once there is room, what was left is offered.
-    await queue.delete(queue_of(Party.GATEWAY))
     assert await relay_once(world.runtime, queue, logged) == EVENTS
-    assert [await queue.zcard(queue_of(party)) for party in Party] == [1, EVENTS, 1]
+    assert [await queue.zcard(queue_of(party)) for party in Party] == [0, EVENTS, 0]
+
+
+async def test_jobs_of_a_clock_are_left_where_their_partys_queue_is_full(world: World, queue: ArqRedis) -> None:
+    ada = await world.customer(on="2026-01-31", card=None)
+    await queue.zadd(queue_of(Party.GATEWAY), {f"job{number}": number for number in range(QUEUE_MAX)})
+    staged: list[Job] = [jobs.CollectInvoice(ada.id, InvoiceId(make.new_id()))]
+    for offered in (0, 1):
+        async with world.runtime.db.transaction() as tx:
+            for job in staged:
+                await journal.stage(tx, world.call, job, clock_id=world.clock_id, run_at=make.at("2026-01-31"))
+        assert await relay_once(world.runtime, queue) == offered
+        staged = [jobs.CheckWallets(ada.id)]
+
+
+async def test_only_the_document_of_a_sent_invoice_waits_for_the_gateway(world: World) -> None:
+    ada = await world.customer(on="2026-01-31", card=None)
+    async with world.runtime.db.transaction() as tx:
+        await collecting.set_collection(tx, world.call, ada.id, CollectionMethod.SEND)
+    bob = await world.customer(on="2026-01-31")
+    for each in (ada, bob):
+        await world.subscribe(each, "pro")
+    assert await _jobs(world, "render_invoice") == {("done", 0)}
+    assert await _jobs(world, "render_sent_invoice") == {("done", 0)}
+    own = outbox_job.c
+    async with world.runtime.db.transaction() as tx:
+        rows = await tx.rows(sa.select(own.payload).where(own.kind == "render_sent_invoice"))
+        assert [CustomerId(UUID(row.payload["customer_id"])) for row in rows] == [ada.id]
+        for each in (ada, bob):
+            [invoice] = await world.invoices(each)
+            assert len(await documents.documents_of_invoices(tx, [invoice.id], scope=each.id)) == 1
 
 
 async def test_a_full_queue_is_told_of_now_and_then(world: World) -> None:
