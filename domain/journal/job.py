@@ -10,10 +10,12 @@ class Job:
     """What a worker is to do, as stored."""
 
     kind: ClassVar[str]
-    # The field that makes the key, where one field does.
+    # The fields that make the key, with a space between; None makes none.
     keyed_by: ClassVar[str | None] = None
 
     @property
     def key(self) -> str | None:
         """Jobs of one kind and key are staged once while one is pending; None stages always."""
-        return None if self.keyed_by is None else str(getattr(self, self.keyed_by))
+        if self.keyed_by is None:
+            return None
+        return ":".join(str(getattr(self, name)) for name in self.keyed_by.split())

@@ -136,14 +136,11 @@ class InvoiceSettled(Job):
 class ProcessInboxEvent(Job):
     """Converge on what a stored inbound event is about."""
 
+    # One at a time for an event.
+    keyed_by = "provider event_id"
     kind = "process_inbox_event"
     provider: str
     event_id: str
-
-    @property
-    def key(self) -> str:
-        """One at a time for an event."""
-        return f"{self.provider}:{self.event_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,45 +204,36 @@ class LapseChange(Job):
 class BeginSubscription(Job):
     """Carry out a start that was scheduled, at its instant of business time."""
 
+    # One for an instant: where a start is moved, the job of the instant before finds nothing to do.
+    keyed_by = "start_id due_at"
     kind = "begin_subscription"
     customer_id: CustomerId
     start_id: StartId
     due_at: str
-
-    @property
-    def key(self) -> str:
-        """One for a start and an instant: where it is moved, the job of the instant before finds nothing to do."""
-        return f"{self.start_id}:{self.due_at}"
 
 
 @dataclass(frozen=True, slots=True)
 class SendNotice(Job):
     """E-mail a customer about an invoice or a payment. `notice` names the template, `about` the row."""
 
+    # One notice of a kind about a row.
+    keyed_by = "customer_id notice about"
     kind = "send_notice"
     customer_id: CustomerId
     notice: str
     about: str
-
-    @property
-    def key(self) -> str:
-        """One notice of a kind about a row."""
-        return f"{self.customer_id}:{self.notice}:{self.about}"
 
 
 @dataclass(frozen=True, slots=True)
 class CarryWallet(Job):
     """Book what comes due of a wallet at an instant of business time: expiry, rollover, refills, beginnings."""
 
+    # One for an instant: an earlier one may come to be due while a later one waits.
+    keyed_by = "wallet_id due_at"
     kind = "carry_wallet"
     customer_id: CustomerId
     wallet_id: WalletId
     due_at: str
-
-    @property
-    def key(self) -> str:
-        """One for a wallet and an instant: an earlier one may come to be due while a later one waits."""
-        return f"{self.wallet_id}:{self.due_at}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,16 +351,13 @@ class PaymentUnapplied(Job):
 class TellStaff(Job):
     """Alert staff: `alert` is a kind of alert, and `facts` a JSON object of the ids and names that its text has."""
 
+    # One of a kind about a row, however often it is found.
+    keyed_by = "alert about"
     kind = "tell_staff"
     alert: str
     about: str
     environment: str
     facts: str
-
-    @property
-    def key(self) -> str:
-        """One of a kind about a row, however often it is found."""
-        return f"{self.alert}:{self.about}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ WAITS_FOR: Mapping[str, Party] = {
         for job in (
             *(jobs.CalculateTax, jobs.CollectInvoice, jobs.CollectWhenDue, jobs.DetachMethod, jobs.CarryRefund),
             *(jobs.ProcessInboxEvent, jobs.SweepInbox, jobs.Reconcile, jobs.LapseTopUp, jobs.RenderSentInvoice),
+            jobs.EraseCustomer,
         )
     },
     **{job.kind: Party.MAIL for job in (jobs.SendNotice, jobs.MailStaff)},

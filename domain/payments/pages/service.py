@@ -18,11 +18,14 @@ async def seal_page(tx: Tx, customer_id: CustomerId, invoice_id: InvoiceId, url:
 async def seal_plain(tx: Tx) -> int:
     """Seal what is plain of at most SEAL_BATCH invoices; return of how many. Safe to repeat and to run twice at once.
 
-    Every customer with an invoice has a key.
+    What is left of a customer without a key, who was erased, goes.
     """
     found = await store.lock_plain(tx, limit=SEAL_BATCH)
     keys = await customers.data_keys(tx, {customer_id for customer_id, _ in found})
-    await store.save_sealed(
-        tx, {each: tx.vault.seal(keys[each[0]], store.place(*each), url) for each, url in found.items()}
-    )
+    sealed: dict[store.Key, bytes | None] = dict.fromkeys(found)
+    for (customer_id, invoice_id), url in found.items():
+        if customer_id in keys:
+            place = store.place(customer_id, invoice_id)
+            sealed[customer_id, invoice_id] = tx.vault.seal(keys[customer_id], place, url)
+    await store.save_sealed(tx, sealed)
     return len(found)

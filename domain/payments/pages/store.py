@@ -54,7 +54,7 @@ async def lock_plain(tx: db.Tx, *, limit: int) -> dict[Key, str]:
     return {(row.customer_id, row.invoice_id): row.hosted_url for row in await tx.rows(statement)}
 
 
-async def save_sealed(tx: db.Tx, sealed: Mapping[Key, bytes]) -> None:
+async def save_sealed(tx: db.Tx, sealed: Mapping[Key, bytes | None]) -> None:
     """Put sealed addresses in place of plain ones, of copies that are locked; their versions stay."""
     own = gateway_invoice.c
     statement = (

@@ -68,3 +68,13 @@ async def test_another_copy_has_none_of_the_one_before(db: Database) -> None:
         assert before is not None
         assert await store.save_push(tx, before, copies.begin_again(before, till.invoice, before.keyed_at))
     assert await _page(till) is None
+
+
+async def test_a_plain_page_of_a_customer_without_a_key_goes(db: Database) -> None:
+    till, _ = await _owing(db)
+    await _run(db, "UPDATE gateway_invoice SET hosted_url = 'https://pay.example.com/late'")
+    await _run(db, "DELETE FROM data_key")
+    async with db.transaction() as tx:
+        assert await service.seal_plain(tx) == 1
+        assert await count_plain(tx, limit=10) == 0
+    assert await _page(till) is None
