@@ -24,12 +24,22 @@ def seal(
 
 
 def open_sent(
-    vault: Vault, customer_id: CustomerId, event_id: UUID, *, plain: str | None, sealed: bytes | None, key: bytes | None
+    vault: Vault,
+    customer_id: CustomerId,
+    event_id: UUID,
+    *,
+    plain: str | None,
+    sealed: bytes | None,
+    key: bytes | None,
+    is_erased: bool,
 ) -> dict[str, Any] | None:
-    """Return an event's properties as they were sent; None where they were erased, or their customer's key was.
+    """Return an event's properties as they were sent; None where they were erased, or their customer was.
 
-    `plain` is JSON that an earlier version has kept so, `key` the customer's key as it is stored.
+    `plain` is JSON that an earlier version has kept so, `key` the customer's key as it is stored. A customer that is
+    erased has another key than what is still to be cleared was sealed with.
     """
+    if is_erased:
+        return None
     if plain is not None:
         return _EXACT_JSON.decode(plain)
     if sealed is None or (key is None and customer_id != NOBODY):

@@ -262,11 +262,11 @@ async def list_quarantined(
 ) -> Sequence[QuarantinedEvent]:
     """Return events in quarantine, the last received first; `before` is the id of the last one seen.
 
-    Of those whose properties were erased there are none.
+    Those of customers that are erased have no properties.
     """
     own = quarantined_event.c
     statement = (
-        sa.select(quarantined_event, sa.cast(own.properties, sa.Text).label("plain"), data_key.c.wrapped)
+        sa.select(quarantined_event, sa.cast(own.properties, sa.Text).label("plain"), *_KEY)
         .outerjoin(data_key, data_key.c.customer_id == own.customer_id)
         .order_by(own.id.desc())
         .limit(limit)
@@ -299,8 +299,14 @@ async def list_quarantined(
     ]
 
 
+_KEY = (data_key.c.wrapped, data_key.c.erased_at)
+
+
 def _sent(vault: db.Vault, row: sa.Row[Any]) -> dict[str, Any] | None:
-    return open_sent(vault, row.customer_id, row.id, plain=row.plain, sealed=row.sealed, key=row.wrapped)
+    is_erased = row.erased_at is not None
+    return open_sent(
+        vault, row.customer_id, row.id, plain=row.plain, sealed=row.sealed, key=row.wrapped, is_erased=is_erased
+    )
 
 
 async def list_event_partitions(tx: db.Tx, *, lock: bool = False) -> set[str]:

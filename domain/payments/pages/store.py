@@ -20,7 +20,8 @@ def place(customer_id: CustomerId, invoice_id: InvoiceId) -> str:
 async def find_pages(tx: db.Tx, invoices: Collection[Key]) -> dict[Key, str]:
     """Return the gateway's pages on which customers' invoices can be paid, where there are: for loaders.
 
-    One that an earlier version has left plain is newer than what is sealed beside it.
+    One that an earlier version has left plain is newer than what is sealed beside it. A customer that is erased has
+    none, whatever is still to be cleared.
     """
     own = gateway_invoice.c
     statement = (
@@ -29,6 +30,7 @@ async def find_pages(tx: db.Tx, invoices: Collection[Key]) -> dict[Key, str]:
         .where(
             sa.tuple_(own.customer_id, own.invoice_id).in_(invoices),
             sa.or_(own.hosted_url.is_not(None), own.sealed_page.is_not(None)),
+            data_key.c.erased_at.is_(None),
         )
     )
     return {
@@ -77,7 +79,7 @@ async def count_plain(tx: db.Tx, *, limit: int) -> int:
 
 
 async def find_newest(tx: db.Tx) -> Key | None:
-    """Return whose the newest invoice with a page at the gateway is, for a look whether it opens."""
+    """Return whose the newest invoice with a sealed page at the gateway is, for a look whether it opens."""
     own = gateway_invoice.c
     statement = sa.select(own.customer_id, own.invoice_id).where(own.sealed_page.is_not(None))
     row = await tx.row(statement.order_by(own.invoice_id.desc()).limit(1))

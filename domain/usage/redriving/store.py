@@ -21,7 +21,8 @@ Driver = asyncpg.Connection
 
 _OPEN = """
 SELECT q.customer_id, id, received_at, environment, product, source, event_id, type, customer, subscription,
-       sender_customer_id, corrects, occurred_at, properties::text AS plain, sealed, d.wrapped, reason
+       sender_customer_id, corrects, occurred_at, properties::text AS plain, sealed, d.wrapped,
+       d.erased_at IS NOT NULL AS is_erased, reason
 FROM quarantined_event q LEFT JOIN data_key d ON d.customer_id = q.customer_id
 WHERE resolved_at IS NULL AND ($1::uuid[] IS NULL OR id = ANY($1::uuid[])) AND ($2::text IS NULL OR reason = $2)
   AND ($3::uuid IS NULL OR q.customer_id = $3) AND ($4::text IS NULL OR environment = $4)
@@ -131,7 +132,15 @@ def _held(vault: Vault, row: asyncpg.Record) -> Held:
         row["sender_customer_id"],
         row["corrects"],
         row["occurred_at"],
-        open_sent(vault, row["customer_id"], row["id"], plain=row["plain"], sealed=row["sealed"], key=row["wrapped"]),
+        open_sent(
+            vault,
+            row["customer_id"],
+            row["id"],
+            plain=row["plain"],
+            sealed=row["sealed"],
+            key=row["wrapped"],
+            is_erased=row["is_erased"],
+        ),
         Reason(row["reason"]),
     )
 

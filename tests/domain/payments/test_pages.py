@@ -78,3 +78,9 @@ async def test_a_plain_page_of_a_customer_without_a_key_goes(db: Database) -> No
         assert await service.seal_plain(tx) == 1
         assert await count_plain(tx, limit=10) == 0
     assert await _page(till) is None
+
+
+async def test_a_customer_that_is_erased_has_no_page_whatever_is_still_to_be_cleared(db: Database) -> None:
+    till, _ = await _owing(db)
+    await _run(db, "UPDATE data_key SET erased_at = now(), retained = wrapped, wrapped = 'another'")
+    assert await _page(till) is None

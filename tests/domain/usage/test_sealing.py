@@ -94,3 +94,17 @@ async def test_an_event_that_an_earlier_version_kept_plain_is_counted_when_it_ca
     assert len((await redrive(world.db, _STAFF)).resolved) == 1
     # 1,000 tokens in at 1.25 and 100 out at 10.00 USD a million.
     assert (await world.usage(subscription)).quantity(world.meter("llm", "cost")) == Decimal("0.00225")
+
+
+async def test_events_of_an_erased_customer_are_listed_without_and_never_counted(world: World) -> None:
+    ada = await world.customer()
+    await world.record(event(ada, "e1"))
+    await world.subscribe(ada)
+    # As an erasure leaves it until it has come to these rows: another key.
+    async with world.db.transaction() as tx:
+        key = tx.vault.new_wrapped_key(str(ada.id))
+        erased = "UPDATE data_key SET erased_at = now(), retained = wrapped, wrapped = :key"
+        await tx.execute(sa.text(erased).bindparams(key=key))
+    assert (await _listed(world))["e1"].properties == {}
+    assert (await redrive(world.db, _STAFF)).resolved == ()
+    assert (await world.counts())["usage_event"] == 0
