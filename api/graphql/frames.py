@@ -23,6 +23,8 @@ from domain.kernel.values import dataclass
 # Fields of a frame that are each socket's own: its number, and what moved since the frame that it saw before.
 SEQUENCE, SINCE, CHANGES = "sequence", "since", "changes"
 _OWN = {SEQUENCE: "0", SINCE: "null", CHANGES: "[]"}
+# What ends a frame: its object, the data and the result.
+FRAME_TAIL = "}}}"
 # Clients name their operations alike, so a frame is written as one of a few texts. More are written and not kept.
 TEXTS_KEPT_MAX = 16
 _encoder = msgspec.json.Encoder()
@@ -131,7 +133,16 @@ def frame_of(data: Any, errors: list[GraphQLError] | None, shape: Shape) -> Fram
     if errors or body is None:
         formatted = {"errors": [error.formatted for error in errors]} if errors else {}
         return Frame([_text({"data": data, **formatted})], is_last=body is None)
-    return framed(places_of(shape, body), [_text(value) for value in body.values()])
+    parts, own = [""], []
+    for (head, kind), value in zip(places_of(shape, body), body.values(), strict=True):
+        if kind is None:
+            parts[-1] += head + _text(value)
+        else:
+            parts[-1] += head
+            parts.append("")
+            own.append((kind, _text(value)))
+    parts[-1] += FRAME_TAIL
+    return Frame(parts, own)
 
 
 class Place(NamedTuple):
@@ -150,20 +161,6 @@ def places_of(shape: Shape, names: Iterable[str]) -> list[Place]:
         Place(("," if number else begin) + head, kind if kind in _OWN else None)
         for number, (head, kind) in enumerate(zip(heads, kinds, strict=True))
     ]
-
-
-def framed(places: Iterable[Place], texts: Iterable[str]) -> Frame:
-    """Make a frame of fields that are written already."""
-    parts, own = [""], []
-    for (head, kind), text in zip(places, texts, strict=True):
-        if kind is None:
-            parts[-1] += head + text
-        else:
-            parts[-1] += head
-            parts.append("")
-            own.append((kind, text))
-    parts[-1] += "}}}"
-    return Frame(parts, own)
 
 
 def _text(value: Any) -> str:

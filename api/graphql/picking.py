@@ -24,13 +24,14 @@ from graphql import (
 )
 from strawberry.types.field import StrawberryField
 
-from api.graphql.writing import NULL, Fields, Leaf, Make, Read, Write, lists, objects, write_leaf
+from api.graphql.writing import NULL, Fields, Leaf, Make, Read, Write, lists, objects, write_leaf, write_word
 
 Fragments = Mapping[str, FragmentDefinitionNode]
 # Reads a field of an object.
 Get = Callable[[Any], Any]
 _TYPE_NAME = "__typename"
-_SAME = {"String", "ID", "Int", "Boolean"}
+_SAME = {"ID", "Int", "Boolean"}
+_WORD = "String"
 # Scalars whose texts hold nothing that JSON would write in another way.
 _PLAIN_TEXTS = {"Decimal", "DateTime"}
 
@@ -67,7 +68,11 @@ def _leaf(kind: Any) -> Write:
         raise NotPlainError
     if kind.name in _SAME:
         return write_leaf
+    if kind.name == _WORD:
+        return write_word
     serialize = kind.serialize
+    if isinstance(kind, GraphQLEnumType):
+        return lambda value: NULL if value is None else write_word(serialize(value))
     if kind.name in _PLAIN_TEXTS:
         return lambda value: NULL if value is None else f'"{serialize(value)}"'
     return lambda value: NULL if value is None else write_leaf(serialize(value))

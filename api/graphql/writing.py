@@ -7,20 +7,23 @@ to stay as they are, and a writer that has failed is not used again.
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
 
-from api.graphql.frames import Frame, Shape, framed, places_of
+from api.graphql.frames import FRAME_TAIL, Frame, Shape, places_of
 from domain.kernel.values import dataclass
 
 # Writes a value as JSON.
 Write = Callable[[Any], str]
 # Reads what is shown of an object.
 Read = Callable[[Any], Sequence[Any]]
-NULL = "null"
+NULL, EMPTY = "null", "[]"
 # An object of so many leaves is written as a whole: to remember each would take more memory than it spares time.
 WHOLE_MAX = 3
+# Texts that are not among the last so many are written again.
+WORDS_KEPT_MAX = 4_096
 _NEVER = object()
 _encoder = msgspec.json.Encoder()
 
@@ -28,6 +31,15 @@ _encoder = msgspec.json.Encoder()
 def write_leaf(value: Any) -> str:
     """Write what is JSON already: a text, a number, a truth value, or what is made of them."""
     return _encoder.encode(value).decode()
+
+
+@lru_cache(maxsize=WORDS_KEPT_MAX)
+def write_word(value: str | None) -> str:
+    """Write a text that many objects have, such as a key or a name: each is the same text to all of them.
+
+    So what is remembered of thousands of customers holds it once.
+    """
+    return write_leaf(value)
 
 
 class Leaf(NamedTuple):
@@ -59,56 +71,59 @@ class Fields:
 
 
 class _Values:
-    """The values of an object's fields, written: each behind its head."""
+    """The values of an object's fields, written: each behind its head, and all before a tail."""
 
-    __slots__ = ("_heads", "_read", "_seen", "_texts", "_writes")
+    __slots__ = ("_pieces", "_read", "_seen", "_writes")
 
-    def __init__(self, fields: Fields, heads: tuple[str, ...]) -> None:
-        self._heads, self._read = heads, fields.read
+    def __init__(self, fields: Fields, heads: Sequence[str], tail: str = "}") -> None:
+        self._read = fields.read
         self._writes = tuple([make() for make in fields.makes])
         self._seen: Sequence[Any] = (_NEVER,) * len(heads)
-        self._texts = [""] * len(heads)
+        self._pieces = [*[piece for head in heads for piece in (head, "")], tail]
 
-    def texts(self, value: Any) -> list[str]:
-        values, seen, texts = self._read(value), self._seen, self._texts
+    def pieces(self, value: Any) -> Sequence[str]:
+        """Write what is another value, and return heads and values in turn, and the tail."""
+        values, seen, pieces = self._read(value), self._seen, self._pieces
         for place, now in enumerate(values):
             if now is not seen[place]:
-                texts[place] = self._heads[place] + self._writes[place](now)
+                pieces[2 * place + 1] = self._writes[place](now)
         self._seen = values
-        return texts
+        return pieces
 
     def write(self, value: Any) -> str:
-        return NULL if value is None else "".join(self.texts(value)) + "}"
+        return NULL if value is None else "".join(self.pieces(value))
 
 
 class _Items:
     """A list, written. What stands at the same place as the last time is taken for the same item."""
 
-    __slots__ = ("_make", "_seen", "_texts", "_writes")
+    __slots__ = ("_make", "_pieces", "_seen", "_writes")
 
     def __init__(self, make: Make) -> None:
         self._make = make
         self._writes: list[Write] = []
         self._seen: Sequence[Any] = ()
-        self._texts: list[str] = []
+        # Items, each behind what separates it from the one before, and the end.
+        self._pieces = ["]"]
 
     def write(self, values: Sequence[Any] | None) -> str:
-        if values is None:
-            return NULL
-        if len(values) != len(self._texts):
+        if not values:
+            return NULL if values is None else EMPTY
+        if len(values) != len(self._writes):
             self._resize(len(values))
-        seen, texts = self._seen, self._texts
+        seen, pieces = self._seen, self._pieces
         for place, now in enumerate(values):
             if now is not seen[place]:
-                texts[place] = self._writes[place](now)
-        self._seen = tuple(values)
-        return f"[{','.join(texts)}]"
+                pieces[2 * place + 1] = self._writes[place](now)
+        self._seen = values
+        return "".join(pieces)
 
     def _resize(self, count: int) -> None:
-        more = count - len(self._texts)
-        self._seen = (*self._seen[:count], *[_NEVER] * more)
-        self._texts = [*self._texts[:count], *[""] * more]
-        self._writes = [*self._writes[:count], *[self._make() for _ in range(more)]]
+        known = min(count, len(self._writes))
+        self._writes = [*self._writes[:known], *[self._make() for _ in range(count - known)]]
+        self._seen = [*self._seen[:known], *[_NEVER] * (count - known)]
+        more = [piece for place in range(known, count) for piece in ("," if place else "[", "")]
+        self._pieces = [*self._pieces[: 2 * known], *more, "]"]
 
 
 def objects(fields: Fields) -> Make:
@@ -140,12 +155,21 @@ def lists(make: Make) -> Make:
 class FrameWriter:
     """Writes the frames of one feed."""
 
-    __slots__ = ("_places", "_values")
+    __slots__ = ("_own", "_values")
 
     def __init__(self, shape: Shape, fields: Fields) -> None:
-        self._places = places_of(shape, fields.names)
-        self._values = _Values(fields, ("",) * len(fields.names))
+        places = places_of(shape, fields.names)
+        self._values = _Values(fields, [place.head for place in places], FRAME_TAIL)
+        # Which of the pieces are each socket's own.
+        self._own = [(2 * number + 1, place.own) for number, place in enumerate(places) if place.own is not None]
 
     def frame(self, value: Any) -> Frame:
         """Write the next frame. It is what `frame_of` makes of the same value's execution."""
-        return framed(self._places, self._values.texts(value))
+        pieces = self._values.pieces(value)
+        parts, own, begin = [], [], 0
+        for place, kind in self._own:
+            parts.append("".join(pieces[begin:place]))
+            own.append((kind, pieces[place]))
+            begin = place + 1
+        parts.append("".join(pieces[begin:]))
+        return Frame(parts, own)
