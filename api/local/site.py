@@ -26,6 +26,8 @@ ROOT_STATE = Path("/var/lib/tollgate")
 SOCKET_DIRECTORY_BYTES_MAX = 85
 # Drivers split a host at commas and colons, and PostgreSQL splits its list of directories at commas.
 PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+")
+# On every Unix, and short: what TMPDIR names may be neither.
+SHORT = Path("/tmp")  # noqa: S108 -- a directory below it is private, and refused when it is somebody else's
 PROBE_TIMEOUT_S = 10.0
 
 
@@ -125,15 +127,20 @@ def own_directory(directory: Path, account: Account | None) -> Path:
     return directory
 
 
-def socket_directory(preferred: Path, name: str, account: Account | None) -> Path:
-    """Make a private directory for a unix socket: the preferred one, or one under the temporary directory.
+def socket_directory(preferred: Path, name: str, account: Account | None, temporary: Path | None = None) -> Path:
+    """Make a private directory for a unix socket: the preferred one, or one under the temporary directory or /tmp.
 
-    The second carries the name, which must be the server's alone on this machine. It is used when the first path is
+    The others carry the name, which must be the server's alone on this machine. They are used when the path before is
     too long for a socket or holds characters that drivers split at.
     """
-    short = len(os.fsencode(preferred)) <= SOCKET_DIRECTORY_BYTES_MAX and PLAIN_PATH.fullmatch(str(preferred))
-    chosen = preferred if short else Path(tempfile.gettempdir()) / f"tollgate-{name}"
-    return own_directory(chosen, account)
+    own = f"tollgate-{name}"
+    places = (preferred, (temporary or Path(tempfile.gettempdir())) / own, SHORT / own)
+    return own_directory(next((place for place in places if _takes_sockets(place)), places[-1]), account)
+
+
+def _takes_sockets(directory: Path) -> bool:
+    is_short = len(os.fsencode(directory)) <= SOCKET_DIRECTORY_BYTES_MAX
+    return is_short and PLAIN_PATH.fullmatch(str(directory)) is not None
 
 
 def reachable_copy(source: Path, parts: tuple[str, ...], target: Path, account: Account | None) -> Path:

@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from api.local.errors import LocalStackError
-from api.local.site import can_enter, choose_account, choose_place, own_directory, reachable_copy, socket_directory
+from api.local.site import (
+    SHORT,
+    can_enter,
+    choose_account,
+    choose_place,
+    own_directory,
+    reachable_copy,
+    socket_directory,
+)
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts PostgreSQL as somebody else")
 
@@ -95,10 +103,15 @@ def test_a_private_directory_of_somebody_else_is_refused(opened: Path) -> None:
 
 @pytest.mark.parametrize("name", ["with space", "with,comma", "x" * 90])
 def test_a_path_that_no_driver_or_kernel_takes_is_replaced_by_a_private_one(opened: Path, name: str) -> None:
-    found = socket_directory(opened / name, f"{opened.name}-server", None)
-    try:
-        assert found == Path(tempfile.gettempdir()) / f"tollgate-{opened.name}-server"
-        assert stat.S_IMODE(found.stat().st_mode) == 0o700
-        assert not (opened / name).exists()
-    finally:
-        found.rmdir()
+    short = Path(tempfile.mkdtemp(prefix="tollgate-", dir="/tmp"))
+    found = socket_directory(opened / name, "server", None, short)
+    assert found == short / "tollgate-server"
+    assert stat.S_IMODE(found.stat().st_mode) == 0o700
+    assert not (opened / name).exists()
+    shutil.rmtree(short)
+
+
+def test_where_the_temporary_directory_has_no_such_path_either_it_lies_in_tmp(opened: Path) -> None:
+    found = socket_directory(opened / "with space", f"{opened.name}-server", None, opened / ("x" * 90))
+    assert found == SHORT / f"tollgate-{opened.name}-server"
+    found.rmdir()
