@@ -1,6 +1,7 @@
 """Take away who a customer is, and keep others from adding to one that is erased."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from domain.customers import service as customers
 from domain.customers import store as customer_store
@@ -47,6 +48,11 @@ async def erase(tx: Tx, call: Call, of: Customer, *, is_retained: bool) -> Custo
     nobody = replace(of, name=NOBODYS_NAME, email=NOBODYS_EMAIL, external_id=None)
     await customer_store.save_erased(tx, nobody, at=call.at, is_retained=is_retained)
     return await customers.load_customer(tx, call, of.id)
+
+
+async def find_ended(tx: Tx, customer_id: CustomerId) -> datetime | None:
+    """Return when a customer was erased of whom nothing is kept any more; None for everybody else."""
+    return await store.find_ended(tx, customer_id)
 
 
 async def end_retention(tx: Tx, customer_id: CustomerId) -> None:

@@ -1,5 +1,7 @@
 """Statements about erased customers."""
 
+from datetime import datetime
+
 import sqlalchemy as sa
 
 from domain import db
@@ -15,6 +17,14 @@ async def lock_presence(tx: db.Tx, customer_id: CustomerId, *, is_shared: bool) 
     own = data_key.c
     row = await tx.row(sa.select(own.erased_at).where(own.customer_id == customer_id).with_for_update(read=is_shared))
     return None if row is None else row.erased_at is None
+
+
+async def find_ended(tx: db.Tx, customer_id: CustomerId) -> datetime | None:
+    """Return when a customer was erased of whom nothing is kept any more; None for everybody else."""
+    own = data_key.c
+    is_ended = (own.erased_at.is_not(None), own.retained.is_(None))
+    found: datetime | None = await tx.value(sa.select(own.erased_at).where(own.customer_id == customer_id, *is_ended))
+    return found
 
 
 async def delete_retained(tx: db.Tx, customer_id: CustomerId) -> None:

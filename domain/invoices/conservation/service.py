@@ -107,7 +107,7 @@ async def _open_books(tx: Tx, call: Call, subscription: Subscription) -> _Books:
         (await subscription_terms.terms_of(tx, [subscription.id]))[subscription.id],
         catalogue,
         rules_of(catalogue, await plans.load_price_book(tx), catalogue.fingerprint),
-        await recounting.oldest_events_at(tx),
+        await recounting.oldest_events_at(tx, subscription.customer_id),
         await customers.business_now(tx, call, subscription.customer_id),
     )
 

@@ -171,7 +171,7 @@ async def _open_books(tx: Tx, invoice: Invoice, lines: Sequence[Line]) -> _Books
         await subscription_terms.terms_of(tx, ids),
         catalogue,
         rules_of(catalogue, await plans.load_price_book(tx), catalogue.fingerprint),
-        await recounting.oldest_events_at(tx),
+        await recounting.oldest_events_at(tx, invoice.customer_id),
         await funding.find_of_invoice(tx, invoice.customer_id, invoice.id) if invoice.top_up_id else None,
         await one_off.charges_on(tx, invoice, lines),
     )

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
+from domain.customers.erasing import service as erasing
 from domain.db import Tx
 from domain.kernel.ids import CustomerId, MeterId, SegmentId
 from domain.usage import store as usage_store
@@ -63,11 +64,15 @@ async def values_of_events(
     return values_of(found)
 
 
-async def oldest_events_at(tx: Tx) -> datetime | None:
+async def oldest_events_at(tx: Tx, customer_id: CustomerId) -> datetime | None:
     """Return the first instant of the oldest month of receipt whose events are kept in a table of their own.
 
-    Events received before it may have been dropped when their time was over. None where there is no such table.
+    Events received before it may have been dropped when their time was over. None where there is no such table. Of an
+    erased customer whose books need not be kept any more all events are deleted: then it is the instant of the erasure.
     """
+    ended = await erasing.find_ended(tx, customer_id)
+    if ended is not None:
+        return ended
     names = await usage_store.list_event_partitions(tx)
     months = sorted(name.removeprefix(_MONTH_TABLE) for name in names if _MONTH.fullmatch(name))
     return datetime.strptime(f"{months[0]}+0000", "%Y_%m%z").astimezone(UTC) if months else None

@@ -21,6 +21,8 @@ from domain.kernel.ids import CustomerId, encode
 from domain.payments.port import GatewayEvent
 from domain.privacy.clearing.store import clear_rows
 from domain.privacy.erasing import service as erasing
+from domain.privacy.erasing.store import count_blockers
+from domain.privacy.erasure import Blocker
 from domain.privacy.inventory import Fate, inventory
 from domain.privacy.tables.store import table_of
 from domain.subscriptions.lifecycle import CancelReason
@@ -28,7 +30,7 @@ from domain.subscriptions.schedule import Interval
 from domain.webhooks import service as inbox
 from tests import make
 from tests.api.command import run
-from tests.api.graphql.scene import open_scene
+from tests.api.graphql.scene import CORE, open_scene, selection
 from tests.api.graphql.site import Site
 from tests.databases import fresh_database
 from tests.world import key_of, llm_call
@@ -213,6 +215,7 @@ async def test_what_was_kept_goes_at_its_time_and_with_it_the_key_that_opened_it
     db, about = site.runtime.db, encode("customer", ada.id)
     await site.world.drain()
     assert left(await written(db, ada.id), MEMO) == [MEMO]
+    await check_readable(site, about)
     year = site.runtime.now().year + 11
     later = site.runtime.call(system_principal("test"), make.at(f"{year}-01-01"))
     async with db.transaction() as tx:
@@ -222,6 +225,7 @@ async def test_what_was_kept_goes_at_its_time_and_with_it_the_key_that_opened_it
     assert await erasing.carry_on(db, site.runtime.gateway, later, ada.id)
     told = (await site.read(TOLD, site.staff(), c=about))["customerErasure"]
     assert told["state"] == "DONE"
+    await check_readable(site, about)
     assert left(await written(db, ada.id), *AT_ONCE, ODD, MEMO) == []
     async with db.transaction() as tx:
         kept = sa.text("SELECT retained FROM data_key WHERE customer_id = :c").bindparams(c=ada.id)
@@ -231,6 +235,17 @@ async def test_what_was_kept_goes_at_its_time_and_with_it_the_key_that_opened_it
             assert await tx.value(count) == 0
         sums = "SELECT sum(amount_minor) FROM ledger_line WHERE customer_id = :c AND account = 'revenue'"
         assert await tx.value(sa.text(sums).bindparams(c=ada.id)) < Decimal(0), "the books stay"
+
+
+async def check_readable(site: Site, about: str) -> None:
+    """Read all there is to a customer, and add up what was counted: an erasure leaves nothing that cannot be read."""
+    assert CORE.query_type is not None
+    everything = selection(CORE.query_type.fields["customer"].type, 4)
+    shown = await site.read(f"query($c: ID!) {{ customer(id: $c) {everything} }}", site.staff(), c=about)
+    assert shown["customer"]["invoices"]["nodes"]
+    url = site.runtime.db._engine.url.render_as_string(hide_password=False)
+    status, printed = await run(url, "verify", "conservation", about)
+    assert status == 0, printed
 
 
 async def test_a_customer_that_still_has_something_is_not_erased_and_is_told_what_to_do(site: Site) -> None:
@@ -315,6 +330,9 @@ async def test_clearing_leaves_nothing_of_an_erased_customer_and_touches_nobody_
         async with db.transaction() as tx:
             owned = [each for each in holdings if await count(tx, each.table, ada)]
             others = await digests(tx, ada)
+            found = await count_blockers(tx, ada)
+            assert (found[Blocker.SUBSCRIPTIONS], found[Blocker.STARTS], found[Blocker.CHARGES]) == (1, 1, 1)
+            assert (found[Blocker.BALANCES], found[Blocker.JOBS], found[Blocker.DISPUTES]) == (2, 1, 0)
             assert len(owned) > 15
             for holding in holdings:
                 assert await clear_rows(tx, holding, ada, limit=1_000) == 0, "only an erased customer is cleared"
