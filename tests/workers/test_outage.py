@@ -30,7 +30,7 @@ from tests import make
 from tests.domain.webhooks.examples import event
 from tests.world import World
 from workers.registry import HANDLERS
-from workers.relay import QUEUE_MAX, Logged, _tell, queue_of, relay_forever, relay_once
+from workers.relay import QUEUE_MAX, Logged, _tell, queue_of, relay_once
 from workers.settings import PLACES, connect, executor
 
 # More than all places of a worker: without places of their own these would hold every one.
@@ -55,17 +55,29 @@ class HangingGateway(MemoryGateway):
         await super().read(operation)
 
 
+async def _offer(world: World, queue: ArqRedis, stop: asyncio.Event) -> None:
+    """Offer what is due until told to stop."""
+    while not stop.is_set():
+        await relay_once(world.runtime, queue)
+        await asyncio.sleep(POLL_S)
+
+
 @asynccontextmanager
 async def _working(world: World, servers: TemporaryServers, queue: ArqRedis) -> AsyncIterator[None]:
-    """Have one worker's relay and executors run."""
+    """Have one worker's relay and executors run; all jobs have ended when the block does."""
+    stop = asyncio.Event()
     executors = [executor(world.runtime, await connect(servers.valkey.url()), party) for party in Party]
-    parts = [relay_forever(world.runtime, queue), *(each.async_run() for each in executors)]
-    tasks = [asyncio.create_task(part) for part in parts]
+    tasks = [asyncio.create_task(part) for part in (_offer(world, queue, stop), *(e.async_run() for e in executors))]
     try:
         yield
+        # They end by themselves: one that is cancelled in the middle of a call to Redis leaves its connection open.
+        stop.set()
+        await tasks[0]
+        for each in executors:
+            each.burst = True
+        await asyncio.gather(*tasks)
     finally:
-        tasks += [task for each in executors for task in each.tasks.values()]
-        for task in tasks:
+        for task in [*tasks, *(task for each in executors for task in each.tasks.values())]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for each in executors:
