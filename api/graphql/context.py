@@ -98,6 +98,14 @@ class Context:
             self.is_signed_out = error.kind is Kind.UNAUTHENTICATED
             raise
 
+    def recall_credential(self, at: datetime) -> bool:
+        """Look at the credential again where it was found good a moment ago, by whomever; False says nothing."""
+        found = self.serving.authenticator.remembered(self._credential, at)
+        if found is None:
+            return False
+        self.principal = found
+        return True
+
     def for_everyone(self) -> "Context":
         """Return a context of an execution that sockets with the same rights share; each looks after its own rights."""
         return Context(self.serving, self.principal, connection_params={}, is_shared=True)

@@ -50,13 +50,15 @@ class News(msgspec.Struct, frozen=True):
 class Member:
     """One socket's operation on a feed. `moved` is set when there is something to look at.
 
-    `at_once` takes a frame while the member's task waits, or says that it cannot; then the task is woken.
+    While the member's task waits, `at_once` takes a frame, and `look` looks at the member's rights, or they say that
+    they cannot; then the task is woken.
     """
 
     feed: "Feed"
     moved: asyncio.Event = field(default_factory=asyncio.Event)
     seen: int = 0
     at_once: Callable[[News], bool] | None = None
+    look: Callable[[], bool] | None = None
 
     async def wait(self) -> None:
         """Wait until there is something to look at."""
@@ -74,6 +76,11 @@ class Member:
             new.sort(key=lambda one: (one[1].is_last, one[0]))
         self.seen = feed.number
         return [News(frame, as_snapshot) for _, frame in new]
+
+    def ring(self) -> None:
+        """Let its rights be looked at: at once where nothing is in the way of that; else wake the member's task."""
+        if self.look is None or self.moved.is_set() or not self.look():
+            self.moved.set()
 
     def offer(self, frame: Frame) -> None:
         """Hand the newest frame over at once where nothing is in its way; else wake the member's task."""
@@ -194,7 +201,7 @@ class Feeds:
             for group in self._groups:
                 await pause()
                 for member in group:
-                    member.moved.set()
+                    member.ring()
 
 
 def key_of(document: str, operation: str | None, variables: Mapping[str, Any] | None, principal: Principal) -> FeedKey:

@@ -91,9 +91,9 @@ class _Subscriber:
         """Send frames until the last one; return whether that was a refusal to begin."""
         member = self._member
         while True:
-            member.at_once = self._at_once
+            member.at_once, member.look = self._at_once, self._look_at_once
             await member.wait()
-            member.at_once = None
+            member.at_once = member.look = None
             if self._rest is not None:
                 rest, self._rest = self._rest, None
                 await self._outlet.carry_on(rest)
@@ -114,6 +114,14 @@ class _Subscriber:
         self._rest = self._outlet.begin(self._text(news))
         if self._rest is not None:
             self._member.moved.set()
+        return True
+
+    def _look_at_once(self) -> bool:
+        """Look at the caller's credential without waking the task, which waits; False: that is left to it."""
+        now = self._context.runtime.now()
+        if not self._context.recall_credential(now) or self._rights_differ():
+            return False
+        self._looked_at(now)
         return True
 
     def _text(self, news: News) -> str:
@@ -141,11 +149,15 @@ class _Subscriber:
         if now < self._due_at(self._checked_at, JUST_LOOKED):
             return
         await self._context.check_credential()
-        again = self._context.principal
-        assert again is not None, "it was just checked"
-        if (again.customer_id, again.environment, again.permissions) != self._key[3:]:
+        if self._rights_differ():
             raise CredentialsRejected
         self._looked_at(now)
+
+    def _rights_differ(self) -> bool:
+        """Whether the caller may see something else by now than whoever shares the feed."""
+        principal = self._context.principal
+        assert principal is not None, "the socket has signed in"
+        return (principal.customer_id, principal.environment, principal.permissions) != self._key[3:]
 
 
 async def _send_end(outlet: Outlet, name: bytes, shape: Shape, error: GraphQLError) -> None:

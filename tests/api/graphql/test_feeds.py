@@ -139,6 +139,24 @@ async def test_a_ring_lets_everybody_look_without_a_frame() -> None:
         assert await waiting == []
 
 
+async def test_a_ring_wakes_nobody_whose_rights_are_looked_at_without_that() -> None:
+    feeds, source, name = Feeds(), Source(), key()
+    async with feeds.join(name, source.execute, never) as one:
+        looks: list[bool] = []
+
+        def look() -> bool:
+            looks.append(len(looks) < 1)
+            return looks[-1]
+
+        one.look = look
+        one.ring()
+        assert (looks, one.moved.is_set()) == ([True], False)
+        # Who cannot look so is woken, and is not asked again before it was.
+        one.ring()
+        one.ring()
+        assert (looks, one.moved.is_set()) == ([True, False], True)
+
+
 async def test_an_execution_that_ends_or_crashes_tells_everybody_and_the_next_one_begins_anew() -> None:
     feeds, source, name = Feeds(), Source(), key()
     refused = GraphQLError("no", extensions={"code": "forbidden"})
