@@ -56,14 +56,23 @@ async def list_exports(tx: Tx, call: Call, customer_id: CustomerId) -> Sequence[
     return await store.list_exports(tx, customer_id, limit=rules.LISTED_MAX)
 
 
-async def carry_on(db: Database, call: Call, customer_id: CustomerId, export_id: UUID) -> bool:
+async def carry_on(
+    db: Database,
+    call: Call,
+    customer_id: CustomerId,
+    export_id: UUID,
+    *,
+    parts_max: int = rules.PARTS_PER_RUN,
+    rows_max: int = rules.PAGE_ROWS,
+) -> bool:
     """Make some more parts of an export; return whether it has ended. Each part is a unit of work of its own."""
-    for _ in range(rules.PARTS_PER_RUN):
+    for _ in range(parts_max):
         async with db.transaction() as tx:
             before = await store.lock_export(tx, customer_id, export_id)
             if before is None or before.state is not ExportState.RUNNING or before.place is None:
                 return True
-            lines, place = await _part(tx, call, customer_id, before.place, is_first=before.parts == 0)
+            first = before.parts == 0
+            lines, place = await _part(tx, call, customer_id, before.place, is_first=first, rows_max=rows_max)
             key = await customers.data_key(tx, customer_id)
             text = b"".join(lines)
             after = rules.gone_on(before, place, lines=len(lines), size=len(text), at=call.at)
@@ -118,7 +127,7 @@ async def forget(tx: Tx, call: Call) -> int:
 
 
 async def _part(
-    tx: Tx, call: Call, customer_id: CustomerId, place: Place, *, is_first: bool
+    tx: Tx, call: Call, customer_id: CustomerId, place: Place, *, is_first: bool, rows_max: int = rules.PAGE_ROWS
 ) -> tuple[list[bytes], Place | None]:
     """Write the lines of a page, and say where the next one begins: tables without a row are passed over."""
     holdings = inventory()
@@ -127,11 +136,11 @@ async def _part(
     reads: Place | None = place
     while reads is not None:
         holding = holdings[reads.table]
-        limit = rules.rows_of_page(holding)
+        limit = min(rows_max, rules.rows_of_page(holding))
         page = await read_page(tx, key, holding, customer_id, after=reads.after, limit=limit)
         lines += [line_of(holding, row) for row in page.rows]
         reads = rules.next_place(holdings, reads, page.after)
-        if len(page.rows) >= limit or len(lines) >= rules.PAGE_ROWS:
+        if len(page.rows) >= limit or len(lines) >= rows_max:
             return lines, reads
     return [*lines, json_line({"record": "end"})], None
 

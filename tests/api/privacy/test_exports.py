@@ -95,6 +95,33 @@ async def test_pages_of_one_row_hold_the_same_rows_as_one_page(scene: Scene) -> 
     assert several > 5
 
 
+async def test_an_export_goes_on_where_the_last_job_stopped(scene: Scene) -> None:
+    world, db, bob = scene.server.world, scene.server.runtime.db, scene.targets["Bob"].customer_id
+    whole = [line async for page in exporting.everything(db, world.call, bob) for line in page.splitlines()]
+    async with db.transaction() as tx:
+        new = await exporting.request(tx, world.call, bob)
+        again = await exporting.request(tx, world.call, bob)
+    assert again == new, "one is made at a time"
+    runs = 1
+    while not await exporting.carry_on(db, world.call, bob, new.id, parts_max=2, rows_max=7):
+        runs += 1
+    assert runs > 3
+    assert await exporting.carry_on(db, world.call, bob, new.id), "what has ended stays so"
+    async with db.transaction() as tx:
+        made = await store.find_export(tx, new.id)
+    assert made is not None
+    assert made.parts > 2 * 3
+    lines = [line async for part in exporting.parts(db, made) for line in part.splitlines()]
+    assert len(lines) == made.lines
+    # Each export is audited before it is made, and has a head of its own.
+    assert told(lines) == told(whole)
+
+
+def told(lines: list[bytes]) -> list[bytes]:
+    """Leave out what differs between two exports: the head, and that they were made."""
+    return [line for line in lines[1:] if b'"action":"export_customer"' not in line]
+
+
 async def test_the_terminal_writes_the_same_lines_and_keeps_nothing(scene: Scene) -> None:
     _, lines = await made_for(scene, "Bob")
     before = await kept_of(scene, "Bob")
