@@ -7,6 +7,7 @@ from uuid import UUID
 from domain.access.roles import Permission
 from domain.customers import service as customers
 from domain.customers.customer import CollectionMethod
+from domain.customers.erasing import service as erasing
 from domain.customers.store import Sight
 from domain.db import Tx
 from domain.invoices import heading as rules
@@ -42,7 +43,7 @@ async def set_purchase_order(
 ) -> Heading:
     """Set the purchase-order number that a customer wants on its invoices; None takes it away. Safe to repeat.
 
-    Raises Forbidden, CustomerNotFound, SubscriptionNotFound, HeadingMalformed.
+    Raises Forbidden, CustomerNotFound, CustomerErased, SubscriptionNotFound, HeadingMalformed.
     """
     call.need(Permission.PROFILE_WRITE)
     await customers.load_customer(tx, call, customer_id)
@@ -56,6 +57,7 @@ async def _set(
     tx: Tx, call: Call, customer_id: CustomerId, heading: Heading, subscription_id: SubscriptionId | None
 ) -> Heading:
     await customers.load_customer(tx, call, customer_id)
+    await erasing.hold_present(tx, customer_id)
     if subscription_id is not None:
         environment = call.principal.environment
         found = await subscriptions.find_subscription(tx, subscription_id, scope=customer_id, environment=environment)

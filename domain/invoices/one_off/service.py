@@ -10,6 +10,7 @@ from datetime import datetime
 from domain.access.roles import Permission
 from domain.customers import service as customers
 from domain.customers.customer import Customer
+from domain.customers.erasing import service as erasing
 from domain.db import Tx
 from domain.invoices import one_off_charge as rules
 from domain.invoices.derivation import Changes
@@ -37,10 +38,11 @@ PAGE_MAX = 101
 async def add(tx: Tx, call: Call, now: datetime, customer: Customer, wish: ChargeWish) -> OneOffCharge:
     """Keep a charge, which waits for the next invoice of its customer and currency; the caller has checked its right.
 
-    Not repeatable: each call is another charge. Raises ChargeMalformed, ChargeNegative, CurrencyUnknown,
-    TooManyCharges.
+    Not repeatable: each call is another charge. Raises CustomerErased, ChargeMalformed, ChargeNegative,
+    CurrencyUnknown, TooManyCharges.
     """
     checked = rules.check(wish, now)
+    await erasing.hold_present(tx, customer.id)
     await holding.hold_derivation(tx, customer.id)
     if len(await store.list_pending(tx, customer.id, wish.currency, limit=PENDING_MAX)) >= PENDING_MAX:
         raise TooManyCharges(PENDING_MAX)

@@ -282,6 +282,7 @@ async def test_nothing_is_added_to_an_erased_customer_nor_told_of_it(erased: tup
     for field, success, given in (
         ("subscribe", "__typename", {"product": "llm", "plan": "pro", "interval": "MONTH", "idempotencyKey": "a"}),
         ("changeBillingProfile", "__typename", {"line1": STREET, "country": "DE"}),
+        ("setInvoiceHeading", "__typename", {"memo": MEMO}),
         ("exportCustomer", "__typename", {}),
     ):
         answer = await site.change(field, success, site.staff(), customerId=about, **given)
