@@ -20,7 +20,7 @@ from domain.kernel.ids import encode
 from domain.subscriptions.subscription import Subscription
 from tests.api.graphql.site import Site
 from tests.api.graphql.socket_client import Socket, open_socket
-from tests.api.graphql.test_live_sharing import Gate
+from tests.api.graphql.test_live_sharing import Gate, leave_to_operations
 from tests.waiting import until
 
 USAGE = """subscription($id: ID!) { usageChanged(customerId: $id) { sequence usage {
@@ -201,6 +201,7 @@ async def test_a_token_that_runs_out_ends_what_it_watches(server: Site) -> None:
     async with open_socket(server.host, token) as socket:
         name = await socket.start(USAGE, id=ada.id)
         assert _tokens(await socket.frame(name)) == 0
+        leave_to_operations(server)
         server.pass_time(timedelta(minutes=6))
         await ada.use(1_000)
         message = await socket.next(name)

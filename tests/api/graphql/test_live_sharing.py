@@ -74,6 +74,13 @@ def feeds_of(server: Site) -> Feeds:
     return view_of(server).feeds
 
 
+def leave_to_operations(server: Site) -> None:
+    """Look after no socket as a whole, which may come first: its operation finds out by itself, and closes it then."""
+    admitted = view_of(server).admitted
+    for guest in [guest for group in admitted._groups for guest in group]:
+        admitted.leave(guest)
+
+
 async def use(server: Site, customer: Customer, calls: int = 1) -> None:
     """Report calls of one token to Gemini, in one batch."""
     start = make.at("2026-01-31")
@@ -216,6 +223,7 @@ async def test_the_end_of_one_callers_rights_leaves_the_others_their_frames(serv
         for socket, name in (short, long):
             await socket.frame(name)
         assert len(feeds_of(server).open) == 1
+        leave_to_operations(server)
         server.pass_time(timedelta(minutes=6))
         await use(server, ada)
         message = await short[0].next(short[1])
@@ -231,10 +239,7 @@ async def test_a_caller_whose_rights_ended_is_found_out_though_nothing_moves(ser
     async with open_socket(server.host, server.token(**who, lives=timedelta(minutes=5))) as socket:
         name = await socket.start(CALLS, id=who["customer"])
         await socket.frame(name)
-        # The socket as a whole is not looked after here: its operation finds out by itself, and closes it then.
-        admitted = view_of(server).admitted
-        for guest in [guest for group in admitted._groups for guest in group]:
-            admitted.leave(guest)
+        leave_to_operations(server)
         server.pass_time(timedelta(minutes=6))
         message = await socket.next(name)
         assert message["payload"]["errors"][0]["extensions"] == {"code": "credentials_rejected"}

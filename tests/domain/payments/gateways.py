@@ -178,10 +178,12 @@ def sandbox_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [sys.executable, "-m", "sandbox", "--port", str(port), "--data", str(data), "--api-key", API_KEY]
     process = subprocess.Popen(command, cwd=ROOT)  # noqa: S603 -- the repository's own module
     is_up = answers_http(port, "/")
-    assert wait_until(lambda: is_up() or process.poll() is not None, PATIENCE_S)
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(PATIENCE_S)
+    try:
+        assert wait_until(lambda: is_up() or process.poll() is not None, PATIENCE_S)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
 
 
 @pytest.fixture
