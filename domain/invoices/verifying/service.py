@@ -324,9 +324,22 @@ def _wanted_fee(books: _Books, line: Line) -> WantedLine | None:
     subscription = books.subscriptions.get(own_id) if own_id is not None else None
     if line.identity.kind not in FEE_KINDS or subscription is None:
         return None
-    begun = fee_periods_begun(subscription, books.terms[subscription.id], line.period.start)
+    billed = _when_billed(subscription, line.period.start)
+    begun = fee_periods_begun(billed, books.terms[subscription.id], line.period.start)
     try:
-        wanted = [each for fee in begun for each in fee_lines(subscription, fee, books.catalogue)]
+        wanted = [each for fee in begun for each in fee_lines(billed, fee, books.catalogue)]
     except PriceNotFound:
         return None
     return next((each for each in wanted if each.identity == line.identity), None)
+
+
+def _when_billed(subscription: Subscription, at: datetime) -> Subscription:
+    """Return a subscription as it was billed at an instant.
+
+    Without its end where that came at the very instant, and was not known before: a fee was owed until then, and what
+    becomes of it is told by credit.
+    """
+    canceled_at = subscription.canceled_at
+    if subscription.ended_at != at or (canceled_at is not None and canceled_at < at):
+        return subscription
+    return replace(subscription, cancel_at=None, canceled_at=None, ended_at=None)

@@ -372,3 +372,18 @@ async def test_only_who_sees_an_invoice_can_verify_it(month: tuple[World, Custom
             await verify_invoice(tx, make.call(by=make.principal()), invoice.id)
         with pytest.raises(InvoiceNotFound):
             await verify_invoice(tx, world.call, InvoiceId(make.new_id()))
+
+
+async def test_a_fee_that_was_billed_at_the_instant_of_an_end_is_what_was_owed_until_then(world: World) -> None:
+    ada = await world.customer(on="2026-01-31")
+    own = await world.subscribe(ada, "pro")
+    await world.cancel(await world.subscription(own), at_period_end=False)
+    await world.drain()
+    [invoice] = await world.invoices(ada)
+    assert (await verify(world, invoice)).outcome is Outcome.EQUAL
+    # It is compared with its price all the same; and where the end was known before, no fee was owed.
+    cheaper = "UPDATE invoice_line SET amount_minor = 7800 WHERE kind = 'fee'"
+    assert fields((await verify_tampered(world, invoice, cheaper)).lines[0].differences) == ["amount_minor"]
+    known = "UPDATE subscription SET canceled_at = canceled_at - interval '1 second'"
+    found = (await verify_tampered(world, invoice, known)).lines[0].differences
+    assert Difference("amount_minor", "7900", "0") in found
