@@ -6,6 +6,9 @@ from domain.config import check_serving, read_settings
 # One message on a socket; a subscription document and its variables are far below.
 SOCKET_MESSAGE_BYTES_MAX = 1_000_000
 GRACE_S = 10
+# What stands between gives an idle connection up after a minute, as a rule; a client that is gone is found out by that.
+PING_EVERY_S = 45
+PONG_WITHIN_S = 20
 BACKLOG = 2_048
 
 
@@ -36,6 +39,8 @@ def serve() -> None:
         http=protocol_of(app.state.at_once),
         ws=DirectProtocol,
         ws_max_size=SOCKET_MESSAGE_BYTES_MAX,
+        ws_ping_interval=PING_EVERY_S,
+        ws_ping_timeout=PONG_WITHIN_S,
         # A frame is encoded once for all sockets; compressed, it would be worked on anew for each.
         ws_per_message_deflate=False,
         lifespan="on",
