@@ -229,7 +229,8 @@ async def test_the_first_event_comes_at_once_and_a_caller_that_leaves_is_recorde
 
 async def _held(gate: Gate) -> sa.Row[Any] | None:
     async with gate.site.runtime.db.transaction() as tx:
-        return await tx.row(sa.text("SELECT state, metered, cost FROM limit_reservation"))
+        own = sa.text("SELECT state, metered, cost FROM limit_reservation WHERE customer_id = :id")
+        return await tx.row(own.bindparams(id=gate.customer_id))
 
 
 async def test_of_a_call_under_way_is_stored_that_a_meter_settles_it_and_what_it_costs_at_most(gate: Gate) -> None:
