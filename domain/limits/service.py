@@ -101,11 +101,11 @@ async def set_override(tx: Tx, call: Call, catalogue: Catalogue, customer_id: Cu
             call.at,
         )
     )
+    # Whoever shows limits reads overrides again where the customer is read anew. Two at once follow one another by it.
+    await customers.touch(tx, customer_id)
     if await store.count_overrides(tx, customer_id) >= OVERRIDES_MAX:
         raise TooManyOverrides(OVERRIDES_MAX)
     await store.insert_override(tx, made)
-    # Whoever shows limits reads overrides again where the customer is read anew.
-    await customers.touch(tx, customer_id)
     facts = {
         "product": wish.product,
         "key": made.key,
@@ -145,9 +145,10 @@ async def overrides_in_force(
 
 
 class Granted:
-    """The overrides that a process has read, of the last GRANTED_MAX customers that it read any of."""
+    """The overrides that a process has read, of the `most` customers that it read any of last."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = GRANTED_MAX) -> None:
+        self._most = most
         self._known: dict[object, Sequence[Override]] = {}
 
     async def load(self, tx: Tx, of: Sequence[tuple[CustomerId, object]]) -> list[Sequence[Override]]:
@@ -157,13 +158,16 @@ class Granted:
         is: `set_override` writes that anew. One statement, for those alone that have another one than the last time; a
         customer has at most OVERRIDES_MAX.
         """
-        missing = {customer_id: epoch for customer_id, epoch in of if epoch not in self._known}
+        known = {epoch: self._known[epoch] for _, epoch in of if epoch in self._known}
+        missing = {customer_id: epoch for customer_id, epoch in of if epoch not in known}
         found = await store.overrides_of_customers(tx, missing) if missing else {}
-        self._known |= {epoch: found.get(customer_id, ()) for customer_id, epoch in missing.items()}
-        granted = [self._known[epoch] for _, epoch in of]
-        while len(self._known) > GRANTED_MAX:
+        read = {epoch: found.get(customer_id, ()) for customer_id, epoch in missing.items()}
+        self._known |= read
+        while len(self._known) > self._most:
             del self._known[next(iter(self._known))]
-        return granted
+        # Others that load meanwhile may have had to let go of what was known.
+        known |= read
+        return [known[epoch] for _, epoch in of]
 
 
 async def list_overrides(tx: Tx, call: Call, customer_id: CustomerId) -> list[Override]:

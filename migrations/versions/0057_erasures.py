@@ -75,7 +75,6 @@ END $$;
 CREATE OR REPLACE FUNCTION invoice_line_stays_as_opened() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     row_now record := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
-    words text[] := ARRAY['description', 'derivation'];
     invoice_state text;
 BEGIN
     SELECT state INTO invoice_state FROM invoice
@@ -87,7 +86,8 @@ BEGIN
     IF invoice_state = 'draft' AND (TG_OP <> 'UPDATE' OR NEW.invoice_id = OLD.invoice_id) THEN
         RETURN row_now;
     END IF;
-    IF TG_OP = 'UPDATE' AND (to_jsonb(OLD) - words) = (to_jsonb(NEW) - words) AND is_erased(NEW.customer_id) THEN
+    IF TG_OP = 'UPDATE' AND (to_jsonb(OLD) - 'description') = (to_jsonb(NEW) - 'description')
+       AND is_erased(NEW.customer_id) THEN
         RETURN NEW;
     END IF;
     RAISE EXCEPTION 'the lines of an opened invoice are immutable';
@@ -106,13 +106,12 @@ CREATE TRIGGER credit_note_line_append_only BEFORE UPDATE OR DELETE ON credit_no
     FOR EACH ROW EXECUTE FUNCTION credit_note_line_stays();
 
 CREATE OR REPLACE FUNCTION derived_credit_stays() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    words text[] := ARRAY['description', 'derivation'];
 BEGIN
     IF TG_OP = 'UPDATE' AND (to_jsonb(OLD) - 'void') = (to_jsonb(NEW) - 'void') THEN
         RETURN NEW;
     END IF;
-    IF TG_OP = 'UPDATE' AND (to_jsonb(OLD) - words) = (to_jsonb(NEW) - words) AND is_erased(NEW.customer_id) THEN
+    IF TG_OP = 'UPDATE' AND (to_jsonb(OLD) - 'description') = (to_jsonb(NEW) - 'description')
+       AND is_erased(NEW.customer_id) THEN
         RETURN NEW;
     END IF;
     RAISE EXCEPTION 'a credit on a credit note is immutable';

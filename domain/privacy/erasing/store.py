@@ -84,8 +84,11 @@ async def list_due(tx: db.Tx, *, at: datetime, limit: int) -> Sequence[Erasure]:
 
 
 async def list_cleared(tx: db.Tx, *, since: datetime, limit: int) -> Sequence[Erasure]:
-    """Return erasures that were cleared since an instant, the newest first."""
-    statement = sa.select(erasure).where(_own.cleared_at > since).order_by(_own.cleared_at.desc()).limit(limit)
+    """Return erasures that were cleared since an instant, those first for which events were looked through longest ago.
+
+    So all of them have their turn, however many there are.
+    """
+    statement = sa.select(erasure).where(_own.cleared_at > since).order_by(_own.looked_to.nulls_first()).limit(limit)
     return [_erasure(row) for row in await tx.rows(statement)]
 
 

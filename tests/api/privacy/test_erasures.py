@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from api.local.throwaway import TemporaryServers
 from domain.access.roles import system_principal
@@ -306,6 +307,16 @@ async def test_documents_are_restricted_and_the_operator_reads_them(erased: tupl
     status, printed = await run(url, "privacy", "document", invoice)
     assert status == 0
     assert NAME in printed
+
+
+async def test_how_amounts_came_about_cannot_be_changed_of_an_erased_customer_either(
+    erased: tuple[Site, Customer],
+) -> None:
+    site, ada = erased
+    statement = sa.text("UPDATE invoice_line SET derivation = '{}' WHERE customer_id = :id").bindparams(id=ada.id)
+    with pytest.raises(DBAPIError, match="immutable"):
+        async with site.runtime.db.transaction() as tx:
+            await tx.execute(statement)
 
 
 async def test_the_terminal_erases_too(site: Site) -> None:

@@ -1,5 +1,6 @@
 """What is granted to several customers is found by one statement, and again only where that may have changed."""
 
+import asyncio
 from decimal import Decimal
 
 from domain.limits import service as limits
@@ -34,3 +35,18 @@ async def test_overrides_are_read_again_only_of_customers_that_have_changed(offi
         assert await granted.load(tx, [(ada.id, before), (ben.id, ben)]) == [(), ()]
         [[own], none] = await granted.load(tx, [(ada.id, after), (ben.id, ben)])
     assert (own.amount, none) == (Decimal(7), ())
+
+
+async def test_what_others_make_room_for_meanwhile_is_answered_all_the_same(office: Office) -> None:
+    ada, _ = await office.subscriber()
+    ben, _ = await office.subscriber()
+    cy, _ = await office.subscriber()
+    await office.override(ada, "gemini_calls", 7)
+    granted, known = limits.Granted(most=1), object()
+    db = office.world.db
+    async with db.transaction() as one, db.transaction() as two:
+        await granted.load(one, [(ada.id, known)])
+        [[own], none], [other] = await asyncio.gather(
+            granted.load(one, [(ada.id, known), (ben.id, object())]), granted.load(two, [(cy.id, object())])
+        )
+    assert (own.amount, none, other) == (Decimal(7), (), ())

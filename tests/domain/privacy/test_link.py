@@ -38,6 +38,8 @@ def test_nothing_else_opens_an_export() -> None:
         (EXPORT, "", link.signature),
         (EXPORT, "-1", link.signature),
         (EXPORT, "9" * 13, link.signature),
+        # Past the end of the calendar.
+        (EXPORT, "9" * 12, link.signature),
         # Signed, but for longer than links live.
         (EXPORT, str(int(later.expires_at.timestamp())), later.signature),
     ):

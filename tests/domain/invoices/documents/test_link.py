@@ -40,6 +40,8 @@ def test_a_link_to_something_else_or_signed_by_someone_else_is_refused() -> None
         (_KEY, _ID, "", link.signature),
         (_KEY, _ID, "-1", link.signature),
         (_KEY, _ID, "9" * 40, link.signature),
+        # Past the end of the calendar.
+        (_KEY, _ID, "9" * 12, link.signature),
         (_KEY, _ID, "１７７２", link.signature),  # noqa: RUF001 - digits of another script
     ):
         with pytest.raises(LinkRefused):
