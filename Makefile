@@ -55,7 +55,7 @@ tidy: .venv/.dev
 	$(BIN)/python -m pytest -q tests/test_tidy.py
 
 tests-with-coverage: .venv/.dev
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov --cov-report term:skip-covered
+	$(BIN)/python -m slipcover -m pytest $(SIDE_BY_SIDE)
 
 fix: .venv/.dev ## correct what the linter can, and format
 	$(BIN)/ruff check --fix
@@ -77,7 +77,7 @@ lock: .venv/.dev ## compile the requirements files from pyproject.toml
 	$(COMPILE) --extra dev --constraints requirements.txt --output-file requirements-dev.txt
 
 clean: ## remove what was installed and cached; .tollgate/ (the data) stays
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage *.egg-info
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp holds words about the interpreter and the place that .venv/ was made for. While packages are installed there
