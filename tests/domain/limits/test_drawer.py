@@ -13,7 +13,7 @@ from domain.limits.drawer import Drawer, Drawers
 from domain.limits.judging import Code
 from domain.limits.request import Asking, Place
 from tests import make
-from tests.domain.limits.test_judging import NOON, account, line, one
+from tests.domain.limits.examples import NOON, account, line, one
 
 
 def drawer_of(*, used: int, leased: int = 0, recalled: tuple[str, ...] = ()) -> Drawer:

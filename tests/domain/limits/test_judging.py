@@ -1,77 +1,17 @@
 """Answers about several limits at once, worked out by hand."""
 
 from dataclasses import replace
-from datetime import datetime
-from decimal import Decimal
 from fractions import Fraction
 
 import pytest
+from msgspec import structs
 
-from domain.kernel.ids import CustomerId, MeterId, SubscriptionId
 from domain.kernel.period import Period
-from domain.limits.account import Account, Allowance, Basis, Line, passed_now
-from domain.limits.asking import Addition, Estimate
+from domain.limits.account import Account, passed_now
 from domain.limits.judging import Answer, permit, refusing, standing_of
-from domain.limits.policy import Limit
 from domain.plans.plan import Policy
-from domain.usage.combination import combination_of
 from tests import make
-from tests.domain.invoices.examples import subscription
-
-CALLS, LEVEL = MeterId(make.new_id()), MeterId(make.new_id())
-NOON = make.at("2026-01-15T12:00")
-
-
-def line(
-    key: str,
-    amount: int | None,
-    used: int,
-    *,
-    leased: int = 0,
-    policy: Policy = "hard",
-    meter: MeterId = CALLS,
-    passed_at: datetime | None = None,
-) -> Line:
-    """Make a limit with what was used of it."""
-    limit = Limit(policy, None if amount is None else Fraction(amount), 110, 48)
-    allowance = Allowance(
-        key,
-        key.title(),
-        "call",
-        limit,
-        meter,
-        None,
-        money=False,
-        markup=Decimal(1),
-        carries=meter is LEVEL,
-        on_failure="open",
-    )
-    return Line(allowance, Fraction(used), Fraction(leased), passed_at)
-
-
-def account(*lines: Line, paid: bool = True) -> Account:
-    """Make an account of January."""
-    period = Period(make.at("2026-01-01"), make.at("2026-02-01"))
-    return Account(
-        CustomerId(make.new_id()),
-        SubscriptionId(make.new_id()),
-        0,
-        "pro",
-        "USD",
-        paid,
-        "llm",
-        period,
-        NOON,
-        NOON,
-        {each.key: each for each in lines},
-        Basis(subscription(), ()),
-    )
-
-
-def one(quantity: int, meter: MeterId = CALLS, *, sets: bool = False) -> Estimate:
-    """Make an estimate that counts on one meter."""
-    everything = combination_of(meter.bytes, (), ())
-    return Estimate("llm.call", (Addition(meter, everything, quantity, sets),), (everything.key,), priceless=False)
+from tests.domain.limits.examples import LEVEL, NOON, account, line, one
 
 
 def test_the_first_limit_that_does_not_fit_refuses_the_whole() -> None:
@@ -111,6 +51,27 @@ def test_setting_a_level_asks_for_what_lies_above_it() -> None:
     assert own.asks_of(one(1, LEVEL, sets=True)) == {"modules": 0}
     assert own.asks_of(one(-2, LEVEL)) == {"modules": 0}
     assert own.asks_of(one(1)) == {}
+
+
+def test_a_level_above_its_limit_stays_and_only_what_adds_to_it_is_refused() -> None:
+    # A plan of 3 modules after one of 5, and calls that were counted late above their limit.
+    own = account(line("modules", 3, 5, meter=LEVEL), line("calls", 3, 5))
+    assert refusing(own, {"modules": Fraction(0)}, {}, NOON) is None
+    assert refusing(own, {"modules": Fraction(1)}, {}, NOON) is not None
+    assert refusing(own, {"calls": Fraction(0)}, {}, NOON) is not None
+
+
+@pytest.mark.parametrize(
+    ("amount", "policy", "paid", "refuses"),
+    [(5, "hard", True, True), (5, "hard", False, False), (5, "soft", True, False), (None, "hard", True, False)],
+)
+def test_what_has_no_price_is_refused_by_a_hard_limit_of_money_on_a_paid_plan_alone(
+    amount: int | None, policy: Policy, *, paid: bool, refuses: bool
+) -> None:
+    own = account(line("calls", 5, 0), line("cap", amount, 0, policy=policy, money=True), paid=paid)
+    found = own.unpriceable(structs.replace(one(1), priceless=True))
+    assert (found is own.lines["cap"]) is refuses
+    assert own.unpriceable(one(1)) is None
 
 
 @pytest.mark.parametrize(

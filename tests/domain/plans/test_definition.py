@@ -201,6 +201,19 @@ def _edited(*steps: Any, **values: Any) -> bytes:
 _PLAN = ("plans", 0)
 _FEE, _USE, _COST = (*_PLAN, "prices", 0), (*_PLAN, "prices", 1), (*_PLAN, "prices", 2)
 _LIMIT, _CAP = (*_PLAN, "entitlements", 0), (*_PLAN, "entitlements", 1)
+_VALUES = "$.meters[0].value_properties"
+# Meters of other kinds that lack nothing but what a case is about.
+_OF_KIND: dict[str, dict[str, Any]] = {
+    kind: {"aggregation": kind, "value_properties": ["n"]}
+    for kind in ("sum", "max", "unique_count", "percentile", "average")
+}
+
+
+def _fall_back(plan: str | None) -> dict[str, Any]:
+    return {"trial": {"days": 14, "without_method": "fall_back", "fall_back": plan}}
+
+
+_FALL_BACK = "$.plans[0].start.trial.fall_back"
 
 
 def test_the_small_catalogue_itself_is_accepted() -> None:
@@ -225,6 +238,37 @@ def test_the_small_catalogue_itself_is_accepted() -> None:
         (_edited("meters", 0, dimensions=list("abcdef")), "$.meters[0].dimensions"),
         (_edited("meters", 0, dimensions=["a", "a"]), "$.meters[0].dimensions[1]"),
         (_edited("meters", 0, dimension_combinations_max=0), "$.meters[0].dimension_combinations_max"),
+        (_edited("meters", 0, unit=""), "$.meters[0].unit"),
+        (_edited("meters", 0, name="x" * 101), "$.meters[0].name"),
+        (_edited("meters", 0, name="a\0b"), "$.meters[0].name"),
+        (_edited("meters", 0, event_type="void"), "$.meters[0].event_type"),
+        (_edited("meters", 0, event_filter={"kind": []}), "$.meters[0].event_filter.kind"),
+        (_edited("meters", 0, event_filter={"kind": ["x"] * 101}), "$.meters[0].event_filter.kind"),
+        (_edited("meters", 0, operation_property="op"), "$.meters[0].operation_property"),
+        (_edited("meters", 0, carries_over=True), "$.meters[0].carries_over"),
+        (_edited("meters", 0, by_days=True), "$.meters[0].by_days"),
+        (_edited("meters", 0, percent="95"), "$.meters[0].percent"),
+        (_edited("meters", 0, aggregation="sum", value_properties=list("abcdefghijklmnopqrstuvwxyzABCDEFG")), _VALUES),
+        (_edited("meters", 0, aggregation="unique_count", value_properties=["who", "where"]), _VALUES),
+        (_edited("meters", 0, **_OF_KIND["unique_count"], when_missing="one"), "$.meters[0].when_missing"),
+        (_edited("meters", 0, **_OF_KIND["unique_count"], operation_property="n"), "$.meters[0].operation_property"),
+        (
+            _edited("meters", 0, **_OF_KIND["unique_count"], operation_property="region"),
+            "$.meters[0].operation_property",
+        ),
+        (_edited("meters", 0, **_OF_KIND["unique_count"], by_days=True), "$.meters[0].by_days"),
+        (_edited("meters", 0, **_OF_KIND["percentile"]), "$.meters[0].percent"),
+        (_edited("meters", 0, **_OF_KIND["percentile"], percent="0"), "$.meters[0].percent"),
+        (_edited("meters", 0, **_OF_KIND["percentile"], percent="100.1"), "$.meters[0].percent"),
+        # A mean may fall without anything being given back, so it cannot be held back.
+        (_edited("meters", 0, **_OF_KIND["average"]), "$.plans[0].entitlements[0].meter"),
+        (_edited(*_PLAN, tax_code="SaaS"), "$.plans[0].tax_code"),
+        (_edited(*_PLAN, start={"trial": {"days": 0}}), "$.plans[0].start.trial.days"),
+        (_edited(*_PLAN, start={"trial": {"days": 731}}), "$.plans[0].start.trial.days"),
+        (_edited(*_PLAN, start=_fall_back(None)), _FALL_BACK),
+        (_edited(*_PLAN, start={"trial": {"days": 14, "fall_back": "free"}}), _FALL_BACK),
+        (_edited(*_PLAN, start=_fall_back("none")), _FALL_BACK),
+        (_edited(*_PLAN, start=_fall_back("one")), _FALL_BACK),
         (_edited(*_FEE, currency="US"), "$.plans[0].prices[0].currency"),
         (_edited(*_FEE, interval=None), "$.plans[0].prices[0].interval"),
         (_edited(*_FEE, meter="calls"), "$.plans[0].prices[0].meter"),
@@ -277,6 +321,33 @@ def test_two_prices_for_the_same_interval_are_refused() -> None:
     with pytest.raises(DefinitionRefused) as refused:
         read_product(_changed(twice))
     assert refused.value.path == "$.plans[0].prices[3]"
+
+
+def test_a_trial_falls_back_to_a_plan_that_is_free_in_each_way_in_which_its_own_is_sold() -> None:
+    def free(currency: str) -> Callable[[dict[str, Any]], None]:
+        def change(whole: dict[str, Any]) -> None:
+            own = whole["plans"][0]
+            fee = {**own["prices"][0], "currency": currency, "definition": {"amount": "0"}}
+            whole["plans"].append({**own, "key": "free", "rank": 0, "prices": [fee], "entitlements": []})
+            own["start"] = _fall_back("free")
+
+        return change
+
+    assert read_product(_changed(free("USD"))).plans[0].start.trial is not None
+    with pytest.raises(DefinitionRefused) as refused:
+        read_product(_changed(free("EUR")))
+    assert (refused.value.path, refused.value.fault) == (_FALL_BACK, "is not free by the month in USD")
+
+
+def test_a_price_by_the_event_needs_a_meter_that_adds_events_up() -> None:
+    def by_event(whole: dict[str, Any]) -> None:
+        whole["meters"][0] |= _OF_KIND["max"]
+        definition = {"percent": "1", "fixed_amount": "0", "free_events": 0}
+        whole["plans"][0]["prices"][1] |= {"model": "percentage", "definition": definition}
+
+    with pytest.raises(DefinitionRefused) as refused:
+        read_product(_changed(by_event))
+    assert refused.value.path == "$.plans[0].prices[1].model"
 
 
 def _changed(change: Callable[[dict[str, Any]], None]) -> bytes:

@@ -41,7 +41,19 @@ def test_a_missing_value_is_refused_skipped_or_one_as_the_meter_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["5", True, None, -1, Decimal("NaN"), Decimal("Infinity"), 10**20, Decimal("0.0000000000000000001")]
+    "value",
+    [
+        "5",
+        True,
+        None,
+        -1,
+        10**20,
+        Decimal("NaN"),
+        Decimal("Infinity"),
+        Decimal("-0.5"),
+        Decimal("1e20"),
+        Decimal("0.0000000000000000001"),
+    ],
 )
 def test_a_value_that_cannot_be_counted_exactly_is_a_wrong_value(value: Any) -> None:
     found = contribution(_meter(), {"input_tokens": value}, None)

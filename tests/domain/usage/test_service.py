@@ -116,6 +116,42 @@ async def test_a_wrong_value_is_not_counted(
     assert await world.counts() == {**NOTHING, "event_identity": kept, "quarantined_event": kept}
 
 
+@pytest.mark.parametrize(
+    ("kind", "properties", "status", "reason"),
+    [
+        # What counters that have no price list cannot read: both amounts that only grow, and numbers that may fall.
+        ("edge.request", {"count": -1}, Status.REJECTED, Reason.NEGATIVE_VALUE),
+        ("edge.request", {"count": Decimal("-0.5")}, Status.REJECTED, Reason.NEGATIVE_VALUE),
+        ("edge.request", {"count": "1"}, Status.QUARANTINED, Reason.WRONG_TYPE),
+        ("edge.bandwidth", {}, Status.QUARANTINED, Reason.WRONG_TYPE),
+        ("edge.module", {"delta": "1"}, Status.QUARANTINED, Reason.WRONG_TYPE),
+        ("edge.module", {}, Status.QUARANTINED, Reason.WRONG_TYPE),
+    ],
+)
+async def test_what_a_meter_of_the_edge_cannot_read_is_not_counted(
+    world: World, kind: str, properties: dict[str, Any], status: Status, reason: Reason
+) -> None:
+    ada, subscription = await world.subscriber("edge", "professional")
+    sent = edge(ada, "e1", kind, **properties)
+    assert _reasons(await world.record(sent, by=key("edge"))) == [(status, reason)]
+    assert (await world.usage(subscription)).meters == {}
+    kept = 1 if status is Status.QUARANTINED else 0
+    assert await world.counts() == {**NOTHING, "event_identity": kept, "quarantined_event": kept}
+
+
+async def test_an_event_of_an_unknown_customer_is_kept_only_where_it_could_be_counted_once_it_is_known(
+    world: World,
+) -> None:
+    stranger = encode("customer", make.new_id())
+    new = UsageEvent("new", "llm.call", stranger, occurred_at="2026-01-15T12:00:00Z")
+    old = UsageEvent("old", "llm.call", stranger, occurred_at="2025-11-16T12:00:00Z")
+    assert _reasons(await world.record(new, old)) == [
+        (Status.QUARANTINED, Reason.UNKNOWN_CUSTOMER),
+        (Status.REJECTED, Reason.OUTSIDE_WINDOW),
+    ]
+    assert await world.counts() == {**NOTHING, "event_identity": 1, "quarantined_event": 1}
+
+
 async def test_an_event_60_days_old_and_one_too_far_ahead_are_rejected(world: World) -> None:
     ada, _ = await world.subscriber()
     old = llm(ada, "old", at="2025-11-16T12:00:00Z")

@@ -13,8 +13,8 @@ from domain.limits.account import FORMS_MAX
 from domain.limits.request import Wanted
 from domain.usage.event import TEXT_LENGTH_MAX
 from domain.usage.verdict import KeyRecordsNothing
+from tests.domain.limits.examples import account, line, one
 from tests.domain.limits.office import Office, call_of, edge_of, key
-from tests.domain.limits.test_judging import account, line, one
 
 # What a call of a model may say, in every form that recording reads by itself.
 CALLS: tuple[dict[str, Any], ...] = (
