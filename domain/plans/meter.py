@@ -84,11 +84,6 @@ class Meter:
         return self.is_level or self.carries_over
 
     @property
-    def has_null(self) -> bool:
-        """Whether nothing counted is no number at all; for other kinds it is 0."""
-        return self.aggregation in {"average", "percentile"}
-
-    @property
     def is_summed(self) -> bool:
         """Whether the quantities of its combinations add up to that of all, and those of segments to a period's."""
         return self.aggregation in {"count", "sum", "cost", "level", "weighted_sum"}

@@ -101,12 +101,6 @@ class Ladder:
             self.gone[event_id] = step
         return self._settle(index)
 
-    def find(self, at: datetime, event_id: bytes) -> Step | None:
-        """Return a reading that is at hand."""
-        index = self._index(at, event_id)
-        found = self.steps[index] if index < len(self.steps) else None
-        return found if found is not None and found.id == event_id else None
-
     @property
     def end(self) -> Decimal:
         """Where it stands after the readings at hand."""

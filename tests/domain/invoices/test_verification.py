@@ -11,11 +11,14 @@ from domain.invoices.assembly import usage_of
 from domain.invoices.derivation import WantedLine, changes
 from domain.invoices.invoice import Invoice, InvoiceKind, Line, State
 from domain.invoices.recount import Bound, Charged, Recount, Recounted, bounds_of, segment_ids_of
+from domain.invoices.tax import NoTax, Rate
+from domain.invoices.taxing.statement import TaxStatement
 from domain.invoices.verification import (
     Difference,
     Outcome,
     Verification,
     chains_of,
+    check_totals,
     differences_of,
     may_be_archived,
     settled_later,
@@ -26,6 +29,7 @@ from domain.kernel.ids import InvoiceId, LineId, SegmentId, encode
 from domain.kernel.money import Money
 from domain.plans.provider_price import Provider, price_book_of
 from domain.usage.facts import rules_of
+from domain.usage.reading import Combination, MeterUsage
 from domain.usage.recount import CountedEvent, Counting, digest_of
 from tests import make
 from tests.domain.invoices import examples
@@ -260,6 +264,39 @@ def test_the_sums_of_an_invoice_are_those_of_its_lines() -> None:
     assert sums_of(right, lines) == ()
     assert sums_of(replace(right, tax=Money(1, "USD")), lines) == (Difference("tax_minor", "1", "0"),)
     assert sums_of(first, lines) == (Difference("subtotal_minor", "0", "50"),)
+
+
+def test_the_taxes_of_an_invoice_are_those_of_its_rates_and_a_reason_for_none_takes_nothing() -> None:
+    first = invoice()
+    [line] = [replace(each, tax=Money(10, "USD")) for each in billed(first, *all_of(call(1)))]
+    [free] = [replace(each, id=LineId(make.new_id())) for each in billed(first, *all_of(call(1)))]
+    vat = TaxStatement(Rate("VAT", Decimal(19)), 50, 10, lines={line.id: 10})
+    exempt = TaxStatement(NoTax.EXEMPT, 50, 0, lines={free.id: 0})
+    right = replace(first, subtotal=Money(100, "USD"), tax=Money(10, "USD"))
+    # 0.50 of each line; 19 % of the first are 9.5 -> 10.
+    assert sums_of(right, [line, free], [vat, exempt]) == ()
+    # A reason that was given for what a rate had been taken of.
+    assert sums_of(right, [line, free], [replace(exempt, lines={line.id: 10}), exempt]) == (
+        Difference("tax_minor", "10", "0"),
+        Difference("tax_of_lines_minor", "10", "0"),
+    )
+
+
+def test_a_running_total_of_which_no_event_is_left_is_found() -> None:
+    [one] = requests("fra")
+    digest = digest_of(CUSTOMER, one.event)
+    hours = [replace(examples.total(REQUESTS, "1", {"region": "fra"}), digest=digest)]
+    rules = rules_of(examples.catalogue(PER_REQUEST), BOOK, "f")
+    recount = Recount(CUSTOMER, rules, [PER_REQUEST], {}, hours=hours)
+    recount.add(one)
+    # The hours were put right, and so is the combination of fra; of iad the running total alone is left.
+    kept = [Combination({"region": region}, Decimal(1), 1) for region in ("fra", "iad")]
+    running = {REQUESTS.id: MeterUsage(REQUESTS.id, Decimal(2), 2, kept)}
+    checks = check_totals(SEGMENT.id, recount, running, droppable=False)
+    assert [(check.dimensions, check.differences) for check in checks] == [
+        ({}, (Difference("total.quantity", "2", "1"), Difference("total.events", "2", "1"))),
+        ({"region": "iad"}, (Difference("total.quantity", "1", "0"), Difference("total.events", "1", "0"))),
+    ]
 
 
 def test_a_verification_is_different_where_anything_is() -> None:
