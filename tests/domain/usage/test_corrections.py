@@ -84,6 +84,24 @@ async def test_voiding_twice_is_a_duplicate_and_a_replaced_event_is_corrected_by
     assert (await world.usage(subscription)).quantity(world.meter("llm", "calls")) == 0
 
 
+async def test_an_event_is_corrected_at_most_16_times(world: World) -> None:
+    ada, subscription = await world.subscriber()
+    await world.record(event(ada, "e0"), by=_LLM)
+
+    def replacing(number: int) -> UsageEvent:
+        new = event(ada, f"e{number}", input_tokens=number, output_tokens=0)
+        return UsageEvent(new.id, new.type, new.customer, None, new.occurred_at, new.properties, f"e{number - 1}")
+
+    # Some in one batch, some each in its own: what comes before is at hand, or is loaded.
+    assert await world.record(*[replacing(number) for number in range(1, 9)], by=_LLM) == [COUNTED] * 8
+    for number in range(9, 17):
+        assert await world.record(replacing(number), by=_LLM) == [COUNTED]
+    for late in (replacing(17), _void(ada, "v", "e16")):
+        [verdict] = await world.record(late, by=_LLM)
+        assert (verdict.status, verdict.reason) == (Status.REJECTED, Reason.CORRECTED_ALREADY)
+    assert (await world.usage(subscription)).quantity(world.meter("llm", "tokens")) == 16
+
+
 async def test_corrections_need_their_scope_their_source_and_their_product(world: World) -> None:
     ada, subscription = await world.subscriber()
     await world.record(event(ada, "e1"), by=_LLM)
