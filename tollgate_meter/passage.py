@@ -94,7 +94,12 @@ class Passage:
             self._tolls.release(self._hold)
 
     def _ending(self, status: int | None) -> int:
-        """Say how the call ended: an answer that is no success stands, whatever comes after it."""
+        """Say how the call ended: an answer that is no success stands, whatever comes after it.
+
+        One that began well may say later that the provider failed.
+        """
+        if self._reading is not None and self._reading.has_failed:
+            return PROVIDER_BROKE
         answered = PROVIDER_BROKE if self._status is None else self._status
         return answered if status is None or (self._status or 0) >= _OTHER else status
 

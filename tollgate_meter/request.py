@@ -9,7 +9,7 @@ import msgspec
 
 from tollgate_meter.operations import Found, Operation, Provider
 from tollgate_meter.shapes import Facts, Quantities, Shape, facts_of
-from tollgate_meter.tokens import count_of, tokens_at_most, tokens_within
+from tollgate_meter.tokens import ASCII_PER_TOKEN, count_of, tokens_at_most, tokens_within
 
 # What a request gets that states no limit of its output.
 OUTPUT_LIMIT = 8_192
@@ -32,6 +32,7 @@ _UNSEEN = tuple(
         "cachedContent",
         "cached_content",
         "document",
+        "document_url",
     )
 )
 # Pages of one document that is read by OCR.
@@ -63,8 +64,25 @@ class MeteredCall:
 
     @property
     def input_tokens_about(self) -> int:
-        """About how many tokens the request has, for a record without reported usage."""
-        return tokens_within(self.request)
+        """About how many tokens the request has, for a record without reported usage; at most what is held.
+
+        A body that cannot be read counts as text.
+        """
+        about = tokens_within(self.request) if self.request else len(self.body) // ASCII_PER_TOKEN
+        return min(about, self._held_of("input", "cache"))
+
+    @property
+    def output_tokens_at_most(self) -> int:
+        """The most that it can write, of whatever kind."""
+        return self._held_of("output")
+
+    @property
+    def runs_on(self) -> bool:
+        """Whether the provider goes on with it when its answer has ended: a later request gets what it wrote."""
+        return self.request.get("background") is True
+
+    def _held_of(self, *words: str) -> int:
+        return sum(count for name, count in self.held.items() if any(word in name for word in words))
 
 
 def read_request(

@@ -22,6 +22,8 @@ class Shape:
     `limits` are the members of a request that may state its output limit, as paths; the first is set where none is
     given. `times` are those that multiply the output. `usage_in` finds usage in a reply or in an event of a stream, and
     `is_final` tells whether the event's usage is that of the whole call. `text_in` is what the model wrote there.
+    `knows` tells whether a reply or an event is one of the provider's: any other one is text of somebody else's form.
+    `usage_name` is the member that usage is given as.
     """
 
     key: str
@@ -29,6 +31,8 @@ class Shape:
     usage_in: Callable[[Facts], Any]
     is_final: Callable[[Facts], bool]
     text_in: Callable[[Facts], Any]
+    knows: Callable[[Facts], bool] = lambda _: True
+    usage_name: str = "usage"
     limits: tuple[tuple[str, ...], ...] = ()
     times: tuple[tuple[str, ...], ...] = ()
     asks_for_usage: bool = False
@@ -65,11 +69,17 @@ def _chat(usage: Facts) -> Quantities | None:
     """OpenAI chat completions, Mistral, and embeddings, which have no output."""
     read, written = facts_of(usage.get("prompt_tokens_details")), facts_of(usage.get("completion_tokens_details"))
     totals = _counts(usage, "prompt_tokens", "completion_tokens")
-    parts = _counts(read, "cached_tokens", "cache_write_tokens", "audio_tokens")
+    parts = _counts(read, "cached_tokens", "cache_write_tokens", "audio_tokens", "image_tokens")
     made = _counts(written, "reasoning_tokens", "audio_tokens")
     if usage.get("prompt_tokens") is None or totals is None or parts is None or made is None:
         return None
-    into = _split(totals[0], cache_read_tokens=parts[0], cache_write_tokens=parts[1], audio_input_tokens=parts[2])
+    into = _split(
+        totals[0],
+        cache_read_tokens=parts[0],
+        cache_write_tokens=parts[1],
+        audio_input_tokens=parts[2],
+        image_input_tokens=parts[3],
+    )
     return _tokens(into, _split(totals[1], reasoning_tokens=made[0], audio_output_tokens=made[1]))
 
 
@@ -86,6 +96,26 @@ def _responses(usage: Facts) -> Quantities | None:
 
 
 def _messages(usage: Facts) -> Quantities | None:
+    """Anthropic: what a whole message used, and beside it what it took to shorten the conversation before."""
+    whole = _message(usage)
+    iterations = usage.get("iterations")
+    shortened = [
+        _message(each)
+        for each in (iterations if isinstance(iterations, list) else [])
+        if facts_of(each).get("type") == _BESIDE
+    ]
+    for each in shortened:
+        if whole is None or each is None:
+            return None
+        whole = {name: whole.get(name, 0) + each.get(name, 0) for name in {**whole, **each}}
+    return whole
+
+
+# The iterations whose tokens the numbers of the message leave out; the others are in them already.
+_BESIDE = "compaction"
+
+
+def _message(usage: Facts) -> Quantities | None:
     """Anthropic: input_tokens are those outside of the cache already; output_tokens include thinking."""
     counts = _counts(usage, "input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
     thought = _counts(facts_of(usage.get("output_tokens_details")), "thinking_tokens")
@@ -118,6 +148,11 @@ def _generate(usage: Facts) -> Quantities | None:
     )
     into[""] += counts[2]
     return _tokens(into, {**_split(counts[3], audio_output_tokens=spoken), "reasoning_tokens": counts[4]})
+
+
+def _embedded(usage: Facts) -> Quantities | None:
+    """Embeddings have no output; Google states its own kind of usage."""
+    return _generate(usage) if "promptTokenCount" in usage else _chat(usage)
 
 
 def _modality(details: Any, kind: str) -> int:
@@ -155,6 +190,13 @@ def _messages_text(facts: Facts) -> Any:
     return facts.get("delta") if facts.get("type") == "content_block_delta" else facts.get("content")
 
 
+def _message_end(facts: Facts) -> bool:
+    """Tell the last delta, which says why it stopped, from those that only say how far it is."""
+    if facts.get("type") == "message_delta":
+        return facts_of(facts.get("delta")).get("stop_reason") is not None
+    return facts.get("type") == "message"
+
+
 def _responses_end(facts: Facts) -> bool:
     return facts.get("type") in (None, "response.completed", "response.incomplete", "response.failed")
 
@@ -172,6 +214,43 @@ def _candidates_finish(facts: Facts) -> bool:
     return bool(blocked) or any(facts_of(each).get("finishReason") for each in named)
 
 
+def _choices_text(facts: Facts) -> Any:
+    choices = facts.get("choices")
+    return [
+        [facts_of(each).get(name) for name in ("message", "delta", "text")]
+        for each in (choices if isinstance(choices, list) else [])
+    ]
+
+
+def _candidates_text(facts: Facts) -> Any:
+    candidates = facts.get("candidates")
+    return [facts_of(each).get("content") for each in (candidates if isinstance(candidates, list) else [])]
+
+
+def is_failure(facts: Facts) -> bool:
+    """Whether a reply or an event says that the provider failed, though its status was a good one."""
+    return (
+        isinstance(facts.get("error"), dict)
+        or facts.get("type") in ("error", "response.failed")
+        or facts.get("status") == "failed"
+    )
+
+
+def _has(*names: str) -> Callable[[Facts], bool]:
+    """Whether one of some members is there."""
+    return lambda facts: any(name in facts for name in ("error", *names))
+
+
+def _has_type(*beginnings: str) -> Callable[[Facts], bool]:
+    """Whether its type, or the kind of the object, begins as the provider's do."""
+
+    def knows(facts: Facts) -> bool:
+        kind = facts.get("type") or facts.get("object")
+        return "error" in facts or (isinstance(kind, str) and kind.startswith(beginnings))
+
+    return knows
+
+
 def _always(_: Facts) -> bool:
     return True
 
@@ -183,7 +262,8 @@ CHAT = Shape(
     _chat,
     _member("usage"),
     _choices_end,
-    _member("choices"),
+    _choices_text,
+    knows=_has("choices", "usage"),
     limits=(("max_completion_tokens",), ("max_tokens",)),
     times=(("n",),),
     asks_for_usage=True,
@@ -193,20 +273,34 @@ MISTRAL_CHAT = Shape(
     _chat,
     _member("usage"),
     _choices_end,
-    _member("choices"),
+    _choices_text,
+    knows=_has("choices", "usage"),
     limits=(("max_tokens",),),
     times=(("n",),),
 )
-EMBEDDINGS = Shape("embeddings", _chat, _member("usage"), _always, lambda _: None)
+EMBEDDINGS = Shape(
+    "embeddings",
+    _embedded,
+    lambda facts: facts.get("usage") or facts.get("usageMetadata"),
+    _always,
+    lambda _: None,
+)
 RESPONSES = Shape(
-    "responses", _responses, _responses_usage, _responses_end, _responses_text, limits=(("max_output_tokens",),)
+    "responses",
+    _responses,
+    _responses_usage,
+    _responses_end,
+    _responses_text,
+    knows=_has_type("response", "error", "keepalive"),
+    limits=(("max_output_tokens",),),
 )
 MESSAGES = Shape(
     "messages",
     _messages,
     _messages_usage,
-    lambda facts: facts.get("type") in ("message_delta", "message"),
+    _message_end,
     _messages_text,
+    knows=_has_type("message", "content_block_", "ping", "error"),
     limits=(("max_tokens",),),
 )
 GENERATE = Shape(
@@ -214,9 +308,11 @@ GENERATE = Shape(
     _generate,
     _member("usageMetadata"),
     _candidates_finish,
-    _member("candidates"),
+    _candidates_text,
+    knows=_has("candidates", "usageMetadata", "promptFeedback", "modelVersion", "responseId"),
+    usage_name="usageMetadata",
     # Google's servers read both spellings of each name.
     limits=tuple((config, name) for config in _CONFIGS for name in ("maxOutputTokens", "max_output_tokens")),
     times=tuple((config, name) for config in _CONFIGS for name in ("candidateCount", "candidate_count")),
 )
-OCR = Shape("ocr", _pages, _member("usage_info"), _always, lambda _: None)
+OCR = Shape("ocr", _pages, _member("usage_info"), _always, lambda _: None, usage_name="usage_info")
