@@ -45,12 +45,23 @@ _DATA = frozenset(
         "response",
     )
 )
-# Members of a request whose other values change the price or let the answer come later, unmetered.
+# Members of a request whose other values change the price or let the answer come later, unmetered. Tiers: Google reads
+# both spellings. A region has a surcharge at Anthropic, and Mistral's annotations one for each page.
+_STANDARD = (None, "auto", "default", "standard", "standard_only", "unspecified")
 _PLAIN: Mapping[str, tuple[Any, ...]] = {
     "background": (None, False),
-    "service_tier": (None, "auto", "default", "standard_only"),
+    "service_tier": _STANDARD,
+    "serviceTier": _STANDARD,
     "speed": (None, "standard"),
+    "inference_geo": (None, "global"),
+    "fallbacks": (None, []),
+    "bbox_annotation_format": (None,),
+    "document_annotation_format": (None,),
 }
+# How long something stays in a provider's cache: what stays longer costs more to write, at a price that no list has.
+_LIFETIME, _LIFETIMES = "ttl", (None, "5m", "30m")
+# Models that look things up without being asked to, at a price for each time.
+_SEARCHES = re.compile(r"-search-(?:preview|api)(?:-|$)")
 _NONE: tuple[Any, ...] = (None, [], {})
 # Headers that a provider gets from the caller. What turns on features that are not known here is not among them.
 REQUEST_HEADERS = ("accept", "anthropic-version")
@@ -82,6 +93,7 @@ def plain_body(body: bytes, provider_key: str) -> bytes:
     refused += [name for name in _LOOKS_UP if request.get(name) not in _NONE]
     refused += [] if _are_callers(request.get("tools"), provider_key) else ["tools"]
     refused += ["prompt"] if isinstance(request.get("prompt"), dict) else []
+    refused += ["model"] if _SEARCHES.search(str(request.get("model"))) else []
     if refused:
         raise CallNotMeterable(refused[0])
     _check(request, 0)
@@ -102,12 +114,12 @@ def _are_callers(tools: Any, provider_key: str) -> bool:
 
 
 def _check(value: Any, depth: int) -> None:
-    """Look for what is stored in the account, down to DEPTH_MAX."""
+    """Look for what is stored in the account, or for long in a cache, down to DEPTH_MAX."""
     if depth > DEPTH_MAX:
         raise CallMalformed
     if isinstance(value, dict):
         for name, each in value.items():
-            if _is_stored(name, each):
+            if _is_stored(name, each) or (name == _LIFETIME and each not in _LIFETIMES):
                 raise CallNotMeterable(_REFERENCE if name == "type" else name)
             if not (name in _DATA and isinstance(each, dict)):
                 _check(each, depth + 1)

@@ -1,4 +1,7 @@
-"""What comes back of a provider's answer: its bytes as they come, without the merchant's key, and a few headers."""
+"""What comes back of a provider's answer: its bytes as they come, without the merchant's key, and a few headers.
+
+One that comes encoded, though a plain one was asked for, is passed on decoded: the key could not be found in it.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -17,8 +20,9 @@ RESPONSE_HEADERS = (
     "ratelimit-policy",
     "x-should-retry",
 )
-# How long an answer without a stream is still read whose caller has left.
-READ_ON_S = 30.0
+# How long an answer is still read whose caller has left: one without a stream is written already. Of a stream it is the
+# end alone that says what was used, thoughts that nobody sees included, and many callers go before it.
+READ_ON_S, STREAM_READ_ON_S = 30.0, 2.0
 _STREAM = "text/event-stream"
 STRUCK_OUT = b"[key]"
 _log = structlog.get_logger()
@@ -60,14 +64,12 @@ class Relay:
         self._is_stream = answer.headers.get("content-type", "").startswith(_STREAM)
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer, and stop when its caller leaves."""
+        """Send the answer, and stop some time after its caller has left."""
         relaying = asyncio.ensure_future(self._relay(send))
         leaving = asyncio.ensure_future(_left(receive))
         try:
             await asyncio.wait((relaying, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if not self._is_stream:
-                # The provider has written its answer and is paid for it, so it is read to its end and counted.
-                await asyncio.wait((relaying,), timeout=READ_ON_S)
+            await asyncio.wait((relaying,), timeout=STREAM_READ_ON_S if self._is_stream else READ_ON_S)
         finally:
             for task in (relaying, leaving):
                 task.cancel()
@@ -84,12 +86,12 @@ class Relay:
                 async for chunk in self._chunks():
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 await send({"type": "http.response.body", "body": self._striker.rest(), "more_body": False})
-        except (httpx2.TransportError, httpx2.StreamError, TimeoutError) as fault:
+        except (httpx2.TransportError, httpx2.StreamError, httpx2.DecodingError, TimeoutError) as fault:
             # Without an end the server closes the connection, and the caller knows that something is missing.
             _log.warning("gateway_answer_broken", provider=self._provider, error=type(fault).__name__)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
-        async for chunk in self._answer.aiter_raw():
+        async for chunk in self._answer.aiter_bytes():
             if passed := self._striker.feed(chunk):
                 yield passed
 

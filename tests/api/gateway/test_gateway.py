@@ -1,5 +1,6 @@
 """The gateway on a real server, called with the real SDKs pointed at it by their `base_url`."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -225,6 +226,42 @@ async def test_the_first_event_comes_at_once_and_a_caller_that_leaves_is_recorde
     await until(lambda: tollbooth.settled, "the record of the call")
     recorded = tollbooth.recorded
     assert (recorded["certainty"], recorded["status"], recorded["output_tokens"]) == ("estimated", "cancelled", 2)
+
+
+async def test_a_caller_that_goes_with_the_last_word_is_charged_by_what_the_provider_says_after_it(
+    gate: Gate, tollbooth: Tollbooth
+) -> None:
+    # The provider states 30 thoughts that no caller sees, in a chunk of its own behind the last word.
+    *words, last, done = answers.CHAT_STREAM
+    gate.upstream.streams(*words, WAIT, last, done)
+    async with openai_of(gate, timeout=30) as client:
+        stream = await client.chat.completions.create(**CHAT, stream=True)
+        async for chunk in stream:
+            if chunk.choices[0].finish_reason:
+                break
+        await stream.close()
+    gate.upstream.let_go.set()
+    await until(lambda: tollbooth.settled, "the record of the call")
+    recorded = tollbooth.recorded
+    assert recorded["certainty"] == "measured"
+    assert answers.CHAT_POOLS.items() <= recorded.items()
+
+
+async def test_an_answer_that_comes_encoded_all_the_same_is_passed_on_plain_and_estimated(
+    gate: Gate, tollbooth: Tollbooth
+) -> None:
+    said = {**answers.chat(), "system_fingerprint": MERCHANT_KEYS["openai_key"]}
+    gate.upstream.script = Script([gzip.compress(json.dumps(said).encode())], headers={"content-encoding": "gzip"})
+    answer = await post(gate, "/openai/v1/chat/completions")
+    assert answer.json() == {**said, "system_fingerprint": "[key]"}
+    gate.upstream.script = Script([b"\x00" * 9], headers={"content-encoding": "gzip"})
+    with pytest.raises(httpx2.RemoteProtocolError):
+        await post(gate, "/openai/v1/chat/completions")
+    await gate.settled()
+    assert [(each["status"], each["properties"]["output_tokens"] > 0) for each in tollbooth.settled] == [
+        ("estimated", True),
+        ("estimated", True),
+    ]
 
 
 async def _held(gate: Gate) -> sa.Row[Any] | None:

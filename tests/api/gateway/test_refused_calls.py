@@ -67,6 +67,25 @@ async def test_a_path_that_is_no_known_operation_is_refused(path: str, gate: Gat
             {"contents": [], "tools": [{"functionDeclarations": [], "url_context": {}}]},
         ),
         ("/anthropic/v1/messages", {"messages": SAY, "speed": "fast"}),
+        # What costs more than the list says: a tier in Google's spelling, a region, a long life in a cache, another
+        # model when the first one declines, notes on each page, and models that search by themselves.
+        ("/gemini/v1beta/models/gemini-2.5-pro:generateContent", {"contents": [], "serviceTier": "priority"}),
+        ("/gemini/v1beta/models/gemini-2.5-pro:generateContent", {"contents": [], "service_tier": "flex"}),
+        ("/anthropic/v1/messages", {"messages": SAY, "inference_geo": "us"}),
+        ("/anthropic/v1/messages", {"messages": SAY, "cache_control": {"type": "ephemeral", "ttl": "1h"}}),
+        (
+            "/anthropic/v1/messages",
+            {"messages": SAY, "system": [{"text": "Hi", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]},
+        ),
+        ("/anthropic/v1/messages", {"messages": SAY, "fallbacks": [{"model": "claude-opus-5"}]}),
+        ("/openai/v1/responses", {"input": "Hi", "prompt_cache_options": {"ttl": "12h"}}),
+        (
+            "/mistral/v1/ocr",
+            {"document": {"document_url": "https://x"}, "document_annotation_format": {"type": "text"}},
+        ),
+        ("/mistral/v1/ocr", {"document": {"document_url": "https://x"}, "bbox_annotation_format": {"type": "text"}}),
+        ("/openai/v1/chat/completions", {"model": "gpt-4o-search-preview-2025-03-11", "messages": SAY}),
+        ("/openai/v1/chat/completions", {"model": "gpt-5-search-api", "messages": SAY}),
         ("/gemini/v1beta/models/gemini-2.5-pro:generateContent", {"contents": [], "cachedContent": "cachedContents/1"}),
         (
             "/gemini/v1beta/models/gemini-2.5-pro:generateContent",
@@ -94,6 +113,22 @@ async def test_a_tool_may_use_any_name_for_its_own_data(gate: Gate) -> None:
     }
     assert (await post(gate, "/anthropic/v1/messages", body)).status_code == 200
     assert gate.upstream.seen[0].json == body
+
+
+@pytest.mark.parametrize(
+    ("provider", "more"),
+    [
+        ("anthropic", {"cache_control": {"type": "ephemeral"}, "inference_geo": "global", "service_tier": "auto"}),
+        ("anthropic", {"system": [{"text": "Hi", "cache_control": {"type": "ephemeral", "ttl": "5m"}}]}),
+        ("anthropic", {"tools": [{"name": "keep", "input_schema": {"properties": {"ttl": {"type": "string"}}}}]}),
+        ("openai", {"prompt_cache_options": {"ttl": "30m"}, "service_tier": "default"}),
+        ("gemini", {"serviceTier": "standard"}),
+        ("mistral", {"document_annotation_format": None}),
+    ],
+)
+def test_what_costs_what_the_list_says_passes(provider: str, more: dict[str, Any]) -> None:
+    body = {"model": "any", **more}
+    assert json.loads(plain_body(json.dumps(body).encode(), provider)) == body
 
 
 @pytest.mark.parametrize(
