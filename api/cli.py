@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from api.catalogue.commands import catalogue
 from api.dunning.commands import dunning
 from api.inbox.commands import inbox
 from api.instants import instant_of
@@ -35,6 +36,7 @@ verifying = typer.Typer(
     help="Check that the set-up, an invoice, or all that was counted, is right.", rich_markup_mode=None
 )
 app.add_typer(verifying, name="verify")
+app.add_typer(catalogue, name="catalogue")
 app.add_typer(prices, name="prices")
 app.add_typer(dunning, name="dunning")
 app.add_typer(tax, name="tax")

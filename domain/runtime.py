@@ -91,6 +91,10 @@ class Runtime:
             assert self._catalogue is not None, "it was just read"
             return self._catalogue
 
+    def forget_catalogue(self) -> None:
+        """Have what is sold looked at anew by whoever asks next: this process has just changed it."""
+        self._checked_at = None
+
     async def price_book(self) -> PriceBook:
         """Return the provider price list, as old as the catalogue at most."""
         catalogue = await self.catalogue()

@@ -13,6 +13,7 @@ from api.graphql import ids
 from api.graphql.context import Context
 from api.graphql.enums import name_enum
 from api.graphql.fields import reading
+from api.graphql.kinds import Aggregation, ChargeModel, EntitlementKind, PriceKind
 from api.graphql.paging import PAGE_DEFAULT, After, Connection, First, page
 from api.graphql.permissions import guarded_type
 from api.graphql.scalars import Json, exact
@@ -27,38 +28,6 @@ from domain.plans.plan import Catalogue
 from domain.subscriptions.schedule import Interval
 
 
-class Aggregation(StrEnum):
-    """How a meter counts."""
-
-    COUNT = "count"
-    SUM = "sum"
-    COST = "cost"
-    LEVEL = "level"
-
-
-class PriceKind(StrEnum):
-    """What a price is for."""
-
-    FEE = "fee"
-    USAGE = "usage"
-
-
-class ChargeModel(StrEnum):
-    """How a price becomes an amount."""
-
-    FLAT = "flat"
-    PER_UNIT = "per_unit"
-    GRADUATED = "graduated"
-    DYNAMIC = "dynamic"
-
-
-class EntitlementKind(StrEnum):
-    """What an entitlement grants."""
-
-    LIMIT = "limit"
-    FEATURE = "feature"
-
-
 class LimitPolicy(StrEnum):
     """What happens above a limit."""
 
@@ -68,38 +37,6 @@ class LimitPolicy(StrEnum):
 
 
 name_enum(
-    Aggregation,
-    "Aggregation",
-    "How a meter counts.",
-    COUNT="One for each event.",
-    SUM="The sum of its value properties.",
-    COST="The exact cost by the provider price list, in USD.",
-    LEVEL="What is there now, such as stored bytes; carried over from period to period.",
-)
-name_enum(
-    PriceKind,
-    "PriceKind",
-    "What a price is for.",
-    FEE="Due for each interval, in advance.",
-    USAGE="Due for each usage period, in arrears.",
-)
-name_enum(
-    ChargeModel,
-    "ChargeModel",
-    "How a price becomes an amount.",
-    FLAT="One amount, whatever the quantity.",
-    PER_UNIT="An amount for each unit.",
-    GRADUATED="Each tier's amount for the units that fall into the tier.",
-    DYNAMIC="The cost that the events carry, times a multiplier.",
-)
-name_enum(
-    EntitlementKind,
-    "EntitlementKind",
-    "What an entitlement grants.",
-    LIMIT="A quantity in each usage period.",
-    FEATURE="Something that is there or not.",
-)
-name_enum(
     LimitPolicy,
     "LimitPolicy",
     "What happens above a limit.",
@@ -107,7 +44,6 @@ name_enum(
     SOFT="More is tolerated, up to a percentage and for some hours.",
     OBSERVE="It is only shown.",
 )
-name_enum(Interval, "Interval", "How often a fee is due.", MONTH="Every month.", YEAR="Every year.")
 
 
 @guarded_type(Permission.CATALOGUE_READ, "What one event type is counted into.")

@@ -94,4 +94,5 @@ class CustomVersionMutation:
                 plan_key=input.plan,
                 terms=read_terms(input.terms.encode(errors="surrogatepass")),
             )
+        info.context.runtime.forget_catalogue()
         return CustomVersionPublished(version_key=version.id)

@@ -43,6 +43,7 @@ from api.graphql.previews import PreviewQuery
 from api.graphql.prices import PriceMutation
 from api.graphql.privacy import PrivacyMutation, PrivacyQuery
 from api.graphql.profiles import ProfileMutation
+from api.graphql.publishing import PublishingMutation, PublishingQuery
 from api.graphql.receiving import ReceivingMutation
 from api.graphql.reconciliation import ReconciliationMutation, ReconciliationQuery
 from api.graphql.redriving import RedriveMutation
@@ -78,6 +79,7 @@ Query = _root(
     "What can be read. A look-up that finds nothing, or what the caller may not see, is null.",
     KeyQuery,
     CatalogueQuery,
+    PublishingQuery,
     CustomerQuery,
     SubscriptionQuery,
     PreviewQuery,
@@ -147,6 +149,7 @@ Mutation = _root(
     LimitMutation,
     RedriveMutation,
     MailMutation,
+    PublishingMutation,
     PriceMutation,
     JournalMutation,
     InboxMutation,

@@ -11,6 +11,7 @@ class Permission(StrEnum):
     """What a use case can ask of its caller. Whose rows it then sees is said by the caller's scope."""
 
     CATALOGUE_READ = "catalogue:read"
+    CATALOGUE_WRITE = "catalogue:write"
     PRICE_READ = "price:read"
     PRICE_WRITE = "price:write"
     CUSTOMER_READ = "customer:read"
@@ -111,7 +112,8 @@ _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
     # to the customer that a key is bound to; no person does either.
     (PrincipalKind.STAFF, "admin"): _ALL - {_P.USAGE_WRITE, _P.USAGE_CORRECT, _P.LIMIT_CHECK, _P.GATEWAY},
     (PrincipalKind.STAFF, "finance"): _READS
-    | {_P.PRICE_WRITE, _P.EVENT_WRITE, _P.SUBSCRIPTION_WRITE, _P.INVOICE_WRITE, _P.PAYMENT_WRITE, _P.LIMIT_WRITE}
+    | {_P.CATALOGUE_WRITE, _P.PRICE_WRITE, _P.EVENT_WRITE}
+    | {_P.SUBSCRIPTION_WRITE, _P.INVOICE_WRITE, _P.PAYMENT_WRITE, _P.LIMIT_WRITE}
     | {_P.CREDIT_WRITE, _P.CREDIT_REDEEM, _P.DUNNING_WRITE, _P.CHARGE_READ, _P.CHARGE_WRITE}
     | {_P.SUBSCRIPTION_OVERRIDE}
     | {_P.CLOCK_READ, _P.AUDIT_READ, _P.JOB_READ, _P.LEDGER_READ}
@@ -125,8 +127,8 @@ _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
 }
 
 # A key cannot make keys: a stolen one must not outlive its own revocation. Nor does one read or erase all
-# that is personal.
-KEY_SCOPES: frozenset[str] = _ALL - {_P.KEY_WRITE, _P.PRIVACY_EXPORT, _P.PRIVACY_ERASE}
+# that is personal, nor says what everybody pays: plans are the same for live and test, and a key is of one of them.
+KEY_SCOPES: frozenset[str] = _ALL - {_P.KEY_WRITE, _P.PRIVACY_EXPORT, _P.PRIVACY_ERASE, _P.CATALOGUE_WRITE}
 # A key bound to one customer gets nothing that reaches beyond that customer.
 CUSTOMER_KEY_SCOPES: frozenset[str] = _MEMBER_WRITES | {_P.USAGE_WRITE, _P.LIMIT_CHECK, _P.GATEWAY, _P.FEED_READ}
 

@@ -5,13 +5,11 @@ from typing import TypeVar
 
 import msgspec
 
-from domain.kernel.money import exact_text
 from domain.plans.definition import FILE_BYTES_MAX, EntitlementDefinition, PlanDefinition, PriceDefinition, check_plan
 from domain.plans.exact import DefinitionRefused, malformed
-from domain.plans.meter import Meter
-from domain.plans.meter_definition import MeterDefinition
 from domain.plans.plan import CancelCredit, Catalogue, Existing, PlanVersion, Proration
 from domain.plans.start import Start
+from domain.plans.written import meter_definition, plan_definition
 
 T = TypeVar("T", PriceDefinition, EntitlementDefinition)
 
@@ -48,7 +46,7 @@ def read_terms(text: bytes) -> Terms:
 
 def derived(catalogue: Catalogue, base: PlanVersion, terms: Terms) -> PlanDefinition:
     """Return what a customer's version holds. Raises DefinitionRefused where it could not be billed as written."""
-    whole = _definition_of(catalogue, base)
+    whole = plan_definition(catalogue, base)
     known = {each.key for each in whole.prices} | {each.key for each in whole.entitlements}
     for index, key in enumerate(terms.without):
         if key not in known:
@@ -69,7 +67,7 @@ def derived(catalogue: Catalogue, base: PlanVersion, terms: Terms) -> PlanDefini
     if terms.start is not None and terms.start.trial is not None and terms.start.trial.fall_back is not None:
         raise DefinitionRefused("$.start.trial.fall_back", "is for versions that everybody is sold")
     product_id = catalogue.plan_of_version(base.id).product_id
-    check_plan(found, {each.key: _meter_definition(each) for each in catalogue.meters_of(product_id)}, "$")
+    check_plan(found, {each.key: meter_definition(each) for each in catalogue.meters_of(product_id)}, "$")
     return found
 
 
@@ -79,68 +77,3 @@ def _over(base: Sequence[T], terms: Sequence[T], without: Collection[str]) -> tu
     found: list[T] = [instead.get(each.key, each) for each in base if each.key in instead or each.key not in without]
     added: list[T] = [each for each in terms if each.key not in {known.key for known in base}]
     return tuple(found + added)
-
-
-def _definition_of(catalogue: Catalogue, version: PlanVersion) -> PlanDefinition:
-    """Write a published version as its definition."""
-    plan = catalogue.plan_of_version(version.id)
-    prices = tuple(
-        PriceDefinition(
-            key=each.key,
-            kind=each.kind,
-            currency=each.currency,
-            model=each.model,
-            definition=dict(each.definition),
-            description=each.description,
-            interval=each.interval,
-            meter=catalogue.meter(each.meter_id).key if each.meter_id else None,
-        )
-        for each in version.prices
-    )
-    entitlements = tuple(
-        EntitlementDefinition(
-            key=each.key,
-            description=each.description,
-            source=each.source,
-            kind=each.kind,
-            meter=catalogue.meter(each.meter_id).key if each.meter_id else None,
-            money=each.money,
-            dimension_filter=dict(each.dimension_filter) if each.dimension_filter is not None else None,
-            amount=None if each.amount is None else exact_text(each.amount),
-            currency=each.currency,
-            policy=each.policy,
-            soft_percent=each.soft_percent,
-            grace_hours=each.grace_hours,
-            on_failure=each.on_failure,
-        )
-        for each in version.entitlements
-    )
-    return PlanDefinition(
-        key=plan.key,
-        name=plan.name,
-        rank=plan.rank,
-        support=version.support,
-        features=version.features,
-        invoice_grace_s=version.invoice_grace_s,
-        prices=prices,
-        entitlements=entitlements,
-        existing=version.existing,
-        proration=version.proration,
-        tax_code=version.tax_code,
-        start=version.start,
-        cancel_credit=version.cancel_credit,
-        net_days=version.net_days,
-    )
-
-
-def _meter_definition(meter: Meter) -> MeterDefinition:
-    """Write what a check needs to know of a published meter."""
-    return MeterDefinition(
-        key=meter.key,
-        name=meter.name,
-        event_type=meter.event_type,
-        aggregation=meter.aggregation,
-        unit=meter.unit,
-        value_properties=meter.value_properties,
-        dimensions=meter.dimensions,
-    )

@@ -61,7 +61,7 @@ class EntitlementDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=T
 
     key: str
     description: str
-    source: Source
+    source: Source = "ours"
     kind: EntitlementKind = "limit"
     meter: str | None = None
     money: bool = False
@@ -80,11 +80,11 @@ class PlanDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: str
     name: str
     rank: int
-    support: str
-    features: tuple[str, ...]
-    invoice_grace_s: int
     prices: tuple[PriceDefinition, ...]
-    entitlements: tuple[EntitlementDefinition, ...]
+    entitlements: tuple[EntitlementDefinition, ...] = ()
+    support: str = ""
+    features: tuple[str, ...] = ()
+    invoice_grace_s: int = 0
     existing: Existing = "stay"
     proration: Proration = "second"
     tax_code: str | None = None

@@ -69,11 +69,15 @@ class PriceNotFound(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What the merchant sells. Its key is stable and is what API keys and catalogue files name."""
+    """What the merchant sells. Its key is stable and is what API keys and catalogue files name.
+
+    `own`: its operator has published it, so that seeding leaves it alone.
+    """
 
     id: ProductId
     key: str
     name: str
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)

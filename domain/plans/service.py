@@ -2,7 +2,7 @@
 
 import importlib
 import importlib.metadata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -62,29 +62,39 @@ class Seeded:
 async def seed_catalogue(tx: Tx, call: Call) -> Seeded:
     """Publish the default catalogues and fill the provider price list.
 
-    Safe to repeat: a plan gets a version only where its definition changed, and a model that has rows keeps them.
+    Safe to repeat: a plan gets a version only where its definition changed, and a model that has rows keeps them. A
+    product that its operator has published stays as it is: a default must not take the place of a price of theirs.
     """
     versions: list[PlanVersionId] = []
-    for name in _CATALOGUES:
-        versions += await publish(tx, call, read_product(_file(name)))
+    await store.hold_catalogue(tx)
+    own = {product.key for product in await store.list_products(tx) if product.own}
+    for product in map(read_product, map(_file, _CATALOGUES)):
+        if product.key not in own:
+            versions += await publish(tx, call, product)
     written, skipped = await _seed_prices(tx, call)
     return Seeded(tuple(versions), written, skipped)
 
 
-async def publish(tx: Tx, call: Call, product: ProductDefinition) -> list[PlanVersionId]:
+async def publish(
+    tx: Tx, call: Call, product: ProductDefinition, *, own: bool = False, same: Collection[str] = ()
+) -> list[PlanVersionId]:
     """Publish a product: its meters, its plans, and a new version of every plan whose definition changed.
 
     Returns the ids of the new versions; publishing the same again writes nothing new. Plans and meters that the
-    definition leaves out stay. Raises DefinitionRefused with the path to the fault.
+    definition leaves out stay. `own`: it is its operator's from then on. `same` are plans that are known to stand as
+    they are, whatever their digest. Raises DefinitionRefused with the path to the fault.
     """
     check_product(product)
     await store.hold_catalogue(tx)
-    product_id = await store.upsert_product(tx, {"id": call.new_id(), "key": product.key, "name": product.name})
+    values = {"key": product.key, "name": product.name, "own": own}
+    product_id = await store.upsert_product(tx, {"id": call.new_id(), **values})
     meters = await _publish_meters(tx, call, product_id, product.meters)
     versions = []
     for plan in product.plans:
-        values = {"product_id": product_id, "key": plan.key, "name": plan.name, "rank": plan.rank}
-        plan_id = await store.upsert_plan(tx, {"id": call.new_id(), **values})
+        named = {"product_id": product_id, "key": plan.key, "name": plan.name, "rank": plan.rank}
+        plan_id = await store.upsert_plan(tx, {"id": call.new_id(), **named})
+        if plan.key in same:
+            continue
         version_id = await _publish_version(tx, call, plan_id, plan, meters)
         if version_id is not None:
             versions.append(version_id)

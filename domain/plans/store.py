@@ -27,6 +27,7 @@ product = sa.Table(
     sa.Column("id", db.Id, primary_key=True),
     sa.Column("key", sa.Text, nullable=False, unique=True),
     sa.Column("name", sa.Text, nullable=False),
+    sa.Column("own", sa.Boolean, nullable=False, server_default=sa.false(), comment="the operator publishes it"),
 )
 
 plan = sa.Table(
@@ -187,8 +188,7 @@ provider_price = sa.Table(
 # Everyone who changes the catalogue or the price list takes its turn.
 _WRITER_LOCK = 0xCA7A
 # Bounds of a snapshot: what a process holds of the catalogue in memory.
-VERSIONS_MAX = 10_000
-PROVIDER_PRICES_MAX = 100_000
+VERSIONS_MAX, PROVIDER_PRICES_MAX = 10_000, 100_000
 
 
 async def hold_catalogue(tx: db.Tx) -> None:
@@ -219,7 +219,7 @@ async def find_fingerprint(tx: db.Tx) -> str:
 
 async def list_products(tx: db.Tx) -> Sequence[Product]:
     """Return all products by key."""
-    return [Product(row.id, row.key, row.name) for row in await tx.rows(sa.select(product).order_by(product.c.key))]
+    return [Product(**row._asdict()) for row in await tx.rows(sa.select(product).order_by(product.c.key))]
 
 
 async def list_plans(tx: db.Tx) -> Sequence[Plan]:
@@ -247,10 +247,11 @@ async def list_versions(tx: db.Tx) -> Sequence[PlanVersion]:
 
 
 async def upsert_product(tx: db.Tx, values: Mapping[str, Any]) -> ProductId:
-    """Insert a product or rename it; return its id."""
-    statement = pg.insert(product).values(values)
-    statement = statement.on_conflict_do_update(index_elements=["key"], set_={"name": statement.excluded.name})
-    return ProductId(await tx.value(statement.returning(product.c.id)))
+    """Insert a product or rename it; return its id. What was its operator's once stays so."""
+    new = (statement := pg.insert(product).values(values)).excluded
+    changes = {"name": new.name, "own": product.c.own | new.own}
+    known = statement.on_conflict_do_update(index_elements=["key"], set_=changes)
+    return ProductId(await tx.value(known.returning(product.c.id)))
 
 
 async def upsert_plan(tx: db.Tx, values: Mapping[str, Any]) -> PlanId:
@@ -323,8 +324,8 @@ async def insert_aliases(tx: db.Tx, aliases: Sequence[ModelAlias]) -> None:
 
 async def has_source(tx: db.Tx, source: str) -> bool:
     """Whether any row's source begins with this text."""
-    statement = sa.select(sa.exists().where(provider_price.c.source.startswith(source, autoescape=True)))
-    return bool(await tx.value(statement))
+    statement = sa.exists().where(provider_price.c.source.startswith(source, autoescape=True))
+    return bool(await tx.value(sa.select(statement)))
 
 
 async def insert_provider_prices(tx: db.Tx, rows: Sequence[ProviderPrice]) -> None:

@@ -10,6 +10,7 @@ from tests.api.graphql.asking_wallets import WALLET_INPUTS
 _FROM = "2026-01-01T00:00:00Z"
 ARGUMENTS: dict[str, dict[str, str]] = {
     "plan": {"product": "=llm", "key": "=pro"},
+    "productDefinition": {"product": "=llm"},
     "customer": {"id": "customer"},
     "subscription": {"id": "subscription"},
     "usage": {"customerId": "customer"},
@@ -102,6 +103,9 @@ INPUTS: dict[str, Any] = {
         "idempotencyKey": f"k{n}",
     },
     "moveBillDay": lambda t, n: {"subscriptionId": t["subscription"], "day": n % 27 + 2, "idempotencyKey": f"k{n}"},
+    "publishProduct": lambda t, n: {
+        "definition": f'{{"key": "made_{n}", "name": "Made for {t["customer"]}", "meters": [], "plans": []}}',
+    },
     "publishCustomVersion": lambda t, _: {
         "customerId": t["customer"],
         "product": "edge",

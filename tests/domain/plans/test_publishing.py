@@ -37,7 +37,7 @@ def _usage(model: str, definition: dict[str, Any]) -> dict[str, Any]:
     return {**values, "definition": definition, "meter": model}
 
 
-def _product(**changes: dict[str, Any]) -> bytes:
+def product_of_every_model(**changes: dict[str, Any]) -> bytes:
     fee = {
         "key": "fee",
         "kind": "fee",
@@ -67,7 +67,7 @@ def _product(**changes: dict[str, Any]) -> bytes:
 async def test_prices_of_every_model_are_published_and_rated_as_they_were_written(db: Database) -> None:
     assert set(get_args(PriceModel)) == MODELS.keys() == {*_DEFINITIONS, "flat", "dynamic"}
     async with db.transaction() as tx:
-        await service.publish(tx, make.call(), read_product(_product()))
+        await service.publish(tx, make.call(), read_product(product_of_every_model()))
     async with db.transaction() as tx:
         catalogue = await service.load_catalogue(tx)
     version = catalogue.current_version("models", "all")
@@ -98,5 +98,5 @@ async def test_prices_of_every_model_are_published_and_rated_as_they_were_writte
 def test_a_fault_in_a_price_is_named_with_its_path(model: str, definition: dict[str, Any], path: str) -> None:
     place = 1 + list(_DEFINITIONS).index(model)
     with pytest.raises(DefinitionRefused) as refused:
-        read_product(_product(**{model: definition}))
+        read_product(product_of_every_model(**{model: definition}))
     assert refused.value.path == f"$.plans[0].prices[{place}].definition.{path}"

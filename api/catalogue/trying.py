@@ -1,0 +1,23 @@
+"""Publish a product, or only try it: the transaction that would have done it is then undone."""
+
+from contextlib import suppress
+
+from domain.db import Database
+from domain.kernel.call import Call
+from domain.plans.definition import ProductDefinition
+from domain.plans.publishing import service
+from domain.plans.publishing.changes import Publication
+
+
+class _Undo(Exception):
+    """Ends a transaction without keeping anything of it."""
+
+
+async def publish(database: Database, call: Call, product: ProductDefinition, *, keep: bool) -> Publication:
+    """Publish in a transaction of its own; whatever would be refused then is refused too where it is only tried."""
+    with suppress(_Undo):
+        async with database.transaction() as tx:
+            found = await service.publish_product(tx, call, product)
+            if not keep:
+                raise _Undo
+    return found
