@@ -58,5 +58,5 @@ def decoded(data: bytes) -> Any:
     """Return what JSON says, or None for what is none."""
     try:
         return msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

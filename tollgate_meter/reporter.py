@@ -132,7 +132,7 @@ class UsageReporter:
             return None
         try:
             return self._decoder.decode(response.content).results
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
 
 

@@ -154,6 +154,6 @@ def check_recorded(status: int, content: bytes) -> None:
 def _object(content: bytes) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -84,7 +84,7 @@ def plain_body(body: bytes, provider_key: str) -> bytes:
     """
     try:
         request = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         request = None
     if not isinstance(request, dict):
         raise CallMalformed

@@ -3,9 +3,11 @@
 import asyncio
 from typing import Any
 
+import httpx2
 import pytest
 
 from tests.tollgate_meter.tollbooth import Tollbooth
+from tollgate_meter import TollsClient
 from tollgate_meter.reading import Certainty
 from tollgate_meter.tolls import CallRefused, Hold, TollsMisconfigured, TollsUnavailable
 
@@ -101,6 +103,19 @@ async def test_an_unreachable_tollgate_refuses_calls_unless_told_to_allow_them(t
         tolls.settle(hold, Certainty.MEASURED, PROPERTIES)
     assert not hold.is_enforced
     assert len(tollbooth.events) == 1
+
+
+async def test_an_answer_that_is_no_text_is_somebody_elses() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.url.path)
+        return httpx2.Response(201, content=b'{"reservation": "\xff"}')
+
+    async with TollsClient("http://tollgate", "tg_test_key", transport=httpx2.MockTransport(answer)) as tolls:
+        with pytest.raises(TollsUnavailable):
+            await tolls.reserve("cus_1", PROPERTIES)
+    assert set(asked) == {"/v1/reservations"}
 
 
 async def test_closing_waits_for_calls_that_are_cut_off_in_the_same_moment(tollbooth: Tollbooth) -> None:

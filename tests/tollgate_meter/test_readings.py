@@ -169,6 +169,17 @@ def test_a_request_that_cannot_be_read_counts_as_text() -> None:
     assert read(CHAT, answers.chat(None), body=b"\x1f" * 400)[1] == {"input_tokens": 100, "output_tokens": 5}
 
 
+@pytest.mark.parametrize("content_type", [JSON, EVENTS])
+def test_text_that_is_no_text_in_an_answer_or_a_request_breaks_nothing(content_type: str) -> None:
+    # A byte that is in no character, inside of a JSON text: 40 bytes are counted as 10 tokens.
+    said = b'{"choices": [{"message": "Hi \xff there!"}]}'
+    answer = b"data: " + said + b"\n\n" if content_type == EVENTS else said
+    certainty, quantities = read(
+        CHAT, answer, body=b'{"model": "gpt-5.1", "n": "\xff", "more": 1}', content_type=content_type
+    )
+    assert (certainty, quantities) == (ESTIMATED, {"input_tokens": 10, "output_tokens": 10})
+
+
 def test_what_openai_does_in_the_background_is_charged_at_the_most_that_was_asked_for() -> None:
     body = {**ASKED[RESPONSES], "background": True}
     # What it writes is fetched later, by a request that is not metered.

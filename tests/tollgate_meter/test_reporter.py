@@ -68,13 +68,14 @@ async def test_a_lost_answer_is_asked_for_again_with_the_same_bytes() -> None:
             2: httpx2.Response(503),
             3: httpx2.Response(500),
             4: httpx2.Response(200, text="<html>a proxy</html>"),
+            5: httpx2.Response(200, content=b'{"results": [{"id": "\xff"}]}'),
         }
         return others.get(len(bodies)) or _counted(request)
 
     async with _reporter(answer) as client:
         [given] = await client.report([_event(1)])
     assert given.status == "counted"
-    assert len(bodies) == 5
+    assert len(bodies) == 6
     assert len(set(bodies)) == 1
     assert b'"cost":0.10' in bodies[0]
 

@@ -155,6 +155,7 @@ def test_tools_that_the_caller_carries_out_pass(path: str, tools: Any) -> None:
         (b"[" * 100_000, {}, 400, "call_malformed"),
         (b"", {}, 400, "call_malformed"),
         (b'{"n": 1e999}', {}, 400, "call_malformed"),
+        (b'{"model": "\xff"}', {}, 400, "call_malformed"),
         (b"x", {"content-encoding": "gzip"}, 415, "encoding_unknown"),
     ],
 )
