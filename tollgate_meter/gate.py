@@ -1,19 +1,25 @@
 """What all three forms share before a call is sent: find out what it is, ask for it, and say no."""
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
-from tollgate_meter.operations import BY_KEY, Found, find
+from tollgate_meter.operations import BY_KEY, Found, find, provider_at
 from tollgate_meter.request import OUTPUT_LIMIT, MeteredCall, read_request
 from tollgate_meter.tolls import CallRefused, Properties, TollsMisconfigured, TollsUnavailable
 
 # What a function from request to customer returns for a call that nobody is billed for.
 NOT_BILLED: Final = ""
 RETRY_AFTER_S = "1"
+# Operations that are not known, of which each is named once in the log.
+UNLISTED_MAX = 256
+PATH_LENGTH_MAX = 128
+_WORD = re.compile(r"|v\d\w{0,7}|[a-z][a-z_-]{0,31}")
 REFUSALS = (CallRefused, TollsUnavailable, TollsMisconfigured)
 _log = logging.getLogger("tollgate_meter")
 
@@ -52,7 +58,18 @@ def candidates_of(terms: Terms, method: str, host: str, path: str) -> tuple[Foun
         return (
             (Found(BY_KEY[provider], BY_KEY[provider].operations[0], None, is_sure=True),) if method == "POST" else ()
         )
-    return tuple(found for found in find(method, host, path) if found.operation.is_metered)
+    found = find(method, host, path)
+    asked = provider_at(host) if method == "POST" and not found else None
+    if asked is not None:
+        # Names of operations are words; ids and whatever else may be in a path are not told.
+        _say_unlisted(asked.key, "/".join(part if _WORD.fullmatch(part) else "*" for part in path.split("/")))
+    return tuple(each for each in found if each.operation.is_metered)
+
+
+@lru_cache(maxsize=UNLISTED_MAX)
+def _say_unlisted(provider: str, operation: str) -> None:
+    """Say once that a provider is asked for what is not metered: it may cost money."""
+    _log.warning("operation_not_metered provider=%s operation=%s", provider, operation[:PATH_LENGTH_MAX])
 
 
 def call_of(terms: Terms, candidates: tuple[Found, ...], path: str, body: bytes) -> MeteredCall | None:

@@ -191,13 +191,18 @@ _TELLING = re.compile(r"/v\d")
 def find(method: str, host: str, path: str, providers: Iterable[Provider] = PROVIDERS) -> tuple[Found, ...]:
     """Return what a request may be: nothing, one operation, or those of several providers with the same path."""
     known = tuple(providers)
-    by_host = next((each for each in known if host == each.host or host.endswith(f".{each.host}")), None)
+    by_host = provider_at(host, known)
     if by_host is not None:
         found = operation_of(by_host, method, path)
         return (found,) if found else ()
     named = [_NAMES[part] for part in path.split("/") if part in _NAMES and _NAMES[part] in known]
     candidates = [_at_end(each, method, path, is_named=bool(named)) for each in (named[:1] or known)]
     return tuple(found for found in candidates if found)
+
+
+def provider_at(host: str, providers: Iterable[Provider] = PROVIDERS) -> Provider | None:
+    """Return whose host it is, a region's included."""
+    return next((each for each in providers if host == each.host or host.endswith(f".{each.host}")), None)
 
 
 def operation_of(provider: Provider, method: str, path: str) -> Found | None:

@@ -83,6 +83,9 @@ class Passage:
         self._is_over = True
         certainty, quantities = self._used(is_complete=is_complete)
         properties: dict[str, Any] = with_names(self.call, quantities)
+        if status == CALLER_LEFT and certainty is Certainty.MEASURED:
+            # The provider had said all; SDKs close a stream behind its last event without reading to the end.
+            status = None
         properties["status"] = outcome_of(self._ending(status))
         properties["latency_ms"] = int((self._clock() - self._started_at) * 1000)
         self._tolls.settle(self._hold, certainty, properties)

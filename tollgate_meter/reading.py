@@ -15,7 +15,7 @@ from tollgate_meter.tokens import ASCII_PER_TOKEN, tokens_within
 
 _OK, _OTHER = 200, 300
 # What the names of both sides' pools have in them; reasoning is written.
-_READ, _WRITTEN = ("input", "cache", "pages"), ("output", "reasoning")
+_READ, _WRITTEN = ("input", "cache"), ("output", "reasoning")
 _STREAM, _DONE = "text/event-stream", b"[DONE]"
 # HTTP has no status for a caller that left or a provider that fell silent; these are what proxies record.
 CALLER_LEFT, PROVIDER_BROKE, PROVIDER_SLOW = 499, 502, 504
@@ -60,6 +60,7 @@ class Reading:
         self._usage: dict[str, Any] = {}
         self._is_final = False
         self._tokens_seen = 0
+        self._pages_seen = 1
         # What an app writes in a form of its own.
         self._tokens_of_others = 0
 
@@ -116,6 +117,9 @@ class Reading:
             self._usage.update((name, value) for name, value in usage.items() if value is not None)
             self._is_final = self._is_final or shape.is_final(facts)
         self._tokens_seen += tokens_within(shape.text_in(facts))
+        pages = facts.get("pages") if shape is OCR else None
+        if isinstance(pages, list):
+            self._pages_seen = max(len(pages), 1)
         if not shape.knows(facts):
             self._tokens_of_others += tokens_within(facts)
 
@@ -140,14 +144,16 @@ class Reading:
 
     def _is_silent(self, quantities: Quantities) -> bool:
         """Whether the provider states nothing of what it read or wrote, though there was something."""
+        if "pages" in quantities:
+            return False
         read, written = (_has_any(quantities, words) for words in (_READ, _WRITTEN))
         return (self._tokens_seen > 0 and not written) or (self._call.input_tokens_about > 0 and not read)
 
     def _estimate(self, reported: Quantities | None) -> Quantities:
-        """Take the larger of what was reported so far and what was seen; a document's pages cannot be seen."""
+        """Take the larger of what was reported so far and what was seen."""
         call = self._call
         if call.operation.shape is OCR:
-            return {"pages": 1}
+            return {"pages": self._pages_seen}
         unread = self._events.unread_bytes if self._events is not None else 0
         seen = self._tokens_seen or self._tokens_of_others + unread // ASCII_PER_TOKEN
         if reported is None and not seen and self.has_failed:

@@ -19,6 +19,8 @@ TEXT_LENGTH_MAX = 128
 # A picture that is fetched by the provider cannot be seen here; no provider counts more for one.
 PICTURE_TOKENS_MAX = 32_768
 _PICTURES = (b'"image_url"', b'"url"')
+# OpenAI and Google name what an answer is made of in their own ways.
+_MODALITIES, _SPOKEN = re.compile(rb'[mM]odalities"'), re.compile(rb'"(?:audio|AUDIO)"')
 # What stands for a text that cannot be seen here: as much as the model can read.
 _UNSEEN = tuple(
     f'"{name}"'.encode()
@@ -66,9 +68,9 @@ class MeteredCall:
     def input_tokens_about(self) -> int:
         """About how many tokens the request has, for a record without reported usage; at most what is held.
 
-        A body that cannot be read counts as text.
+        A body that cannot be read, or has no text, such as numbers of tokens, counts as text itself.
         """
-        about = tokens_within(self.request) if self.request else len(self.body) // ASCII_PER_TOKEN
+        about = tokens_within(self.request) or len(self.body) // ASCII_PER_TOKEN
         return min(about, self._held_of("input", "cache"))
 
     @property
@@ -207,7 +209,8 @@ def _held(provider: Provider, shape: Shape, request: Facts, body: bytes, output_
     into = "audio_input_tokens" if b'"input_audio"' in body else provider.dearest_input
     held = {into: min(_input_at_most(provider, body), provider.input_tokens_max)}
     if shape.limits:
-        out = "audio_output_tokens" if b'"modalities"' in body and b'"audio"' in body else "output_tokens"
+        is_spoken = _MODALITIES.search(body) is not None and _SPOKEN.search(body) is not None
+        out = "audio_output_tokens" if is_spoken else "output_tokens"
         held[out] = _output_at_most(provider, shape, request, output_limit)
     return held
 

@@ -9,6 +9,7 @@ import pytest
 from tests.tollgate_meter.tollbooth import Tollbooth
 from tests.tollgate_meter.upstream import Script, Upstream
 from tollgate_meter import AsyncMeterTransport, Terms
+from tollgate_meter.gate import candidates_of
 from tollgate_meter.operations import BY_KEY, find
 from tollgate_meter.request import read_request
 
@@ -91,6 +92,12 @@ CHAT, GENERATE = "/openai/v1/chat/completions", "/v1beta/models/gemini-2.5-pro:g
             {"input_tokens": 0, "output_tokens": 180},
         ),
         ("/openai/v1/embeddings", {"model": "text-embedding-3-small"}, {"cache_write_tokens": 0}),
+        # Google's answer that is spoken is held at the price of speech too.
+        (
+            GENERATE,
+            {"generationConfig": {"responseModalities": ["AUDIO"], "maxOutputTokens": 1}},
+            {"input_tokens": 0, "audio_output_tokens": 1},
+        ),
         # A picture that the provider fetches.
         (CHAT, {"a": {"image_url": 1}, "max_tokens": 1}, {"cache_write_tokens": 32_768, "output_tokens": 1}),
         (
@@ -167,6 +174,19 @@ async def test_other_providers_are_billed_by_the_request_the_page_and_the_image(
     assert expected.items() <= done.items()
     [unit] = expected.keys() & {"requests", "pages", "images"}
     assert (failed[unit], failed["status"]) == (0, "refused")
+
+
+def test_an_operation_that_is_not_known_passes_and_is_named_once_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    for path in ("/v1/images/generations", "/v1/images/generations", "/v1/threads/thread_9Secret/runs"):
+        assert candidates_of(Terms(), "POST", "api.openai.com", path) == ()
+    # What is free is known, and what is somebody else's or only read is not looked at.
+    candidates_of(Terms(), "POST", "api.anthropic.com", "/v1/messages/count_tokens")
+    candidates_of(Terms(), "POST", "example.com", "/v1/images/variations")
+    candidates_of(Terms(), "GET", "api.openai.com", "/v1/responses/resp_1")
+    assert [record.getMessage() for record in caplog.records] == [
+        "operation_not_metered provider=openai operation=/v1/images/generations",
+        "operation_not_metered provider=openai operation=/v1/threads/*/runs",
+    ]
 
 
 async def test_an_image_that_comes_as_a_form_and_as_bytes_is_one_image(

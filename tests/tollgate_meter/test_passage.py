@@ -93,14 +93,14 @@ def test_a_call_is_recorded_once_with_the_time_until_its_end() -> None:
     }
 
 
-def test_what_was_final_stays_measured_though_the_caller_leaves_then() -> None:
+def test_what_was_final_is_a_whole_answer_though_the_caller_leaves_then() -> None:
     ledger = Ledger()
     passage = passage_of(ledger, Clock())
     passage.answered(200, "text/event-stream")
     passage.feed(event(answers.CHAT_LAST))
     passage.end(is_complete=False, status=499)
     [(certainty, properties)] = ledger.settled
-    assert (certainty, properties["status"]) == (Certainty.MEASURED, "cancelled")
+    assert (certainty, properties["status"]) == (Certainty.MEASURED, "ok")
 
 
 def test_an_error_stands_though_the_caller_leaves_then() -> None:

@@ -180,6 +180,29 @@ def test_text_that_is_no_text_in_an_answer_or_a_request_breaks_nothing(content_t
     assert (certainty, quantities) == (ESTIMATED, {"input_tokens": 10, "output_tokens": 10})
 
 
+def test_a_request_of_numbers_of_tokens_is_not_for_nothing() -> None:
+    # {"model": "text-embedding-3-small", "input": [[101, 102, 103]]} has 63 bytes: 15 tokens, and the model is a name.
+    body = {"model": "text-embedding-3-small", "input": [[101, 102, 103]]}
+    assert read("/openai/v1/embeddings", {"data": []}, body=body) == (
+        ESTIMATED,
+        {"input_tokens": 15, "output_tokens": 0},
+    )
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        ({"pages": [{}, {}, {}], "usage_info": {"pages_processed": 7}}, (MEASURED, 7)),
+        ({"pages": [{}, {}, {}], "usage_info": {"pages_processed": "7"}}, (ESTIMATED, 3)),
+        ({"pages": [{}, {}, {}]}, (ESTIMATED, 3)),
+        ({"pages": "three"}, (ESTIMATED, 1)),
+    ],
+)
+def test_pages_that_are_not_stated_are_counted_in_the_answer(reply: Any, expected: tuple[Certainty, int]) -> None:
+    certainty, quantities = read("/mistral/v1/ocr", reply, body={"model": "mistral-ocr-latest"})
+    assert (certainty, quantities) == (expected[0], {"pages": expected[1]})
+
+
 def test_what_openai_does_in_the_background_is_charged_at_the_most_that_was_asked_for() -> None:
     body = {**ASKED[RESPONSES], "background": True}
     # What it writes is fetched later, by a request that is not metered.
