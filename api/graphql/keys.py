@@ -15,6 +15,7 @@ from api.graphql.permissions import SIGNED_IN, guarded_type, public_type
 from api.graphql.problems import AnyProblem
 from domain.access import credentials, service
 from domain.access.roles import Permission
+from domain.customers.erasing import service as erasing
 from domain.kernel.call import Environment, PrincipalKind
 from domain.kernel.ids import KeyId
 
@@ -162,7 +163,10 @@ class KeyMutation:
         runtime = info.context.runtime
         if input.product is not None:
             (await runtime.catalogue()).product(input.product)
+        customer_id = ids.customer_id(input.customer_id) if input.customer_id else None
         async with runtime.db.transaction() as tx:
+            if customer_id is not None:
+                await erasing.load_present(tx, info.context.call, customer_id)
             key, secret = await service.create_key(
                 tx,
                 info.context.call,
@@ -170,7 +174,7 @@ class KeyMutation:
                 environment=input.environment,
                 scopes=input.scopes,
                 product_key=input.product,
-                customer_id=ids.customer_id(input.customer_id) if input.customer_id else None,
+                customer_id=customer_id,
                 source=input.source,
                 expires_at=input.expires_at,
                 pepper=runtime.settings.key_pepper.encode(),

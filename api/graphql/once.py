@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from api.graphql.context import Context
 from api.graphql.problems import AnyProblem, remembered
 from domain.customers import service as customers
+from domain.customers.customer import CustomerErased, check_present
 from domain.db import Tx
 from domain.journal import service as journal
 from domain.journal.service import IdempotencyConflict, IdempotencyKeyMalformed, InProgress
@@ -22,7 +23,11 @@ from domain.kernel.values import dataclass
 T = TypeVar("T")
 # These pass by themselves: the next try is not answered from memory.
 _PASSING = {Kind.BUSY, Kind.UNAVAILABLE, Kind.UNAUTHENTICATED, Kind.FORBIDDEN}
-_ABOUT_THE_KEY = (InProgress, IdempotencyConflict, IdempotencyKeyMalformed, customers.CustomerNotFound)
+# Nothing is remembered of these: there is no key yet, or nobody of whom anything may be kept.
+_ABOUT_THE_KEY = (
+    *(InProgress, IdempotencyConflict, IdempotencyKeyMalformed),
+    *(customers.CustomerNotFound, CustomerErased),
+)
 # A call that was cut off in the middle keeps its key for as long; longer than the gateway's slowest answer.
 RUNNING_FOR = timedelta(minutes=2)
 KEY_DESCRIPTION = (
@@ -35,13 +40,17 @@ _RUNNING = "running_until"
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to happen once: the mutation, the caller's key for it, whose it is, and the input."""
+    """What is to happen once: the mutation, the caller's key for it, whose it is, and the input.
+
+    `of_erased`: it may also happen to a customer that is erased, such as money that goes back to it.
+    """
 
     context: Context
     mutation: str
     key: str
     customer_id: CustomerId
     given: Mapping[str, Any]
+    of_erased: bool = False
 
     @property
     def call(self) -> Call:
@@ -51,10 +60,12 @@ class Wish:
     async def hold(self, tx: Tx) -> Mapping[str, str] | None:
         """Keep others with the same key out until the transaction ends, and return what the key came to, if anything.
 
-        Nothing is looked up or written for a customer that the caller may not see. Raises CustomerNotFound,
-        InProgress, IdempotencyConflict, IdempotencyKeyMalformed.
+        Nothing is looked up or written for a customer that the caller may not see, or that is erased. Raises
+        CustomerNotFound, CustomerErased, InProgress, IdempotencyConflict, IdempotencyKeyMalformed.
         """
-        await customers.load_customer(tx, self.call, self.customer_id)
+        customer = await customers.load_customer(tx, self.call, self.customer_id)
+        if not self.of_erased:
+            check_present(customer)
         await journal.hold_key(tx, self.call, self.mutation, self.key, customer_id=self.customer_id)
         kept: Mapping[str, str] | None = await journal.recall(
             tx,

@@ -92,7 +92,8 @@ class RefundMutation:
             assert len(found) == len(wanted), "refunds are never deleted"
             return _told(found)
 
-        wish = Wish(context, "refundCreditNote", input.idempotency_key, note.customer_id, strawberry.asdict(input))
+        given = strawberry.asdict(input)
+        wish = Wish(context, "refundCreditNote", input.idempotency_key, note.customer_id, given, of_erased=True)
         result = await once(wish, act, again)
         await context.runtime.wakeups.publish([note.customer_id])
         return result

@@ -162,7 +162,10 @@ async def _once_told(
     again: Callable[[Tx, Mapping[str, str]], Awaitable[T]],
 ) -> T | AnyProblem:
     """Do one of the things below once, as `once` does, and wake those up who watch the customer."""
-    wish = Wish(context, mutation, given.idempotency_key, held.customer_id, strawberry.asdict(given))
+    goes_back = isinstance(given, RefundUnappliedPaymentInput)
+    wish = Wish(
+        context, mutation, given.idempotency_key, held.customer_id, strawberry.asdict(given), of_erased=goes_back
+    )
     result = await once(wish, act, again)
     await context.runtime.wakeups.publish([held.customer_id])
     return result

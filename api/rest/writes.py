@@ -15,6 +15,7 @@ from api.problems import told_again
 from api.rest.reads import Asked
 from domain.access.roles import Permission
 from domain.customers import service as customers
+from domain.customers.customer import CustomerErased, check_present
 from domain.customers.service import CustomerNotFound
 from domain.db import Tx
 from domain.journal import service as journal
@@ -28,7 +29,7 @@ KEY_HEADER = "Idempotency-Key"
 _encoder = msgspec.json.Encoder()
 # These pass by themselves: the next try is not answered from memory.
 _PASSING = frozenset((Kind.BUSY, Kind.UNAVAILABLE, Kind.UNAUTHENTICATED, Kind.FORBIDDEN))
-_ABOUT_THE_KEY = (InProgress, IdempotencyConflict, IdempotencyKeyMalformed, CustomerNotFound)
+_ABOUT_THE_KEY = (InProgress, IdempotencyConflict, IdempotencyKeyMalformed, CustomerNotFound, CustomerErased)
 _PROBLEM = "problem"
 
 
@@ -85,7 +86,7 @@ async def once(
     """Act in one transaction with the memory of it; return the ids of the outcome, now or when the key was first used.
 
     Without a key nothing is remembered. Raises RefusedBefore, InProgress, IdempotencyConflict, IdempotencyKeyMalformed,
-    CustomerNotFound, and whatever `act` refuses with, which is remembered unless it passes by itself.
+    CustomerNotFound, CustomerErased, and whatever `act` refuses with, which is remembered unless it passes by itself.
     """
     key, call, db = asked.request.headers.get(KEY_HEADER), asked.call, asked.serving.runtime.db
     if key is None:
@@ -94,7 +95,7 @@ async def once(
     digest = journal.input_digest(given)
     try:
         async with db.transaction() as tx:
-            await customers.load_customer(tx, call, customer_id)
+            check_present(await customers.load_customer(tx, call, customer_id))
             await journal.hold_key(tx, call, name, key, customer_id=customer_id)
             kept = await journal.recall(tx, call, name, key, customer_id=customer_id, digest=digest)
             if kept is not None:

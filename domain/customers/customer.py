@@ -136,6 +136,12 @@ def _zones() -> frozenset[str]:
     return frozenset(zoneinfo.available_timezones()) - _NOT_PLACES
 
 
+def check_present(customer: Customer) -> None:
+    """Refuse to change what is kept of an erased customer. Raises CustomerErased."""
+    if customer.erased_at is not None:
+        raise CustomerErased
+
+
 def check_zone(zone: str) -> str:
     """Return the name of an IANA zone. Raises ZoneUnknown."""
     if zone not in _zones():

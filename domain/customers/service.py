@@ -8,7 +8,7 @@ from domain.access.roles import Permission
 from domain.customers import clock as clocks
 from domain.customers import store
 from domain.customers.clock import Clock, ClockState
-from domain.customers.customer import Customer, check_customer, check_zone
+from domain.customers.customer import Customer, check_customer, check_present, check_zone
 from domain.customers.store import Sight
 from domain.db import DataKey, Tx
 from domain.journal import service as journal
@@ -136,10 +136,12 @@ async def change_locale(tx: Tx, call: Call, customer_id: CustomerId, locale: str
 async def change_zone(tx: Tx, call: Call, customer_id: CustomerId, zone: str) -> Customer:
     """Have a customer live in another zone: notices and new subscriptions go by it at once. Safe to repeat.
 
-    A subscription that runs goes over to it at a boundary of its own. Raises Forbidden, CustomerNotFound, ZoneUnknown.
+    A subscription that runs goes over to it at a boundary of its own. Raises Forbidden, CustomerNotFound,
+    CustomerErased, ZoneUnknown.
     """
     call.need(Permission.PROFILE_WRITE)
     before = await load_customer(tx, call, customer_id)
+    check_present(before)
     after = replace(before, zone=check_zone(zone))
     if after == before:
         return before
@@ -152,12 +154,13 @@ async def change_zone(tx: Tx, call: Call, customer_id: CustomerId, zone: str) ->
 async def set_consolidation(tx: Tx, call: Call, customer_id: CustomerId, *, consolidates: bool) -> Customer:
     """Say whether what falls due of a customer's subscriptions at the same instant is on one invoice from now on.
 
-    Only for staff. Safe to repeat. Raises Forbidden, CustomerNotFound.
+    Only for staff. Safe to repeat. Raises Forbidden, CustomerNotFound, CustomerErased.
     """
     call.need(Permission.INVOICE_WRITE)
     if call.scope is not None:
         raise Forbidden(Permission.INVOICE_WRITE)
     before = await load_customer(tx, call, customer_id)
+    check_present(before)
     if before.consolidates != consolidates:
         await store.save_consolidates(tx, customer_id, consolidates=consolidates)
         about, facts = encode("customer", customer_id), {"consolidates": consolidates}

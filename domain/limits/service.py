@@ -9,6 +9,7 @@ from uuid import UUID
 
 from domain.access.roles import Permission
 from domain.customers import service as customers
+from domain.customers.erasing import service as erasing
 from domain.db import Tx
 from domain.journal import service as journal
 from domain.kernel.call import Call
@@ -80,10 +81,12 @@ async def set_override(tx: Tx, call: Call, catalogue: Catalogue, customer_id: Cu
     """Grant a customer another amount of one limit.
 
     A later override replaces an earlier one while it is in force; processes that check know of it within seconds.
-    Raises Forbidden, CustomerNotFound, ProductNotFound, LimitUnknown, OverrideMalformed, TooManyOverrides.
+    Raises Forbidden, CustomerNotFound, CustomerErased, ProductNotFound, LimitUnknown, OverrideMalformed,
+    TooManyOverrides.
     """
     call.need(Permission.LIMIT_WRITE)
     product = catalogue.product(wish.product)
+    await erasing.load_present(tx, call, customer_id)
     now = await customers.business_now(tx, call, customer_id)
     if wish.key not in catalogue_limits(catalogue, product.id):
         raise LimitUnknown(wish.product, wish.key)

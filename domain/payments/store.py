@@ -30,6 +30,7 @@ gateway_customer = sa.Table(
     sa.Column("key", sa.Text, nullable=False, comment="idempotency key of its creation"),
     sa.Column("gateway_customer_id", sa.Text),
     sa.Column("created_at", db.Instant, nullable=False, comment="real time"),
+    sa.Column("deletion_key", sa.Text, comment="idempotency key of its deletion; null: none was ordered"),
     sa.Index("gateway_customer_gateway_customer_id_idx", "gateway_customer_id"),
 )
 

@@ -48,12 +48,13 @@ class SubscriptionFacts:
 
 @dataclass(frozen=True, slots=True)
 class CustomerFacts:
-    """A customer with its subscriptions, newest first."""
+    """A customer with its subscriptions, newest first. Nothing is recorded of one that is erased."""
 
     id: CustomerId
     environment: Environment
     clock_id: ClockId | None
     subscriptions: tuple[SubscriptionFacts, ...]
+    is_erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)

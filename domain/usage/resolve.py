@@ -131,8 +131,8 @@ def resolve(envelope: Envelope, request: Request, customer: CustomerFacts | None
 
     A customer whom the sender may not see is unknown, and the event is kept apart from that customer's own.
     """
-    if customer is None or not request.sender.sees(customer):
-        return _of_nobody(envelope, request, now)
+    if customer is None or customer.is_erased or not request.sender.sees(customer):
+        return _of_nobody(envelope, request, customer, now)
     occurred_at = envelope.occurred_at or now
     identity = identity_of(envelope.event.customer, request.sender.source, envelope.event.id)
 
@@ -187,6 +187,8 @@ def foresee(
     """
     rules = request.rules.types.get(event_type)
     if rules is None or rules.product_id != request.sender.product_id or not request.sender.sees(customer):
+        return None
+    if customer.is_erased:
         return None
     counted = _count(rules, request.rules, properties, request.received_at)
     found = _segment_of(customer, request.sender, None, request.received_at)
@@ -250,8 +252,13 @@ def _hour_of_quarter(quarter: int, zone: ZoneInfo) -> datetime:
     return at - timedelta(minutes=local.minute, seconds=local.second)
 
 
-def _of_nobody(envelope: Envelope, request: Request, now: datetime) -> Row | Verdict:
-    """Keep an event of an unknown customer among nobody's rows, where it holds no identity of anybody's."""
+def _of_nobody(envelope: Envelope, request: Request, customer: CustomerFacts | None, now: datetime) -> Row | Verdict:
+    """Keep an event of an unknown customer among nobody's rows, where it holds no identity of anybody's.
+
+    Nothing is kept of one that the sender may see and that is erased.
+    """
+    if customer is not None and request.sender.sees(customer):
+        return rejected(Reason.CUSTOMER_ERASED)
     event = envelope.event
     try:
         decode("customer", event.customer)

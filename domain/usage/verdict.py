@@ -36,6 +36,7 @@ class Reason(StrEnum):
     CORRECTED_ALREADY = "corrected_already"
     UNKNOWN_EVENT = "unknown_event"
     UNKNOWN_CUSTOMER = "unknown_customer"
+    CUSTOMER_ERASED = "customer_erased"
     UNKNOWN_METER = "unknown_meter"
     UNKNOWN_SUBSCRIPTION = "unknown_subscription"
     OUTSIDE_SUBSCRIPTION = "outside_subscription"
@@ -62,6 +63,7 @@ _MESSAGES = {
     Reason.CORRECTED_ALREADY: "The event was voided or replaced before; correct the event that did so.",
     Reason.UNKNOWN_EVENT: "No counted event of this source has the id that `corrects` names.",
     Reason.UNKNOWN_CUSTOMER: "No such customer is known to this key.",
+    Reason.CUSTOMER_ERASED: "This customer was erased: nothing new can be kept of it.",
     Reason.UNKNOWN_METER: "No meter counts events of this type.",
     Reason.UNKNOWN_SUBSCRIPTION: "The customer has no such subscription of this product.",
     Reason.OUTSIDE_SUBSCRIPTION: "No subscription of the customer to this product was running at `occurred_at`.",

@@ -55,7 +55,10 @@ class EventKind:
     description: str
 
 
+# The one event that is sent of an erased customer: its id, and nothing else.
+ERASED = "customer_erased"
 KINDS = (
+    EventKind("customer.erased", ERASED, (), "A customer was erased; forget what you keep of it. Nothing follows."),
     EventKind("invoice.opened", "invoice_opened", _INVOICE, "An invoice got its number and is due."),
     EventKind("invoice.paid", "invoice_paid", (*_INVOICE, "paid_by"), "Nothing is due on an invoice any more."),
     EventKind("invoice.overdue", "invoice_overdue", _INVOICE, "A sent invoice was not paid when it was due."),

@@ -12,6 +12,7 @@ from domain.alerts.notice import LEGAL
 from domain.alerts.staffing import service as staffing
 from domain.alerts.staffing.staff_alert import StaffAlertKind
 from domain.customers import service as customers
+from domain.customers.erasing import service as erasing
 from domain.db import Tx
 from domain.journal import jobs
 from domain.journal import service as journal
@@ -100,14 +101,14 @@ async def tell_failed(tx: Tx, call: Call, *, customer_id: CustomerId, mail_id: U
 async def send_again(tx: Tx, call: Call, mail_id: UUID) -> MailRow:
     """Send a mail that failed or bounced once more, to the address and with the text it was written with.
 
-    Raises MailNotFound, MailNotFailed, Forbidden.
+    Raises MailNotFound, MailNotFailed, CustomerErased, Forbidden.
     """
     call.need(Permission.MAIL_WRITE)
     found = await store.lock_mail(tx, mail_id)
     if found is None:
         raise MailNotFound
     try:
-        customer = await customers.load_customer(tx, call, found.customer_id)
+        customer = await erasing.load_present(tx, call, found.customer_id)
     except customers.CustomerNotFound as error:
         raise MailNotFound from error
     if found.state not in {MailState.FAILED, MailState.BOUNCED}:
@@ -125,10 +126,10 @@ async def send_again(tx: Tx, call: Call, mail_id: UUID) -> MailRow:
 async def resume(tx: Tx, call: Call, customer_id: CustomerId) -> int:
     """Let a customer's addresses have all mail again; return how many were stopped. Safe to repeat.
 
-    Raises CustomerNotFound, Forbidden.
+    Raises CustomerNotFound, CustomerErased, Forbidden.
     """
     call.need(Permission.MAIL_WRITE)
-    customer = await customers.load_customer(tx, call, customer_id)
+    customer = await erasing.load_present(tx, call, customer_id)
     stopped = await store.delete_stop(tx, customer.id)
     if stopped:
         await journal.audit(tx, call, "resume_mail", encode("customer", customer.id), customer_id=customer.id)

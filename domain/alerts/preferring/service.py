@@ -10,6 +10,7 @@ from domain.alerts.preference import Preference, next_digest_at, preference_of
 from domain.alerts.preferring import store
 from domain.customers import service as customers
 from domain.customers.customer import Customer
+from domain.customers.erasing import service as erasing
 from domain.db import Tx
 from domain.journal import jobs
 from domain.journal import service as journal
@@ -28,10 +29,10 @@ async def preferences_by_id(
 async def change_preference(tx: Tx, call: Call, wanted: Preference) -> Preference:
     """Set what a customer wants. Safe to repeat: the second time changes and audits nothing.
 
-    Raises CustomerNotFound, Forbidden.
+    Raises CustomerNotFound, CustomerErased, Forbidden.
     """
     call.need(Permission.ALERT_WRITE)
-    customer = await customers.load_customer(tx, call, wanted.customer_id)
+    customer = await erasing.load_present(tx, call, wanted.customer_id)
     before = await store.find_preference(tx, customer.id) or Preference(customer.id)
     if wanted == before:
         return before
@@ -59,9 +60,12 @@ async def is_unwanted(tx: Tx, customer_id: CustomerId, notice: Notice) -> bool:
 async def unsubscribe(tx: Tx, call: Call, customer_id: CustomerId, notice: Notice) -> None:
     """Stop mails of a kind to a customer; the rest of what it wants stays, also what is stopped at the same moment.
 
-    Safe to repeat. Raises CustomerNotFound, NoticeIsLegal, Forbidden.
+    Safe to repeat. An erased customer gets no mails: its old links go on to answer, and write nothing. Raises
+    CustomerNotFound, NoticeIsLegal, Forbidden.
     """
     await customers.load_customer(tx, call, customer_id)
+    if not await erasing.hold_if_present(tx, customer_id):
+        return
     found = await store.lock_preference(tx, customer_id, at=call.at)
     wanted = preference_of(
         customer_id,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from domain.access.roles import Permission
 from domain.contracts.desk.service import Desk, derive_anew, finalise_draft, held_on, open_desk
+from domain.customers.erasing import service as erasing
 from domain.db import Tx
 from domain.invoices import service as invoices
 from domain.invoices.credit_note import CreditKind, CreditNote, CreditPart, CreditReason
@@ -103,11 +104,12 @@ async def credit(
 
 
 async def _open_desk_of(tx: Tx, call: Call, invoice_id: InvoiceId) -> tuple[Desk, Invoice]:
-    """Hold the subscriptions of an invoice's customer. Raises Forbidden, InvoiceNotFound."""
+    """Hold the subscriptions of an invoice's customer. Raises Forbidden, InvoiceNotFound, CustomerErased."""
     call.need(Permission.INVOICE_WRITE)
     found = await invoices.find_invoice(tx, call, invoice_id)
     if found is None:
         raise InvoiceNotFound
+    await erasing.hold_present(tx, found.customer_id)
     return await open_desk(tx, call, found.customer_id), found
 
 

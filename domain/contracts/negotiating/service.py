@@ -2,6 +2,7 @@
 
 from domain.access.roles import Permission
 from domain.customers import service as customers
+from domain.customers.erasing import service as erasing
 from domain.db import Tx
 from domain.kernel.call import Call, Forbidden
 from domain.kernel.ids import CustomerId
@@ -17,12 +18,12 @@ async def publish_custom_version(
 
     From then on the customer subscribes to this version of the plan, and a subscription that stands moves to it at its
     renewal where the terms say so; nobody else is shown it. Safe to repeat; audited. Raises Forbidden,
-    CustomerNotFound, ProductNotFound, PlanNotFound, DefinitionRefused.
+    CustomerNotFound, CustomerErased, ProductNotFound, PlanNotFound, DefinitionRefused.
     """
     call.need(Permission.SUBSCRIPTION_OVERRIDE)
     if call.scope is not None:
         raise Forbidden(Permission.SUBSCRIPTION_OVERRIDE)
-    await customers.load_customer(tx, call, customer_id)
+    await erasing.load_present(tx, call, customer_id)
     found = await plans.publish_for(tx, call, customer_id, product_key=product_key, plan_key=plan_key, terms=terms)
     return await plans.load_catalogue(tx), found
 

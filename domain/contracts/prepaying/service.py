@@ -29,6 +29,7 @@ from domain.credits.top_up import (
 from domain.credits.wallet import Wallet
 from domain.credits.wallets.keeping import service as keeping
 from domain.customers import service as customers
+from domain.customers.erasing import service as erasing
 from domain.db import Tx
 from domain.invoices import service as invoices
 from domain.invoices import store as invoice_store
@@ -129,9 +130,11 @@ async def save_rule(
 ) -> AutomaticTopUp:
     """Have a wallet topped up by itself from now on; a paused rule goes on. What is due is ordered at once.
 
-    Safe to repeat. Raises Forbidden, CustomerNotFound, WalletNotFound, CurrencyMismatch, AutomaticTopUpMalformed.
+    Safe to repeat. Raises Forbidden, CustomerNotFound, CustomerErased, WalletNotFound, CurrencyMismatch,
+    AutomaticTopUpMalformed.
     """
     call.need(Permission.PAYMENT_WRITE)
+    await erasing.load_present(tx, call, customer_id)
     now, held = await keeping.take(tx, call, customer_id, wallet_id)
     for each in (threshold, amount, target):
         if each is not None and each.currency != held.wallet.currency:

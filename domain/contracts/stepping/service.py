@@ -19,6 +19,7 @@ from domain.contracts.joining import service as joining
 from domain.contracts.pausing import service as pausing
 from domain.contracts.starting import service as starting
 from domain.contracts.trialing import service as trialing
+from domain.customers.erasing import service as erasing
 from domain.db import Tx
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
@@ -48,13 +49,16 @@ async def open_desk_of(
 ) -> tuple[Desk, Subscription]:
     """Hold a subscription about which the caller may do something, brought up to now.
 
-    Raises Forbidden, SubscriptionNotFound, PeriodsStillClosing.
+    Nothing is changed of an erased customer's. Raises Forbidden, SubscriptionNotFound, CustomerErased,
+    PeriodsStillClosing.
     """
     call.need(permission)
     own = call.principal.environment
     found = await subscriptions.find_subscription(tx, subscription_id, scope=call.scope, environment=own)
     if found is None:
         raise SubscriptionNotFound
+    if permission is Permission.SUBSCRIPTION_WRITE:
+        await erasing.hold_present(tx, found.customer_id)
     desk, held = await open_desk_over(tx, call, found.customer_id)
     # One that is settled is not held: nothing becomes of it any more.
     before = await catch_up(tx, call, desk, next((each for each in held if each.id == subscription_id), found))

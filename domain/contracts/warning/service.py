@@ -9,6 +9,7 @@ from domain.credits.wallet import AMOUNT_MINOR_MAX, Wallet, WalletMalformed
 from domain.credits.wallets import store
 from domain.credits.wallets.keeping import service as keeping
 from domain.customers.customer import Customer
+from domain.customers.erasing import service as erasing
 from domain.db import Tx
 from domain.journal import jobs
 from domain.journal import service as journal
@@ -25,9 +26,10 @@ async def warn_below(
     """Have a wallet's customer warned once no more than a threshold is left in it, unbilled usage taken off.
 
     None: never. One that is that low already is warned of at once. Safe to repeat. Raises Forbidden, CustomerNotFound,
-    WalletNotFound, CurrencyMismatch, WalletMalformed.
+    CustomerErased, WalletNotFound, CurrencyMismatch, WalletMalformed.
     """
     call.need(Permission.ALERT_WRITE)
+    await erasing.load_present(tx, call, customer_id)
     now, held = await keeping.take(tx, call, customer_id, wallet_id)
     before = held.wallet
     if threshold is not None and threshold.currency != before.currency:

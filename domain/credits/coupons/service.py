@@ -27,6 +27,7 @@ from domain.credits.coupon import (
 )
 from domain.credits.coupons import store
 from domain.customers import service as customers
+from domain.customers.erasing import service as erasing
 from domain.db import Tx
 from domain.journal import service as journal
 from domain.kernel.call import Call
@@ -139,7 +140,8 @@ async def create_code(
 ) -> PromotionCode:
     """Give a coupon a code by which customers take it up, in any case of letters.
 
-    Raises Forbidden, CouponNotFound, CouponMalformed, PromotionCodeMalformed, PromotionCodeTaken, CustomerNotFound.
+    Raises Forbidden, CouponNotFound, CouponMalformed, PromotionCodeMalformed, PromotionCodeTaken, CustomerNotFound,
+    CustomerErased.
     """
     call.need(Permission.CREDIT_WRITE)
     if await store.find_coupon(tx, coupon_id) is None:
@@ -147,7 +149,7 @@ async def create_code(
     if redemptions_max is not None and not 1 <= redemptions_max <= rules.REDEMPTIONS_MAX:
         raise rules.CouponMalformed("a limit is at least 1")
     if customer_id is not None:
-        await customers.load_customer(tx, call, customer_id)
+        await erasing.load_present(tx, call, customer_id)
     new = PromotionCode(
         id=PromotionCodeId(call.new_id()),
         coupon_id=coupon_id,
@@ -189,7 +191,7 @@ async def redeem_code(
 
     `at` is the business time of it, for looking at what would be later; None is the customer's now.
     A code that does not exist, is off or is another customer's is answered alike. Raises Forbidden, CustomerNotFound,
-    SubscriptionNotFound, PromotionCodeMalformed, PromotionCodeInvalid, CouponExpired, CouponUsedUp,
+    CustomerErased, SubscriptionNotFound, PromotionCodeMalformed, PromotionCodeInvalid, CouponExpired, CouponUsedUp,
     CouponAlreadyApplied, CouponForFirstPurchase, TooManyCoupons.
     """
     call.need(Permission.CREDIT_REDEEM)
@@ -223,7 +225,7 @@ async def _apply(
     at: datetime | None = None,
 ) -> AppliedCoupon:
     """Give a coupon to a customer. Counting locks it: whoever takes it up at the same moment waits and sees this."""
-    customer = await customers.load_customer(tx, call, customer_id)
+    customer = await erasing.load_present(tx, call, customer_id)
     now = at or await customers.business_now(tx, call, customer_id)
     if subscription_id is not None and not await subscriptions.subscriptions_by_id(
         tx, [subscription_id], scope=customer_id

@@ -21,6 +21,7 @@ from domain.credits.unit_grant import (
     UnitGrant,
 )
 from domain.customers import service as customers
+from domain.customers.erasing import service as erasing
 from domain.db import Tx
 from domain.journal import service as journal
 from domain.kernel.call import Call
@@ -74,13 +75,14 @@ async def create_grant(
 ) -> UnitGrant:
     """Grant a subscription units of a meter. Usage of the present usage period may take from them.
 
-    Raises Forbidden, SubscriptionNotFound, GrantMalformed, TooManyGrants.
+    Raises Forbidden, SubscriptionNotFound, CustomerErased, GrantMalformed, TooManyGrants.
     """
     call.need(Permission.CREDIT_WRITE)
     own = call.principal.environment
     found = await subscriptions.find_subscription(tx, subscription_id, scope=call.scope, environment=own)
     if found is None:
         raise SubscriptionNotFound
+    await erasing.hold_present(tx, found.customer_id)
     now = await customers.business_now(tx, call, found.customer_id)
     new = UnitGrant(
         customer_id=found.customer_id,

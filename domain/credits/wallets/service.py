@@ -29,6 +29,7 @@ from domain.credits.wallet import (
 from domain.credits.wallets import store
 from domain.credits.wallets.keeping import service as keeping
 from domain.customers import service as customers
+from domain.customers.erasing import service as erasing
 from domain.db import Tx
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, InvoiceId, ProductId, WalletGrantId, WalletId
@@ -70,11 +71,11 @@ async def create_wallet(
 ) -> Wallet:
     """Open an empty wallet of a customer.
 
-    Raises Forbidden, CustomerNotFound, CurrencyUnknown, WalletMalformed, TooManyWallets.
+    Raises Forbidden, CustomerNotFound, CustomerErased, CurrencyUnknown, WalletMalformed, TooManyWallets.
     """
     call.need(Permission.CREDIT_WRITE)
     exponent(currency)
-    customer = await customers.load_customer(tx, call, customer_id)
+    customer = await erasing.load_present(tx, call, customer_id)
     now = await customers.business_now(tx, call, customer_id)
     new = Wallet(
         customer_id=customer_id,
@@ -101,9 +102,10 @@ async def create_wallet(
 async def grant(tx: Tx, call: Call, customer_id: CustomerId, wallet_id: WalletId, terms: GrantTerms) -> WalletGrant:
     """Give credit away into a wallet.
 
-    Raises Forbidden, CustomerNotFound, WalletNotFound, WalletGrantMalformed, TooManyWalletGrants.
+    Raises Forbidden, CustomerNotFound, CustomerErased, WalletNotFound, WalletGrantMalformed, TooManyWalletGrants.
     """
     call.need(Permission.CREDIT_WRITE)
+    await erasing.load_present(tx, call, customer_id)
     now, held = await keeping.take(tx, call, customer_id, wallet_id)
     new = await _insert_grant(tx, call, now, held, terms, invoice_id=None)
     await keeping.note(

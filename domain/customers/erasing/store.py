@@ -1,5 +1,6 @@
 """Statements about erased customers."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -17,6 +18,13 @@ async def lock_presence(tx: db.Tx, customer_id: CustomerId, *, is_shared: bool) 
     own = data_key.c
     row = await tx.row(sa.select(own.erased_at).where(own.customer_id == customer_id).with_for_update(read=is_shared))
     return None if row is None else row.erased_at is None
+
+
+async def erased_among(tx: db.Tx, customer_ids: Collection[CustomerId]) -> set[CustomerId]:
+    """Return those of some customers that are erased."""
+    own = data_key.c
+    statement = sa.select(own.customer_id).where(own.customer_id.in_(customer_ids), own.erased_at.is_not(None))
+    return {CustomerId(row.customer_id) for row in await tx.rows(statement)}
 
 
 async def find_ended(tx: db.Tx, customer_id: CustomerId) -> datetime | None:

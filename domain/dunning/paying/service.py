@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from domain.access.roles import Permission
 from domain.contracts.desk.service import Desk
 from domain.contracts.owing import service as owing
+from domain.customers.erasing import service as erasing
 from domain.db import Tx
 from domain.dunning import cap
 from domain.dunning import case as cases
@@ -40,13 +41,14 @@ async def pay_now(tx: Tx, call: Call, *, invoice_id: InvoiceId, method_id: Metho
     """Order a payment of an open invoice by one of its customer's methods, the default one where none is named.
 
     Where a payment is under way it is returned, so pressing twice charges once. It counts for the card's caps and uses
-    no retry. Raises Forbidden, InvoiceNotFound for another customer's too, InvoiceStateRefused, PaymentMethodMissing,
-    PaymentMethodNotFound, PaymentMethodBlocked, CardCapReached.
+    no retry. Raises Forbidden, InvoiceNotFound for another customer's too, CustomerErased, InvoiceStateRefused,
+    PaymentMethodMissing, PaymentMethodNotFound, PaymentMethodBlocked, CardCapReached.
     """
     call.need(Permission.PAYMENT_WRITE)
     wanted = await invoices.find_invoice(tx, call, invoice_id)
     if wanted is None:
         raise InvoiceNotFound
+    await erasing.hold_present(tx, wanted.customer_id)
     desk = await owing.hold(tx, call, wanted.customer_id)
     standing, filed = await filing.take(tx, call, desk, wanted.id)
     if standing.under_way is not None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from domain.access.roles import Permission
-from domain.customers import service as customers
+from domain.customers.erasing import service as erasing
 from domain.db import Tx
 from domain.dunning.definition import (
     DEFAULT,
@@ -104,14 +104,14 @@ async def assign_policy(
     """Let new cases of one customer, or of a plan (product and plan keys), follow a policy; None: no longer.
 
     A customer's own policy goes before that of its plan. Safe to repeat. Raises Forbidden, CustomerNotFound,
-    ProductNotFound, PlanNotFound, DunningPolicyNotFound, DunningAssignmentMalformed.
+    CustomerErased, ProductNotFound, PlanNotFound, DunningPolicyNotFound, DunningAssignmentMalformed.
     """
     _need_all(call)
     if (customer_id is None) == (plan is None):
         raise DunningAssignmentMalformed
     plan_id = (await plans.load_catalogue(tx)).plan(*plan).id if plan is not None else None
     if customer_id is not None:
-        await customers.load_customer(tx, call, customer_id)
+        await erasing.load_present(tx, call, customer_id)
     if name is None:
         await store.delete_assignment(tx, customer_id=customer_id, plan_id=plan_id)
     elif name not in await store.list_active(tx, [name]):

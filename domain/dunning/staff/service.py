@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from domain.access.roles import Permission
 from domain.contracts import service as contracts
 from domain.contracts.owing import service as owing
+from domain.customers.erasing import service as erasing
 from domain.customers.store import Sight
 from domain.db import Tx
 from domain.dunning import case as cases
@@ -233,13 +234,14 @@ async def _change(tx: Tx, call: Call, case_id: CaseId, act: Callable[[Filed], Aw
 
 
 async def _take(tx: Tx, call: Call, case_id: CaseId) -> Filed:
-    """Take a case that the caller may see in hand."""
+    """Take a case that the caller may see in hand. Of an erased customer's nothing is changed."""
     call.need(Permission.DUNNING_WRITE)
     if call.scope is not None:
         raise Forbidden(Permission.DUNNING_WRITE)
     found = await store.find_case(tx, case_id, sight=Sight(None, call.principal.environment))
     if found is None:
         raise DunningCaseNotFound
+    await erasing.hold_present(tx, found.customer_id)
     desk = await owing.hold(tx, call, found.customer_id)
     _, filed = await filing.take(tx, call, desk, found.invoice_id)
     assert filed is not None, "a case is never deleted"

@@ -30,7 +30,7 @@ async def set_heading(
     """Set what the invoices of a customer carry from now on, or those with lines of one subscription; drafts too.
 
     It replaces what was set. Only for staff: it moves due dates. Safe to repeat. Raises Forbidden, CustomerNotFound,
-    SubscriptionNotFound, NetDaysOutOfBounds, HeadingMalformed.
+    CustomerErased, SubscriptionNotFound, NetDaysOutOfBounds, HeadingMalformed.
     """
     call.need(Permission.INVOICE_WRITE)
     if call.scope is not None:
@@ -71,14 +71,15 @@ async def _set(
 async def set_draft_heading(tx: Tx, call: Call, invoice_id: InvoiceId, heading: Heading) -> Heading:
     """Set what one draft carries, before what is set for its subscriptions or customer. Safe to repeat.
 
-    Raises Forbidden, InvoiceNotFound, InvoiceStateRefused for what is no draft any more, NetDaysOutOfBounds,
-    HeadingMalformed.
+    Raises Forbidden, InvoiceNotFound, CustomerErased, InvoiceStateRefused for what is no draft any more,
+    NetDaysOutOfBounds, HeadingMalformed.
     """
     call.need(Permission.INVOICE_WRITE)
     sight = Sight(call.scope, call.principal.environment)
     draft = await invoices.find_invoice(tx, invoice_id, sight=sight, lock=True)
     if draft is None:
         raise InvoiceNotFound
+    await erasing.hold_present(tx, draft.customer_id)
     if draft.state is not State.DRAFT:
         raise InvoiceStateRefused(draft.state, State.DRAFT)
     checked = rules.check(heading)

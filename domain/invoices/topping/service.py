@@ -25,6 +25,7 @@ from domain.credits.wallet import GrantSource, Wallet, WalletGrant
 from domain.credits.wallets import service as wallets
 from domain.credits.wallets.keeping import service as keeping
 from domain.customers import service as customers
+from domain.customers.erasing import service as erasing
 from domain.db import Tx
 from domain.invoices import invoice as invoice_rules
 from domain.invoices import store as invoices
@@ -50,9 +51,11 @@ SHOWN_MAX = 100
 async def order(tx: Tx, call: Call, customer_id: CustomerId, wallet_id: WalletId, amount: Money) -> TopUp:
     """Order a top-up of a wallet, by staff or by its customer: an invoice over the amount is opened and collected.
 
-    Raises Forbidden, CustomerNotFound, WalletNotFound, CurrencyMismatch, TopUpMalformed, TooManyTopUps.
+    Raises Forbidden, CustomerNotFound, CustomerErased, WalletNotFound, CurrencyMismatch, TopUpMalformed,
+    TooManyTopUps.
     """
     call.need(Permission.PAYMENT_WRITE)
+    await erasing.load_present(tx, call, customer_id)
     is_customer = call.principal.kind is PrincipalKind.MEMBER
     trigger = TopUpTrigger.CUSTOMER if is_customer else TopUpTrigger.STAFF
     now, held = await keeping.take(tx, call, customer_id, wallet_id)
@@ -225,10 +228,11 @@ async def pay_back(
 ) -> CreditNote:
     """Pay back what is left of a grant that was paid for, by a credit note on its invoice; the grant ends.
 
-    As a refund, or as customer credit. Raises Forbidden, CustomerNotFound, WalletNotFound, WalletGrantNotFound,
-    NothingToPayBack, also where it was done before.
+    As a refund, or as customer credit. Raises Forbidden, CustomerNotFound, CustomerErased, WalletNotFound,
+    WalletGrantNotFound, NothingToPayBack, also where it was done before.
     """
     call.need(Permission.CREDIT_WRITE)
+    await erasing.load_present(tx, call, customer_id)
     now, _ = await keeping.take(tx, call, customer_id, wallet_id)
     grant = await wallets.take_unused(tx, call, customer_id, wallet_id, grant_id)
     if grant.source is not GrantSource.PURCHASED or not grant.balance_minor or kind is CreditKind.OFFSET:

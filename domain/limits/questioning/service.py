@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from uuid import UUID
 
+from domain.customers.customer import CustomerErased
 from domain.customers.service import CustomerNotFound
 from domain.db import DATABASE_ERRORS
 from domain.kernel.call import Call
@@ -31,7 +32,8 @@ class Questions:
     async def question(self, call: Call, wanted: Wanted) -> Question:
         """Understand a request as it would be counted now.
 
-        Raises KeyRecordsNothing, CustomerNotFound, NothingSubscribed, EstimateRefused, LimitsUnavailable.
+        Raises KeyRecordsNothing, CustomerNotFound, CustomerErased, NothingSubscribed, EstimateRefused,
+        LimitsUnavailable.
         """
         return self.at_once(call, wanted) or await self._looked_up(call, wanted)
 
@@ -71,10 +73,13 @@ class Questions:
         return question_of(row)
 
     async def row(self, call: Call, event: UsageEvent) -> Row:
-        """Resolve an event as recording would. Raises KeyRecordsNothing, EstimateRefused, LimitsUnavailable."""
+        """Resolve an event as recording would.
+
+        Raises KeyRecordsNothing, CustomerNotFound, CustomerErased, EstimateRefused, LimitsUnavailable.
+        """
         envelope = read_event(event)
         if isinstance(envelope, Verdict):
-            raise CustomerNotFound if envelope.reason in _NOBODY else _refused(envelope)
+            raise refused_of(envelope)
         rules = await self._known_rules(call)
         request = Request(sender_of(call.principal, rules.products), rules, call.at, call.at.isoformat(), call)
         try:
@@ -82,7 +87,7 @@ class Questions:
         except DATABASE_ERRORS as fault:
             raise LimitsUnavailable from fault
         if isinstance(resolved, Verdict):
-            raise CustomerNotFound if resolved.reason in _NOBODY else _refused(resolved)
+            raise refused_of(resolved)
         return resolved
 
     async def owned_type(self, call: Call, name: Name) -> str:
@@ -129,6 +134,13 @@ def question_of(row: Row) -> Question:
     own = row.place.subscription
     place = Place(row.customer_id, own.id, own.epoch, row.now)
     return Question(place, estimate_of(row), row.request.sender.source, row.envelope.canonical)
+
+
+def refused_of(verdict: Verdict) -> CustomerNotFound | CustomerErased | EstimateRefused:
+    """Return with what a request is refused whose event would not be counted."""
+    if verdict.reason is Reason.CUSTOMER_ERASED:
+        return CustomerErased()
+    return CustomerNotFound() if verdict.reason in _NOBODY else _refused(verdict)
 
 
 def _refused(verdict: Verdict) -> EstimateRefused:

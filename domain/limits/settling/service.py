@@ -18,7 +18,7 @@ from domain.kernel.call import Call
 from domain.kernel.ids import SubscriptionId, encode
 from domain.kernel.money import exact_text
 from domain.limits.leasing.service import Leases
-from domain.limits.questioning.service import Questions, question_of
+from domain.limits.questioning.service import Questions, question_of, refused_of
 from domain.limits.request import AccessSuspended, EstimateRefused, MovedError, NothingSubscribed, Settled
 from domain.limits.reservation import (
     SOURCE,
@@ -71,7 +71,7 @@ class Endings:
     ) -> Settled:
         """Record what was used, in the place of the hold. The event counts before the hold goes.
 
-        Raises ReservationNotFound, ReservationMalformed, EstimateRefused, and what recording raises.
+        Raises ReservationNotFound, ReservationMalformed, EstimateRefused, CustomerErased, and what recording raises.
         """
         event_type = await self._questions.owned_type(call, name)
         await self._check_stated(call, event_type, measure, properties)
@@ -82,7 +82,7 @@ class Endings:
         row = await self._questions.row(inner, event)
         [verdict] = await self._recorder.record(inner, [event])
         if verdict.status is Status.REJECTED:
-            raise EstimateRefused((verdict.message or "it was rejected").rstrip("."))
+            raise refused_of(verdict)
         used = await self._used(call, row) if verdict.status in _COUNTED else {}
         before, stored, backed = await self._end(call, name, used)
         if before is None and verdict.status is Status.COUNTED:

@@ -6,6 +6,7 @@ it is ordered, no more goes than is left. A refund is carried out by its job, as
 
 from domain.access.roles import Permission
 from domain.customers import service as customers
+from domain.customers.erasing import service as erasing
 from domain.customers.store import Sight
 from domain.db import Database, Tx
 from domain.invoices import service as invoices
@@ -65,12 +66,13 @@ async def apply(tx: Tx, call: Call, payment_id: UnappliedPaymentId, invoice_id: 
 
     An invoice is paid whole; what is more stays unapplied. Dunning ends, and the gateway's copy is closed, as with any
     money that did not come through it. Not repeatable by itself: the caller holds an idempotency key. Raises Forbidden,
-    UnappliedPaymentNotFound, InvoiceNotFound, InvoiceStateRefused, PaymentUnderWay, PaymentDiffers.
+    UnappliedPaymentNotFound, InvoiceNotFound, CustomerErased, InvoiceStateRefused, PaymentUnderWay, PaymentDiffers.
     """
     found = await find_payment(tx, call, payment_id)
     wanted = await invoices.find_invoice(tx, call, invoice_id)
     if wanted is None or wanted.customer_id != found.customer_id:
         raise InvoiceNotFound
+    await erasing.hold_present(tx, found.customer_id)
     standing = await orders.look(tx, found.customer_id, invoice_id)
     before = await store.lock_payment(tx, found.customer_id, payment_id)
     amount = rules.payable(before, standing.invoice)
@@ -136,9 +138,10 @@ async def credit(tx: Tx, call: Call, payment_id: UnappliedPaymentId, *, amount: 
 
     It pays the customer's next invoices of its currency by itself, as that of credit notes does, before wallets and
     after tax, and does not expire. It goes back as money no more. Not repeatable by itself: the caller holds an
-    idempotency key. Raises Forbidden, UnappliedPaymentNotFound, UnappliedPaymentSpent.
+    idempotency key. Raises Forbidden, UnappliedPaymentNotFound, CustomerErased, UnappliedPaymentSpent.
     """
     found = await find_payment(tx, call, payment_id)
+    await erasing.hold_present(tx, found.customer_id)
     before = await store.lock_payment(tx, found.customer_id, payment_id)
     after, taken = rules.crediting(before, amount)
     await store.save_payment(tx, before, after)

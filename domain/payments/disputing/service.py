@@ -11,6 +11,7 @@ from uuid import UUID
 
 from domain.access.roles import Permission
 from domain.customers import service as customers
+from domain.customers.erasing import service as erasing
 from domain.customers.store import Sight
 from domain.db import Database, Tx
 from domain.invoices import reversal
@@ -130,13 +131,14 @@ async def ask_again(tx: Tx, call: Call, invoice_id: InvoiceId) -> Invoice:
     """Have what was lost of a charged-back invoice collected again, by staff: at once from the default method.
 
     Without one its customer is asked for another (dunning), which charges it unless all that it asks for has ended; one
-    that is sent to its customer is sent again. Raises Forbidden, InvoiceNotFound, InvoiceStateRefused,
+    that is sent to its customer is sent again. Raises Forbidden, InvoiceNotFound, CustomerErased, InvoiceStateRefused,
     InvoiceDisputed, TooLittleToCollect.
     """
     call.need(Permission.INVOICE_WRITE)
     found = await find_invoice(tx, call, invoice_id)
     if found is None:
         raise InvoiceNotFound
+    await erasing.hold_present(tx, found.customer_id)
     before = await payments.lock_invoice(tx, found.customer_id, found.id)
     now = await customers.business_now(tx, call, before.customer_id)
     after = await reversing.ask_again(tx, call, now, before)

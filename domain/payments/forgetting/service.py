@@ -25,8 +25,9 @@ async def gateway_id_of(tx: Tx, customer_id: CustomerId) -> str | None:
 async def delete_at_gateway(db: Database, gateway: PaymentGateway, call: Call, customer: Customer) -> None:
     """Delete a customer at the gateway, with its methods there. Safe to repeat, also after a reply that was lost.
 
-    Where it was being made there and the reply was lost, it is found by the key of that first. Raises
-    GatewayUnavailable, GatewayRefused, GatewayEnvironmentDiffers.
+    Where it was being made there and the reply was lost, it is found by the key of that first. The key of its deletion
+    is stored before it is used, and stays; one that is gone there already is as wanted. Raises GatewayUnavailable,
+    GatewayRefused, GatewayEnvironmentDiffers.
     """
     async with db.transaction() as tx:
         known = await payments.find_gateway_customer(tx, customer.id)
@@ -34,5 +35,7 @@ async def delete_at_gateway(db: Database, gateway: PaymentGateway, call: Call, c
         return
     check_environment(gateway, customer)
     gateway_id = await ensure_gateway_customer(db, gateway, call, customer)
-    key = f"{customer.environment}:forget:{encode('customer', customer.id)}"
+    wanted = f"{customer.environment}:forget:{encode('customer', customer.id)}"
+    async with db.transaction() as tx:
+        key = await store.keep_deletion_key(tx, customer.id, wanted)
     await gateway.delete_customer(gateway_id, key=key)

@@ -40,8 +40,7 @@ async def start_setup(
     """
     call.need(Permission.PAYMENT_WRITE)
     async with db.transaction() as tx:
-        customer = await customers.load_customer(tx, call, customer_id)
-        await erasing.hold_present(tx, customer_id)
+        customer = await erasing.load_present(tx, call, customer_id)
     check_environment(gateway, customer)
     owner = await ensure_gateway_customer(db, gateway, call, customer)
     told = journal.input_digest({"wish": wish}).hex()
@@ -54,7 +53,8 @@ async def read_setup(
 ) -> GatewaySetup:
     """Return how a customer's set-up stands, and keep the method where it has one.
 
-    Raises PaymentSetupNotFound for another customer's too, CustomerNotFound, Forbidden, GatewayUnavailable.
+    Raises PaymentSetupNotFound for another customer's too, CustomerNotFound, CustomerErased, Forbidden,
+    GatewayUnavailable.
     """
     call.need(Permission.PAYMENT_WRITE)
     seen = await _own_setup(db, gateway, call, customer_id, setup_id)
@@ -75,7 +75,7 @@ async def verify_deposits(
     """Verify a bank account by the small deposits that came: two amounts in cents, or the code on the statement.
 
     One that is verified comes back as it is. Raises DepositsMalformed, PaymentSetupNotFound, GatewayRefused for a wrong
-    answer, CustomerNotFound, Forbidden, GatewayUnavailable.
+    answer, CustomerNotFound, CustomerErased, Forbidden, GatewayUnavailable.
     """
     call.need(Permission.PAYMENT_WRITE)
     told_amounts, told_code = rules.check_deposits(amounts, code)
@@ -92,7 +92,8 @@ async def verify_deposits(
 async def set_default(tx: Tx, call: Call, *, customer_id: CustomerId, method_id: MethodId) -> PaymentMethod:
     """Charge coming invoices to one of the customer's attached methods. Safe to repeat.
 
-    Raises PaymentMethodNotFound for another customer's too, PaymentMethodBlocked, CustomerNotFound, Forbidden.
+    Raises PaymentMethodNotFound for another customer's too, PaymentMethodBlocked, CustomerNotFound, CustomerErased,
+    Forbidden.
     """
     call.need(Permission.PAYMENT_WRITE)
     methods = await _held(tx, call, customer_id)
@@ -112,7 +113,8 @@ async def detach(tx: Tx, call: Call, *, customer_id: CustomerId, method_id: Meth
     """Remove a method for good: it is charged no more from now on, and a job removes it at the gateway.
 
     Where it was the default the newest one left takes over. Safe to repeat. Raises LastPaymentMethod while a
-    subscription is paid by it, PaymentMethodNotFound for another customer's too, CustomerNotFound, Forbidden.
+    subscription is paid by it, PaymentMethodNotFound for another customer's too, CustomerNotFound, CustomerErased,
+    Forbidden.
     """
     call.need(Permission.PAYMENT_WRITE)
     methods = await _held(tx, call, customer_id)
@@ -171,10 +173,10 @@ async def _keep(db: Database, gateway: PaymentGateway, call: Call, seen: Gateway
 async def _own_setup(
     db: Database, gateway: PaymentGateway, call: Call, customer_id: CustomerId, setup_id: str
 ) -> GatewaySetup:
-    """Return a set-up of this customer; another one's is not found."""
+    """Return a set-up of this customer; another one's is not found, and an erased one has none."""
     rules.check_setup_id(setup_id)
     async with db.transaction() as tx:
-        customer = await customers.load_customer(tx, call, customer_id)
+        customer = await erasing.load_present(tx, call, customer_id)
         owner = await store.find_gateway_customer(tx, customer_id)
     if owner is None or owner.gateway_customer_id is None:
         raise rules.PaymentSetupNotFound
@@ -186,8 +188,8 @@ async def _own_setup(
 
 
 async def _held(tx: Tx, call: Call, customer_id: CustomerId) -> Sequence[PaymentMethod]:
-    """Return a customer's attached methods, held against other changes of them."""
-    await customers.load_customer(tx, call, customer_id)
+    """Return a customer's attached methods, held against other changes of them. Those of an erased one are gone."""
+    await erasing.load_present(tx, call, customer_id)
     await store.lock_gateway_customer(tx, customer_id)
     return await store.list_methods(tx, customer_id, limit=METHODS_MAX)
 

@@ -42,8 +42,7 @@ async def attach_method(
     if not _METHOD_ID.fullmatch(gateway_method_id):
         raise GatewayIdMalformed
     async with db.transaction() as tx:
-        customer = await customers.load_customer(tx, call, customer_id)
-        await erasing.hold_present(tx, customer_id)
+        customer = await erasing.load_present(tx, call, customer_id)
         known = await store.find_method(tx, customer_id, gateway_method_id)
     check_environment(gateway, customer)
     if known is not None and known.detached_at is None:
@@ -52,6 +51,8 @@ async def attach_method(
     key = f"{customer.environment}:attach:{encode('customer', customer_id)}:{gateway_method_id}"
     seen = await gateway.attach_method(gateway_customer_id, gateway_method_id, key=key)
     async with db.transaction() as tx:
+        # Erased meanwhile, it is deleted at the gateway, with what was just attached there.
+        await erasing.hold_present(tx, customer_id)
         method = await record_method(tx, call, customer_id=customer_id, seen=seen)
     assert method is not None, "what was just attached is kept"
     return method
@@ -90,7 +91,10 @@ async def record_method(tx: Tx, call: Call, *, customer_id: CustomerId, seen: Ga
 async def record_from_gateway(
     db: Database, gateway: PaymentGateway, call: Call, gateway_method_id: str
 ) -> CustomerId | None:
-    """Fetch a method from the gateway and follow it; None where its owner is no customer of ours. Safe to repeat."""
+    """Fetch a method from the gateway and follow it; None where its owner is no customer of ours. Safe to repeat.
+
+    Nothing is kept of an erased customer's.
+    """
     seen = await gateway.fetch_method(gateway_method_id)
     if seen is None:
         return None
@@ -99,7 +103,7 @@ async def record_from_gateway(
             customer_id = await store.find_customer_id(tx, seen.gateway_customer_id)
         else:
             customer_id = await store.find_method_owner(tx, gateway_method_id)
-        if customer_id is not None:
+        if customer_id is not None and await erasing.hold_if_present(tx, customer_id):
             await record_method(tx, call, customer_id=customer_id, seen=seen)
         return customer_id
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from domain.access.roles import Permission
 from domain.customers import service as customers
+from domain.customers.erasing import service as erasing
 from domain.db import Database, Tx
 from domain.invoices import service as invoices
 from domain.invoices.invoice import Invoice, InvoiceNotFound
@@ -58,10 +59,11 @@ async def record_payment(
 
     `amount` is what came: a part is refused, as the gateway knows no part payment of an invoice. `received_at` is
     business time. Dunning ends as on any success, and a job closes the gateway's copy. Not repeatable by itself: the
-    caller holds an idempotency key. Raises Forbidden, InvoiceNotFound, InvoiceStateRefused, PaymentUnderWay,
-    PaymentDiffers, ReceiptMalformed.
+    caller holds an idempotency key. Raises Forbidden, InvoiceNotFound, CustomerErased, InvoiceStateRefused,
+    PaymentUnderWay, PaymentDiffers, ReceiptMalformed.
     """
     wanted = await _find(tx, call, invoice_id)
+    await erasing.hold_present(tx, wanted.customer_id)
     now = await customers.business_now(tx, call, wanted.customer_id)
     said = check_reference(reference, received_at, now)
     standing = await orders.look(tx, wanted.customer_id, invoice_id)

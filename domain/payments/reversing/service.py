@@ -8,6 +8,7 @@ from datetime import datetime
 
 from domain.access.roles import Permission
 from domain.customers import service as customers
+from domain.customers.erasing import service as erasing
 from domain.db import Database, Tx
 from domain.invoices.crediting import service as crediting
 from domain.invoices.forfeiting import service as forfeiting
@@ -70,10 +71,11 @@ async def reverse(tx: Tx, call: Call, attempt_id: AttemptId, *, reason: Reversal
     """Take a recorded payment back: the invoice is due again, by its own due date, and dunned once that has passed.
 
     Of a top-up what is not used is taken back by a credit note. Not repeatable by itself: the caller holds an
-    idempotency key. Raises Forbidden, RecordedPaymentNotFound, PaymentAlreadyReversed, PaymentGivenBack, CopyNotClosed,
-    InvoiceStateRefused, InvoiceDisputed, TooLittleToCollect.
+    idempotency key. Raises Forbidden, RecordedPaymentNotFound, CustomerErased, PaymentAlreadyReversed,
+    PaymentGivenBack, CopyNotClosed, InvoiceStateRefused, InvoiceDisputed, TooLittleToCollect.
     """
     known = await find_received(tx, call, attempt_id)
+    await erasing.hold_present(tx, known.customer_id)
     before = await payments.lock_invoice(tx, known.customer_id, known.invoice_id)
     found = await receipts.find_received(tx, attempt_id)
     attempt = await payments.find_attempt(tx, known.customer_id, attempt_id)

@@ -20,8 +20,10 @@ from domain.privacy.clearing.store import clear_all, clear_rows, delete_unowned_
 from domain.privacy.erasing import store
 from domain.privacy.erasure import BATCH, Erasure, ErasureReason, ErasureState
 from domain.privacy.inventory import Holding, inventory
+from domain.subscriptions.erasing import service as subscriptions
 from domain.webhooks.clearing.service import clear_payloads
 from domain.webhooks.delivering import service as delivering
+from domain.webhooks.event_kind import ERASED
 
 DUE_MAX = 100
 FOLLOWED_MAX = 200
@@ -53,8 +55,12 @@ async def request(
         pass
     await customer_erasing.erase(tx, call, customer, is_retained=kept is not None)
     await access.forget_customer(tx, call, customer_id)
+    # Processes remember the customer as it was, and would go on to record its late usage.
+    await subscriptions.forget_resolved(tx, customer_id)
     await forgetting.forget_methods(tx, call, customer_id)
     await delivering.leave_out(tx, customer_id)
+    now = await customers.business_now(tx, call, customer_id)
+    await journal.tell(tx, call, now, customer_id, ERASED, description="Customer erased")
     for holding in rules.cleared_at_once(inventory().values()):
         await clear_all(tx, holding, customer_id, batch=BATCH)
     new = Erasure(customer_id, ErasureState.CLEARING, reason, call.at, call.principal.id, kept)

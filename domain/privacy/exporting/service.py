@@ -99,15 +99,21 @@ async def everything(db: Database, call: Call, customer_id: CustomerId) -> Async
         yield b"".join(lines)
 
 
-async def open_file(tx: Tx, key: bytes, call: Call, export_id: UUID, *, expires: str, signature: str) -> Export:
+async def open_file(
+    tx: Tx, key: bytes, call: Call, export_id: UUID, *, expires: str, signature: str, is_fetched: bool = True
+) -> Export:
     """Return the export that a link was signed for. Nothing is looked up before the link is checked.
 
-    Raises ExportLinkRefused, ExportNotFound.
+    That it is fetched is audited, each time: by whom, nobody knows but that they had a link. Raises ExportLinkRefused,
+    ExportNotFound.
     """
     links.check(key, export_id, expires, signature, call.at)
     found = await store.find_export(tx, export_id)
     if found is None or not rules.is_open(found, call.at):
         raise ExportNotFound
+    if is_fetched:
+        about, facts = encode("customer", found.customer_id), {"export_id": encode("export", found.id)}
+        await journal.audit(tx, call, "download_export", about, customer_id=found.customer_id, facts=facts)
     return found
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from domain.customers.erasing import service as erasing
 from domain.db import Tx
 from domain.journal import service as journal
 from domain.journal.jobs import CheckThresholds, TellStaff
@@ -52,7 +53,7 @@ _PLACE_BYTES = 32  # customer and segment
 
 
 class MovedError(Exception):
-    """Borders of these customers' subscriptions moved since their rows were resolved."""
+    """Borders of these customers' subscriptions moved since their rows were resolved, or the customers were erased."""
 
     def __init__(self, customers: set[CustomerId]) -> None:
         self.customers = customers
@@ -144,6 +145,10 @@ async def count(
 
 async def _quarantine(tx: Tx, rows: Sequence[tuple[Row, Reason, str | None]], ids: Mapping[bytes, bytes]) -> None:
     if rows:
+        # They may have been resolved before the erasure; what counts is refused by the epoch of its subscription.
+        erased = await erasing.erased_among(tx, {row.customer_id for row, _, _ in rows})
+        if erased:
+            raise MovedError(erased)
         sealed = await sealing.seal_rows(tx, [row for row, _, _ in rows], ids)
         await store.insert_quarantined(await tx.raw(), rows, ids, sealed)
 

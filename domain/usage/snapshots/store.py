@@ -15,9 +15,11 @@ SUBSCRIPTIONS_MAX = 20
 SEGMENTS_MAX = 64
 
 _FACTS = f"""
-SELECT c.customer_id, c.environment, c.clock_id, s.id AS subscription_id, s.product_id,
-       s.epoch, COALESCE(g.zone, c.zone) AS zone, g.id AS segment_id, g.start_at, g.end_at, g.period_end_at
+SELECT c.customer_id, c.environment, c.clock_id, d.erased_at IS NOT NULL AS is_erased,
+       s.id AS subscription_id, s.product_id, s.epoch, COALESCE(g.zone, c.zone) AS zone, g.id AS segment_id,
+       g.start_at, g.end_at, g.period_end_at
 FROM customer c
+JOIN data_key d ON d.customer_id = c.customer_id
 LEFT JOIN LATERAL (SELECT * FROM subscription WHERE customer_id = c.customer_id AND status <> 'incomplete'
                    ORDER BY id DESC LIMIT {SUBSCRIPTIONS_MAX}) s ON true
 LEFT JOIN LATERAL (SELECT * FROM segment WHERE customer_id = c.customer_id AND subscription_id = s.id
@@ -47,6 +49,7 @@ def _customer_facts(customer_id: CustomerId, rows: Sequence[asyncpg.Record]) -> 
         Environment(rows[0]["environment"]),
         rows[0]["clock_id"],
         tuple(_subscription_facts(customer_id, found) for found in by_subscription.values()),
+        rows[0]["is_erased"],
     )
 
 

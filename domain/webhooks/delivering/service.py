@@ -1,6 +1,6 @@
 """Wake lanes for what has happened, hand over one event at a time, and keep the log."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from domain.db import Database, Tx
 from domain.journal import service as journal
 from domain.journal.numbering import service as numbering
 from domain.journal.numbering.store import Numbered
-from domain.kernel.call import Call
+from domain.kernel.call import Call, Environment
 from domain.kernel.ids import NOBODY, CustomerId, EndpointId, encode
 from domain.kernel.values import dataclass
 from domain.webhooks import endpoint as endpoints
@@ -21,7 +21,7 @@ from domain.webhooks.delivering.store import Delivery
 from domain.webhooks.endpoint import DisabledBy, Endpoint, EndpointState
 from domain.webhooks.endpoints import service as desk
 from domain.webhooks.endpoints import store as endpoint_store
-from domain.webhooks.event_kind import kind_of
+from domain.webhooks.event_kind import ERASED, kind_of
 from domain.webhooks.feed import store as feed
 from domain.webhooks.feed.store import Place, Stretch
 from domain.webhooks.lane import LIVE, Lane
@@ -55,28 +55,41 @@ class _Order:
 async def publish(tx: Tx, call: Call) -> int:
     """Give numbers to what was committed, and wake the lanes of the endpoints that want it; return how many.
 
-    An endpoint that is disabled hears of it once it is enabled. Safe to repeat.
+    Of an erased customer it is told that it was erased, and nothing else. An endpoint that is disabled hears of it once
+    it is enabled. Safe to repeat.
     """
     numbered = await numbering.number_events(tx)
     if not numbered:
         return 0
     every = await endpoint_store.list_endpoints(tx, environment=None, limit=2 * endpoints.ENDPOINTS_MAX)
     if every:
-        environments = await feed.environments_by_id(tx, {each.customer_id for each in numbered})
-        reach: dict[tuple[CustomerId, EndpointId], tuple[int, int]] = {}
-        for each in numbered:
-            name = _name_of(each)
-            for endpoint in every:
-                concerned = name is None or endpoint.wants(name)
-                if endpoint.environment is environments.get(each.customer_id) and concerned:
-                    first, _ = reach.get((each.customer_id, endpoint.id), (each.number, 0))
-                    reach[each.customer_id, endpoint.id] = (first, each.number)
-        await queue.wake_lanes(tx, [(*key, *numbers) for key, numbers in sorted(reach.items())], at=call.at)
+        known = await feed.environments_by_id(tx, {each.customer_id for each in numbered})
+        present = {key: environment for key, (environment, is_erased) in known.items() if not is_erased}
+        erased = {key: environment for key, (environment, is_erased) in known.items() if is_erased}
+        told = _reach([each for each in numbered if each.customer_id in present], every, present)
+        await queue.wake_lanes(tx, told, at=call.at)
+        last = [each for each in numbered if each.customer_id in erased and each.type == ERASED]
+        await queue.wake_lanes(tx, _reach(last, every, erased), at=call.at, only=True)
     return len(numbered)
 
 
+def _reach(
+    numbered: Sequence[Numbered], every: Sequence[Endpoint], environments: Mapping[CustomerId, Environment]
+) -> list[tuple[CustomerId, EndpointId, int, int]]:
+    """Return from which of some events to which the lanes of the endpoints that want them are woken."""
+    reach: dict[tuple[CustomerId, EndpointId], tuple[int, int]] = {}
+    for each in numbered:
+        name = _name_of(each)
+        for endpoint in every:
+            concerned = name is None or endpoint.wants(name)
+            if endpoint.environment is environments[each.customer_id] and concerned:
+                first, _ = reach.get((each.customer_id, endpoint.id), (each.number, 0))
+                reach[each.customer_id, endpoint.id] = (first, each.number)
+    return [(*key, *numbers) for key, numbers in sorted(reach.items())]
+
+
 async def leave_out(tx: Tx, customer_id: CustomerId) -> None:
-    """Send nothing more of a customer that is erased: what waits is left out, and what follows wakes no lane."""
+    """Send nothing of a customer that is erased but that: what waits is left out, and what follows wakes no lane."""
     await queue.empty_lanes_of(tx, customer_id)
 
 

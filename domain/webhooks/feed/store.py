@@ -80,12 +80,13 @@ async def list_customers(tx: db.Tx, stretch: Stretch, *, limit: int) -> Sequence
     return [row.customer_id for row in await tx.rows(statement)]
 
 
-async def environments_by_id(tx: db.Tx, ids: Collection[CustomerId]) -> dict[CustomerId, Environment]:
-    """Return the environments of some customers, of those that are not erased."""
-    present = data_key.join(customer, customer.c.customer_id == data_key.c.customer_id)
-    statement = sa.select(customer.c.customer_id, customer.c.environment).select_from(present)
-    statement = statement.where(customer.c.customer_id.in_(ids), data_key.c.erased_at.is_(None))
-    return {row.customer_id: Environment(row.environment) for row in await tx.rows(statement)}
+async def environments_by_id(tx: db.Tx, ids: Collection[CustomerId]) -> dict[CustomerId, tuple[Environment, bool]]:
+    """Return the environments of some customers, each with whether it is erased."""
+    known = data_key.join(customer, customer.c.customer_id == data_key.c.customer_id)
+    is_erased = data_key.c.erased_at.is_not(None).label("is_erased")
+    statement = sa.select(customer.c.customer_id, customer.c.environment, is_erased).select_from(known)
+    rows = await tx.rows(statement.where(customer.c.customer_id.in_(ids)))
+    return {row.customer_id: (Environment(row.environment), row.is_erased) for row in rows}
 
 
 def _select(stretch: Stretch) -> sa.Select[Any]:

@@ -75,8 +75,13 @@ class Waiting:
     held: int = 0
 
 
-async def wake_lanes(tx: db.Tx, numbers: Sequence[tuple[CustomerId, EndpointId, int, int]], *, at: datetime) -> None:
-    """Let lanes go on to new events: (customer, endpoint, first new number, last one). A held lane stays held."""
+async def wake_lanes(
+    tx: db.Tx, numbers: Sequence[tuple[CustomerId, EndpointId, int, int]], *, at: datetime, only: bool = False
+) -> None:
+    """Let lanes go on to new events: (customer, endpoint, first new number, last one). A held lane stays held.
+
+    With `only` these events alone are sent: whatever was before them is left out, and no lane is held for it.
+    """
     if not numbers:
         return
     rows = [
@@ -93,13 +98,15 @@ async def wake_lanes(tx: db.Tx, numbers: Sequence[tuple[CustomerId, EndpointId, 
     ]
     statement = pg.insert(webhook_lane)
     is_idle = sa.and_(_lane.next_at.is_(None), _lane.held_at.is_(None))
+    go_on = {
+        "wanted": sa.func.greatest(_lane.wanted, statement.excluded.wanted),
+        "next_at": sa.case((is_idle, statement.excluded.next_at), else_=_lane.next_at),
+    }
+    begin_anew: dict[str, Any] = {name: statement.excluded[name] for name in ("done", "wanted", "next_at", "attempts")}
+    begin_anew |= {"failing_since": sa.null(), "held_at": sa.null()}
     await tx.execute(
         statement.on_conflict_do_update(
-            index_elements=["customer_id", "endpoint_id", "replay_id"],
-            set_={
-                "wanted": sa.func.greatest(_lane.wanted, statement.excluded.wanted),
-                "next_at": sa.case((is_idle, statement.excluded.next_at), else_=_lane.next_at),
-            },
+            index_elements=["customer_id", "endpoint_id", "replay_id"], set_=begin_anew if only else go_on
         ),
         rows,
     )
