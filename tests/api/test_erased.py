@@ -15,6 +15,7 @@ from api.local.throwaway import TemporaryServers
 from api.rest.billing import BILLING
 from api.rest.methods import METHODS
 from api.rest.writes import KEY_HEADER, Write
+from domain.alerts.unsubscribing import Unsubscribing
 from domain.customers import service as customers
 from domain.customers.erasing import service as erasing
 from domain.subscriptions.erasing import service as subscriptions
@@ -132,6 +133,15 @@ async def test_every_mutation_about_a_customer_refuses_an_erased_one_or_says_why
         result = (answer.get("data") or {}).get(name) or {}
         assert codes_in(result) != {"customer_erased"}, f"{name} refuses: it need not be allowed"
     assert (len(about) > 60, len(ALLOWED) < 20) == (True, True)
+
+
+async def test_an_old_link_in_a_mail_goes_on_to_answer_and_writes_nothing(scene: Scene) -> None:
+    runtime, bob = scene.server.runtime, scene.targets["Bob"]
+    before = await scene.rows()
+    link = Unsubscribing("http://localhost", runtime.unsubscribe_key).link(bob.customer_id, "weekly_digest")
+    assert link is not None
+    answer = await scene.server.client.post(link.removeprefix("http://localhost"))
+    assert (answer.status_code, await scene.rows()) == (200, before)
 
 
 async def test_every_route_that_changes_a_customer_refuses_an_erased_one(scene: Scene) -> None:

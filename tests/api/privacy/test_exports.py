@@ -154,6 +154,31 @@ async def test_a_link_that_was_not_signed_so_opens_nothing(scene: Scene) -> None
     assert (await scene.server.client.get("/exports/nonsense?expires=1&signature=2")).status_code == 422
 
 
+async def downloads_of(scene: Scene, name: str) -> list[Any]:
+    """Return what the audit log says of downloads of a customer's exports, oldest first."""
+    async with scene.server.runtime.db.transaction() as tx:
+        entries = """SELECT principal_kind, principal_id, action, about, facts, at FROM audit_entry
+            WHERE customer_id = :id AND action = 'download_export' ORDER BY id"""
+        return [row._mapping for row in await tx.rows(sa.text(entries).bindparams(id=scene.targets[name].customer_id))]
+
+
+async def test_each_download_is_audited_with_what_was_fetched_and_no_link(scene: Scene) -> None:
+    client, liv = scene.server.client, scene.targets["Liv"]
+    before = len(await downloads_of(scene, "Liv"))
+    told, _ = await made_for(scene, "Liv")
+    path = told["download"]["url"]
+    assert (await client.head(path)).status_code == 200
+    assert (await client.get(path + "0")).status_code == 403
+    assert len(await downloads_of(scene, "Liv")) == before + 1, "a look and a refusal hand nothing out"
+    assert (await client.get(path)).status_code == 200
+    entries = (await downloads_of(scene, "Liv"))[before:]
+    assert len(entries) == 2
+    for entry in entries:
+        assert (entry["principal_kind"], entry["principal_id"]) == ("system", "system:export_link")
+        assert (entry["about"], entry["facts"]) == (liv.ids["customer"], {"export_id": told["id"]})
+        assert path.rpartition("=")[2] not in str(entry)
+
+
 async def test_only_an_admin_of_staff_exports(scene: Scene) -> None:
     before = await scene.rows()
     server, ada = scene.server, scene.targets["Ada"]

@@ -3,14 +3,18 @@
 import dataclasses
 
 import pytest
+import sqlalchemy as sa
 
 from domain.adapters.memory import MemoryGateway
 from domain.customers import service as customers
+from domain.customers.customer import CustomerErased
+from domain.customers.erasing import service as erasing
 from domain.customers.service import CustomerNotFound
 from domain.db import Database
 from domain.kernel.call import Environment, Forbidden, PrincipalKind
 from domain.kernel.ids import CustomerId
 from domain.payments import service, store
+from domain.payments.forgetting import service as forgetting
 from domain.payments.method import PaymentMethod
 from domain.payments.port import (
     GatewayIdMalformed,
@@ -105,6 +109,23 @@ async def test_a_detached_method_is_kept_as_detached_and_the_next_one_becomes_th
     assert await till.collect(memory_gateway) is None
     second = await till.attach(memory_gateway, NO_FUNDS)
     assert second.is_default
+
+
+async def test_news_of_a_method_of_an_erased_customer_keep_nothing(db: Database, memory_gateway: MemoryGateway) -> None:
+    till = await open_till(db)
+    await till.attach(memory_gateway)
+    [owner] = memory_gateway.customers
+    async with db.transaction() as tx:
+        await erasing.erase(tx, system(), till.customer, is_retained=False)
+        await forgetting.forget_methods(tx, system(), till.customer.id)
+    with pytest.raises(CustomerErased):
+        await till.attach(memory_gateway, NO_FUNDS)
+    # A form that was open at that moment has attached one at the gateway.
+    seen = await memory_gateway.attach_method(owner, NO_FUNDS, key="form")
+    assert await service.record_from_gateway(db, memory_gateway, system(), seen.id) == till.customer.id
+    async with db.transaction() as tx:
+        assert await tx.value(sa.text("SELECT count(*) FROM payment_method WHERE last4 IS NOT NULL")) == 0
+        assert await tx.value(sa.text("SELECT count(*) FROM payment_method")) == 1
 
 
 async def test_a_renewed_card_is_followed(db: Database, memory_gateway: MemoryGateway) -> None:

@@ -77,6 +77,8 @@ async def test_the_merchant_is_told_of_an_erasure_by_the_id_alone(db: Database) 
     del merchant.sender.refusing[URL]
     merchant.sender.posted.clear()
     await merchant.happens(ada, "payment_method_detached")
+    # What is cleared of the customer meanwhile is not what waits to be sent.
+    assert await service.carry_on(db, MemoryGateway(), operator(merchant), ada)
     await merchant.wait(days=1)
     [told] = merchant.heard()
     assert told == refused, "it is the same event, sent again"
