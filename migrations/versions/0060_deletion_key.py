@@ -1,12 +1,12 @@
 """The deletion of a customer at the gateway has a stored idempotency key, as every other call has.
 
-Revision ID: 0059
+Revision ID: 0060
 """
 
 from migrations import statements
 
-revision = "0059"
-down_revision = "0058"
+revision = "0060"
+down_revision = "0059"
 branch_labels = None
 depends_on = None
 
