@@ -29,6 +29,8 @@ from domain.access.roles import Permission
 from domain.alerts.preference import Preference
 from domain.customers import customer as customers
 from domain.customers import service
+from domain.customers.customer import fold_email
+from domain.customers.naming import service as naming
 from domain.customers.profiles.profile import Profile
 from domain.db import Tx
 from domain.kernel.call import Call, Environment
@@ -200,6 +202,35 @@ CreateCustomerResult = Annotated[
 ]
 
 
+@guarded_type(Permission.PROFILE_WRITE, "The customer is as it was given.")
+class CustomerChanged:
+    """Success of changeCustomer."""
+
+    customer: Customer = strawberry.field(description="As it now is.")
+
+
+@strawberry.input(description="What is to change of a customer; what is null stays as it is.")
+class ChangeCustomerInput:
+    """Input of changeCustomer."""
+
+    customer_id: strawberry.ID = strawberry.field(description="`cus_…`")
+    name: str | None = strawberry.field(
+        description="1 to 200 characters; on documents that are issued from now on.", default=None
+    )
+    email: str | None = strawberry.field(
+        description="Where notices go from now on, also where the address before had bounced.", default=None
+    )
+    external_id: str | None = strawberry.field(
+        description="The merchant's own id, unique in the environment; only staff and keys of the merchant set it.",
+        default=None,
+    )
+
+
+ChangeCustomerResult = Annotated[
+    CustomerChanged | AnyProblem, strawberry.union("ChangeCustomerResult", description="What became of changeCustomer.")
+]
+
+
 async def _named(tx: Tx, call: Call, external_id: str, environment: Environment | None) -> Sequence[customers.Customer]:
     """Find the customers with an external id: one in each environment that is looked at."""
     found: list[customers.Customer] = []
@@ -225,11 +256,15 @@ class CustomerQuery:
     async def customers(
         self,
         info: Info[Context, None],
+        *,
         environment: Annotated[
             Environment | None, strawberry.argument(description="Those of one environment only.")
         ] = None,
         external_id: Annotated[
             str | None, strawberry.argument(description="The one with this id of the merchant's own.")
+        ] = None,
+        email: Annotated[
+            str | None, strawberry.argument(description="Those with this address, in any case of letters.")
         ] = None,
         first: First = PAGE_DEFAULT,
         after: After = None,
@@ -241,9 +276,15 @@ class CustomerQuery:
             async with info.context.runtime.db.transaction() as tx:
                 if external_id is not None:
                     listed = await _named(tx, call, external_id, environment) if last is None else []
+                    listed = [each for each in listed if email is None or fold_email(email) == fold_email(each.email)]
                 else:
                     listed = await service.list_customers(
-                        tx, call, environment=environment, after=CustomerId(last) if last else None, limit=limit
+                        tx,
+                        call,
+                        environment=environment,
+                        email=email,
+                        after=CustomerId(last) if last else None,
+                        limit=limit,
                     )
             return [(each.id, customer_of(each)) for each in listed]
 
@@ -278,3 +319,24 @@ class CustomerMutation:
                 clock_id=ids.clock_id(input.clock_id) if input.clock_id else None,
             )
         return CustomerCreated(customer=customer_of(created))
+
+    @changing(
+        Permission.PROFILE_WRITE,
+        "Change a customer's name, address for notices or external id. What was issued stays as it is. Audited.",
+    )
+    async def change_customer(
+        self,
+        info: Info[Context, None],
+        input: Annotated[ChangeCustomerInput, strawberry.argument(description="Who, and what changes.")],
+    ) -> ChangeCustomerResult:
+        """Change it."""
+        async with info.context.runtime.db.transaction() as tx:
+            changed = await naming.change_customer(
+                tx,
+                info.context.call,
+                ids.customer_id(input.customer_id),
+                name=input.name,
+                email=input.email,
+                external_id=input.external_id,
+            )
+        return CustomerChanged(customer=customer_of(changed))

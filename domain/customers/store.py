@@ -88,9 +88,7 @@ async def insert_customer(tx: db.Tx, new: Customer, wrapped: bytes) -> bool:
         "customer_id": new.id,
         "environment": new.environment,
         "external_id": new.external_id,
-        "name": tx.vault.seal(key, _where("name", new.id), new.name),
-        "email": tx.vault.seal(key, _where("email", new.id), new.email),
-        "email_hash": _email_hash(tx, new.email),
+        **sealed_names(tx, key, new),
         "zone": new.zone,
         "locale": new.locale,
         "country": new.country,
@@ -316,6 +314,12 @@ async def save_clock(tx: db.Tx, before: Clock, after: Clock) -> None:
 def _where(column: str, customer_id: CustomerId) -> str:
     """Name the place of a sealed value: moved to another row or column it does not open."""
     return f"customer:{column}:{customer_id}"
+
+
+def sealed_names(tx: db.Tx, key: db.DataKey, of: Customer) -> dict[str, bytes]:
+    """Return name and address as they are stored, with the keyed hash that finds the address."""
+    sealed = {name: tx.vault.seal(key, _where(name, of.id), getattr(of, name)) for name in ("name", "email")}
+    return {**sealed, "email_hash": _email_hash(tx, of.email)}
 
 
 def _email_hash(tx: db.Tx, email: str) -> bytes:

@@ -74,6 +74,7 @@ INPUTS: dict[str, Any] = {
     "createApiKey": lambda t, n: {"name": f"k{n}", "environment": t["environment"], "scopes": ["usage:read"]},
     "revokeApiKey": lambda t, _: {"id": t["key"]},
     "createCustomer": lambda t, n: {"environment": t["environment"], "name": "New", "email": f"new{n}@example.com"},
+    "changeCustomer": lambda t, n: {"customerId": t["customer"], "name": f"Other name {n}"},
     "subscribe": lambda t, n: {
         "customerId": t["customer"],
         "product": "edge",
