@@ -71,6 +71,10 @@ class ChangeSubscriptionInput:
         description="The date of a preview, at most 15 minutes old: the change is then charged as that has shown.",
         default=None,
     )
+    newest_version: bool = strawberry.field(
+        description="Take the newest version of the plan, also of the present one, which keeps its own otherwise.",
+        default=False,
+    )
     idempotency_key: str = strawberry.field(description=KEY_DESCRIPTION)
 
 
@@ -97,8 +101,8 @@ class ChangeMutation:
 
     @changing(
         Permission.SUBSCRIPTION_WRITE,
-        "Change plan, interval or quantity. What is left of the paid period is credited, the new fee is charged for "
-        "the same time, and the net is invoiced at once; below zero it becomes customer credit. What was never paid "
+        "Change plan, its version, interval or quantity. What is left of the paid period is credited, the new fee is "
+        "charged for the same time, and the net is invoiced at once; below zero it becomes customer credit. What was never paid "
         "is not credited: the unpaid invoice is lowered by a credit note. An upgrade of a customer "
         "whose method answers at once takes effect when it is paid, and lapses after 23 hours. A plan that does not "
         "hold what there is already is refused, unless at the period's end. Once per idempotency key.",
@@ -160,6 +164,7 @@ def wish_of(input: ChangeSubscriptionInput, *, pays_at_once: bool) -> wishes.Wis
         at=input.at,
         prorate_at=input.proration_date,
         pays_at_once=pays_at_once,
+        newest_version=input.newest_version,
     )
 
 

@@ -115,6 +115,10 @@ class PreviewChangeInput:
     proration_date: datetime | None = strawberry.field(
         description="The date of an earlier preview, at most 15 minutes old.", default=None
     )
+    newest_version: bool = strawberry.field(
+        description="The newest version of the plan, also of the present one, which keeps its own otherwise.",
+        default=False,
+    )
 
 
 def preview_of(value: Preview) -> InvoicePreview | None:
@@ -183,7 +187,9 @@ class PreviewQuery:
         context, wanted = info.context, ids.subscription_id(input.subscription_id)
         async with context.runtime.db.transaction() as tx:
             pays = await _pays_at_once(tx, context, wanted)
-            wish = Wish(input.plan, input.interval, input.quantity, input.at, input.proration_date, pays)
+            wish = Wish(
+                input.plan, input.interval, input.quantity, input.at, input.proration_date, pays, input.newest_version
+            )
             found = await service.preview_change(tx, context.call, subscription_id=wanted, wish=wish)
         return ChangePreview(
             proration_date=found.decision.charged_from,

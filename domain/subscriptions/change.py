@@ -55,7 +55,7 @@ WAITING = frozenset((ChangeState.SCHEDULED, ChangeState.PENDING))
 
 @dataclass(eq=False)
 class NothingToChange(DomainError):
-    """The subscription is on this plan, interval and quantity already. Choose another one."""
+    """The subscription is on this plan, version, interval and quantity already. Choose another one."""
 
     code = "nothing_to_change"
     kind = Kind.INVALID

@@ -14,6 +14,8 @@ from domain.subscriptions.subscription import Subscription
 class Wish:
     """What is to be different; None keeps it. `prorate_at` is the instant that a preview has shown.
 
+    `newest_version` takes the newest version of the plan, also of the present one, which else keeps its own.
+
     `pays_at_once` says that the customer has a method that answers at once, so that an upgrade can wait for it.
     """
 
@@ -23,6 +25,7 @@ class Wish:
     at: ChangeAt | None = None
     prorate_at: datetime | None = None
     pays_at_once: bool = False
+    newest_version: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +45,16 @@ class Decision:
 
 
 def target_of(catalogue: Catalogue, before: Subscription, wish: Wish) -> Target:
-    """Return what a subscription is to become. The same plan keeps its version, another one takes its newest.
+    """Return what a subscription is to become. Another plan takes its newest version, the same one if wished.
 
     Raises PlanNotFound, and PriceNotFound where it is not sold by the interval in the subscription's currency.
     """
     version_id = before.plan_version_id
     product = catalogue.product_by_id(before.product_id)
-    if wish.plan_key is not None and wish.plan_key != catalogue.plan_of_version(version_id).key:
-        version_id = catalogue.current_version(product.key, wish.plan_key, before.customer_id).id
+    present = catalogue.plan_of_version(version_id).key
+    plan_key = wish.plan_key or present
+    if wish.newest_version or plan_key != present:
+        version_id = catalogue.current_version(product.key, plan_key, before.customer_id).id
     interval = wish.interval or before.interval
     catalogue.fee_price(version_id, interval, before.currency)
     return Target(version_id, interval, before.quantity if wish.quantity is None else wish.quantity)

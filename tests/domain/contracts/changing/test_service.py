@@ -3,7 +3,9 @@
 Small costs 10.00 a month or 108.00 a year for each unit, large 30.00 or 324.00. On 16 April half of the month is left.
 """
 
+import json
 from decimal import Decimal
+from typing import Any, cast
 
 import pytest
 
@@ -13,6 +15,8 @@ from domain.contracts.replanning import service as replanning
 from domain.invoices.invoice import State
 from domain.kernel.errors import DomainError
 from domain.ledger.account import Account
+from domain.plans import service as plans
+from domain.plans.definition import read_product
 from domain.plans.plan import PlanNotFound
 from domain.subscriptions.change import (
     ChangeAt,
@@ -27,7 +31,7 @@ from domain.subscriptions.schedule import Interval
 from domain.subscriptions.subscription import Subscription
 from domain.subscriptions.transitions import TransitionRefused
 from tests import make
-from tests.domain.contracts.changing.office import Office
+from tests.domain.contracts.changing.office import PRODUCT, Office
 from tests.domain.contracts.examples import Bill
 
 _SMALL, _LARGE = ("fee", 0, 1, 1_000), ("fee", 0, 1, 3_000)
@@ -270,3 +274,29 @@ async def test_a_change_of_interval_at_the_periods_end_starts_the_other_grid_the
         make.at("2027-05-01"),
     )
     assert (await office.bills())[1:] == [Bill(State.OPEN, 10_800, [("fee", 0, 1, 10_800)])]
+
+
+async def test_a_subscription_moves_to_the_newest_version_of_its_own_plan_only_where_that_is_asked_for(
+    office: Office,
+) -> None:
+    own = await office.start()
+    await office.pay_open()
+    [small, large] = cast("list[dict[str, Any]]", PRODUCT["plans"])
+    dearer = {**small["prices"][0], "definition": {"unit_amount": "14.00"}}
+    async with office.db.transaction() as tx:
+        plans_now = [{**small, "prices": [dearer, *small["prices"][1:]]}, large]
+        await plans.publish(tx, office.call, read_product(json.dumps({**PRODUCT, "plans": plans_now}).encode()))
+    await office.move("2026-04-16")
+    with pytest.raises(NothingToChange):
+        await office.change(own, plan_key="small")
+    # At the end of what is paid, unless told: it is no upgrade.
+    scheduled = await office.change(own, newest_version=True)
+    assert (scheduled.change.state, scheduled.change.effective_at) == (ChangeState.SCHEDULED, make.at("2026-05-01"))
+    done = await office.change(own, newest_version=True, at=ChangeAt.NOW)
+    assert done.change.target.plan_version_id != own.plan_version_id
+    # Half of 10.00 back and half of 14.00 for the rest.
+    assert (done.invoice and done.invoice.total.minor) == 200
+    with pytest.raises(NothingToChange):
+        await office.change(own, newest_version=True)
+    await office.move_and_close("2026-05-01T02:00", own)
+    assert (await office.invoices())[-1].total.minor == 1_400
