@@ -101,11 +101,12 @@ class ChangeMutation:
 
     @changing(
         Permission.SUBSCRIPTION_WRITE,
-        "Change plan, its version, interval or quantity. What is left of the paid period is credited, the new fee is "
-        "charged for the same time, and the net is invoiced at once; below zero it becomes customer credit. What was never paid "
-        "is not credited: the unpaid invoice is lowered by a credit note. An upgrade of a customer "
+        "Change plan, its version, interval or quantity. What is left of the paid period is credited, the new fee "
+        "is charged for the same time, and the net is invoiced at once; below zero it becomes customer credit. What "
+        "was never paid is not credited: the unpaid invoice is lowered by a credit note. An upgrade of a customer "
         "whose method answers at once takes effect when it is paid, and lapses after 23 hours. A plan that does not "
-        "hold what there is already is refused, unless at the period's end. Once per idempotency key.",
+        "hold what there is already is refused, unless at the period's end. "
+        "Once per idempotency key.",
     )
     async def change_subscription(
         self,
