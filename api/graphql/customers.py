@@ -206,7 +206,12 @@ CreateCustomerResult = Annotated[
 class CustomerChanged:
     """Success of changeCustomer."""
 
-    customer: Customer = strawberry.field(description="As it now is.")
+    changed: strawberry.Private[customers.Customer]
+
+    @reading(Permission.CUSTOMER_READ, "As it now is.")
+    async def customer(self) -> Customer:
+        """Show it to whoever may read customers as well."""
+        return customer_of(self.changed)
 
 
 @strawberry.input(description="What is to change of a customer; what is null stays as it is.")
@@ -339,4 +344,4 @@ class CustomerMutation:
                 email=input.email,
                 external_id=input.external_id,
             )
-        return CustomerChanged(customer=customer_of(changed))
+        return CustomerChanged(changed=changed)

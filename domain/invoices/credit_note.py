@@ -52,7 +52,7 @@ class CreditRefused(DomainError):
 
 @dataclass(eq=False)
 class CreditMalformed(DomainError):
-    """Name 1 to 250 different lines of the invoice, each with an amount above zero, or with none for its rest."""
+    """Name 1 to 250 different lines of the invoice, with an amount above zero in its currency, or its rest."""
 
     code = "credit_malformed"
     kind = Kind.INVALID
