@@ -146,8 +146,9 @@ class Reading:
         """Whether the provider states nothing of what it read or wrote, though there was something."""
         if "pages" in quantities:
             return False
-        read, written = (_has_any(quantities, words) for words in (_READ, _WRITTEN))
-        return (self._tokens_seen > 0 and not written) or (self._call.input_tokens_about > 0 and not read)
+        has_output = quantities["output_tokens"] or not self._tokens_seen or _has_any(quantities, _WRITTEN)
+        has_input = quantities["input_tokens"] or _has_any(quantities, _READ) or not self._call.input_tokens_about
+        return not (has_output and has_input)
 
     def _estimate(self, reported: Quantities | None) -> Quantities:
         """Take the larger of what was reported so far and what was seen."""

@@ -20,7 +20,7 @@ TEXT_LENGTH_MAX = 128
 PICTURE_TOKENS_MAX = 32_768
 _PICTURES = (b'"image_url"', b'"url"')
 # OpenAI and Google name what an answer is made of in their own ways.
-_MODALITIES, _SPOKEN = re.compile(rb'[mM]odalities"'), re.compile(rb'"(?:audio|AUDIO)"')
+_MODALITIES, _SPOKEN = b'odalities"', (b'"audio"', b'"AUDIO"')
 # What stands for a text that cannot be seen here: as much as the model can read.
 _UNSEEN = tuple(
     f'"{name}"'.encode()
@@ -209,7 +209,7 @@ def _held(provider: Provider, shape: Shape, request: Facts, body: bytes, output_
     into = "audio_input_tokens" if b'"input_audio"' in body else provider.dearest_input
     held = {into: min(_input_at_most(provider, body), provider.input_tokens_max)}
     if shape.limits:
-        is_spoken = _MODALITIES.search(body) is not None and _SPOKEN.search(body) is not None
+        is_spoken = _MODALITIES in body and any(kind in body for kind in _SPOKEN)
         out = "audio_output_tokens" if is_spoken else "output_tokens"
         held[out] = _output_at_most(provider, shape, request, output_limit)
     return held

@@ -52,14 +52,18 @@ def tokens_within(value: Any, skipped: Collection[str] = NAMES, depth: int = 0) 
     if depth == DEPTH_MAX:
         return 0
     if isinstance(value, dict):
-        return sum(_within(key, each, skipped, depth + 1) for key, each in value.items() if key not in skipped)
+        return sum(
+            _media_within(key, each, skipped, depth + 1) if key in MEDIA else tokens_within(each, skipped, depth + 1)
+            for key, each in value.items()
+            if key not in skipped
+        )
     if isinstance(value, list):
         return sum(tokens_within(each, skipped, depth + 1) for each in value)
     return 0
 
 
-def _within(name: str, value: Any, skipped: Collection[str], depth: int) -> int:
-    found = _media(name, value) if name in MEDIA else None
+def _media_within(name: str, value: Any, skipped: Collection[str], depth: int) -> int:
+    found = _media(name, value)
     return tokens_within(value, skipped, depth) if found is None else found
 
 
