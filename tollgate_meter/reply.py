@@ -33,8 +33,10 @@ class Reply:
             return
         if self.is_whole:
             self._kept += chunk
-        else:
-            self._kept = (self._kept + chunk[-END_BYTES:])[-END_BYTES:]
+            return
+        self._kept += chunk[-END_BYTES:]
+        if len(self._kept) > 2 * END_BYTES:
+            del self._kept[:-END_BYTES]
 
     def value(self) -> Any:
         """Return the answer as JSON, or None where it is none or was too long to keep."""

@@ -59,7 +59,8 @@ _PLAIN: Mapping[str, tuple[Any, ...]] = {
     "document_annotation_format": (None,),
 }
 # How long something stays in a provider's cache: what stays longer costs more to write, at a price that no list has.
-_LIFETIME, _LIFETIMES = "ttl", (None, "5m", "30m")
+_CACHES = frozenset(("cache_control", "prompt_cache_options", "prompt_cache_breakpoint"))
+_LIFETIMES = (None, "5m", "30m")
 # Models that look things up without being asked to, at a price for each time.
 _SEARCHES = re.compile(r"-search-(?:preview|api)(?:-|$)")
 _NONE: tuple[Any, ...] = (None, [], {})
@@ -119,7 +120,7 @@ def _check(value: Any, depth: int) -> None:
         raise CallMalformed
     if isinstance(value, dict):
         for name, each in value.items():
-            if _is_stored(name, each) or (name == _LIFETIME and each not in _LIFETIMES):
+            if _is_stored(name, each) or _lives_long(name, each):
                 raise CallNotMeterable(_REFERENCE if name == "type" else name)
             if not (name in _DATA and isinstance(each, dict)):
                 _check(each, depth + 1)
@@ -133,6 +134,11 @@ def _is_stored(name: str, value: Any) -> bool:
     if name == "type":
         return bool(value == _REFERENCE)
     return name in _STORED_INSIDE and isinstance(value, str | list) and bool(value)
+
+
+def _lives_long(name: str, value: Any) -> bool:
+    """Whether a member has something kept for longer than the price of writing to a cache is for."""
+    return name in _CACHES and isinstance(value, dict) and value.get("ttl") not in _LIFETIMES
 
 
 def passed_headers(headers: Mapping[str, str], provider: Provider, key: str, *, has_body: bool) -> dict[str, str]:

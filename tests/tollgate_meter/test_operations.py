@@ -129,6 +129,23 @@ def test_a_limit_is_set_where_the_request_keeps_its_settings() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        (None, {"include_usage": True}),
+        ({"include_usage": False, "include_obfuscation": False}, {"include_usage": True, "include_obfuscation": False}),
+        ({"include_usage": 1}, {"include_usage": True}),
+        ([], {"include_usage": True}),
+    ],
+)
+def test_usage_is_asked_for_whatever_the_caller_says_and_hidden_where_it_said_no(options: Any, sent: Any) -> None:
+    asked = {"model": "gpt-5.1", "stream": True, "n": 2, "max_tokens": 5, "stream_options": options}
+    call = read_request(find("POST", "proxy", CHAT), CHAT, json.dumps(asked).encode())
+    assert call is not None
+    assert (json.loads(call.body), call.hides_usage) == ({**asked, "stream_options": sent}, True)
+    assert call.held["output_tokens"] == 10
+
+
 def test_a_call_is_never_shown_with_its_text() -> None:
     body = b'{"model": "gpt-5.1", "messages": [{"content": "a secret"}]}'
     call = read_request(find("POST", "proxy", CHAT), CHAT, body)

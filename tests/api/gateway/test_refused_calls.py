@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import httpx2
 import pytest
 
 from api.gateway.door import BODY_BYTES_MAX, BYTES_IN_FLIGHT_MAX, CALLS_MAX
@@ -121,7 +122,7 @@ async def test_a_tool_may_use_any_name_for_its_own_data(gate: Gate) -> None:
         ("anthropic", {"cache_control": {"type": "ephemeral"}, "inference_geo": "global", "service_tier": "auto"}),
         ("anthropic", {"system": [{"text": "Hi", "cache_control": {"type": "ephemeral", "ttl": "5m"}}]}),
         ("anthropic", {"tools": [{"name": "keep", "input_schema": {"properties": {"ttl": {"type": "string"}}}}]}),
-        ("openai", {"prompt_cache_options": {"ttl": "30m"}, "service_tier": "default"}),
+        ("openai", {"prompt_cache_options": {"ttl": "30m"}, "service_tier": "default", "metadata": {"ttl": "1h"}}),
         ("gemini", {"serviceTier": "standard"}),
         ("mistral", {"document_annotation_format": None}),
     ],
@@ -165,6 +166,26 @@ async def test_a_body_that_cannot_be_read_is_refused(
     answer = await post(gate, "/openai/v1/chat/completions", body, **headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert gate.upstream.seen == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        # A stored response is not given out, and could be counted twice; neither head nor options are operations.
+        ("GET", "/openai/v1/responses/resp_1", 404),
+        ("GET", "/openai/v1/chat/completions", 404),
+        ("HEAD", "/openai/v1/models", 404),
+        ("OPTIONS", "/openai/v1/chat/completions", 405),
+        ("PUT", "/openai/v1/chat/completions", 405),
+        ("DELETE", "/openai/v1/responses/resp_1", 405),
+    ],
+)
+async def test_another_method_reaches_no_provider(
+    method: str, path: str, status: int, gate: Gate, tollbooth: Tollbooth
+) -> None:
+    async with httpx2.AsyncClient() as http:
+        answer = await http.request(method, f"{gate.url}{path}", headers={"authorization": f"Bearer {gate.key}"})
+    assert (answer.status_code, gate.upstream.seen, tollbooth.asked) == (status, [], 0)
 
 
 async def test_a_member_given_twice_is_read_the_same_by_the_provider(gate: Gate, tollbooth: Tollbooth) -> None:
