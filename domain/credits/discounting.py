@@ -18,10 +18,25 @@ from domain.kernel.values import dataclass
 
 @dataclass(frozen=True, slots=True)
 class BilledBefore:
-    """What stands on other invoices of the same charge: the sum of amounts, and what coupons took off it."""
+    """What stands on other invoices of the same charge: the sum of amounts, and what coupons took off it.
 
-    amount_minor: int
+    Of a charge for a stretch of time it is what was billed for the time that is credited: `shares` says how much of
+    each discount that is, without them all of it.
+    """
+
+    amount_minor: int | Fraction
     discounts: tuple[Discount, ...]
+    shares: tuple[Fraction, ...] = ()
+
+    @property
+    def by_coupon(self) -> list[tuple[Discount, Fraction]]:
+        """What each coupon took off, in the order in which they did, exact in minor units."""
+        shares = self.shares or (Fraction(1),) * len(self.discounts)
+        found: dict[str, tuple[Discount, Fraction]] = {}
+        for each, share in zip(self.discounts, shares, strict=True):
+            first, before = found.get(each.applied, (each, Fraction(0)))
+            found[each.applied] = first, before + each.amount.minor * share
+        return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,24 +157,16 @@ def _given_back(line: DiscountableLine, currency: str) -> list[Discount]:
     if not _is_credit(line) or line.follows is None or not line.follows.amount_minor:
         return []
     before = line.follows
-    part = max(Fraction(line.amount_minor, before.amount_minor), Fraction(-1))
-    coupons = _by_coupon(before.discounts)
-    in_all = round_half_up(sum(each.amount.minor for each in coupons) * part)
-    shares = split(in_all, [Fraction(abs(each.amount.minor)) for each in coupons])
+    part = min(max(Fraction(line.amount_minor) / Fraction(before.amount_minor), Fraction(-1)), Fraction(0))
+    coupons = before.by_coupon
+    in_all = sum((minor for _, minor in coupons), Fraction(0))
+    sign = -1 if in_all < 0 else 1
+    shares = split(round_half_up(in_all * part), [max(sign * minor, Fraction(0)) for _, minor in coupons])
     return [
         Discount(each.applied, each.coupon, each.name, Money(share, currency))
-        for each, share in zip(coupons, shares, strict=True)
+        for (each, _), share in zip(coupons, shares, strict=True)
         if share
     ]
-
-
-def _by_coupon(discounts: Sequence[Discount]) -> list[Discount]:
-    found: dict[str, Discount] = {}
-    for each in discounts:
-        before = found.get(each.applied)
-        amount = each.amount if before is None else before.amount + each.amount
-        found[each.applied] = Discount(each.applied, each.coupon, each.name, amount)
-    return list(found.values())
 
 
 def _discount(right: Right, amount: Money) -> Discount:

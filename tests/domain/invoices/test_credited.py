@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
 
 from domain.credits.discount import Discount
+from domain.credits.discounting import BilledBefore
 from domain.invoices.credited import Credited, credited, is_credit, is_unused_fee
 from domain.invoices.invoice import Identity, Line, LineKind
 from domain.kernel.ids import InvoiceId, LineId, PriceId, SubscriptionId
@@ -20,12 +22,24 @@ _DRAFT = invoice()
 _TAKEN = Discount("apc_1", "c", "C", Money(1000, "USD"))
 
 
-def _line(identity: Identity, minor: int, *, revision: int = 0, discounts: tuple[Discount, ...] = ()) -> Line:
+def _given_back(minor: int) -> Discount:
+    return replace(_TAKEN, amount=Money(-minor, "USD"))
+
+
+def _line(
+    identity: Identity,
+    minor: int,
+    *,
+    revision: int = 0,
+    discounts: tuple[Discount, ...] = (),
+    on: InvoiceId | None = None,
+) -> Line:
+    """Make a line whose share of time is what is left of the period's 31 days where it begins."""
+    left = Fraction((identity.period.end - identity.period.start).days, 31)
     zero = Money(0, "USD")
-    on = InvoiceId(make.new_id())
     return Line(
         LineId(make.new_id()),
-        on,
+        on or InvoiceId(make.new_id()),
         CUSTOMER,
         identity,
         revision,
@@ -34,7 +48,7 @@ def _line(identity: Identity, minor: int, *, revision: int = 0, discounts: tuple
         "month",
         Money(minor, "USD"),
         zero,
-        {},
+        {"share_of_time": str(left)},
         discounts,
     )
 
@@ -44,8 +58,42 @@ def test_what_is_left_of_a_fee_gives_back_of_the_fee_of_the_same_price_and_perio
     other = _line(replace(_FEE, price_id=PriceId(make.new_id())), 5000, discounts=(_TAKEN,))
     found = credited(credit, [fee, other, credit], _DRAFT)
     assert found.before is not None
-    assert (found.before.amount_minor, found.before.discounts, found.lowers) == (7900, (_TAKEN,), False)
+    # From 16 January 16 of 31 days are left: of 79.00 that is 40.77, and the same share of the discount.
+    assert found == Credited(BilledBefore(Fraction(7900 * 16, 31), (_TAKEN,), (Fraction(16, 31),)))
     assert credited(credit, [replace(fee, discounts=())], _DRAFT) == Credited()
+
+
+def test_what_was_taken_back_and_charged_again_gives_back_of_the_later_charge_only() -> None:
+    # 62.00 less 10.00 for January; all of it was left on the 1st and taken back. On the 16th the plan is back at its
+    # full price, 32.00, and on the 24th it is left for good: 16.00 were billed for these 8 days, and nothing less.
+    fee = _line(_FEE, 6200, discounts=(_TAKEN,))
+    left = _line(replace(_UNUSED, period=Period(_START, _END)), -6200, discounts=(_given_back(1000),))
+    again = _line(replace(_UNUSED, dimension_key="charge"), 3200)
+    last = _line(replace(_UNUSED, period=Period(make.at("2026-01-24"), _END)), -1600)
+    found = credited(last, [fee, left, again, last], _DRAFT)
+    assert found.before is not None
+    assert (found.before.amount_minor, found.before.by_coupon) == (1600, [(_TAKEN, Fraction(0))])
+
+
+def test_a_later_charge_weighs_what_it_is_for_the_time_that_is_left() -> None:
+    # For the 8 days from the 24th 16.00 of the first fee are left with 2.58 of its 10.00, and 16.00 of the later one.
+    fee = _line(_FEE, 6200, discounts=(_TAKEN,))
+    more = _line(replace(_UNUSED, dimension_key="quantity"), 3200)
+    credit = _line(replace(_UNUSED, period=Period(make.at("2026-01-24"), _END)), -3200)
+    found = credited(credit, [fee, more, credit], _DRAFT)
+    assert found.before is not None
+    assert (found.before.amount_minor, found.before.by_coupon) == (3200, [(_TAKEN, Fraction(8000, 31))])
+
+
+def test_what_stands_on_a_note_has_taken_its_share_of_the_discount_of_its_invoice_along() -> None:
+    # Half of the fee went back on a note: 31.00 less 5.00 stand. A later charge of 16.00 was reduced by nothing.
+    fee = _line(_FEE, 6200, discounts=(_TAKEN,))
+    noted = _line(replace(_UNUSED, period=Period(_START, _END), dimension_key="quantity"), -3100, on=fee.invoice_id)
+    more = _line(replace(_UNUSED, dimension_key="charge"), 1600)
+    credit = _line(_UNUSED, -3200)
+    found = credited(credit, [fee, noted, more, credit], _DRAFT)
+    assert found.before is not None
+    assert (found.before.amount_minor, found.before.by_coupon) == (3200, [(_TAKEN, Fraction(500 * 16, 31))])
 
 
 def test_a_fee_on_the_same_draft_is_lowered_by_what_is_left_of_it() -> None:
@@ -75,4 +123,4 @@ def test_what_is_left_of_a_credit_on_a_note_follows_the_other_charges() -> None:
     rest = replace(_line(_UNUSED, -3000, revision=1), invoice_id=_DRAFT.id)
     found = credited(rest, [paid, unpaid, noted, rest], _DRAFT)
     assert found.before is not None
-    assert (found.before.amount_minor, found.before.discounts) == (6000, (_TAKEN,))
+    assert (found.before.amount_minor, found.before.discounts) == (Fraction(6000 * 16, 31), (_TAKEN,))
