@@ -294,7 +294,8 @@ def opening_of(draft: Invoice, lines: Sequence[Line], *, balance_minor: int = 0,
     """
     if not lines:
         return Opening.WAIT
-    if not any(line.net.minor for line in lines):
+    # Not by their net: what they contain of taxes is told anew once they are known.
+    if not any(line.taxable.minor for line in lines):
         return Opening.STATEMENT
     left = draft.total.minor - min(max(balance_minor, 0), max(draft.total.minor, 0))
     is_covered = not left and draft.total.minor > 0

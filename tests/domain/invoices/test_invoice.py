@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from domain.credits.discount import Discount
 from domain.invoices.invoice import (
     FOLLOWING,
     Identity,
@@ -99,6 +100,15 @@ def _lines(draft: Invoice, *amounts: int) -> list[Line]:
 def test_what_becomes_of_a_draft(amounts: list[int], expected: Opening) -> None:
     draft = _draft(sum(amounts))
     assert opening_of(draft, _lines(draft, *amounts)) is expected
+
+
+def test_a_draft_that_coupons_cover_since_it_was_taxed_becomes_a_statement() -> None:
+    draft = _draft(500)
+    [line] = _lines(draft, 500)
+    whole = Discount("apc_1", "c", "C", Money(500, "USD"))
+    # Its tax, which its price contains, is told anew once it is opened: of nothing there is none.
+    taxed = replace(line, discounts=(whole,), tax=Money(80, "USD"), tax_inclusive=True)
+    assert opening_of(draft, [taxed]) is Opening.STATEMENT
 
 
 def test_each_currency_has_its_own_minimum() -> None:
