@@ -85,7 +85,7 @@ def _end(subscription: Subscription, start: datetime, whole: Period, following: 
     """Return where what is billed of a period ends: an end or a bill day asked for before the period began is known."""
     ends, canceled_at, ends_at = [whole.end], subscription.canceled_at, subscription.ends_at
     if canceled_at is not None and ends_at is not None and canceled_at <= start:
-        ends.append(ends_at)
+        ends.append(max(ends_at, subscription.paid_until or ends_at))
     known_at, moves_at = subscription.moves_asked_at, subscription.moves_at
     if following is not None:
         known_at, moves_at = following.known_at, following.starts_at

@@ -94,10 +94,11 @@ def cancel(
         before,
         cancel_at=before.fee_period.end if at is None else _date_ahead(at, now),
         canceled_at=before.canceled_at or now,
+        paid_until=before.paid_until if at is None else _paid_until(before, at),
         cancel_reason=reason or before.cancel_reason,
         cancel_feedback=feedback or before.cancel_feedback,
     )
-    return end(asked, now) if is_now else asked
+    return end(replace(asked, cancel_at=before.cancel_at), now) if is_now else asked
 
 
 def _date_ahead(at: datetime, now: datetime) -> datetime:
@@ -109,6 +110,18 @@ def _date_ahead(at: datetime, now: datetime) -> datetime:
     return at
 
 
+def _paid_until(before: Subscription, ends_at: datetime) -> datetime | None:
+    """Return how far the present fee was billed, where an end that was known by then is now to come sooner.
+
+    Nothing of it goes back by that alone: whoever ends it says what becomes of paid time that is left unused.
+    """
+    asked_at, known = before.canceled_at, before.cancel_at
+    if asked_at is None or known is None or asked_at > before.fee_period.start:
+        return before.paid_until
+    billed = max(min(known, before.fee_period.end), before.paid_until or before.fee_period.start)
+    return billed if before.fee_period.start <= ends_at < billed else before.paid_until
+
+
 def undo_cancel(before: Subscription, now: datetime) -> Subscription:
     """Renew again: forget a pending cancel. Without one nothing changes. Raises TransitionRefused."""
     need_own(before)
@@ -117,7 +130,9 @@ def undo_cancel(before: Subscription, now: datetime) -> Subscription:
         raise TransitionRefused("it has ended; subscribe again")
     if before.cancel_at is None:
         return before
-    return replace(before, cancel_at=None, canceled_at=None, cancel_reason=None, cancel_feedback=None)
+    return replace(
+        before, cancel_at=None, canceled_at=None, cancel_reason=None, cancel_feedback=None, paid_until=None
+    )
 
 
 def end(before: Subscription, at: datetime) -> Subscription:
@@ -133,6 +148,7 @@ def end(before: Subscription, at: datetime) -> Subscription:
         cancel_at=at,
         canceled_at=before.canceled_at or at,
         ended_at=at,
+        paid_until=_paid_until(before, at),
         expires_at=None,
         settles_at=at + SETTLED_AFTER if before.source is Source.TOLLGATE else None,
     )

@@ -60,6 +60,7 @@ subscription = sa.Table(
     sa.Column("moves_at", db.Instant, comment="where its bill day moves"),
     sa.Column("moves_to", db.Instant, comment="the anchor of the grid that it moves to"),
     sa.Column("moves_asked_at", db.Instant),
+    sa.Column("paid_until", db.Instant, comment="how far a fee was billed when the end was brought forward"),
     sa.Column("due_at", db.Instant, comment="when something next becomes of it by itself"),
     sa.Column("epoch", sa.BigInteger, nullable=False, comment="raised by every change of a border"),
     sa.Column("version", sa.Integer, nullable=False),

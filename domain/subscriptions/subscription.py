@@ -65,7 +65,8 @@ class Subscription:
     start. `trial_ends_at` is where a trial ends or ended and billing starts, `trial_end` what then happens without a
     payment method. `pause_at` is where a pause begins or began, `resumes_at` where it ends by itself. `expires_at` is
     where one whose first payment has not come lapses. `moves_at` is where its bill day moves, to the grid of the anchor
-    `moves_to`, as was asked for at `moves_asked_at`.
+    `moves_to`, as was asked for at `moves_asked_at`. `paid_until` is how far a fee had been billed when the end was
+    brought forward into its period; None where it was not.
     """
 
     customer_id: CustomerId
@@ -103,6 +104,7 @@ class Subscription:
     moves_at: datetime | None = None
     moves_to: datetime | None = None
     moves_asked_at: datetime | None = None
+    paid_until: datetime | None = None
 
     @property
     def is_live(self) -> bool:

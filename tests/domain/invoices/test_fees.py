@@ -137,6 +137,15 @@ def test_an_end_that_was_known_when_a_period_began_shortens_it_and_a_later_one_d
     assert _shown(_lines(later, [], "2026-03-01"))[1] == ("fee", "01 Feb", "01 Mar", 7_900)
 
 
+def test_an_end_that_is_brought_forward_leaves_what_was_billed_up_to_the_end_known_before() -> None:
+    dated = replace(examples.subscription("2026-01-01", cancel="2026-02-21"), canceled_at=make.at("2026-01-10"))
+    [_, known] = fee_periods_begun(dated, (), make.at("2026-02-10"))
+    ended = replace(dated, ended_at=make.at("2026-02-10"), paid_until=make.at("2026-02-21"))
+    [first, second] = fee_periods_begun(ended, (), make.at("2026-02-10"))
+    assert second == known == replace(known, service=Period(make.at("2026-02-01"), make.at("2026-02-21")))
+    assert first.service == Period(make.at("2026-01-01"), make.at("2026-02-01"))
+
+
 def test_a_fee_is_one_line_for_its_period() -> None:
     [line] = _lines(examples.subscription("2026-01-01"), [], "2026-01-01")
     assert (line.amount_minor, line.quantity, line.unit) == (7_900, Decimal(1), "month")

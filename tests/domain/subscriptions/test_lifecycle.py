@@ -52,6 +52,30 @@ def test_a_cancel_at_a_date_ends_there_and_another_date_replaces_it() -> None:
     assert lifecycle.undo_cancel(sooner, _NOW) == before
 
 
+def test_an_end_brought_forward_into_a_period_that_is_billed_keeps_how_far_it_was_billed() -> None:
+    before = replace(examples.value(on="2026-01-31T10:00"), quantity=2)
+    dated = lifecycle.cancel(before, _NOW, at_period_end=True, at=make.at("2026-03-20T00:00"))
+    # In the period in which the end was asked for, all of it had been billed before, and any end leaves that alone.
+    assert lifecycle.cancel(dated, _NOW, at_period_end=False).paid_until is None
+    later = lifecycle.advance(dated)
+    assert later.fee_period == Period(make.at("2026-02-28T10:00"), make.at("2026-03-31T10:00"))
+    ended = lifecycle.cancel(later, make.at("2026-03-10T00:00"), at_period_end=False)
+    assert (ended.ended_at, ended.paid_until) == (make.at("2026-03-10T00:00"), make.at("2026-03-20T00:00"))
+    sooner = lifecycle.cancel(later, make.at("2026-03-10T00:00"), at_period_end=True, at=make.at("2026-03-15T00:00"))
+    assert sooner.paid_until == make.at("2026-03-20T00:00")
+    # Sooner still, it was billed as far as before; an end that lay beyond the period had it billed whole.
+    assert lifecycle.end(sooner, make.at("2026-03-12T00:00")).paid_until == make.at("2026-03-20T00:00")
+    assert lifecycle.end(replace(later, cancel_at=make.at("2026-06-01")), _NOW).paid_until is None
+    whole = lifecycle.cancel(
+        replace(later, cancel_at=make.at("2026-06-01")), make.at("2026-03-10"), at_period_end=False
+    )
+    assert whole.paid_until == make.at("2026-03-31T10:00")
+    assert lifecycle.undo_cancel(sooner, make.at("2026-03-11T00:00")) == replace(
+        before, period=later.period, fee_period=later.fee_period
+    )
+    assert lifecycle.end(later, make.at("2026-03-20T00:00")).paid_until is None
+
+
 # 1,830 days after 10 February 2026 is the last day that is not too far: 2031-02-14.
 @pytest.mark.parametrize("date", ["2026-02-10T12:00", "2026-01-01T00:00", "2031-02-14T12:00:01"])
 def test_a_date_of_an_end_lies_ahead_and_not_too_far(date: str) -> None:

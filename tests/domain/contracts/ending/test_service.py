@@ -112,6 +112,31 @@ async def test_without_the_choice_an_end_gives_nothing_back(office: Office) -> N
     assert (await office.invoices())[-1].state is State.OPEN
 
 
+@pytest.mark.parametrize(
+    ("known", "fee", "rest"),
+    # May has 31 days: up to the 21st 20 of them cost 19.35, all of them 30.00. From the 11th 10 or 21 of them are left.
+    [("2026-05-21", 1_935, -968), ("2026-06-15", 3_000, -2_032)],
+)
+@pytest.mark.parametrize("credit", list(CancelCredit))
+async def test_an_end_brought_forward_from_a_date_gives_back_only_what_it_is_to(
+    office: Office, known: str, fee: int, rest: int, credit: CancelCredit
+) -> None:
+    own = await office.start("large")
+    await office.pay_open()
+    await _cancel(office, own, Ending(at_period_end=False, at=make.at(known)))
+    await office.move_and_close("2026-05-02", own)
+    await office.pay_open()
+    assert ("fee", "", fee) in await _last(office)
+    await office.move("2026-05-11")
+    await _cancel(office, own, Ending(at_period_end=False, credit=credit))
+    gone = [("proration", "credit", rest)] if credit is CancelCredit.PRORATE else []
+    assert [each for each in await _last(office) if each[0] != "usage"] == (gone or [("fee", "", fee)])
+    assert (await office.book()).get(Account.CUSTOMER_CREDIT, 0) == (rest if gone else 0)
+    for invoice in await office.invoices():
+        async with office.db.transaction() as tx:
+            assert (await verify_invoice(tx, office.call, invoice.id)).outcome is Outcome.EQUAL
+
+
 async def test_a_plan_may_say_that_an_end_gives_back_what_is_left_and_anybody_may_waive_that(office: Office) -> None:
     await office.offer(cancel_credit="prorate")
     own = await _used_half(office, paid=True)
