@@ -1,12 +1,12 @@
 """A subscription whose end is brought forward keeps how far its fee had been billed.
 
-Revision ID: 0060
+Revision ID: 0061
 """
 
 from migrations import statements
 
-revision = "0060"
-down_revision = "0059"
+revision = "0061"
+down_revision = "0060"
 branch_labels = None
 depends_on = None
 
