@@ -47,6 +47,7 @@ ALLOWED: Mapping[str, str] = {
     "extendReservation": "Reservations are deleted within moments, and it holds no more of anything.",
     "redriveEvents": "What waits is deleted with the erasure, and what was sent cannot be read: none is counted.",
     "replayWebhookEvents": "It only sends once more what stays: ids and amounts.",
+    "publishProduct": "It is of no customer; the walk only names the product after one.",
     "eraseCustomer": "Repeated, it returns the first erasure.",
 }
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
