@@ -176,7 +176,8 @@ def _endpoint(path: str, found: Found) -> str:
 def _prepared(shape: Shape, request: Facts, output_limit: int | None) -> tuple[Facts, bool]:
     """Ask for usage at the end of a stream, and set the output limit; a request that needs neither stays as it is."""
     hides_usage = False
-    if shape.asks_for_usage and request.get("stream") is True:
+    # Whatever a provider may take for a yes.
+    if shape.asks_for_usage and request.get("stream"):
         options = facts_of(request.get("stream_options"))
         hides_usage = options.get("include_usage") is not True
         if hides_usage:

@@ -144,6 +144,10 @@ def test_usage_is_asked_for_whatever_the_caller_says_and_hidden_where_it_said_no
     assert call is not None
     assert (json.loads(call.body), call.hides_usage) == ({**asked, "stream_options": sent}, True)
     assert call.held["output_tokens"] == 10
+    for yes in (1, "true"):
+        call = read_request(find("POST", "proxy", CHAT), CHAT, json.dumps({**asked, "stream": yes}).encode())
+        assert call is not None
+        assert json.loads(call.body)["stream_options"] == sent
 
 
 def test_a_call_is_never_shown_with_its_text() -> None:
