@@ -178,6 +178,11 @@ class World:
         assert self.clock_id is not None, "the first customer makes the clock"
         async with self.runtime.db.transaction() as tx:
             await customers.start_advance(tx, self.call, self.clock_id, make.at(to))
+        await self.arrive()
+
+    async def arrive(self) -> None:
+        """Carry a clock that was sent somewhere there, as the worker does."""
+        assert self.clock_id is not None, "the first customer makes the clock"
         waiting: dict[ClockId, datetime] = {}
         for _ in range(ROUNDS_MAX):
             await drive_once(self.runtime, waiting)

@@ -8,6 +8,7 @@ from domain.payments.port import GatewayInvoiceState, PayOutcome, PushedInvoice,
 
 DECLINES = {
     "pm_card_chargeDeclined": ("card_declined", "generic_decline"),
+    "pm_card_chargeCustomerFail": ("card_declined", "generic_decline"),
     "pm_card_chargeDeclinedInsufficientFunds": ("card_declined", "insufficient_funds"),
     "pm_card_chargeDeclinedLostCard": ("card_declined", "lost_card"),
     "pm_usBankAccount_insufficientFunds": ("insufficient_funds", None),
