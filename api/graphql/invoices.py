@@ -33,7 +33,7 @@ from domain.invoices.reversal import charged_back
 from domain.kernel.ids import CustomerId, InvoiceId
 from domain.kernel.money import Money as Amount
 from domain.payments import attempt as attempts
-from domain.payments.declines import advice
+from domain.payments.declines import Decline, advice
 
 name_enum(
     invoices.State,
@@ -141,6 +141,18 @@ class PaymentAttempt:
     advice: str | None = strawberry.field(description="What the customer can do, where it was declined.")
     created_at: datetime = strawberry.field(description="When it was planned, in real time.")
     settled_at: datetime | None = strawberry.field(description="When it came to its end, in real time.")
+    began_at: datetime = strawberry.field(description="When it was planned, in business time.")
+    ended_at: datetime | None = strawberry.field(description="When it came to its end, in business time.")
+    declined: strawberry.Private[Decline | None]
+
+    @reading(
+        Permission.DUNNING_WRITE,
+        "The bank's or the gateway's word for why it was declined, such as insufficient_funds; for staff, because some "
+        "are not to be told to whoever holds the card, such as stolen_card. Null where it was not.",
+    )
+    async def decline_code(self) -> str | None:
+        """Name the most exact code there is."""
+        return (self.declined.decline_code or self.declined.code) if self.declined else None
 
 
 @guarded_type(Permission.INVOICE_READ, "What one customer owes in one currency. Once opened only its state changes.")
@@ -281,6 +293,9 @@ def attempt_of(value: attempts.Attempt) -> PaymentAttempt:
         advice=advice(value.decline) if value.decline else None,
         created_at=value.created_at,
         settled_at=value.settled_at,
+        began_at=value.began_at,
+        ended_at=value.ended_at,
+        declined=value.decline,
     )
 
 
