@@ -88,13 +88,14 @@ def _collect(
 
 
 class Frame(msgspec.Struct, eq=False):
-    """One result, encoded once in parts; between them stand the fields that are each socket's own, with their values.
+    """One result, encoded once in pieces, which make it up one after the other.
 
-    `is_last`: the execution has ended with it, by an error; `is_refused`: it never began.
+    `own`: which of them are each socket's own fields, by their places. `is_last`: the execution has ended with it, by
+    an error; `is_refused`: it never began.
     """
 
-    parts: Sequence[str]
-    own: Sequence[tuple[str, str]] = ()
+    pieces: Sequence[str]
+    own: Sequence[tuple[int, str]] = ()
     is_last: bool = False
     is_refused: bool = False
     _texts: dict[tuple[bytes, int, bool], str] = {}
@@ -117,14 +118,13 @@ class Frame(msgspec.Struct, eq=False):
 
     def _written(self, name: str, number: int, *, as_snapshot: bool) -> str:
         kind_of_message = "error" if self.is_refused else "next"
-        text = f'{{"id":{name},"type":"{kind_of_message}","payload":{self.parts[0]}'
-        for (kind, value), part in zip(self.own, self.parts[1:], strict=True):
+        pieces = list(self.pieces)
+        for place, kind in self.own:
             if kind == SEQUENCE:
-                text += str(number)
-            else:
-                text += _OWN[kind] if as_snapshot else value
-            text += part
-        return text + "}"
+                pieces[place] = str(number)
+            elif as_snapshot:
+                pieces[place] = _OWN[kind]
+        return f'{{"id":{name},"type":"{kind_of_message}","payload":{"".join(pieces)}}}'
 
 
 def frame_of(data: Any, errors: list[GraphQLError] | None, shape: Shape) -> Frame:
@@ -133,34 +133,26 @@ def frame_of(data: Any, errors: list[GraphQLError] | None, shape: Shape) -> Fram
     if errors or body is None:
         formatted = {"errors": [error.formatted for error in errors]} if errors else {}
         return Frame([_text({"data": data, **formatted})], is_last=body is None)
-    parts, own = [""], []
-    for (head, kind), value in zip(places_of(shape, body), body.values(), strict=True):
-        if kind is None:
-            parts[-1] += head + _text(value)
-        else:
-            parts[-1] += head
-            parts.append("")
-            own.append((kind, _text(value)))
-    parts[-1] += FRAME_TAIL
-    return Frame(parts, own)
+    places = places_of(shape, body)
+    fields = zip(places.heads, body.values(), strict=True)
+    return Frame([*[piece for head, value in fields for piece in (head, _text(value))], FRAME_TAIL], places.own)
 
 
-class Place(NamedTuple):
-    """Where a field of a frame stands: behind `head`; and which of each socket's own fields it is, if it is one."""
+class Places(NamedTuple):
+    """Where the fields of a frame stand: each behind a head; and which pieces of it are each socket's own fields."""
 
-    head: str
-    own: str | None
+    heads: Sequence[str]
+    own: Sequence[tuple[int, str]]
 
 
-def places_of(shape: Shape, names: Iterable[str]) -> list[Place]:
+def places_of(shape: Shape, names: Iterable[str]) -> Places:
     """Return the places of a frame's fields, which are answered under these names."""
-    heads = [f"{_text(name)}:" for name in names]
     begin = f'{{"data":{{{_text(shape.root)}:{{'
-    kinds = [shape.fields.get(name) for name in names]
-    return [
-        Place(("," if number else begin) + head, kind if kind in _OWN else None)
-        for number, (head, kind) in enumerate(zip(heads, kinds, strict=True))
-    ]
+    kinds = [shape.fields.get(name, "") for name in names]
+    return Places(
+        [f"{',' if number else begin}{_text(name)}:" for number, name in enumerate(names)],
+        [(2 * number + 1, kind) for number, kind in enumerate(kinds) if kind in _OWN],
+    )
 
 
 def _text(value: Any) -> str:

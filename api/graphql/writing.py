@@ -159,17 +159,8 @@ class FrameWriter:
 
     def __init__(self, shape: Shape, fields: Fields) -> None:
         places = places_of(shape, fields.names)
-        self._values = _Values(fields, [place.head for place in places], FRAME_TAIL)
-        # Which of the pieces are each socket's own.
-        self._own = [(2 * number + 1, place.own) for number, place in enumerate(places) if place.own is not None]
+        self._values, self._own = _Values(fields, places.heads, FRAME_TAIL), places.own
 
     def frame(self, value: Any) -> Frame:
         """Write the next frame. It is what `frame_of` makes of the same value's execution."""
-        pieces = self._values.pieces(value)
-        parts, own, begin = [], [], 0
-        for place, kind in self._own:
-            parts.append("".join(pieces[begin:place]))
-            own.append((kind, pieces[place]))
-            begin = place + 1
-        parts.append("".join(pieces[begin:]))
-        return Frame(parts, own)
+        return Frame(tuple(self._values.pieces(value)), self._own)

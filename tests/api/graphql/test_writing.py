@@ -138,7 +138,7 @@ def test_frame_after_frame_is_written_as_an_execution_answers_it(shown: list[Who
         assert executed.errors is None
         expected = frame_of(executed.data, None, SHAPE)
         written = frames.frame(seen)
-        assert (written.parts, written.own) == (expected.parts, expected.own)
+        assert (list(written.pieces), written.own) == (expected.pieces, expected.own)
         for as_snapshot in (False, True):
             message = written.encoded(b'"a"', 7, as_snapshot=as_snapshot)
             assert message == expected.encoded(b'"a"', 7, as_snapshot=as_snapshot)
