@@ -9,10 +9,11 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
@@ -21,6 +22,7 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio.engine import AsyncConnection, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 from domain.kernel.values import dataclass
 
@@ -122,14 +124,19 @@ class Tx:
 
     `kept` are snapshots that this process keeps of slowly changing tables, by name: whoever reads one proves in the
     same unit of work that it still holds. `is_tried`: what it writes is looked at and taken back, see `undone`.
-    `is_reading`: it only reads, see `Database.reading`.
+    `lent` is the driver's own connection where it only reads, see `Database.reading`.
     """
 
-    connection: AsyncConnection
+    lent: AsyncConnection | asyncpg.Connection
     vault: Vault
     kept: dict[str, object]
     is_tried: bool = False
-    is_reading: bool = False
+
+    @property
+    def connection(self) -> AsyncConnection:
+        """SQLAlchemy's connection."""
+        assert isinstance(self.lent, AsyncConnection), "a reading has statements of the driver's alone"
+        return self.lent
 
     async def execute(
         self, statement: sa.Executable, parameters: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None
@@ -176,15 +183,16 @@ class Tx:
 
         Raises ConnectionLost.
         """
-        driver = _driver_of(self.connection)
+        lent = self.lent
+        driver = _driver_of(lent) if isinstance(lent, AsyncConnection) else lent
         if driver.is_closed():
             raise ConnectionLost
-        if not self.is_reading and not driver.is_in_transaction():
+        if isinstance(lent, AsyncConnection) and not driver.is_in_transaction():
             # SQLAlchemy begins with its own first statement; a raw one before it would commit by itself. A statement
             # that does nothing but begin would be one more exchange with the server.
-            lent = cast("sa.Connection", self.connection.sync_connection).connection
+            pooled = cast("sa.Connection", lent.sync_connection).connection
             try:
-                await cast("Any", lent.dbapi_connection)._start_transaction()  # noqa: SLF001
+                await cast("Any", pooled.dbapi_connection)._start_transaction()  # noqa: SLF001
             except _ADAPTED_ERROR as error:
                 raise ConnectionLost from error
         return driver
@@ -192,8 +200,11 @@ class Tx:
 
 def _driver_of(connection: AsyncConnection) -> asyncpg.Connection:
     """Return the driver's connection below one that is open: this needs none of SQLAlchemy's ways to wait."""
-    lent = cast("sa.Connection", connection.sync_connection).connection
-    return cast("asyncpg.Connection", lent.driver_connection)
+    return _driver_in(cast("sa.Connection", connection.sync_connection).connection)
+
+
+def _driver_in(pooled: sa.PoolProxiedConnection) -> asyncpg.Connection:
+    return cast("asyncpg.Connection", pooled.driver_connection)
 
 
 def _dump_json(value: Any) -> str:
@@ -255,27 +266,39 @@ class Database:
         No transaction is begun and ended: two exchanges with the server, for what is read again and again. Raises
         ConnectionLost.
         """
-        with _telling_losses():
-            async with self._connected() as connection:
-                yield Tx(connection, self.vault, self._kept, is_reading=True)
+        async with self.driver() as driver:
+            yield Tx(driver, self.vault, self._kept)
 
     @asynccontextmanager
     async def driver(self) -> AsyncIterator[asyncpg.Connection]:
         """Lend the driver's connection outside of any transaction: each statement is one by itself.
 
+        It comes from the pool as it is: a connection of SQLAlchemy's around it costs as much as many a statement.
         Raises ConnectionLost.
         """
         with _telling_losses():
-            async with self._connected() as connection:
-                yield _driver_of(connection)
+            pooled = await self._open()
+            if _driver_in(pooled).is_closed():
+                # The server has gone meanwhile, and the pool does not know.
+                await greenlet_spawn(pooled.invalidate)
+                pooled = await self._open()
+            driver = _driver_in(pooled)
+            try:
+                async with _noticing_loss(driver, partial(greenlet_spawn, pooled.invalidate)):
+                    yield driver
+            finally:
+                if pooled.is_valid:
+                    await greenlet_spawn(pooled.close)
+
+    async def _open(self) -> sa.PoolProxiedConnection:
+        try:
+            return await self._engine.raw_connection()
+        except _ADAPTED_ERROR as error:
+            raise ConnectionLost from error
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection that is open as far as anybody knows; one that is lost meanwhile is not lent again.
-
-        Nor is one whose unit of work was cancelled: whether it has begun, or has committed, is known to the server
-        alone, and what is lent next would become a part of it that nobody commits.
-        """
+        """Lend a connection that is open as far as anybody knows."""
         async with self._engine.connect() as connection:
             driver = _driver_of(connection)
             if driver.is_closed():
@@ -283,16 +306,8 @@ class Database:
                 await connection.invalidate()
                 await connection.get_raw_connection()
                 driver = _driver_of(connection)
-            is_lost = False
-            try:
+            async with _noticing_loss(driver, connection.invalidate):
                 yield connection
-            except (asyncpg.InternalClientError, asyncio.CancelledError):
-                is_lost = True
-                raise
-            finally:
-                if (is_lost or driver.is_closed()) and not connection.invalidated:
-                    # The pool would lend it again: what the driver ran by itself, SQLAlchemy has not noticed.
-                    await connection.invalidate()
 
     @asynccontextmanager
     async def glance(self) -> AsyncIterator[asyncpg.Connection]:
@@ -303,6 +318,24 @@ class Database:
     async def close(self) -> None:
         """Give all connections back to the server."""
         await self._engine.dispose()
+
+
+@asynccontextmanager
+async def _noticing_loss(driver: asyncpg.Connection, invalidate: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Let go of a connection that is lost in the block: the pool would lend it again.
+
+    Also of one whose unit of work was cancelled: whether it has begun, or has committed, is known to the server alone,
+    and what is lent next would become a part of it that nobody commits.
+    """
+    is_lost = False
+    try:
+        yield
+    except (asyncpg.InternalClientError, asyncio.CancelledError):
+        is_lost = True
+        raise
+    finally:
+        if is_lost or driver.is_closed():
+            await invalidate()
 
 
 @contextmanager

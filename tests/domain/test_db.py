@@ -220,6 +220,9 @@ async def test_a_server_without_room_for_another_connection_is_out_of_reach(db: 
         with pytest.raises(ConnectionLost):
             async with refused.transaction() as tx:
                 await tx.ping()
+        with pytest.raises(ConnectionLost):
+            async with refused.driver() as driver:
+                await driver.fetchval("SELECT 1")
     finally:
         await refused.close()
         async with db.transaction() as tx:
