@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field
+from datetime import datetime
 
 import msgspec
 
@@ -30,11 +31,17 @@ READINGS_MAX = 4
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
-    """What a customer has used, and what decides where its limits are."""
+    """What a customer has used, and what decides where its limits are; `at` is when it was read, in real time."""
 
+    at: datetime
     catalogue: Catalogue
     standing: Standing
     overrides: Sequence[Override]
+
+    @property
+    def now(self) -> datetime:
+        """When it was read, in the customer's business time."""
+        return self.standing.clock_now or self.at
 
 
 @dataclass(slots=True)
@@ -85,10 +92,11 @@ class Serving:
         """Read the usage of customers. Who asked looks at whether it may see it."""
         catalogue = await self.runtime.catalogue()
         async with self.readings, self.runtime.db.reading() as tx:
-            found = await usage.usage_of_customers(tx, catalogue, customer_ids, self.known, at=self.runtime.now())
+            at = self.runtime.now()
+            found = await usage.usage_of_customers(tx, catalogue, customer_ids, self.known, at=at)
             epochs = [(customer_id, standing.epoch) for customer_id, standing in found.items()]
             granted = await self.granted.load(tx, epochs)
         return {
-            customer_id: Reading(catalogue, standing, overrides)
+            customer_id: Reading(at, catalogue, standing, overrides)
             for (customer_id, standing), overrides in zip(found.items(), granted, strict=True)
         }

@@ -68,11 +68,6 @@ class Context:
         return self._call
 
     @property
-    def at(self) -> datetime:
-        """The real instant of this request; on a socket, the present one."""
-        return self.runtime.now() if self.is_socket else self.call.at
-
-    @property
     def loaders(self) -> Loaders:
         """Batching look-ups: a request remembers what it has loaded, a socket does not."""
         if self._loaders is None:

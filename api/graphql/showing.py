@@ -235,7 +235,7 @@ def shown_to(context: Context, showing: Showing, found: Reading | None) -> Usage
     assert principal is not None, "whoever asks is known"
     if found is None or not customers.is_seen(principal, showing.customer_id, found.standing.environment):
         raise customers.CustomerNotFound
-    return showing.show(found, found.standing.clock_now or context.at)
+    return showing.show(found, found.now)
 
 
 @strawberry.type

@@ -86,7 +86,8 @@ def test_without_limits_and_costs_a_subscription_is_shown_anew_only_where_a_mete
 
     def reading(version: int, quantities: Mapping[MeterId, MeterUsage]) -> Reading:
         usage = Usage(subscription.customer_id, subscription.id, subscription.period, version, quantities)
-        return Reading(catalogue, Standing(object(), Environment.TEST, None, version, [(subscription, usage)]), [])
+        standing = Standing(object(), Environment.TEST, None, version, [(subscription, usage)])
+        return Reading(subscription.period.start, catalogue, standing, [])
 
     one = MeterUsage(examples.REQUESTS.id, Decimal("1.000"), 1, ())
     two = MeterUsage(examples.INPUT.id, Decimal(7), 1, ())
