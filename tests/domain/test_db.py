@@ -156,6 +156,31 @@ async def test_a_connection_that_died_in_the_pool_is_told_once_at_most_and_not_l
     await db.close()
 
 
+async def test_a_driver_s_connection_that_died_or_whose_work_was_cancelled_leaves_its_place_to_another(
+    database_url: str, vault: Vault
+) -> None:
+    db = Database(database_url, vault, pool_size=1)
+    seen, lent = [], asyncio.Event()
+
+    async def look() -> None:
+        async with db.driver() as driver:
+            assert driver not in seen
+            seen.append(driver)
+            lent.set()
+            assert await driver.fetchval("SELECT 1") == 1
+
+    await look()
+    seen[0].terminate()
+    lent.clear()
+    cancelled = asyncio.create_task(look())
+    await lent.wait()
+    cancelled.cancel()
+    await asyncio.gather(cancelled, return_exceptions=True)
+    assert cancelled.cancelled()
+    await look()
+    await db.close()
+
+
 @pytest.mark.parametrize("is_raw", [False, True])
 async def test_what_comes_after_a_cancelled_unit_of_work_is_committed(
     database_url: str, vault: Vault, *, is_raw: bool
