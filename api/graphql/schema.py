@@ -29,6 +29,7 @@ from api.graphql.journal import JournalMutation, JournalQuery
 from api.graphql.keys import KeyMutation, KeyQuery
 from api.graphql.ledger import LedgerQuery
 from api.graphql.limits import LimitMutation, LimitQuery
+from api.graphql.listing import ListingQuery
 from api.graphql.live import Live
 from api.graphql.low_balance import LowBalanceMutation
 from api.graphql.mails import MailMutation, MailQuery
@@ -92,6 +93,7 @@ Query = _root(
     EventQuery,
     InvoiceQuery,
     CreditNoteQuery,
+    ListingQuery,
     OneOffChargeQuery,
     TaxQuery,
     CouponQuery,

@@ -90,6 +90,8 @@ invoice = sa.Table(
         postgresql_where=sa.text("state = 'draft' AND top_up_id IS NULL"),
     ),
     sa.Index("invoice_id_idx", "id"),
+    sa.Index("invoice_number_idx", "number", postgresql_where=sa.text("number IS NOT NULL")),
+    sa.Index("invoice_issued_idx", "environment", "issued_at", postgresql_where=sa.text("issued_at IS NOT NULL")),
     sa.Index("invoice_open_idx", "customer_id", "id", postgresql_where=sa.text("state = 'open'")),
 )
 
@@ -183,7 +185,7 @@ async def save_invoice(tx: db.Tx, before: Invoice, after: Invoice) -> Invoice:
 async def lock_draft(tx: db.Tx, *, customer_id: CustomerId, environment: Environment, currency: str) -> Invoice | None:
     """Return the draft of a customer, environment and currency, locked, or None."""
     row = await _DRAFT.row(tx, customer_id=customer_id, environment=environment, currency=currency)
-    return _invoice(row) if row else None
+    return invoice_of_row(row) if row else None
 
 
 @cache
@@ -200,7 +202,7 @@ async def find_invoice(
     """Return an invoice, or None where there is none in sight. `lock` keeps other changes out until the end."""
     known = present(id=invoice_id, customer_id=customer_id, scope=sight.scope, environment=sight.environment)
     row = await _one(*known, lock=lock).row(tx, **known)
-    return _invoice(row) if row else None
+    return invoice_of_row(row) if row else None
 
 
 async def invoices_by_customer_ids(
@@ -210,14 +212,14 @@ async def invoices_by_customer_ids(
     found: dict[CustomerId, list[Invoice]] = {each: [] for each in ids}
     statement = db.newest_of_each(invoice, ids, before=before, limit=limit, where=_in_sight(sight))
     for row in await tx.rows(statement):
-        found[row.customer_id].append(_invoice(row))
+        found[row.customer_id].append(invoice_of_row(row))
     return found
 
 
 async def invoices_by_id(tx: db.Tx, ids: Collection[InvoiceId], *, sight: Sight) -> dict[InvoiceId, Invoice]:
     """Return those of the invoices that are in sight."""
     statement = _seen(sa.select(invoice).where(invoice.c.id.in_(ids)), sight)
-    found = (_invoice(row) for row in await tx.rows(statement))
+    found = (invoice_of_row(row) for row in await tx.rows(statement))
     return {each.id: each for each in found}
 
 
@@ -290,7 +292,8 @@ def _invoice_row(value: Invoice) -> dict[str, Any]:
     return {name: getattr(value, name) for name in _PLAIN} | {name: each.minor for name, each in sums.items()}
 
 
-def _invoice(row: Row) -> Invoice:
+def invoice_of_row(row: Row) -> Invoice:
+    """Read an invoice."""
     return Invoice(
         customer_id=row.customer_id,
         id=row.id,

@@ -74,6 +74,8 @@ credit_note = sa.Table(
     sa.CheckConstraint("subtotal_minor - discount_minor + tax_minor - tax_included_minor > 0", name="total"),
     sa.Index("credit_note_invoice_idx", "customer_id", "invoice_id"),
     sa.Index("credit_note_id_idx", "id"),
+    sa.Index("credit_note_number_idx", "number"),
+    sa.Index("credit_note_issued_idx", "environment", "issued_at"),
 )
 
 credit_note_line = sa.Table(

@@ -329,6 +329,10 @@ OF_ANY_CUSTOMER = {"customers", "apiKeys", "quarantinedEvents", "viewer", "produ
     "publishedEvents",
     "staffAlerts",
     "unsettledReservations",
+    "invoices",
+    "invoiceTotals",
+    "creditNotes",
+    "creditNoteTotals",
 }
 IN_AN_ENVIRONMENT = {"createApiKey", "revokeApiKey", "createCustomer", "merchantTax", "setMerchantTax"} | {
     "dunningRecovery",

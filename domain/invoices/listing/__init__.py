@@ -1,0 +1,1 @@
+"""Find invoices and credit notes of all customers, and add them up."""
