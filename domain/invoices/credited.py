@@ -1,12 +1,15 @@
 """What a credit on a draft gives back of: earlier lines whose discounts go back with it in proportion."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from fractions import Fraction
 
 from domain.credits.discounting import BilledBefore
 from domain.invoices.invoice import FEE_KINDS, Invoice, Line, LineKind
 from domain.kernel.ids import InvoiceId
 from domain.kernel.values import dataclass
+
+# A line and the share of it that counts.
+_Share = tuple[Line, Fraction]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ def credited(line: Line, standing: Sequence[Line], draft: Invoice) -> Credited:
     unpaid invoices by credit notes took their discounts back with it: the rest follows the other charges.
     """
     own = [each for each in standing if each.identity == line.identity and each.invoice_id != draft.id]
-    noted = _unpaid_of(line, standing)
+    noted = _unpaid_of(line, standing) - {draft.id}
     if is_unused_fee(line) or noted:
         same = [each for each in standing if _is_of_same_fee(each, line) and each.invoice_id not in noted]
         if any(each.invoice_id == draft.id and each.amount.minor > 0 for each in same):
@@ -74,7 +77,8 @@ def _billed(lines: Sequence[Line]) -> BilledBefore | None:
 def _billed_for_rest(lines: Sequence[Line], credit: Line) -> BilledBefore | None:
     """Return what of lines was billed for the time that a credit is for, with the discounts of that."""
     rest = [(line, _share_of_rest(line, credit)) for line in lines]
-    kept = [(line, share * _share_kept(line, rest)) for line, share in rest]
+    # A later difference of a line, and what stands on a note of its invoice, took its discounts back in proportion.
+    kept = _less_taken(_less_taken(rest, lambda line: line.identity), lambda line: line.invoice_id)
     discounts = tuple(discount for line, _ in kept for discount in line.discounts)
     if not discounts:
         return None
@@ -88,10 +92,12 @@ def _share_of_rest(line: Line, credit: Line) -> Fraction:
     return Fraction(credit.derivation["share_of_time"]) / left if left else Fraction(0)
 
 
-def _share_kept(line: Line, rest: Sequence[tuple[Line, Fraction]]) -> Fraction:
-    """Return the share of a line that notes have left: what stands on a note lowers its invoice, discounts and all."""
-    beside = [each.amount.minor * share for each, share in rest if each.invoice_id == line.invoice_id]
-    charged, taken = (sum((each for each in beside if each * sign > 0), Fraction(0)) for sign in (1, -1))
-    if not charged or not taken:
-        return Fraction(1)
-    return max(1 + taken / charged, Fraction(0)) if line.amount.minor > 0 else Fraction(0)
+def _less_taken(rest: Sequence[_Share], key: Callable[[Line], Hashable]) -> list[_Share]:
+    """Return the shares of charges that the credits beside them, by a key, have left; those credits count no more."""
+    kept = list[_Share]()
+    for line, share in rest:
+        beside = [each.amount.minor * part for each, part in rest if key(each) == key(line)]
+        charged, taken = (sum((each for each in beside if each * sign > 0), Fraction(0)) for sign in (1, -1))
+        left = max(1 + taken / charged, Fraction(0)) if charged else Fraction(1)
+        kept.append((line, share * (left if line.amount.minor > 0 or not charged else 0)))
+    return kept

@@ -85,6 +85,16 @@ def test_a_later_charge_weighs_what_it_is_for_the_time_that_is_left() -> None:
     assert (found.before.amount_minor, found.before.by_coupon) == (3200, [(_TAKEN, Fraction(8000, 31))])
 
 
+def test_a_charge_that_its_own_later_difference_takes_back_gives_nothing_back_once_more() -> None:
+    # A charge of 32.00 for the second half is replaced at its own instant: its difference takes its discount back.
+    fee, more = _line(_FEE, 6200), _line(replace(_UNUSED, dimension_key="quantity"), 3200, discounts=(_TAKEN,))
+    gone = replace(more, revision=1, invoice_id=_DRAFT.id, amount=Money(-3200, "USD"), discounts=())
+    credit = replace(_line(_UNUSED, -3200), invoice_id=_DRAFT.id)
+    found = credited(credit, [fee, more, gone, credit], _DRAFT)
+    assert found.before is not None
+    assert (found.before.amount_minor, found.before.by_coupon) == (3200, [(_TAKEN, Fraction(0))])
+
+
 def test_what_stands_on_a_note_has_taken_its_share_of_the_discount_of_its_invoice_along() -> None:
     # Half of the fee went back on a note: 31.00 less 5.00 stand. A later charge of 16.00 was reduced by nothing.
     fee = _line(_FEE, 6200, discounts=(_TAKEN,))
@@ -98,7 +108,8 @@ def test_what_stands_on_a_note_has_taken_its_share_of_the_discount_of_its_invoic
 
 def test_a_fee_on_the_same_draft_is_lowered_by_what_is_left_of_it() -> None:
     fee = replace(_line(_FEE, 7900, discounts=(_TAKEN,)), invoice_id=_DRAFT.id)
-    assert credited(_line(_UNUSED, -3950), [fee], _DRAFT) == Credited(lowers=True)
+    credit = replace(_line(_UNUSED, -3950), invoice_id=_DRAFT.id)
+    assert credited(credit, [fee, credit], _DRAFT) == Credited(lowers=True)
 
 
 def test_a_later_difference_gives_back_of_its_own_revisions_on_other_invoices() -> None:

@@ -12,6 +12,10 @@ import pytest
 from domain.contracts import service as contracts
 from domain.contracts.changing.fitting import PlanTooSmall
 from domain.contracts.replanning import service as replanning
+from domain.credits.coupon import Duration
+from domain.credits.coupons import service as coupons
+from domain.credits.coupons.service import Offer
+from domain.invoices import service as invoices
 from domain.invoices.invoice import State
 from domain.kernel.errors import DomainError
 from domain.ledger.account import Account
@@ -63,6 +67,30 @@ async def test_an_upgrade_takes_effect_now_and_its_net_is_invoiced_at_once(offic
     await office.move_and_close("2026-05-01T02:00", own)
     assert (await office.bills())[2:] == [Bill(State.OPEN, 3_000, [_LARGE])]
     assert (await office.told())[-1] == "subscription_changed: Changed to Large, by the month"
+
+
+async def test_a_fee_that_is_not_invoiced_yet_is_taken_back_less_the_coupon_that_lowers_it(office: Office) -> None:
+    own = await office.start()
+    await office.pay_open()
+    await office.move("2026-04-20")
+    async with office.db.transaction() as tx:
+        offer = Offer(key="half", name="Half", duration=Duration.FOREVER, percent_off=Decimal(50))
+        coupon = await coupons.create_coupon(tx, office.call, offer)
+        await coupons.apply_coupon(tx, office.call, office.customer.id, coupon.id)
+    await office.move("2026-05-01T00:30")
+    await office.close(own)
+    assert [each.state for each in await office.invoices()] == [State.PAID, State.DRAFT]
+    done = await office.change(own, plan_key="large")
+    assert done.invoice is not None
+    async with office.db.transaction() as tx:
+        lines = (await invoices.lines_by_invoice_ids(tx, [done.invoice.id], scope=None))[done.invoice.id]
+    # But for half an hour all of May is left: 9.99 of 10.00 go back and 29.98 of 30.00 are charged, each at half.
+    assert sorted((each.amount.minor, each.discount.minor) for each in lines if each.amount.minor) == [
+        (-999, -500),
+        (1_000, 500),
+        (2_998, 1_499),
+    ]
+    assert done.invoice.total.minor == 1_500
 
 
 async def test_a_downgrade_waits_for_the_periods_end_and_a_later_one_replaces_it(office: Office) -> None:
