@@ -16,6 +16,7 @@ from domain.access.roles import system_principal
 from domain.alerts.mail_state import Report, ReportKind
 from domain.alerts.mailing import service as mailing
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.unreadable import UNREADABLE
 from domain.webhooks.signature import MessageRejected, verify
 
 BODY_BYTES_MAX = 262_144
@@ -63,7 +64,7 @@ def _read(body: bytes) -> list[Report]:
     """Read reports. Raises MailReportsMalformed."""
     try:
         sent = _decoder.decode(body).reports
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise MailReportsMalformed from error
     if not 1 <= len(sent) <= REPORTS_MAX or not all(_is_whole(each) for each in sent):
         raise MailReportsMalformed

@@ -91,7 +91,7 @@ def answer(store: Store, verb: str, path: str, body: bytes) -> tuple[int, Any]:
 def _decoded(body: bytes, kind: type[Decoded]) -> Decoded:
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(f"Invalid control request: {error}") from error
 
 

@@ -68,7 +68,7 @@ def order(store: Store, given: bytes) -> None:
     """Keep the orders of a control request; an empty list forgets all orders."""
     try:
         orders = msgspec.json.decode(given, type=Fault | list[Fault])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(f"Invalid fault: {error}") from error
     wanted = orders if isinstance(orders, list) else [*_kept(store), orders]
     for fault in wanted:

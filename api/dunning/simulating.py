@@ -31,6 +31,7 @@ from domain.dunning.simulation import (
 )
 from domain.dunning.store import StoredCase
 from domain.kernel.call import Call
+from domain.kernel.unreadable import UNREADABLE
 from domain.kernel.values import dataclass
 from domain.payments import store as payments
 from domain.payments.attempt import Attempt, AttemptState
@@ -83,7 +84,7 @@ def read_rules(path: Path) -> Policy:
     """Read rules from a JSON file. Raises DunningPolicyMalformed."""
     try:
         given: Any = msgspec.json.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise DunningPolicyMalformed(f"{path.name} cannot be read as JSON") from error
     if not isinstance(given, dict):
         raise DunningPolicyMalformed(f"{path.name} holds no object")

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from api.gateway.refusals import CallMalformed, CallNotMeterable, OperationUnknown, ProviderUnknown
+from domain.kernel.unreadable import UNREADABLE
 from tollgate_meter.operations import BY_KEY, Found, Provider, operation_of
 
 PROVIDERS = ("openai", "anthropic", "gemini", "mistral")
@@ -85,7 +86,7 @@ def plain_body(body: bytes, provider_key: str) -> bytes:
     """
     try:
         request = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         request = None
     if not isinstance(request, dict):
         raise CallMalformed

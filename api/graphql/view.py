@@ -38,6 +38,7 @@ from api.graphql.sockets import OPERATIONS_PER_SOCKET_MAX, SocketHandler
 from api.graphql.steps import Steps
 from api.problems import PASSING_FAULTS, problem_response
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.unreadable import UNREADABLE
 
 BODY_BYTES_MAX = 1_000_000
 INIT_WAIT_S = 10
@@ -94,7 +95,7 @@ def read_request(body: bytes) -> tuple[str, dict[str, Any] | None, str | None]:
     """Decode one request. Raises RequestMalformed for anything but the described shape."""
     try:
         data = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise RequestMalformed from error
     # Inside JSON a NUL is always written like this, so most bodies need no look at each of their texts.
     if not is_request(data) or (_ESCAPED_NUL in body and not is_safe(data)):
@@ -213,7 +214,7 @@ class SocketView(GraphQL[Context, None]):
         """Decode one message; what cannot be decoded is no message of the protocol, which closes the socket."""
         try:
             return _decoder.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return None
 
     def encode_json(self, data: object) -> str:

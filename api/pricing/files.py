@@ -17,6 +17,7 @@ import msgspec
 
 from api.instants import read_instant
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.unreadable import UNREADABLE
 from domain.kernel.values import dataclass
 from domain.plans.exact import DefinitionRefused, decimal_at
 from domain.plans.provider_price import PriceSet, ProviderPrice
@@ -101,7 +102,7 @@ def _row(price: ProviderPrice) -> Row:
 def _read_json(text: bytes) -> list[Row]:
     try:
         return msgspec.json.decode(text, type=list[Row])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise PriceFileRefused("it", f"is malformed: {error}") from error
 
 

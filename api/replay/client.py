@@ -11,6 +11,7 @@ import httpx
 import msgspec
 
 from api.replay.errors import ReplayError
+from domain.kernel.unreadable import UNREADABLE
 
 TIMEOUT_S = 30.0
 TRIES_MAX = 8
@@ -132,7 +133,7 @@ def is_loopback(url: str) -> bool:
 def _decode(api_url: str, response: httpx.Response) -> Any:
     try:
         answer = msgspec.json.decode(response.content)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         answer = None
     if not isinstance(answer, dict):
         raise ReplayError(f"{api_url} answers {response.status_code} and no JSON: is it Tollgate?")

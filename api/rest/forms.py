@@ -18,6 +18,7 @@ import msgspec
 
 from api.rest.cloudevents import CloudEvent, event_of
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.unreadable import UNREADABLE
 from domain.kernel.values import dataclass
 from domain.usage.event import BATCH_MAX, ID_LENGTH_MAX, UsageEvent
 from domain.usage.verdict import BatchTooLarge, Reason, Verdict, rejected
@@ -53,7 +54,6 @@ class FormUnknown(DomainError):
 Batch = tuple[list[str | None], list[UsageEvent | Verdict]]
 
 _Read = tuple[str | None, UsageEvent | Verdict]
-_FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _FORMS = {
     "application/x-ndjson": Form.LINES,
     "application/ndjson": Form.LINES,
@@ -96,7 +96,7 @@ def decode(body: bytes, form: Form, own_source: str | None = None) -> Batch:
         events: list[UsageEvent | Verdict] = list(_events.decode(body))
     except msgspec.ValidationError:
         return _read_apart(_split(body), _read_event)
-    except _FAULTS as fault:
+    except UNREADABLE as fault:
         raise EventsMalformed(_fault(fault)) from fault
     return [event.id for event in events if isinstance(event, UsageEvent)], events
 
@@ -115,7 +115,7 @@ def _decode_clouds(body: bytes, own_source: str | None) -> Batch:
         clouds = _clouds.decode(body)
     except msgspec.ValidationError:
         return _read_apart(_split(body), lambda row: _read_cloud(row, own_source))
-    except _FAULTS as fault:
+    except UNREADABLE as fault:
         raise EventsMalformed(_fault(fault)) from fault
     return [_bounded(each.id) for each in clouds], [event_of(each, own_source) for each in clouds]
 
@@ -139,7 +139,7 @@ def _split(body: bytes) -> Sequence[msgspec.Raw]:
     """Cut an array into its parts without reading them."""
     try:
         return _rows.decode(body)
-    except _FAULTS as fault:
+    except UNREADABLE as fault:
         raise EventsMalformed(_fault(fault)) from fault
 
 
@@ -150,7 +150,7 @@ def _lines(body: bytes) -> list[bytes]:
 def _name_of(row: bytes | msgspec.Raw) -> str | None:
     try:
         return _bounded(_named.decode(row).id)
-    except _FAULTS:
+    except UNREADABLE:
         return None
 
 
@@ -170,7 +170,7 @@ def _read_apart(
     for row in rows:
         try:
             name, event = read(row)
-        except _FAULTS as fault:
+        except UNREADABLE as fault:
             name, event = name_of(row), rejected(Reason.MALFORMED, _fault(fault))
         names.append(name)
         events.append(event)

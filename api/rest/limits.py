@@ -26,6 +26,7 @@ from domain.db import DATABASE_ERRORS
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import encode
+from domain.kernel.unreadable import UNREADABLE
 from domain.kernel.values import dataclass
 from domain.limits.explanation import numbers_of
 from domain.limits.judging import Answer, Standing
@@ -242,7 +243,7 @@ def _credential(headers: Headers) -> str | None:
 def _decode(shape: type[msgspec.Struct], body: bytes | bytearray) -> Any:
     try:
         return _DECODERS[shape].decode(body or b"{}")
-    except (msgspec.DecodeError, ValueError) as fault:
+    except UNREADABLE as fault:
         raise malformed(fault) from None
 
 

@@ -22,6 +22,7 @@ from domain.journal import service as journal
 from domain.journal.service import IdempotencyConflict, IdempotencyKeyMalformed, InProgress
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId
+from domain.kernel.unreadable import UNREADABLE
 from domain.kernel.values import dataclass
 
 BODY_BYTES_MAX = 16_384
@@ -67,7 +68,7 @@ class Write:
             # What is named by the path alone may come without a body.
             sent = await read_body(request, BODY_BYTES_MAX) or (b"" if self.shape.__struct_fields__ else b"{}")
             body = msgspec.json.decode(sent, type=self.shape)
-        except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        except UNREADABLE as fault:
             raise malformed(fault) from fault
         try:
             answer = await self.act(Asked(serving, call, request), body)

@@ -18,6 +18,7 @@ from domain.access.credentials import TOKEN_LENGTH_MAX, CredentialsRejected, Tok
 from domain.access.roles import RoleUnknown, permissions_of
 from domain.kernel.call import Environment, Principal, PrincipalKind
 from domain.kernel.ids import CustomerId, IdMalformed, decode
+from domain.kernel.unreadable import UNREADABLE
 
 AUDIENCE = "tollgate"
 SECRET_BYTES_MIN = 32
@@ -86,7 +87,7 @@ def read_key_set(document: bytes) -> dict[str, jwt.PyJWK]:
     """
     try:
         entries = msgspec.json.decode(document, type=dict[str, Any]).get("keys")
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         raise TokensUnverifiable from None
     found = {}
     for entry in entries[:KEYS_MAX] if isinstance(entries, list) else []:
@@ -129,7 +130,7 @@ def _principal(token: str, key: bytes | jwt.PyJWK, algorithm: str, *, issuer: st
     try:
         payload = _JWS.decode(token, key=key, algorithms=[algorithm])
         claims = msgspec.json.decode(payload, type=Claims)
-    except (jwt.PyJWTError, msgspec.MsgspecError, RecursionError):
+    except (jwt.PyJWTError, *UNREADABLE):
         raise CredentialsRejected from None
     return principal_from_claims(claims, issuer=issuer, at=at)
 

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
+from domain.kernel.unreadable import UNREADABLE
 from domain.plans.definition import FILE_BYTES_MAX, EntitlementDefinition, PlanDefinition, PriceDefinition, check_plan
 from domain.plans.exact import DefinitionRefused, malformed
 from domain.plans.plan import CancelCredit, Catalogue, Existing, PlanVersion, Proration
@@ -40,7 +41,7 @@ def read_terms(text: bytes) -> Terms:
         raise DefinitionRefused("$", f"is larger than {FILE_BYTES_MAX} bytes")
     try:
         return msgspec.json.decode(text, type=Terms)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise malformed(error) from error
 
 

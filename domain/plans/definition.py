@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from domain.kernel.money import CurrencyUnknown, exponent
+from domain.kernel.unreadable import UNREADABLE
 from domain.plans.exact import DefinitionRefused, decimal_at, malformed
 from domain.plans.meter_definition import LIMITED, MeterDefinition, check_key, check_meter, check_unique
 from domain.plans.models.matrix import check_dimensions
@@ -108,7 +109,7 @@ def read_product(text: bytes) -> ProductDefinition:
         raise DefinitionRefused("$", f"is larger than {FILE_BYTES_MAX} bytes")
     try:
         product = msgspec.json.decode(text, type=ProductDefinition)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise malformed(error) from error
     check_product(product)
     return product

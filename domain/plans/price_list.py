@@ -8,6 +8,7 @@ import msgspec
 
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import ProviderPriceId
+from domain.kernel.unreadable import UNREADABLE
 from domain.kernel.values import dataclass
 from domain.plans.exact import DefinitionRefused, decimal_at, malformed
 from domain.plans.provider_price import POOLS, ModelAlias, PriceSet, Provider, ProviderPrice
@@ -83,7 +84,7 @@ def read_price_list(text: bytes) -> PriceList:
     """Read a price list file (JSON). Raises DefinitionRefused with the path to the first fault."""
     try:
         found = msgspec.json.decode(text, type=PriceListDefinition)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise malformed(error) from error
     providers = tuple(Provider(each.key, each.name, each.aliases) for each in found.providers)
     aliases = tuple(ModelAlias(each.provider, name, each.model) for each in found.models for name in each.aliases)

@@ -130,9 +130,7 @@ def undo_cancel(before: Subscription, now: datetime) -> Subscription:
         raise TransitionRefused("it has ended; subscribe again")
     if before.cancel_at is None:
         return before
-    return replace(
-        before, cancel_at=None, canceled_at=None, cancel_reason=None, cancel_feedback=None, paid_until=None
-    )
+    return replace(before, cancel_at=None, canceled_at=None, cancel_reason=None, cancel_feedback=None, paid_until=None)
 
 
 def end(before: Subscription, at: datetime) -> Subscription:

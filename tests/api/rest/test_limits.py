@@ -128,7 +128,8 @@ async def test_what_cannot_be_read_or_seen_is_refused_as_a_problem(shared: Site)
     assert await refused(wanted(ada), None, "/v1/check") == (401, "credentials_missing")
     assert await refused(wanted(ada), await key(shared, "usage:write"), "/v1/check") == (403, "forbidden")
     assert await refused({**wanted(ada), "id": "y"}, checks, "/v1/reservations") == (403, "forbidden")
-    for body in (b"", b"{", b"[]", b'{"customer": 1}', {**wanted(ada), "more": 1}):
+    deep = b'{"properties": ' + b'{"a":' * 50_000
+    for body in (b"", b"{", b"[]", b"\xff", deep, b'{"customer": 1}', {**wanted(ada), "more": 1}):
         assert await refused(body, token, "/v1/check") == (400, "body_malformed")
     told = (await shared.post({**wanted(ada), "more": 1}, token, path="/v1/check")).json()["message"]
     assert told.startswith("The body is not JSON of the right shape: Object contains unknown field `more`.")

@@ -169,7 +169,17 @@ def test_a_key_set_is_read_by_the_types_of_its_keys_and_others_are_left_out() ->
 
 
 @pytest.mark.parametrize(
-    "document", [b"", b"[]", b"{}", b'{"keys": {}}', b'{"keys": []}', b'{"keys": [{"kty": "oct", "k": "AA"}]}']
+    "document",
+    [
+        b"",
+        b"[]",
+        b'{"keys": ["\xff"]}',
+        b'{"keys": ' + b"[" * 100_000,
+        b"{}",
+        b'{"keys": {}}',
+        b'{"keys": []}',
+        b'{"keys": [{"kty": "oct", "k": "AA"}]}',
+    ],
 )
 def test_a_document_without_a_usable_key_is_no_key_set(document: bytes) -> None:
     with pytest.raises(TokensUnverifiable):

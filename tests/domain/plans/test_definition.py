@@ -225,6 +225,7 @@ def test_the_small_catalogue_itself_is_accepted() -> None:
     [
         (b"{", "$"),
         (b"\xff", "$"),
+        (b'{"plans": [{"prices": [{"definition": ' + b'{"a":' * 100_000, "$"),
         (b"[]", "$"),
         (b" " * 1_000_001, "$"),
         (_edited(plans=_SMALL["plans"] * 101), "$.plans"),
