@@ -2,7 +2,7 @@
 
 from api.rest.reads import Asked, ParameterRefused, Read
 from domain.access.roles import Permission
-from domain.webhooks.event_kind import PATTERNS_MAX
+from domain.webhooks.event_kind import PATTERNS_MAX, check_patterns
 from domain.webhooks.feed import service
 from domain.webhooks.payload import NEWEST, check_version, document_of
 
@@ -25,12 +25,15 @@ async def _page(asked: Asked) -> object:
 
 
 def _patterns(asked: Asked) -> list[str]:
-    """Read the types asked for; one that names nothing finds nothing. Raises ParameterRefused."""
+    """Read the types asked for: a misspelt one would find nothing for ever.
+
+    Raises ParameterRefused, EventPatternUnknown.
+    """
     sent = asked.text("types") or ""
     wanted = [each.strip() for each in sent[:_TYPES_LENGTH_MAX].split(",") if each.strip()]
     if len(sent) > _TYPES_LENGTH_MAX or len(wanted) > PATTERNS_MAX:
         raise ParameterRefused("types", f"at most {PATTERNS_MAX} types or groups of events, with commas")
-    return wanted
+    return list(check_patterns(wanted)) if wanted else []
 
 
 FEED = Read("/v1/events", Permission.FEED_READ, _page)
