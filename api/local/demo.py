@@ -39,6 +39,7 @@ class Demo:
     graphql_url: str
     ws_url: str
     sandbox_url: str | None
+    sandbox_key: str | None = field(repr=False)
     mail_url: str | None
     api_key: str = field(repr=False)
     staff_token: str = field(repr=False)
@@ -74,6 +75,7 @@ async def write(
         graphql_url=f"{api_url}/graphql",
         ws_url=f"ws{api_url.removeprefix('http')}/graphql",
         sandbox_url=sandbox_url,
+        sandbox_key=secrets.sandbox_api_key if sandbox_url else None,
         mail_url=mail_url,
         api_key=secrets.demo_api_key,
         staff_token=staff_token,

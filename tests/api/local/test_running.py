@@ -84,6 +84,7 @@ def test_what_was_replayed_survives_the_death_of_the_launcher_and_is_paid(passab
         "graphql_url",
         "ws_url",
         "sandbox_url",
+        "sandbox_key",
         "mail_url",
         "api_key",
         "staff_token",
