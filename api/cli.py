@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 app = typer.Typer(
-    name="tollgate", help="A billing backend.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+    name="tollgate",
+    help="A billing backend.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    # Its way to show a trace shows a screen of source; and values, which may be secrets, in some of its versions.
+    pretty_exceptions_enable=False,
 )
 clocks = typer.Typer(help="Test clocks: the time of test customers.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(clocks, name="clock")

@@ -20,6 +20,13 @@ def refused_in_one_line() -> Iterator[None]:
         _fail(error.message)
     except (LocalStackError, ReplayError) as error:
         _fail(str(error))
+    except Exception as error:
+        from domain.db import unreachable_reason  # noqa: PLC0415 -- it loads much, for what goes well as a rule
+
+        reason = unreachable_reason(error)
+        if reason is None:
+            raise
+        _fail(f"PostgreSQL does not answer, or not to us ({reason}); see DATABASE_URL")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 

@@ -12,6 +12,7 @@ from api.local.ports import LOOPBACK
 from api.local.postgres import local_postgres
 from api.local.valkey import local_valkey
 from api.seed import operator
+from domain.adapters.redis import pool_of
 from domain.config import Settings, check_serving
 from domain.customers import service as customers
 from domain.db import DATABASE_ERRORS
@@ -140,7 +141,7 @@ async def _sealed(settings: Settings) -> str:
 
 
 async def _redis(settings: Settings) -> str:
-    client = Redis.from_url(settings.redis_url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S)
+    client = Redis.from_pool(pool_of(settings.redis_url, REDIS_TIMEOUT_S))
     try:
         await client.ping()
     except (RedisError, OSError) as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from domain.adapters import postgres_address
 from domain.alerts.preference import ThresholdsMalformed, check_thresholds
 from domain.kernel.errors import DomainError, Kind
 
@@ -177,11 +178,11 @@ _READERS: dict[type, Callable[[str, str, Any], object]] = {
 
 
 def _with_driver(url: str) -> str:
-    """Take the address as every other tool writes it: without a driver, and with libpq's word for TLS."""
-    scheme, mark, rest = url.partition("://")
-    if scheme not in {"postgres", "postgresql", "postgresql+asyncpg"}:
-        return url
-    return f"postgresql+asyncpg{mark}{rest.replace('sslmode=', 'ssl=')}"
+    """Take the address as every other tool writes it. Raises SettingRefused."""
+    try:
+        return postgres_address.for_driver(url)
+    except postgres_address.AddressRefused as error:
+        raise SettingRefused("DATABASE_URL", str(error)) from None
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

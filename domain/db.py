@@ -9,6 +9,8 @@ import hashlib
 import hmac
 import json
 import os
+import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -62,6 +64,8 @@ Json = pg.JSONB()
 _LOST = ("08", "57P", "53300")
 # What a connection keeps prepared of the driver's statements: all that a process runs again and again.
 _STATEMENTS_KEPT = 256
+# The same, and who may not come in: a wrong password, a database that is not there.
+_REFUSED = (*_LOST, "28", "3D")
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
 
@@ -350,6 +354,22 @@ def _telling_losses() -> Iterator[None]:
         if _is_loss(error):
             raise ConnectionLost from error
         raise
+
+
+def unreachable_reason(error: BaseException) -> str | None:
+    """Say in a few words why no connection was given, as Postgres or the system says it; None for any other fault.
+
+    Nothing that was to be written is repeated. The chain of causes is looked through: each layer wraps what it caught.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        state = getattr(found, "sqlstate", None) or ""
+        if isinstance(found, asyncpg.PostgresError) and state.startswith(_REFUSED):
+            return str(found).splitlines()[0]
+        if isinstance(found, (ConnectionError, TimeoutError, socket.gaierror, ssl.SSLError)) and str(found):
+            return str(found).splitlines()[0]
+        found = found.__cause__ or found.__context__
+    return None
 
 
 def _is_loss(error: sa.exc.DBAPIError | asyncpg.PostgresError) -> bool:

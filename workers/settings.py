@@ -14,10 +14,11 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from arq.connections import ArqRedis, RedisSettings, create_pool
+from arq.connections import ArqRedis
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
 
+from domain.adapters.redis import pool_of
 from domain.config import Settings
 from domain.journal.parties import Party
 from domain.kernel.ids import JobId
@@ -33,6 +34,8 @@ PLACES: Mapping[Party, int] = {Party.NOBODY: 32, Party.GATEWAY: 24, Party.MAIL: 
 # An outside party takes longer to answer than its queue waits to be looked at.
 ARQ_POLL_S: Mapping[Party, float] = {Party.NOBODY: 0.02, Party.GATEWAY: 0.05, Party.MAIL: 0.05}
 STOP_MAX_S = 20
+# No command of the queue blocks: an answer that takes longer never comes.
+REDIS_TIMEOUT_S = 5.0
 _RECONNECT_S = 1.0
 _ARQ_TIMEOUT_S = runner.JOB_TIMEOUT_S + 10
 _log = structlog.get_logger()
@@ -44,8 +47,22 @@ def _dump(value: dict[str, Any]) -> bytes:
 
 
 async def connect(url: str) -> ArqRedis:
-    """Open ARQ's pool with JSON instead of pickle: what lies in Redis must not be able to run code."""
-    return await create_pool(RedisSettings.from_dsn(url), job_serializer=_dump, job_deserializer=json.loads)
+    """Open ARQ's pool with JSON instead of pickle: what lies in Redis must not be able to run code.
+
+    The address is read by the client's own reader, as it is for wake-ups: ARQ's takes a password as it is written
+    (`%40` for `@`), forgets what stands after a `?`, and does not compare a certificate with the host's name. Raises
+    RedisError, OSError.
+    """
+    pool = pool_of(url, REDIS_TIMEOUT_S)
+    queue = ArqRedis(pool, job_serializer=_dump, job_deserializer=json.loads)
+    # Whoever closes the queue closes its connections.
+    queue.auto_close_connection_pool = True
+    try:
+        await queue.ping()
+    except (RedisError, OSError):
+        await queue.aclose()
+        raise
+    return queue
 
 
 async def run_job(ctx: dict[str, Any], job_id: str) -> None:

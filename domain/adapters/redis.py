@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import structlog
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
@@ -21,6 +21,15 @@ _READ_TIMEOUT_S = 5.0
 _log = structlog.get_logger()
 
 
+def pool_of(url: str, timeout_s: float) -> ConnectionPool:
+    """Prepare connections to an address as `redis://user:password@host:6379/0`; none is opened yet.
+
+    Over TLS (`rediss://`) the certificate must be of the host; by itself the client takes any that is signed.
+    """
+    checked = {"ssl_check_hostname": True} if url.startswith("rediss:") else {}
+    return ConnectionPool.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, **checked)
+
+
 class RedisWakeups:
     """One publishing connection and one subscription per process, shared by all watchers.
 
@@ -29,7 +38,7 @@ class RedisWakeups:
     """
 
     def __init__(self, url: str) -> None:
-        self._redis = Redis.from_url(url, socket_timeout=_READ_TIMEOUT_S, socket_connect_timeout=_READ_TIMEOUT_S)
+        self._redis = Redis.from_pool(pool_of(url, _READ_TIMEOUT_S))
         # By the bytes of customers' ids, as they come in messages.
         self._watchers: dict[bytes, set[Callable[[], None]]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None

@@ -38,6 +38,12 @@ def test_the_commands_are_listed(tmp_path: Path) -> None:
         (("work",), {}, "The setting DATABASE_URL is missing"),
         (("migrate",), {}, "The setting DATABASE_URL is missing"),
         (("seed",), {"DATABASE_URL": "postgresql://h/d"}, "The setting TOLLGATE_MASTER_KEY is missing"),
+        # Nothing listens there.
+        (
+            ("migrate",),
+            {"DATABASE_URL": "postgresql://u:secret@127.0.0.1:1/d"},
+            "PostgreSQL does not answer, or not to us",
+        ),
         (
             ("serve",),
             {"TOLLGATE_PORT": "port"},
@@ -108,7 +114,7 @@ def test_secrets_are_not_in_what_settings_show(tmp_path: Path) -> None:
         "TOLLGATE_KEY_PEPPER",
         "TOLLGATE_HS256_SECRET",
     )
-    settings = dict.fromkeys(names, "hidden-value")
+    settings = {**dict.fromkeys(names, "hidden-value"), "DATABASE_URL": "postgresql://u:hidden-value@h/d"}
 
     shown = subprocess.run(  # noqa: S603 -- a fixed script
         [sys.executable, "-c", script],

@@ -90,11 +90,33 @@ def test_several_webhook_secrets_are_separated_by_commas() -> None:
         ("postgres://user@db/tollgate", "postgresql+asyncpg://user@db/tollgate"),
         ("postgresql://db/tollgate?sslmode=require", "postgresql+asyncpg://db/tollgate?ssl=require"),
         ("postgresql+asyncpg://db/tollgate", "postgresql+asyncpg://db/tollgate"),
-        ("mysql://db/tollgate", "mysql://db/tollgate"),
+        ("postgresql://user@/tollgate?host=/run/a%20b", "postgresql+asyncpg://user@/tollgate?host=/run/a%20b"),
+        # The driver reads the file of certificates only from an address of its own.
+        (
+            "postgresql://u:p%40@db:1/t?sslmode=verify-full&sslrootcert=/etc/ca.crt&options=-a",
+            "postgresql+asyncpg://u:p%40@db:1/t?ssl=verify-full&dsn=postgresql://%3Fsslrootcert%3D/etc/ca.crt%26options%3D-a",
+        ),
     ],
 )
 def test_an_address_of_postgres_is_taken_as_other_tools_write_it(given: str, understood: str) -> None:
     assert _settings(DATABASE_URL=given).database_url == understood
+    assert _settings(DATABASE_URL=understood).database_url == understood
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        ("mysql://db/tollgate", "looks like postgresql://"),
+        ("db:5432/tollgate", "looks like postgresql://"),
+        ("postgresql://user:se/cret@db/tollgate", "write %40 for @, %2F for /"),
+        ("postgresql://db/tollgate?sslmode", "looks like postgresql://"),
+        ("postgresql://db/tollgate?channel_binding=require", "Take channel_binding= away"),
+    ],
+)
+def test_an_address_of_postgres_that_no_connection_can_be_made_with_is_refused(given: str, advice: str) -> None:
+    with pytest.raises(SettingRefused, match=f"DATABASE_URL.*{advice}") as refusal:
+        _settings(DATABASE_URL=given)
+    assert "cret" not in refusal.value.message
 
 
 def test_an_empty_variable_counts_as_one_not_set_and_capitals_do_not_matter() -> None:
