@@ -18,7 +18,7 @@ POST /api/webhooks/stripe   what Stripe tells              api/stripe_webhook.py
 POST /hooks/mail            what the mail provider tells   api/mail_hook.py
 GET, POST /unsubscribe/{id} the link in mails              api/unsubscribing.py
 GET  /healthz               the process answers
-GET  /readyz                so does Postgres
+GET  /readyz                so does Postgres, at a revision that this version knows
 """
 
 import asyncio
@@ -59,6 +59,7 @@ from domain.kernel.errors import DomainError
 from domain.limits.reserving.service import Reserver
 from domain.runtime import Runtime, open_runtime
 from domain.usage.recording.service import Recorder
+from migrations.expecting import DatabaseOlder, check_revision
 
 READY_WITHIN_S = 5.0
 LIMITS = (
@@ -84,12 +85,14 @@ async def healthz(_: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """Answer whether requests can be served: 200, or 503 while Postgres is out of reach."""
+    """Answer whether requests can be served: 200, or 503 while Postgres is out of reach or at an older revision."""
     try:
-        async with asyncio.timeout(READY_WITHIN_S), request.app.state.runtime.db.transaction() as tx:
-            await tx.ping()
+        async with asyncio.timeout(READY_WITHIN_S):
+            await check_revision(request.app.state.runtime.db)
     except DATABASE_ERRORS:
         return JSONResponse({"status": "unavailable", "reason": "Postgres does not answer"}, 503)
+    except DatabaseOlder as error:
+        return JSONResponse({"status": "unavailable", "reason": error.message}, 503)
     return JSONResponse({"status": "ok"})
 
 

@@ -1,7 +1,9 @@
 """`tollgate serve`: the API process. It imports nothing beside what it serves with, and that only once it may serve."""
 
+import asyncio
+
 from domain.adapters.loading import lean_loading
-from domain.config import check_serving, read_settings
+from domain.config import Settings, check_serving, read_settings
 
 # One message on a socket; a subscription document and its variables are far below.
 SOCKET_MESSAGE_BYTES_MAX = 1_000_000
@@ -15,7 +17,7 @@ BACKLOG = 2_048
 def serve() -> None:
     """Serve the API with the settings of the environment until a signal ends the process.
 
-    Raises SettingMissing, SettingRefused, LocalStackError.
+    Raises SettingMissing, SettingRefused, LocalStackError, DatabaseOlder.
     """
     settings = read_settings()
     check_serving(settings)
@@ -29,6 +31,7 @@ def serve() -> None:
         from domain.adapters.log import set_up_logging  # noqa: PLC0415 -- the same
 
         claim_api_port(settings.port)
+        asyncio.run(_check_database(settings))
         set_up_logging()
         app = create_app(settings)
     uvicorn.run(
@@ -51,3 +54,14 @@ def serve() -> None:
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_S,
     )
+
+
+async def _check_database(settings: Settings) -> None:
+    from domain.db import Database, Vault  # noqa: PLC0415 -- as in `serve`
+    from migrations.expecting import check_start  # noqa: PLC0415 -- the same
+
+    db = Database(settings.database_url, Vault(settings.master_key_bytes()), pool_size=1, pooled=settings.pooled)
+    try:
+        await check_start(db)
+    finally:
+        await db.close()

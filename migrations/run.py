@@ -1,5 +1,6 @@
 """Bring a database to the newest revision, one process at a time."""
 
+import time
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -9,8 +10,25 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from domain.kernel.errors import DomainError, Kind
+from domain.kernel.values import dataclass
+
 # Two processes that start at once migrate one after the other.
 _MIGRATION_LOCK = 0x701190
+# A migration that waits for a table holds up whoever comes after it for that table: it waits no longer than this, lets
+# them pass, and is tried again.
+LOCK_WAIT_MS = 2_000
+TRIES = 30
+PAUSE_S = 1.0
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
+@dataclass(eq=False)
+class MigrationBlocked(DomainError):
+    """Other transactions use a table that a migration changes. What was applied stays: run tollgate migrate again."""
+
+    code = "migration_blocked"
+    kind = Kind.UNAVAILABLE
 
 
 def _config() -> Config:
@@ -27,26 +45,47 @@ def newest_revision() -> str:
     return head
 
 
-def _upgrade(connection: sa.Connection) -> None:
+def _upgrade(connection: sa.Connection, tries: int, wait_ms: int) -> None:
     connection.execute(sa.select(sa.func.pg_advisory_lock(_MIGRATION_LOCK)))
+    connection.execute(sa.text(f"SET lock_timeout = {wait_ms:d}"))
     # The lock belongs to the session; each migration then has a transaction of its own, which the rollback spares.
     connection.commit()
     try:
         config = _config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        for left in reversed(range(tries)):
+            if _is_done(config, connection):
+                return
+            if left:
+                time.sleep(PAUSE_S)
+        raise MigrationBlocked
     finally:
         connection.rollback()
         connection.execute(sa.select(sa.func.pg_advisory_unlock(_MIGRATION_LOCK)))
         connection.commit()
 
 
-async def upgrade(url: str) -> None:
-    """Apply what is missing; safe to repeat. `url` is an SQLAlchemy URL for asyncpg."""
+def _is_done(config: Config, connection: sa.Connection) -> bool:
+    """Apply what is missing, one migration a transaction; False where one did not get its table in time."""
+    try:
+        command.upgrade(config, "head")
+    except sa.exc.DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+            raise
+        connection.rollback()
+        return False
+    return True
+
+
+async def upgrade(url: str, *, tries: int = TRIES, wait_ms: int = LOCK_WAIT_MS) -> None:
+    """Apply what is missing; safe to repeat, while others use the database, and after it was interrupted.
+
+    `url` is an SQLAlchemy URL for asyncpg. Raises MigrationBlocked.
+    """
     engine = create_async_engine(url)
     try:
         async with engine.connect() as connection:
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(lambda inner: _upgrade(inner, tries, wait_ms))
     finally:
         await engine.dispose()
 

@@ -16,10 +16,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from api.local.throwaway import TemporaryServers
-from domain.db import metadata
+from domain.db import DATABASE_ERRORS, Database, Vault, metadata
 from domain.privacy.inventory import inventory
-from migrations.run import newest_revision, present_revision, upgrade
-from tests.databases import fresh_database
+from migrations.expecting import DatabaseOlder, check_revision, check_start, needed_revision
+from migrations.run import MigrationBlocked, newest_revision, present_revision, upgrade
+from tests.databases import fresh_database, opened
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -93,6 +94,63 @@ async def test_migrating_again_changes_nothing(url: str) -> None:
 async def test_two_processes_may_migrate_at_once(url: str) -> None:
     await asyncio.gather(upgrade(url), upgrade(url))
     assert await present_revision(url) == newest_revision()
+
+
+async def to(url: str, revision: str) -> None:
+    """Bring a database to an older revision."""
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "migrations"))
+    config.set_main_option("path_separator", "os")
+
+    def step(connection: sa.Connection) -> None:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+    await run(url, step)
+
+
+async def test_a_migration_lets_others_pass_and_goes_on_once_its_table_is_free(url: str) -> None:
+    await to(url, "0055")
+    engine = create_async_engine(url)
+    async with engine.connect() as reader:
+        await reader.execute(sa.text("SELECT 1 FROM quarantined_event"))
+        with pytest.raises(MigrationBlocked):
+            await upgrade(url, tries=1, wait_ms=20)
+        assert await present_revision(url) == "0055"
+        waiting = asyncio.create_task(upgrade(url, wait_ms=20))
+        await asyncio.sleep(0.1)
+        await reader.rollback()
+        await waiting
+    await engine.dispose()
+    assert await present_revision(url) == newest_revision()
+
+
+async def test_an_older_database_is_refused_and_a_newer_one_is_served(url: str) -> None:
+    db = await opened(url)
+    try:
+        with pytest.raises(DatabaseOlder, match="at revision none, and this version needs"):
+            await check_start(db)
+        await to(url, "0055")
+        with pytest.raises(DatabaseOlder, match=f"at revision 0055, and this version needs {newest_revision()}"):
+            await check_revision(db)
+        await run(
+            url, lambda connection: connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+        )
+        assert await check_revision(db) == "9999"
+    finally:
+        await db.close()
+
+
+async def test_a_database_out_of_reach_is_waited_for(tmp_path: Path) -> None:
+    db = Database(f"postgresql+asyncpg://u@/d?host={tmp_path}", Vault(b"\x01" * 32))
+    await check_start(db)
+    with pytest.raises(DATABASE_ERRORS):
+        await check_revision(db)
+    await db.close()
+
+
+def test_the_revision_that_is_needed_is_the_newest_there_is() -> None:
+    assert needed_revision() == newest_revision()
 
 
 def catalogue_of(connection: sa.Connection) -> list[Any]:

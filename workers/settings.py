@@ -23,6 +23,7 @@ from domain.config import Settings
 from domain.journal.parties import Party
 from domain.kernel.ids import JobId
 from domain.runtime import Runtime, open_runtime
+from migrations.expecting import DatabaseOlder, check_start
 from workers import runner
 from workers.clock import drive_forever
 from workers.deliveries import deliver_forever
@@ -129,8 +130,16 @@ async def _relay(runtime: Runtime, settings: Settings) -> None:
 
 
 async def work(settings: Settings) -> None:
-    """Work until SIGINT or SIGTERM. Jobs under way are cancelled and offered again by whoever works next."""
+    """Work until SIGINT or SIGTERM. Jobs under way are cancelled and offered again by whoever works next.
+
+    Raises DatabaseOlder.
+    """
     runtime = await open_runtime(settings)
+    try:
+        await check_start(runtime.db)
+    except DatabaseOlder:
+        await runtime.close()
+        raise
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
