@@ -12,11 +12,13 @@ from domain.customers.store import Sight
 from domain.db import Tx
 from domain.invoices import assembly, credit_note, derivation, document, rating, store
 from domain.invoices.assembly import Obligation
+from domain.invoices.balances import service as balances
 from domain.invoices.crediting import store as credit_notes
 from domain.invoices.derivation import Changes
+from domain.invoices.discounting import service as discounting
 from domain.invoices.granted import Taken
 from domain.invoices.holding import store as holding
-from domain.invoices.invoice import Invoice, InvoiceKind, Line, State, minimum
+from domain.invoices.invoice import Invoice, InvoiceKind, Line, Opening, State, opening_of, stated
 from domain.invoices.offsetting import service as offsetting
 from domain.invoices.offsetting.service import Offsets
 from domain.invoices.one_off import service as one_off
@@ -242,17 +244,26 @@ async def _apply(tx: Tx, call: Call, now: datetime, draft: Invoice, needed: Chan
     return (await add_up(tx, now, draft))[0]
 
 
-async def set_aside(tx: Tx, *, customer: Customer, currency: str, opened_by: datetime) -> None:
-    """Take all lines off a draft whose grace is over by an instant: for looking at what is invoiced after it.
+async def set_aside(tx: Tx, call: Call, *, customer: Customer, currency: str, opened_by: datetime) -> None:
+    """Take all lines off a draft that is opened by an instant: for looking at what is invoiced after it.
 
-    Only inside of what is undone. What waits because it is too little stays: what falls due next joins it.
+    Only inside of what is undone. One that becomes a statement keeps its lines. What waits because it is too little
+    stays: what falls due next joins it.
     """
     draft = await store.lock_draft(tx, customer_id=customer.id, environment=customer.environment, currency=currency)
-    if draft is None or draft.grace_ends_at > opened_by or draft.total < minimum(currency):
+    if draft is None or draft.grace_ends_at > opened_by:
         return
-    lines = (await store.lines_by_invoice_ids(tx, [draft.id], sight=Sight(customer.id)))[draft.id]
-    await one_off.take(tx, draft, lines)
-    await store.delete_lines(tx, draft, [line.id for line in lines])
+    draft, reduced, _ = await add_up(tx, opened_by, draft)
+    spending = await balances.plan(tx, call, opened_by, draft)
+    opening = opening_of(draft, reduced.lines, balance_minor=spending.total_minor)
+    if opening is Opening.WAIT:
+        return
+    await discounting.use(tx, call, opened_by, draft, reduced)
+    await one_off.take(tx, draft, reduced.lines)
+    if opening is Opening.STATEMENT:
+        await store.save_invoice(tx, draft, stated(draft, opened_by))
+        return
+    await store.delete_lines(tx, draft, [line.id for line in reduced.lines])
     await add_up(tx, opened_by, draft)
 
 

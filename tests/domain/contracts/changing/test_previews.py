@@ -1,5 +1,6 @@
 """A preview shows what the thing itself then does, and leaves nothing behind, on real Postgres."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,8 +10,13 @@ from domain.contracts.changing.fitting import PlanTooSmall
 from domain.contracts.changing.wish import Wish
 from domain.contracts.previewing import service as previewing
 from domain.contracts.previewing.service import ChangePreview, NothingUpcoming, Preview
+from domain.credits.coupon import Duration
+from domain.credits.coupons import service as coupons
+from domain.credits.coupons.service import Offer
+from domain.db import Tx
 from domain.invoices import service as invoices
-from domain.invoices.invoice import Invoice, Line
+from domain.invoices.invoice import Invoice, InvoiceKind, Line, State
+from domain.kernel.money import Money
 from domain.subscriptions.change import ChangeAt
 from domain.subscriptions.schedule import Interval
 from domain.subscriptions.subscription import Subscription
@@ -154,3 +160,29 @@ async def test_a_preview_takes_few_statements(office: Office) -> None:
     # Each takes a fraction of a millisecond, of the 20 that a preview may take. The change also lowers the period's
     # unpaid invoice by a credit note, which takes 20 of them.
     assert (len(statements) <= _CHANGE_MAX, len(more) <= _UPCOMING_MAX) == (True, True), (len(statements), len(more))
+
+
+async def test_a_draft_that_coupons_have_come_to_cover_is_no_part_of_the_next_invoice(office: Office) -> None:
+    async with office.db.transaction() as tx:
+        # Of 10.00 there are 0.10 left, which is too little: April waits.
+        await _reduce(tx, office, "most", percent_off=Decimal(99))
+    own = await office.start()
+    await office.move("2026-04-20")
+    async with office.db.transaction() as tx:
+        await _reduce(tx, office, "rest", amount_off=Money(10, "USD"))
+    before = await office.rows()
+    shown = await _upcoming(office, own)
+    assert await office.rows() == before
+    await office.move_and_close("2026-05-01T02:00", own)
+    # Its coupon covers April, which is stated first, and May alone waits.
+    statement, may = await office.invoices()
+    assert (statement.kind, statement.discount.minor, may.state) == (InvoiceKind.STATEMENT, 1_000, State.DRAFT)
+    lines = await _lines(office, may)
+    assert amounts(lines) == amounts(shown.lines) == [("fee", "", 1_000)]
+    assert [each.discount.minor for each in lines] == [each.discount.minor for each in shown.lines] == [990]
+
+
+async def _reduce(tx: Tx, office: Office, key: str, **off: Any) -> None:
+    offer = Offer(key=key, name=key, duration=Duration.FOREVER if "percent_off" in off else Duration.ONCE, **off)
+    coupon = await coupons.create_coupon(tx, office.call, offer)
+    await coupons.apply_coupon(tx, office.call, office.customer.id, coupon.id)
