@@ -55,6 +55,7 @@ from api.graphql.showing import UsageQuery
 from api.graphql.staff_alerts import StaffAlertMutation, StaffAlertQuery
 from api.graphql.starts import StartMutation
 from api.graphql.subscriptions import SubscriptionMutation, SubscriptionQuery
+from api.graphql.tax_report import TaxReportQuery
 from api.graphql.taxes import TaxMutation, TaxQuery
 from api.graphql.top_ups import TopUpMutation, TopUpQuery
 from api.graphql.unapplied import UnappliedMutation, UnappliedQuery
@@ -96,6 +97,7 @@ Query = _root(
     ListingQuery,
     OneOffChargeQuery,
     TaxQuery,
+    TaxReportQuery,
     CouponQuery,
     GrantQuery,
     WalletQuery,

@@ -48,6 +48,11 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "walletMoves": {"customerId": "customer", "walletId": "wallet"},
     "ledgerBalances": {"environment": "environment", "customerId": "customer"},
     "trialBalance": {"environment": "environment"},
+    "taxReport": {
+        "environment": "environment",
+        "start": "=2026-01-01T00:00:00Z",
+        "end": "=2027-01-01T00:00:00Z",
+    },
     "ledgerEntries": {"environment": "environment", "customerId": "customer"},
     "testClock": {"id": "clock"},
     "merchantTax": {"environment": "environment"},
@@ -337,6 +342,7 @@ OF_ANY_CUSTOMER = {"customers", "apiKeys", "quarantinedEvents", "viewer", "produ
 IN_AN_ENVIRONMENT = {"createApiKey", "revokeApiKey", "createCustomer", "merchantTax", "setMerchantTax"} | {
     "dunningRecovery",
     "trialBalance",
+    "taxReport",
     "webhookDeliveries",
     "createWebhookEndpoint",
     "updateWebhookEndpoint",
