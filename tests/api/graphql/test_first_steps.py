@@ -83,6 +83,7 @@ async def test_the_page_is_true(site: Site) -> None:
     assert failed["subscriptions"] == [{"status": "PAST_DUE"}]
     [attempt] = failed["invoices"]["nodes"][0]["attempts"]
     assert (attempt["state"], attempt["declineCode"]) == ("FAILED", "generic_decline")
+    assert find("dunningCases")["nodes"] == [{"state": "RECOVERED", "recoveredBy": "NEW_METHOD"}]
     assert find("previewChange")["direction"] == "UPGRADE"
     assert find("changeSubscription")["change"]["state"] == "PENDING"
     # Nothing is used in the new month yet: one top-up fills the wallet to its target.
