@@ -5,9 +5,15 @@ from typing import TypeVar
 
 import msgspec
 
-from domain.kernel.unreadable import UNREADABLE
-from domain.plans.definition import FILE_BYTES_MAX, EntitlementDefinition, PlanDefinition, PriceDefinition, check_plan
-from domain.plans.exact import DefinitionRefused, malformed
+from domain.plans.definition import (
+    EntitlementDefinition,
+    PlanDefinition,
+    PriceDefinition,
+    check_plan,
+    check_storable,
+    decoded,
+)
+from domain.plans.exact import DefinitionRefused
 from domain.plans.plan import CancelCredit, Catalogue, Existing, PlanVersion, Proration
 from domain.plans.start import Start
 from domain.plans.written import meter_definition, plan_definition
@@ -37,12 +43,9 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def read_terms(text: bytes) -> Terms:
     """Read terms as JSON. Raises DefinitionRefused with the path to the first fault."""
-    if len(text) > FILE_BYTES_MAX:
-        raise DefinitionRefused("$", f"is larger than {FILE_BYTES_MAX} bytes")
-    try:
-        return msgspec.json.decode(text, type=Terms)
-    except UNREADABLE as error:
-        raise malformed(error) from error
+    terms = decoded(text, Terms)
+    check_storable(text)
+    return terms
 
 
 def derived(catalogue: Catalogue, base: PlanVersion, terms: Terms) -> PlanDefinition:

@@ -5,14 +5,22 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from domain.kernel.money import CurrencyUnknown, exponent
 from domain.kernel.unreadable import UNREADABLE
 from domain.plans.exact import DefinitionRefused, decimal_at, malformed
-from domain.plans.meter_definition import LIMITED, MeterDefinition, check_key, check_meter, check_unique
+from domain.plans.meter_definition import (
+    LIMITED,
+    TEXT_LENGTH_MAX,
+    MeterDefinition,
+    check_key,
+    check_meter,
+    check_text,
+    check_unique,
+)
 from domain.plans.models.matrix import check_dimensions
 from domain.plans.plan import (
     NET_DAYS_MAX,
@@ -31,6 +39,8 @@ from domain.plans.price import MODELS, check_definition
 from domain.plans.provider_price import LIST_CURRENCY
 from domain.plans.start import AT_ONCE, Sold, Start, check_start
 
+T = TypeVar("T")
+
 FILE_BYTES_MAX = 1_000_000
 PLANS_MAX = 100
 METERS_MAX = 100
@@ -39,8 +49,13 @@ ENTITLEMENTS_MAX = 200
 GRACE_S_MAX = 30 * 86_400
 GRACE_HOURS_MAX = 31 * 24
 SOFT_PERCENT_MAX = 1_000
+RANK_MAX = 1_000_000
+FEATURES_MAX = 100
+WORDS_LENGTH_MAX = 500
 TAX_CODE_LENGTH_MAX = 40
 
+# JSON has it as an escape only, and PostgreSQL stores it in no text.
+_NUL = b"\\u0000"
 _TAX_CODE = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 
 
@@ -105,14 +120,26 @@ class ProductDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 def read_product(text: bytes) -> ProductDefinition:
     """Read and check a catalogue file (JSON). Raises DefinitionRefused with the path to the first fault."""
+    product = decoded(text, ProductDefinition)
+    check_product(product)
+    check_storable(text)
+    return product
+
+
+def check_storable(text: bytes) -> None:
+    """Refuse JSON with a text that PostgreSQL would not store, wherever it stands. Raises DefinitionRefused."""
+    if _NUL in text:
+        raise DefinitionRefused("$", "holds a NUL character, which no text may")
+
+
+def decoded(text: bytes, kind: type[T]) -> T:
+    """Read JSON. Raises DefinitionRefused with the path to the first fault."""
     if len(text) > FILE_BYTES_MAX:
         raise DefinitionRefused("$", f"is larger than {FILE_BYTES_MAX} bytes")
     try:
-        product = msgspec.json.decode(text, type=ProductDefinition)
+        return msgspec.json.decode(text, type=kind)
     except UNREADABLE as error:
         raise malformed(error) from error
-    check_product(product)
-    return product
 
 
 # Settings that came later than the first versions: at their default, a version's digest is what it was without them.
@@ -139,6 +166,7 @@ def plan_digest(plan: PlanDefinition) -> bytes:
 def check_product(product: ProductDefinition) -> None:
     """Refuse a product that could not be billed as written. Raises DefinitionRefused with the path to the fault."""
     check_key(product.key, "$.key")
+    check_text(product.name, TEXT_LENGTH_MAX, "$.name")
     _check_count(product.meters, METERS_MAX, "$.meters")
     _check_count(product.plans, PLANS_MAX, "$.plans")
     check_unique((meter.key for meter in product.meters), "$.meters", "key")
@@ -171,6 +199,7 @@ def is_tax_code(text: str) -> bool:
 def check_plan(plan: PlanDefinition, meters: Mapping[str, MeterDefinition], path: str) -> None:
     """Refuse a plan that could not be billed as written, its trial aside. Raises DefinitionRefused."""
     check_key(plan.key, f"{path}.key")
+    _check_words(plan, path)
     if not 0 <= plan.invoice_grace_s <= GRACE_S_MAX:
         raise DefinitionRefused(f"{path}.invoice_grace_s", f"is not between 0 and {GRACE_S_MAX} seconds")
     if plan.tax_code is not None and not is_tax_code(plan.tax_code):
@@ -185,6 +214,20 @@ def check_plan(plan: PlanDefinition, meters: Mapping[str, MeterDefinition], path
     _check_prices_together(plan.prices, f"{path}.prices")
     for index, entitlement in enumerate(plan.entitlements):
         _check_entitlement(entitlement, meters, f"{path}.entitlements[{index}]")
+
+
+def _check_words(plan: PlanDefinition, path: str) -> None:
+    check_text(plan.name, TEXT_LENGTH_MAX, f"{path}.name")
+    if not -RANK_MAX <= plan.rank <= RANK_MAX:
+        raise DefinitionRefused(f"{path}.rank", f"is not between -{RANK_MAX} and {RANK_MAX}")
+    if plan.support:
+        check_text(plan.support, WORDS_LENGTH_MAX, f"{path}.support")
+    _check_count(plan.features, FEATURES_MAX, f"{path}.features")
+    for index, feature in enumerate(plan.features):
+        check_text(feature, WORDS_LENGTH_MAX, f"{path}.features[{index}]")
+    for name in ("prices", "entitlements"):
+        for index, part in enumerate(getattr(plan, name)):
+            check_text(part.description, WORDS_LENGTH_MAX, f"{path}.{name}[{index}].description")
 
 
 def _check_terms(plan: PlanDefinition, path: str) -> None:

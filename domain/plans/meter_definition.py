@@ -45,7 +45,7 @@ class MeterDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def check_meter(meter: MeterDefinition, path: str) -> None:
     """Refuse a meter that could not be counted as written. Raises DefinitionRefused with the path to the fault."""
     for name in ("name", "event_type", "unit"):
-        _check_text(getattr(meter, name), TEXT_LENGTH_MAX, f"{path}.{name}")
+        check_text(getattr(meter, name), TEXT_LENGTH_MAX, f"{path}.{name}")
     if meter.event_type == VOID:
         raise DefinitionRefused(f"{path}.event_type", "is taken: events of the type void void an earlier one")
     _check_values(meter, path)
@@ -69,7 +69,8 @@ def check_unique(values: Iterable[str], path: str, name: str = "") -> None:
         seen.add(value)
 
 
-def _check_text(text: str, length_max: int, path: str) -> None:
+def check_text(text: str, length_max: int, path: str) -> None:
+    """Refuse a text that is empty, too long or cannot be stored. Raises DefinitionRefused."""
     if not 0 < len(text) <= length_max or "\0" in text:
         raise DefinitionRefused(path, f"is not text of 1 to {length_max} characters")
 
@@ -85,7 +86,7 @@ def _check_values(meter: MeterDefinition, path: str) -> None:
         raise DefinitionRefused(f"{path}.when_missing", "does not fit: a key that is missing is not counted as one")
     check_unique(meter.value_properties, f"{path}.value_properties")
     for index, name in enumerate(meter.value_properties):
-        _check_text(name, PROPERTY_LENGTH_MAX, f"{path}.value_properties[{index}]")
+        check_text(name, PROPERTY_LENGTH_MAX, f"{path}.value_properties[{index}]")
 
 
 def _check_dimensions(meter: MeterDefinition, path: str) -> None:
@@ -97,12 +98,12 @@ def _check_dimensions(meter: MeterDefinition, path: str) -> None:
         )
     check_unique(meter.dimensions, f"{path}.dimensions")
     for index, name in enumerate(meter.dimensions):
-        _check_text(name, PROPERTY_LENGTH_MAX, f"{path}.dimensions[{index}]")
+        check_text(name, PROPERTY_LENGTH_MAX, f"{path}.dimensions[{index}]")
 
 
 def _check_filter(meter: MeterDefinition, path: str) -> None:
     for name, wanted in (meter.event_filter or {}).items():
-        _check_text(name, PROPERTY_LENGTH_MAX, f"{path}.event_filter.{name}")
+        check_text(name, PROPERTY_LENGTH_MAX, f"{path}.event_filter.{name}")
         if isinstance(wanted, list) and not 0 < len(wanted) <= FILTER_VALUES_MAX:
             raise DefinitionRefused(f"{path}.event_filter.{name}", f"does not have 1 to {FILTER_VALUES_MAX} values")
 
@@ -115,7 +116,7 @@ def _check_kind(meter: MeterDefinition, path: str) -> None:
                 f"{path}.operation_property",
                 f"does not fit: {meter.aggregation} is counted anew in each period and takes no add, remove or set",
             )
-        _check_text(meter.operation_property, PROPERTY_LENGTH_MAX, f"{path}.operation_property")
+        check_text(meter.operation_property, PROPERTY_LENGTH_MAX, f"{path}.operation_property")
         if meter.operation_property in (*meter.value_properties, *meter.dimensions):
             raise DefinitionRefused(f"{path}.operation_property", "is a value or a dimension of the meter already")
     if meter.carries_over and meter.aggregation != "unique_count":

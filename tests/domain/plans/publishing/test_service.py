@@ -19,7 +19,8 @@ from domain.plans.publishing.changes import PlanChange, Publication, differences
 from tests import make
 
 _PAGE = (Path(__file__).parents[4] / "docs/catalogue.md").read_text(encoding="utf-8")
-_EXAMPLE = read_product(_PAGE.partition("```json\n")[2].partition("```")[0].encode())
+_TEXT = _PAGE.partition("```json\n")[2].partition("```")[0]
+_EXAMPLE = read_product(_TEXT.encode())
 _TEAM = next(plan for plan in _EXAMPLE.plans if plan.key == "team")
 
 
@@ -129,3 +130,22 @@ def test_an_amount_that_is_spelt_in_another_way_is_the_same() -> None:
     assert differences(_TEAM, msgspec.structs.replace(_TEAM, entitlements=(*others, spelt))) == ()
     found = differences(_TEAM, msgspec.structs.replace(_TEAM, entitlements=(more, *others), support="None"))
     assert found == ("~ support", "~ entitlement queries")
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "path"),
+    [
+        ('"Search"', '""', "$.name"),
+        ('"Search"', '"Sear\\u0000ch"', "$.name"),
+        ('"dimensions": ["region"]', '"dimensions": ["region"], "event_filter": {"a": "\\u0000"}', "$"),
+        ('"Team"', f'"{"x" * 101}"', "$.plans[1].name"),
+        ('"rank": 10', '"rank": 2147483648', "$.plans[1].rank"),
+        ('"Synonyms"', '""', "$.plans[1].features[0]"),
+        ('"E-mail support"', f'"{"x" * 501}"', "$.plans[1].support"),
+        ('"Single sign-on"', '""', "$.plans[1].entitlements[2].description"),
+    ],
+)
+def test_words_that_could_not_be_stored_or_shown_are_refused(written: str, instead: str, path: str) -> None:
+    with pytest.raises(DefinitionRefused) as refused:
+        read_product(_TEXT.replace(written, instead).encode())
+    assert refused.value.path == path
