@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from api.accounting.commands import export
 from api.catalogue.commands import catalogue
 from api.dunning.commands import dunning
 from api.inbox.commands import inbox
@@ -46,6 +47,7 @@ app.add_typer(catalogue, name="catalogue")
 app.add_typer(prices, name="prices")
 app.add_typer(dunning, name="dunning")
 app.add_typer(tax, name="tax")
+app.add_typer(export, name="export")
 app.add_typer(mail, name="mail")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(inbox, name="inbox")

@@ -45,6 +45,7 @@ from api.graphql.prices import PriceMutation
 from api.graphql.privacy import PrivacyMutation, PrivacyQuery
 from api.graphql.profiles import ProfileMutation
 from api.graphql.publishing import PublishingMutation, PublishingQuery
+from api.graphql.receivables import ReceivablesQuery
 from api.graphql.receiving import ReceivingMutation
 from api.graphql.reconciliation import ReconciliationMutation, ReconciliationQuery
 from api.graphql.redriving import RedriveMutation
@@ -109,6 +110,7 @@ Query = _root(
     ConservationQuery,
     WhatIfQuery,
     LedgerQuery,
+    ReceivablesQuery,
     MethodDeskQuery,
     DisputeQuery,
     UnappliedQuery,

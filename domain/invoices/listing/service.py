@@ -12,12 +12,14 @@ from domain.invoices.listing import filter as rules
 from domain.invoices.listing import store
 from domain.invoices.listing.filter import CreditNoteFilter, InvoiceFilter
 from domain.invoices.listing.totals import InvoiceSum, NoteSum
-from domain.kernel.call import Call
+from domain.kernel.call import Call, Environment
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId
+from domain.kernel.period import Period
 from domain.plans import service as plans
 
 # A page of 100, and the row that tells whether another follows.
 PAGE_MAX = 101
+EXPORT_PAGE = 1_000
 
 
 async def list_invoices(
@@ -58,6 +60,23 @@ async def sum_notes(tx: Tx, call: Call, wanted: CreditNoteFilter) -> Sequence[No
     """
     sight = await _check_notes(tx, call, wanted)
     return await store.sum_notes(tx, wanted, sight=sight)
+
+
+async def list_issued(
+    tx: Tx, environment: Environment, period: Period, *, after: str | None = None
+) -> Sequence[Invoice]:
+    """Return the next EXPORT_PAGE invoices that were issued in a period of business time, by number, for an export.
+
+    Void ones are among them, statements and drafts are not. `after` is the number of the last one seen.
+    """
+    return await store.list_issued(tx, environment, period, after=after, limit=EXPORT_PAGE)
+
+
+async def list_issued_notes(
+    tx: Tx, environment: Environment, period: Period, *, after: str | None = None
+) -> Sequence[CreditNote]:
+    """Return the next EXPORT_PAGE credit notes that were issued in a period, likewise."""
+    return await store.list_issued_notes(tx, environment, period, after=after, limit=EXPORT_PAGE)
 
 
 async def _check_invoices(tx: Tx, call: Call, wanted: InvoiceFilter) -> Sight:

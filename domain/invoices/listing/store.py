@@ -16,6 +16,7 @@ from domain.invoices.store import invoice, invoice_line, invoice_of_row
 from domain.kernel.call import Environment
 from domain.kernel.ids import CreditNoteId, InvoiceId
 from domain.kernel.money import Money
+from domain.kernel.period import Period
 from domain.plans.store import product
 from domain.subscriptions.store import subscription
 
@@ -105,6 +106,36 @@ async def sum_notes(tx: db.Tx, wanted: CreditNoteFilter, *, sight: Sight) -> Seq
         )
         for row in await tx.rows(statement)
     ]
+
+
+async def list_issued(
+    tx: db.Tx, environment: Environment, period: Period, *, after: str | None, limit: int
+) -> Sequence[Invoice]:
+    """Return invoices that were issued in a period by their numbers; `after` is the last one seen."""
+    own = invoice.c
+    statement = sa.select(invoice).where(own.environment == environment, own.number.is_not(None))
+    statement = statement.where(*_within(own.issued_at, Range(period.start, period.end)))
+    return [invoice_of_row(row) for row in await tx.rows(_by_number(statement, own.number, after, limit))]
+
+
+async def list_issued_notes(
+    tx: db.Tx, environment: Environment, period: Period, *, after: str | None, limit: int
+) -> Sequence[CreditNote]:
+    """Return credit notes that were issued in a period by their numbers; `after` is the last one seen."""
+    own = credit_note.c
+    statement = sa.select(credit_note).where(own.environment == environment)
+    statement = statement.where(*_within(own.issued_at, Range(period.start, period.end)))
+    return [note_of_row(row) for row in await tx.rows(_by_number(statement, own.number, after, limit))]
+
+
+def _by_number(
+    statement: sa.Select[tuple[object, ...]], number: sa.ColumnElement[str], after: str | None, limit: int
+) -> sa.Select[tuple[object, ...]]:
+    """Order by number: a longer one is a higher one, since there are zeros before the first million only."""
+    order = (sa.func.length(number), number)
+    if after is not None:
+        statement = statement.where(sa.tuple_(*order) > sa.tuple_(sa.literal(len(after)), sa.literal(after)))
+    return statement.order_by(*order).limit(limit)
 
 
 def _sums(table: sa.Table, names: Iterable[str]) -> list[sa.Label[int]]:

@@ -48,6 +48,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "walletMoves": {"customerId": "customer", "walletId": "wallet"},
     "ledgerBalances": {"environment": "environment", "customerId": "customer"},
     "trialBalance": {"environment": "environment"},
+    "receivables": {"environment": "environment", "before": "=2027-01-01T00:00:00Z"},
     "taxReport": {
         "environment": "environment",
         "start": "=2026-01-01T00:00:00Z",
@@ -343,6 +344,7 @@ IN_AN_ENVIRONMENT = {"createApiKey", "revokeApiKey", "createCustomer", "merchant
     "dunningRecovery",
     "trialBalance",
     "taxReport",
+    "receivables",
     "webhookDeliveries",
     "createWebhookEndpoint",
     "updateWebhookEndpoint",

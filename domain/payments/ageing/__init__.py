@@ -1,0 +1,1 @@
+"""What customers owe at an instant, by how long it is overdue: the ledger's receivables, invoice by invoice."""
