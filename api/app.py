@@ -19,6 +19,7 @@ POST /hooks/mail            what the mail provider tells   api/mail_hook.py
 GET, POST /unsubscribe/{id} the link in mails              api/unsubscribing.py
 GET  /healthz               the process answers
 GET  /readyz                so does Postgres, at a revision that this version knows
+GET  /metrics               what waits, for monitoring     api/metrics.py
 """
 
 import asyncio
@@ -39,6 +40,7 @@ from api.graphql.schema import schema
 from api.graphql.view import HttpEndpoint, SocketView
 from api.hosts import HostCheck, Hosts
 from api.mail_hook import post_mail_reports
+from api.metrics import METRICS
 from api.problems import PASSING_FAULTS, on_crash, on_passing_fault, on_refusal
 from api.rest.billing import BILLING
 from api.rest.events import post_events
@@ -96,7 +98,7 @@ async def readyz(request: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-HEALTH = (Route("/healthz", healthz), Route("/readyz", readyz))
+HEALTH = (Route("/healthz", healthz), Route("/readyz", readyz), *METRICS)
 
 
 def serving_of(runtime: Runtime) -> Serving:

@@ -88,6 +88,7 @@ class Settings:
     anthropic_key: str = _setting("", "TOLLGATE_ANTHROPIC_KEY", secret=True)
     gemini_key: str = _setting("", "TOLLGATE_GEMINI_KEY", secret=True)
     mistral_key: str = _setting("", "TOLLGATE_MISTRAL_KEY", secret=True)
+    metrics_token: str = _setting("", "TOLLGATE_METRICS_TOKEN", secret=True)
     pool_size: int = _setting(10, "TOLLGATE_POOL_SIZE", bounds=range(2, 101))
     inbox_days: int = _setting(90, "TOLLGATE_INBOX_DAYS", bounds=range(32, 3_651))
     mail_days: int = _setting(400, "TOLLGATE_MAIL_DAYS", bounds=range(90, 3_651))
@@ -233,6 +234,8 @@ def check_serving(settings: Settings) -> None:
         raise SettingRefused("TOLLGATE_HS256_SECRET", "It must have at least 32 characters")
     if not settings.hs256_secret and not settings.jwks_url:
         raise SettingMissing("TOLLGATE_JWKS_URL", "Give the address of your identity provider's key set")
+    if settings.metrics_token and len(settings.metrics_token) < _SECRET_BYTES_MIN:
+        raise SettingRefused("TOLLGATE_METRICS_TOKEN", "It must have at least 32 characters")
     _check_gateway(settings.gateway_keys)
     _check_mail_hook(settings.mail_hook_secret)
     _check_addresses(settings)

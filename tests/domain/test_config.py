@@ -1,6 +1,8 @@
 """Which settings may be combined."""
 
 import base64
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,7 @@ def test_development_is_refused_beside_a_live_stripe_key() -> None:
         ("STRIPE_SECRET_KEY", ""),
         ("SMTP_URL", ""),
         ("TOLLGATE_KEY_PEPPER", "short"),
+        ("TOLLGATE_METRICS_TOKEN", "short"),
         ("TOLLGATE_MASTER_KEY", ""),
         ("TOLLGATE_MASTER_KEY", "not base64"),
         ("TOLLGATE_MASTER_KEY", base64.b64encode(b"short").decode()),
@@ -168,3 +171,16 @@ def test_thresholds_that_cannot_be_are_refused_at_the_start(text: str) -> None:
     with pytest.raises(SettingRefused) as refused:
         check_serving(_settings(TOLLGATE_ALERT_THRESHOLDS=text))
     assert refused.value.name == "TOLLGATE_ALERT_THRESHOLDS"
+
+
+def test_the_manual_names_every_setting_with_its_meaning_and_no_other() -> None:
+    manual = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    table = manual.partition("| setting | meaning |")[2].partition("\n\n")[0]
+    named = {
+        name
+        for row in table.splitlines()
+        for name in re.findall(r"`([A-Z0-9_]{5,})`", row.split("|")[1] if "|" in row else "")
+    }
+    # Told with TOLLGATE_DEV: means of development, which production refuses.
+    hidden = {"STRIPE_API_BASE", "TOLLGATE_HS256_SECRET"}
+    assert named == {str(each.metadata["variable"] or each.name.upper()) for each in fields(Settings)} - hidden
