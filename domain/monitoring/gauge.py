@@ -15,7 +15,7 @@ MEANINGS = {
     "tollgate_inbox_quarantined": "Events of the payment provider that wait for staff.",
     "tollgate_webhooks_late_seconds": "How long ago the oldest event was to be sent to an endpoint of the merchant.",
     "tollgate_staff_alerts_unread": "Alerts that staff have not read, those about failed jobs among them.",
-    "tollgate_clock_skew_seconds": "How far the clock of PostgreSQL is ahead of that of this process; less than 0 behind.",
+    "tollgate_clock_skew_seconds": "How far the clock of PostgreSQL is ahead of this process's; less than 0 behind.",
     "tollgate_sockets": "Websockets that are open at this process.",
 }
 
