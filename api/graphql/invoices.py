@@ -132,6 +132,11 @@ class PaymentAttempt:
     """A payment attempt."""
 
     id: strawberry.ID = strawberry.field(description="`att_…`")
+    customer_id: strawberry.ID = strawberry.field(description="`cus_…`")
+    invoice_id: strawberry.ID = strawberry.field(description="`inv_…`, which it was to pay.")
+    gateway_payment_id: str | None = strawberry.field(
+        description="`pi_…` of Stripe; null before it was sent, and for money that Stripe had no part in."
+    )
     number: int = strawberry.field(description="1, 2, 3 … for its invoice.")
     state: attempts.AttemptState = strawberry.field(description="Where it stands.")
     amount: Money = strawberry.field(description="What was to be collected, tax included.")
@@ -286,6 +291,9 @@ def attempt_of(value: attempts.Attempt) -> PaymentAttempt:
     """Wrap an attempt."""
     return PaymentAttempt(
         id=ids.id_of("attempt", value.id),
+        customer_id=ids.id_of("customer", value.customer_id),
+        invoice_id=ids.id_of("invoice", value.invoice_id),
+        gateway_payment_id=value.gateway_payment_id,
         number=value.number,
         state=value.state,
         amount=money_of(value.amount),

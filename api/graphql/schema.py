@@ -39,6 +39,7 @@ from api.graphql.negotiating import CustomVersionMutation, CustomVersionQuery
 from api.graphql.one_off_charges import OneOffChargeMutation, OneOffChargeQuery
 from api.graphql.pausing import PauseMutation
 from api.graphql.paying import PayingMutation
+from api.graphql.payment_list import PaymentListQuery
 from api.graphql.payments import PaymentMutation
 from api.graphql.previews import PreviewQuery
 from api.graphql.prices import PriceMutation
@@ -111,6 +112,7 @@ Query = _root(
     WhatIfQuery,
     LedgerQuery,
     ReceivablesQuery,
+    PaymentListQuery,
     MethodDeskQuery,
     DisputeQuery,
     UnappliedQuery,

@@ -139,6 +139,7 @@ payment_attempt = sa.Table(
         postgresql_where=sa.text("state IN ('planned', 'sent', 'processing', 'action_required', 'unknown')"),
     ),
     sa.Index("payment_attempt_gateway_payment_id_idx", "gateway_payment_id"),
+    sa.Index("payment_attempt_id_idx", "id"),
     sa.Index("payment_attempt_unresolved_idx", "sent_at", postgresql_where=sa.text("state IN ('sent', 'unknown')")),
 )
 

@@ -339,6 +339,7 @@ OF_ANY_CUSTOMER = {"customers", "apiKeys", "quarantinedEvents", "viewer", "produ
     "invoiceTotals",
     "creditNotes",
     "creditNoteTotals",
+    "payments",
 }
 IN_AN_ENVIRONMENT = {"createApiKey", "revokeApiKey", "createCustomer", "merchantTax", "setMerchantTax"} | {
     "dunningRecovery",
