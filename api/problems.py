@@ -1,5 +1,6 @@
 """What a refusal means outside: one table from its kind to an HTTP status and to a GraphQL problem."""
 
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -7,6 +8,7 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
+from domain.adapters.clock import new_id
 from domain.db import ConnectionLost
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.values import dataclass
@@ -42,6 +44,9 @@ PROBLEM: dict[Kind, str] = {
 CRASH_CODE = "internal_error"
 CRASH_MESSAGE = "Something went wrong on our side. The request can be sent again with the same idempotency key."
 RETRY_AFTER_S = "1"
+REQUEST_ID = "X-Request-Id"
+# Nothing else is written to the log, whoever sent it.
+_A_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/=+-]{8,128}")
 # What a statement or a connection raises while Postgres is out of reach or has just gone. It passes by itself.
 PASSING_FAULTS = (ConnectionLost, *UNREACHABLE)
 _log = structlog.get_logger()
@@ -83,12 +88,25 @@ async def on_refusal(_: Request, error: Exception) -> Response:
 
 
 async def on_passing_fault(request: Request, error: Exception) -> Response:
-    """Answer while Postgres is out of reach."""
-    _log.warning("database_unreachable", path=request.url.path, error=type(error).__name__)
-    return problem_response(DatabaseUnreachable())
+    """Answer while Postgres is out of reach; the log line and the answer have the same id."""
+    request_id = _request_id(request)
+    _log.warning("database_unreachable", request=request_id, path=request.url.path, error=type(error).__name__)
+    answer = problem_response(DatabaseUnreachable())
+    answer.headers[REQUEST_ID] = request_id
+    return answer
 
 
 async def on_crash(request: Request, error: Exception) -> Response:
-    """Answer a programmer's error: the log has the trace, the caller only learns that it was not their fault."""
-    _log.error("request_crashed", path=request.url.path, exc_info=error)
-    return _document("InternalError", 500, CRASH_CODE, CRASH_MESSAGE)
+    """Answer a programmer's error: the log has the trace, the caller only learns that it was not their fault.
+
+    The id in the answer is that of the log line.
+    """
+    request_id = _request_id(request)
+    _log.error("request_crashed", request=request_id, path=request.url.path, exc_info=error)
+    return _document("InternalError", 500, CRASH_CODE, CRASH_MESSAGE, {REQUEST_ID: request_id})
+
+
+def _request_id(request: Request) -> str:
+    """Return the id that the caller or a proxy gave to a request, where it is one, else a new one."""
+    given = request.headers.get(REQUEST_ID, "")
+    return given if _A_REQUEST_ID.fullmatch(given) else str(new_id())

@@ -165,6 +165,22 @@ async def test_a_crash_outside_of_graphql_tells_nothing(shared: Site) -> None:
     assert "NoneType" not in answer.text
 
 
+@pytest.mark.parametrize(("given", "is_kept"), [("proxy-0001", True), ("two words, not one", False), ("short", False)])
+async def test_a_crash_is_found_in_the_log_by_the_id_in_its_answer(
+    shared: Site, capsys: pytest.CaptureFixture[str], given: str, is_kept: bool
+) -> None:
+    serving = shared.app.state.serving
+    shared.app.state.serving = None
+    try:
+        answer = await shared.client.post("/v1/events", headers={"X-Request-Id": given}, json={})
+    finally:
+        shared.app.state.serving = serving
+    found = answer.headers["X-Request-Id"]
+    assert answer.status_code == 500
+    assert (found == given) is is_kept
+    assert found in capsys.readouterr().out
+
+
 async def test_an_application_without_its_settings_does_not_start() -> None:
     app = create_app(Settings())
     with pytest.raises(SettingMissing):
