@@ -103,7 +103,8 @@ HEALTH = (Route("/healthz", healthz), Route("/readyz", readyz), *METRICS)
 
 def serving_of(runtime: Runtime) -> Serving:
     """Make what one API process holds beside its runtime."""
-    authenticator = Authenticator(runtime.db, runtime.settings.key_pepper.encode(), runtime.verifier)
+    present, *before = (each.encode() for each in (runtime.settings.key_pepper, *runtime.settings.key_peppers_before))
+    authenticator = Authenticator(runtime.db, present, runtime.verifier, before=before)
     recorder = Recorder(runtime.db, runtime.wakeups)
     holder = runtime.call(system_principal("limits")).id
     reserver = Reserver(runtime.db, recorder, runtime.catalogue, holder=holder, now=runtime.now)

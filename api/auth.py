@@ -31,8 +31,9 @@ class Authenticator:
     their keyed hash, never by their text.
     """
 
-    def __init__(self, db: Database, pepper: bytes, verifier: TokenVerifier) -> None:
-        """Remember nothing yet. `pepper` has at least 32 bytes."""
+    def __init__(self, db: Database, pepper: bytes, verifier: TokenVerifier, *, before: Collection[bytes] = ()) -> None:
+        """Remember nothing yet. `pepper` has at least 32 bytes, as have those that keys were made under `before`."""
+        self._before = before
         self._db = db
         self._pepper = pepper
         self._memory_key = credentials.memory_key(pepper)
@@ -74,7 +75,7 @@ class Authenticator:
                 await asyncio.sleep(0)
         if keys:
             async with self._db.transaction() as tx:
-                held = await service.authenticate_keys(tx, at, keys, self._pepper)
+                held = await service.authenticate_keys(tx, at, keys, self._pepper, self._before)
             for key in keys:
                 remembered_as = credentials.remembered_as(key, self._memory_key)
                 if key in held:
@@ -111,7 +112,7 @@ class Authenticator:
         if not credentials.is_secret(credential):
             return await self._verifier.verify(credential, at)
         async with self._db.transaction() as tx:
-            return await service.authenticate_key(tx, at, credential, self._pepper)
+            return await service.authenticate_key(tx, at, credential, self._pepper, self._before)
 
     def _remember(self, remembered_as: bytes, at: datetime, principal: Principal) -> None:
         """Keep the newest; the oldest goes when there is no room."""

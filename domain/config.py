@@ -78,6 +78,7 @@ class Settings:
     dev: bool = _setting(default=False, variable="TOLLGATE_DEV")
     master_key: str = _setting("", "TOLLGATE_MASTER_KEY", secret=True)
     key_pepper: str = _setting("", "TOLLGATE_KEY_PEPPER", secret=True)
+    key_peppers_before: tuple[str, ...] = _setting((), "TOLLGATE_KEY_PEPPERS_BEFORE", secret=True)
     hs256_secret: str = _setting("", "TOLLGATE_HS256_SECRET", secret=True)
     jwks_url: str = _setting("", "TOLLGATE_JWKS_URL")
     token_issuer: str = _setting("tollgate", "TOLLGATE_TOKEN_ISSUER")
@@ -229,6 +230,8 @@ def check_serving(settings: Settings) -> None:
             raise SettingMissing(name, "Set it, or start everything on embedded defaults with: tollgate up")
     if len(settings.key_pepper) < _SECRET_BYTES_MIN:
         raise SettingMissing("TOLLGATE_KEY_PEPPER", "Give at least 32 random characters; API keys are hashed with it")
+    if any(len(pepper) < _SECRET_BYTES_MIN for pepper in settings.key_peppers_before):
+        raise SettingRefused("TOLLGATE_KEY_PEPPERS_BEFORE", "Each has at least 32 characters, as it had before")
     settings.master_key_bytes()
     if settings.hs256_secret and len(settings.hs256_secret) < _SECRET_BYTES_MIN:
         raise SettingRefused("TOLLGATE_HS256_SECRET", "It must have at least 32 characters")

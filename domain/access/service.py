@@ -130,28 +130,37 @@ async def list_keys(tx: Tx, call: Call, *, after: KeyId | None = None, limit: in
     return await store.list_keys(tx, environment=environment, after=after, limit=max(0, min(limit, PAGE_MAX)))
 
 
-async def authenticate_key(tx: Tx, at: datetime, secret: str, pepper: bytes) -> Principal:
-    """Return who asks with an API key at a real instant.
+async def authenticate_key(
+    tx: Tx, at: datetime, secret: str, pepper: bytes, before: Collection[bytes] = ()
+) -> Principal:
+    """Return who asks with an API key at a real instant. `before` are peppers that keys were made under earlier.
 
     Raises CredentialsRejected, the same for a key that is malformed, unknown, expired or revoked.
     """
     if not credentials.is_secret(secret):
         raise CredentialsRejected
+    if before:
+        held = await authenticate_keys(tx, at, [secret], pepper, before)
+        if secret not in held:
+            raise CredentialsRejected
+        return held[secret]
     found = await store.find_key_by_hash(tx, credentials.hash_secret(secret, pepper))
     if found is None:
         raise CredentialsRejected
     return credentials.principal_of(found, at)
 
 
-async def authenticate_keys(tx: Tx, at: datetime, given: Collection[str], pepper: bytes) -> dict[str, Principal]:
+async def authenticate_keys(
+    tx: Tx, at: datetime, given: Collection[str], pepper: bytes, before: Collection[bytes] = ()
+) -> dict[str, Principal]:
     """Return who asks with each of some API keys at a real instant; one that `authenticate_key` refuses is left out."""
-    hashes = {secret: credentials.hash_secret(secret, pepper) for secret in given if credentials.is_secret(secret)}
-    found = await store.keys_by_hash(tx, hashes.values())
+    secrets = [secret for secret in given if credentials.is_secret(secret)]
+    hashes = {credentials.hash_secret(secret, each): secret for secret in secrets for each in (pepper, *before)}
+    found = await store.keys_by_hash(tx, hashes.keys())
     held = {}
-    for secret, secret_hash in hashes.items():
-        if secret_hash in found:
-            with suppress(CredentialsRejected):
-                held[secret] = credentials.principal_of(found[secret_hash], at)
+    for secret_hash, key in found.items():
+        with suppress(CredentialsRejected):
+            held[hashes[secret_hash]] = credentials.principal_of(key, at)
     return held
 
 

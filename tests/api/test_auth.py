@@ -1,10 +1,12 @@
 """Who asks: API keys and tokens, as the edges hand them over."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 import api.auth
+from api.app import serving_of
 from api.auth import CACHE_FOR, TOKENS_AT_ONCE, Authenticator, bearer
 from domain.access import credentials, service, tokens
 from domain.access.credentials import ApiKey, CredentialsMissing, CredentialsRejected, TokensUnverifiable
@@ -16,6 +18,7 @@ from domain.db import Database
 from domain.kernel.call import Call, Environment, Forbidden, Principal
 from domain.kernel.ids import encode
 from tests import make
+from tests.world import runtime_of
 
 _PEPPER = b"p" * 32
 _SECRET = "development-secret-of-32-or-more"
@@ -213,3 +216,17 @@ async def test_a_key_sees_the_customers_of_its_own_environment_only(
     async with db.transaction() as tx:
         found = await customers.list_customers(tx, Call(make.new_id(), _AT, principal, make.new_id))
     assert [customer.name for customer in found] == sees
+
+
+async def test_a_process_takes_keys_that_were_made_under_the_peppers_of_before(db: Database) -> None:
+    key, secret = await _key(db)
+    runtime = runtime_of(db)
+    changed = replace(runtime.settings, key_pepper="n" * 32, key_peppers_before=(_PEPPER.decode(),))
+    process = serving_of(replace(runtime, settings=changed)).authenticator
+    assert (await process.authenticate(secret, _AT)).id == encode("key", key.id)
+    assert await process.ended([secret], _AT) == frozenset()
+    without = serving_of(replace(runtime, settings=replace(changed, key_peppers_before=()))).authenticator
+    with pytest.raises(CredentialsRejected):
+        await without.authenticate(secret, _AT)
+    assert await without.ended([secret], _AT) == {secret}
+    await runtime.close()

@@ -59,6 +59,7 @@ def test_development_is_refused_beside_a_live_stripe_key() -> None:
         ("SMTP_URL", ""),
         ("TOLLGATE_KEY_PEPPER", "short"),
         ("TOLLGATE_METRICS_TOKEN", "short"),
+        ("TOLLGATE_KEY_PEPPERS_BEFORE", "short"),
         ("TOLLGATE_MASTER_KEY", ""),
         ("TOLLGATE_MASTER_KEY", "not base64"),
         ("TOLLGATE_MASTER_KEY", base64.b64encode(b"short").decode()),

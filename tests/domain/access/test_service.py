@@ -55,6 +55,21 @@ async def test_a_key_is_shown_once_and_speaks_for_its_product(db: Database) -> N
     assert secret[16:] not in str(entries)
 
 
+async def test_a_key_made_under_an_earlier_pepper_stays_good_while_that_is_named(db: Database) -> None:
+    call, new = _call(), b"n" * 32
+    async with db.transaction() as tx:
+        key, secret = await _create(tx, call)
+        principal = await service.authenticate_key(tx, call.at, secret, new, [_PEPPER])
+        assert principal.id == encode("key", key.id)
+        assert await service.authenticate_keys(tx, call.at, [secret], new, [_PEPPER]) == {secret: principal}
+        for before in ([], [b"o" * 32]):
+            with pytest.raises(CredentialsRejected):
+                await service.authenticate_key(tx, call.at, secret, new, before)
+            assert await service.authenticate_keys(tx, call.at, [secret], new, before) == {}
+        with pytest.raises(CredentialsRejected):
+            await service.authenticate_key(tx, make.at("2026-02-15"), secret, new, [_PEPPER])
+
+
 async def test_the_secret_is_nowhere_in_the_row(db: Database) -> None:
     async with db.transaction() as tx:
         key, secret = await _create(tx, _call())
