@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
+from api.instants import instant_of
 from api.seed import operator_database
 from domain.config import Settings
 from domain.credits.prepaid import PrepaidDifference
@@ -13,6 +15,9 @@ from domain.kernel.values import dataclass
 from domain.ledger import service
 from domain.ledger.account import Books
 from domain.ledger.sheet import HEADER, csv_text, rows_of
+
+if TYPE_CHECKING:
+    import typer
 
 _ACCOUNT_WIDTH = 16
 _AMOUNT_WIDTH = 18
@@ -31,6 +36,21 @@ class Checked:
     def hold(self) -> bool:
         """Whether nothing is wrong."""
         return self.books.hold and not self.prepaid
+
+
+def period_of(since: str, until: str) -> Period:
+    """Read a stretch of business time that was typed at the terminal; empty is open. Raises BadParameter."""
+    start = instant_of(since) if since else EARLIEST
+    end = instant_of(until) if until else LATEST
+    if start >= end:
+        raise _refused()
+    return Period(start, end)
+
+
+def _refused() -> "typer.BadParameter":
+    import typer  # noqa: PLC0415 -- only the terminal needs it
+
+    return typer.BadParameter("the stretch of time ends before it begins: give --to an instant after --from")
 
 
 async def check_ledger(settings: Settings) -> list[Checked]:

@@ -159,11 +159,10 @@ def export_ledger(
     file: Annotated[Path, typer.Argument(help="Where the CSV file is written.")],
 ) -> None:
     """Write ledger entries to a CSV file, one line of an entry a row."""
-    from api.books import EARLIEST, LATEST  # noqa: PLC0415 -- loaded by this command only
-    from api.books import export_ledger as pages  # noqa: PLC0415 -- the same
-    from domain.kernel.period import Period  # noqa: PLC0415 -- the same
+    from api.books import export_ledger as pages  # noqa: PLC0415 -- loaded by this command only
+    from api.books import period_of  # noqa: PLC0415 -- the same
 
-    period = Period(instant_of(since) if since else EARLIEST, instant_of(until) if until else LATEST)
+    period = period_of(since, until)
 
     async def write() -> None:
         with file.open("w", encoding="utf-8", newline="") as written:

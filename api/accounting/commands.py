@@ -46,11 +46,9 @@ async def _write(file: Path, pages: "AsyncIterator[str]") -> None:
 
 
 def _period(since: str, until: str) -> "Period":
-    from api.books import EARLIEST, LATEST  # noqa: PLC0415 -- loaded by these commands only
-    from api.instants import instant_of  # noqa: PLC0415 -- the same
-    from domain.kernel.period import Period  # noqa: PLC0415 -- the same
+    from api.books import period_of  # noqa: PLC0415 -- loaded by these commands only
 
-    return Period(instant_of(since) if since else EARLIEST, instant_of(until) if until else LATEST)
+    return period_of(since, until)
 
 
 def _settings() -> "Settings":

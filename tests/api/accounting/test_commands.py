@@ -115,3 +115,15 @@ async def test_credit_notes_are_written_by_their_numbers(db: Database, database_
     }
     assert await _export(database_url, file, "credit-notes", *_TEST, "--to", "2026-02-10T00:00:00Z") == []
     assert await _export(database_url, file, "credit-notes") == []
+
+
+@pytest.mark.parametrize("kind", ["invoices", "credit-notes"])
+async def test_a_stretch_of_time_that_ends_before_it_begins_is_refused_and_writes_no_file(
+    database_url: str, tmp_path: Path, kind: str
+) -> None:
+    file = tmp_path / "none.csv"
+    stretch = ("--from", "2026-03-01T00:00:00Z", "--to", "2026-03-01T00:00:00Z")
+    for command_line in (("export", kind, str(file)), ("export-ledger", str(file))):
+        status, told = await command.run(database_url, *command_line, *stretch)
+        assert (status, "ends before it begins" in told) == (2, True)
+        assert not await asyncio.to_thread(file.exists)
