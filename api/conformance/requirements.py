@@ -47,9 +47,10 @@ def _book() -> PriceBook:
             valid_from=each.valid_from,
             valid_to=each.valid_to,
             source=each.source,
+            above=above,
         )
         for each in found.sets
-        for pool, amount, per in each.prices
+        for pool, above, amount, per in each.rows
     ]
     return price_book_of("delivered", found.providers, found.aliases, rows)
 

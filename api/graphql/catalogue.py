@@ -160,6 +160,10 @@ class ProviderPrice:
     valid_from: datetime = strawberry.field(description="First instant at which it is in force.")
     valid_to: datetime | None = strawberry.field(description="First instant at which it no longer is; null is open.")
     source: str = strawberry.field(description="Where the figure comes from.")
+    above: int = strawberry.field(
+        description="It prices calls with more input tokens than so many, cached ones too: all of the pool's units. 0: "
+        "calls for which no row of the pool with a higher `above` is."
+    )
 
 
 def meter_of(value: meters.Meter) -> Meter:
@@ -261,6 +265,7 @@ def provider_price_of(value: provider_price.ProviderPrice) -> ProviderPrice:
         valid_from=value.valid_from,
         valid_to=value.valid_to,
         source=value.source,
+        above=value.above,
     )
 
 

@@ -15,6 +15,7 @@ from api.graphql.permissions import guarded_type
 from api.graphql.problems import AnyProblem
 from api.pricing.changes import set_merchant_prices
 from domain.access.roles import Permission
+from domain.plans.price_list import divided
 
 
 @guarded_type(Permission.PRICE_WRITE, "The model's prices at `validFrom` are these; calls before it keep theirs.")
@@ -28,9 +29,16 @@ class ProviderPricesAdded:
 class PoolPriceInput:
     """One row."""
 
-    pool: str = strawberry.field(description="input, output, cache_read, request, page, image … Each at most once.")
+    pool: str = strawberry.field(
+        description="input, output, cache_read, request, page, image … Each at most once for each `above`."
+    )
     amount: Decimal = strawberry.field(description="USD for `per` units, exact, at least 0. 0 is free.")
     per: Decimal = strawberry.field(description="1, 10, 100 and so on, such as 1000000.")
+    above: int = strawberry.field(
+        description="Prices calls with more input tokens than so many, at least 0, all input pools together: all of "
+        "the pool's units. 0: calls for which no other row of the pool is.",
+        default=0,
+    )
 
 
 @strawberry.input(description="The merchant's own prices of one model: either `prices` or `markup`.")
@@ -75,6 +83,7 @@ class PriceMutation:
         input: Annotated[AddProviderPricesInput, strawberry.argument(description="Which prices, and from when on.")],
     ) -> AddProviderPricesResult:
         """Add one set of rows in a transaction of its own."""
+        prices, tiers = divided((row.pool, row.above, row.amount, row.per) for row in input.prices or ())
         async with info.context.runtime.db.transaction() as tx:
             found = await set_merchant_prices(
                 tx,
@@ -83,7 +92,8 @@ class PriceMutation:
                 model=input.model,
                 valid_from=input.valid_from.astimezone(UTC),
                 valid_to=input.valid_to.astimezone(UTC) if input.valid_to else None,
-                prices=[(row.pool, row.amount, row.per) for row in input.prices or ()],
+                prices=prices,
+                tiers=tiers,
                 markup=input.markup,
             )
         return ProviderPricesAdded(prices=[catalogue.provider_price_of(row) for row in found])

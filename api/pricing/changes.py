@@ -1,7 +1,7 @@
 """Change the provider price list: what an import would do, the import itself, and a merchant's own prices."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -13,11 +13,15 @@ from domain.kernel.ids import ProviderPriceId
 from domain.kernel.values import dataclass
 from domain.plans import service as plans
 from domain.plans.exact import EXACT
-from domain.plans.provider_price import PriceSet, ProviderPrice
+from domain.plans.price_list import divided
+from domain.plans.provider_price import PriceSet, ProviderPrice, TierPrice
+from domain.plans.public_prices import sets_to_take
 
 # The source of prices that staff set by hand.
 MERCHANT: Final = "merchant"
 ROWS_MAX = 100_000
+# Before anything that public prices say the day of.
+_EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MODEL_ROWS_MAX = plans.PAGE_MAX
 
 
@@ -89,6 +93,29 @@ async def try_sets(tx: Tx, call: Call, sets: Sequence[PriceSet]) -> Diff:
     return Diff(added, ended, unchanged, tuple(refused))
 
 
+async def try_public(
+    tx: Tx,
+    call: Call,
+    *,
+    since: datetime | None = None,
+    provider: str | None = None,
+    model: str | None = None,
+    with_own: bool = False,
+) -> Diff:
+    """Take the installed public prices as they are from `since` on (None: the next full hour), of models that differ.
+
+    A model with prices of the merchant's own is left alone unless `with_own`. What cannot be taken is told; the rest is
+    written, for the caller to keep or to roll back. Raises Forbidden.
+    """
+    start = since or call.at.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    public = plans.read_public_prices(_EVER)
+    differing = sets_to_take(public, await list_all(tx, call), start, with_own=with_own)
+    sets = [each for each in differing if provider in {None, each.provider} and model in {None, each.model}]
+    models = {(each.provider, each.model) for each in sets}
+    await plans.add_model_names(tx, call, [name for name in public.aliases if (name.provider, name.model) in models])
+    return await try_sets(tx, call, sets)
+
+
 async def set_merchant_prices(
     tx: Tx,
     call: Call,
@@ -98,29 +125,32 @@ async def set_merchant_prices(
     valid_from: datetime,
     valid_to: datetime | None = None,
     prices: Sequence[tuple[str, Decimal, Decimal]] = (),
+    tiers: Sequence[TierPrice] = (),
     markup: Decimal | None = None,
 ) -> list[ProviderPrice]:
     """Set a model's prices, from an instant on, to the merchant's own, and return the rows that are in force then.
 
-    Either `prices` (pool, amount, per), or `markup`: a factor on the rows that are in force just before `valid_from`.
-    Safe to repeat. Raises Forbidden, PricesOrMarkup, NothingToMarkUp, DefinitionRefused, PriceInForce.
+    Either `prices` (pool, amount, per) with the `tiers` of long calls (pool, above, amount, per), or `markup`: a factor
+    on the rows that are in force just before `valid_from`, tiers too. Safe to repeat. Raises Forbidden, PricesOrMarkup,
+    NothingToMarkUp, DefinitionRefused, PriceInForce.
     """
     call.need(Permission.PRICE_WRITE)
-    if bool(prices) == (markup is not None) or (markup is not None and markup <= 0):
+    if bool(prices or tiers) == (markup is not None) or (markup is not None and markup <= 0):
         raise PricesOrMarkup
     if markup is not None:
-        prices = _marked_up(await list_all(tx, call, provider=provider, model=model), markup, valid_from)
+        rows = await list_all(tx, call, provider=provider, model=model)
+        prices, tiers = divided(_marked_up(rows, markup, valid_from))
         if not prices:
             raise NothingToMarkUp(provider, model, valid_from)
-    new = PriceSet(provider, model, valid_from, valid_to, MERCHANT, tuple(prices))
+    new = PriceSet(provider, model, valid_from, valid_to, MERCHANT, tuple(prices), tuple(tiers))
     await plans.import_provider_prices(tx, call, [new])
     return await list_all(tx, call, provider=provider, model=model, at=valid_from)
 
 
-def _marked_up(rows: Sequence[ProviderPrice], markup: Decimal, until: datetime) -> list[tuple[str, Decimal, Decimal]]:
+def _marked_up(rows: Sequence[ProviderPrice], markup: Decimal, until: datetime) -> list[TierPrice]:
     """Multiply the rows in force just before an instant; a repetition finds the same ones, though they end there."""
     return [
-        (row.pool, EXACT.multiply(row.amount, markup).normalize(EXACT), row.per)
+        (row.pool, row.above, EXACT.multiply(row.amount, markup).normalize(EXACT), row.per)
         for row in rows
         if row.valid_from < until and (row.valid_to is None or until <= row.valid_to)
     ]

@@ -1,4 +1,4 @@
-"""`tollgate prices show|diff|import`: the provider price list at the terminal."""
+"""`tollgate prices show|diff|import|update`: the provider price list at the terminal."""
 
 import asyncio
 import sys
@@ -25,7 +25,7 @@ PriceFile = Annotated[
         exists=True,
         dir_okay=False,
         readable=True,
-        help="CSV or JSON with provider, model, pool, amount, per, valid_from, valid_to and source.",
+        help="CSV or JSON with provider, model, pool, above, amount, per, valid_from, valid_to and source.",
     ),
 ]
 
@@ -56,9 +56,13 @@ def show(
 @prices.command("diff")
 def diff(file: PriceFile) -> None:
     """Show what importing a file would change, and change nothing; exits 1 when some of it would be refused."""
-    from api.pricing.files import instant_text  # noqa: PLC0415 -- loaded by this command only
+    _print_diff(asyncio.run(_try(_settings(), _read(file))))
 
-    found = asyncio.run(_try(_settings(), _read(file)))
+
+def _print_diff(found: "Diff") -> None:
+    """Print what an import does; exits 1 where some of it is refused."""
+    from api.pricing.files import instant_text  # noqa: PLC0415 -- the same
+
     for row in found.ended:
         typer.echo(f"- {_text(row)} ends {instant_text(row.valid_to) if row.valid_to else ''}")
     for row in found.added:
@@ -76,6 +80,20 @@ def import_file(file: PriceFile) -> None:
     """Add the rows of a file, all of them or none. Safe to repeat: rows that are there stay."""
     written = asyncio.run(_import(_settings(), _read(file)))
     typer.echo(f"{written} rows added")
+
+
+@prices.command("update")
+def update(
+    *,
+    since: Annotated[str, typer.Option("--from", help="A full hour from now on; the next one, unless told.")] = "",
+    provider: Annotated[str, typer.Option(help="Models of this provider alone, such as gemini.")] = "",
+    model: Annotated[str, typer.Option(help="Models of this name alone.")] = "",
+    own: Annotated[bool, typer.Option("--own", help="Also where the merchant has prices of its own.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+) -> None:
+    """Take what the installed public price data say by then; models with the merchant's own prices are left alone."""
+    wanted = (instant_of(since) if since else None, provider or None, model or None)
+    _print_diff(asyncio.run(_update(_settings(), *wanted, own=own, dry_run=dry_run)))
 
 
 def _settings() -> "Settings":
@@ -113,6 +131,20 @@ async def _try(settings: "Settings", sets: "list[PriceSet]") -> "Diff":
     return found
 
 
+async def _update(
+    settings: "Settings", since: datetime | None, provider: str | None, model: str | None, *, own: bool, dry_run: bool
+) -> "Diff":
+    from api.pricing.changes import try_public  # noqa: PLC0415 -- the same
+    from api.seed import operator  # noqa: PLC0415 -- the same
+
+    with suppress(_Undo):
+        async with operator(settings) as (tx, call):
+            found = await try_public(tx, call, since=since, provider=provider, model=model, with_own=own)
+            if dry_run:
+                raise _Undo
+    return found
+
+
 async def _import(settings: "Settings", sets: "list[PriceSet]") -> int:
     from api.pricing.changes import import_sets  # noqa: PLC0415 -- the same
     from api.seed import operator  # noqa: PLC0415 -- the same
@@ -124,7 +156,8 @@ async def _import(settings: "Settings", sets: "list[PriceSet]") -> int:
 def _text(row: "ProviderPrice") -> str:
     from api.pricing.files import plain  # noqa: PLC0415 -- the same
 
-    return f"{row.provider} {row.model} {row.pool} {plain(row.amount)} {row.currency} for {plain(row.per)}"
+    above = f" above {row.above}" if row.above else ""
+    return f"{row.provider} {row.model} {row.pool}{above} {plain(row.amount)} {row.currency} for {plain(row.per)}"
 
 
 def _print_table(found: "Iterable[ProviderPrice]") -> None:
@@ -134,11 +167,11 @@ def _print_table(found: "Iterable[ProviderPrice]") -> None:
     from api.pricing.files import instant_text, plain  # noqa: PLC0415 -- the same
 
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("provider", "model", "pool", "amount", "per", "from", "to", "source"):
-        table.add_column(name, justify="right" if name in {"amount", "per"} else "left", no_wrap=True)
+    for name in ("provider", "model", "pool", "above", "amount", "per", "from", "to", "source"):
+        table.add_column(name, justify="right" if name in {"above", "amount", "per"} else "left", no_wrap=True)
     for row in found:
         until = instant_text(row.valid_to) if row.valid_to else ""
-        numbers = (plain(row.amount), plain(row.per))
+        numbers = (str(row.above), plain(row.amount), plain(row.per))
         table.add_row(row.provider, row.model, row.pool, *numbers, instant_text(row.valid_from), until, row.source)
     # Whoever pipes it on gets whole lines.
     width = None if sys.stdout.isatty() else 200

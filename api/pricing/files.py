@@ -1,13 +1,16 @@
 """Price files: the rows of the provider price list as CSV or JSON, the same that `tollgate prices show` writes.
 
-    provider,model,pool,amount,per,valid_from,valid_to,source
-    gemini,gemini-2.5-pro,input,1.25,1000000,2026-08-01T00:00:00Z,,Google's list of 1 August
+    provider,model,pool,above,amount,per,valid_from,valid_to,source
+    gemini,gemini-2.5-pro,input,0,1.25,1000000,2026-08-01T00:00:00Z,,Google's list of 1 August
+    gemini,gemini-2.5-pro,input,200000,2.50,1000000,2026-08-01T00:00:00Z,,Google's list of 1 August
 
-JSON is an array of objects with these names, numbers as text. Rows of one model and interval are one set.
+JSON is an array of objects with these names, numbers as text. Rows of one model and interval are one set. A row holds
+for calls with more than `above` input tokens; without that column, or with 0, for all that no other row is for.
 """
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,11 +23,14 @@ from domain.kernel.errors import DomainError, Kind
 from domain.kernel.unreadable import UNREADABLE
 from domain.kernel.values import dataclass
 from domain.plans.exact import DefinitionRefused, decimal_at
-from domain.plans.provider_price import PriceSet, ProviderPrice
+from domain.plans.price_list import divided
+from domain.plans.provider_price import PriceSet, ProviderPrice, TierPrice
 
 FILE_BYTES_MAX = 10_000_000
 ROWS_MAX = 20_000
-COLUMNS = ("provider", "model", "pool", "amount", "per", "valid_from", "valid_to", "source")
+COLUMNS = ("provider", "model", "pool", "above", "amount", "per", "valid_from", "valid_to", "source")
+_OPTIONAL = frozenset({"above", "valid_to"})
+_WHOLE = re.compile("[0-9]{1,10}")
 
 
 @dataclass(eq=False)
@@ -38,7 +44,7 @@ class PriceFileRefused(DomainError):
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One row as it is written; `valid_to` empty or null is open."""
+    """One row as it is written; `valid_to` empty or null is open, and `above` empty is 0."""
 
     provider: str
     model: str
@@ -48,6 +54,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     valid_from: str
     source: str
     valid_to: str | None = None
+    above: str = ""
 
 
 def read_file(text: bytes) -> list[PriceSet]:
@@ -96,6 +103,7 @@ def _row(price: ProviderPrice) -> Row:
         valid_from=instant_text(price.valid_from),
         source=price.source,
         valid_to=instant_text(price.valid_to) if price.valid_to else None,
+        above=str(price.above),
     )
 
 
@@ -109,7 +117,7 @@ def _read_json(text: bytes) -> list[Row]:
 def _read_csv(text: bytes) -> list[Row]:
     try:
         reader = csv.DictReader(io.StringIO(text.decode("utf-8-sig"), newline=""), strict=True)
-        missing = set(COLUMNS) - {"valid_to"} - set(reader.fieldnames or ())
+        missing = set(COLUMNS) - _OPTIONAL - set(reader.fieldnames or ())
         if missing:
             raise PriceFileRefused("its first line", f"has no column {', '.join(sorted(missing))}")
         return [_csv_row(values, number) for number, values in enumerate(reader, 1)]
@@ -126,17 +134,22 @@ def _csv_row(values: Mapping[str, Any], number: int) -> Row:
 
 def _sets(rows: Sequence[Row]) -> list[PriceSet]:
     """Put the rows of one model and interval together, in the order in which the sets begin in the file."""
-    sets: dict[tuple[str, str, datetime, datetime | None], PriceSet] = {}
+    sets: dict[tuple[str, str, datetime, datetime | None], tuple[str, list[TierPrice]]] = {}
     for number, row in enumerate(rows, 1):
         start = _instant(row.valid_from, "valid_from", number)
         end = _instant(row.valid_to, "valid_to", number) if row.valid_to else None
         key = (row.provider, row.model, start, end)
-        before = sets.get(key)
-        if before is not None and before.source != row.source:
-            raise PriceFileRefused(f"row {number}", f"mixes sources: the model's other rows come from {before.source}")
-        prices = (*(before.prices if before else ()), (row.pool, *_amounts(row, number)))
-        sets[key] = PriceSet(*key, row.source, prices)
-    return list(sets.values())
+        source, prices = sets.setdefault(key, (row.source, []))
+        if source != row.source:
+            raise PriceFileRefused(f"row {number}", f"mixes sources: the model's other rows come from {source}")
+        prices.append((row.pool, _above(row, number), *_amounts(row, number)))
+    return [PriceSet(*key, source, *divided(prices)) for key, (source, prices) in sets.items()]
+
+
+def _above(row: Row, number: int) -> int:
+    if row.above and not _WHOLE.fullmatch(row.above):
+        raise PriceFileRefused(f"row {number}, column above", "is not a whole number of input tokens, such as 200000")
+    return int(row.above or 0)
 
 
 def _amounts(row: Row, number: int) -> tuple[Decimal, Decimal]:

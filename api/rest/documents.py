@@ -238,6 +238,7 @@ def pricing_document(rows: Sequence[ProviderPrice], following: str | None) -> di
                 "per": number(row.per),
                 "valid_from": instant(row.valid_from),
                 "source": row.source,
+                "above": row.above,
             }
             for row in rows
         ],

@@ -250,7 +250,7 @@ def _rates(usage: SegmentUsage, cost: SegmentTotal) -> list[dict[str, str | None
     provider, model = cost.dimensions.get("provider", ""), cost.dimensions.get("model", "")
     rows = usage.rates.get((provider, model)) or usage.rates.get((provider, ANY_MODEL), ())
     in_force = (row for row in rows if any(_is_in_force(row, each.during) for each in usage.segments))
-    return [_rate(row) for row in sorted(in_force, key=lambda row: (row.pool, row.valid_from))]
+    return [_rate(row) for row in sorted(in_force, key=lambda row: (row.pool, row.valid_from, row.above))]
 
 
 def _is_in_force(row: ProviderPrice, during: Period) -> bool:
@@ -350,6 +350,7 @@ def _instant(at: datetime) -> str:
 
 
 def _rate(row: ProviderPrice) -> dict[str, str | None]:
+    """Say a row; one for long calls says from how many input tokens on it prices a call."""
     return {
         "pool": row.pool,
         "amount": exact_text(row.amount),
@@ -358,6 +359,7 @@ def _rate(row: ProviderPrice) -> dict[str, str | None]:
         "valid_from": _instant(row.valid_from),
         "valid_to": _instant(row.valid_to) if row.valid_to else None,
         "source": row.source,
+        **({"above": str(row.above)} if row.above else {}),
     }
 
 

@@ -1,8 +1,9 @@
 """The provider price list as it is written and changed: the merchant's file, and what a new set of rows may replace."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 
 import msgspec
 
@@ -10,10 +11,12 @@ from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import ProviderPriceId
 from domain.kernel.unreadable import UNREADABLE
 from domain.kernel.values import dataclass
-from domain.plans.exact import DefinitionRefused, decimal_at, malformed
-from domain.plans.provider_price import POOLS, ModelAlias, PriceSet, Provider, ProviderPrice
+from domain.plans.exact import EXACT, DefinitionRefused, decimal_at, malformed
+from domain.plans.provider_price import POOLS, ModelAlias, PriceSet, Provider, ProviderPrice, TierPrice
 
 NAME_LENGTH_MAX = 200
+# Input tokens from which on a dearer price may hold.
+ABOVE_MAX = 1_000_000_000
 _FULL_HOUR = (0, 0, 0)
 
 
@@ -29,11 +32,12 @@ class PriceInForce(DomainError):
 
 
 class RowDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A price of one pool: `amount` for every `per` units."""
+    """A price of one pool: `amount` for every `per` units, of calls with more than `above` input tokens."""
 
     pool: str
     amount: str
     per: str
+    above: int = 0
 
 
 class ModelDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,14 +100,20 @@ def _set(model: ModelDefinition, whole: PriceListDefinition, path: str) -> Price
     rows = []
     for index, row in enumerate(model.prices):
         values, where = {"amount": row.amount, "per": row.per}, f"{path}.prices[{index}]"
-        rows.append((row.pool, decimal_at(values, "amount", where), decimal_at(values, "per", where)))
-    found = PriceSet(model.provider, model.model, whole.valid_from.astimezone(UTC), None, whole.source, tuple(rows))
-    check_set(found, frozenset(provider.key for provider in whole.providers), path)
+        rows.append((row.pool, row.above, decimal_at(values, "amount", where), decimal_at(values, "per", where)))
+    start = whole.valid_from.astimezone(UTC)
+    found = PriceSet(model.provider, model.model, start, None, whole.source, *divided(rows))
+    check_set(found, frozenset(provider.key for provider in whole.providers), path, written=rows)
     return found
 
 
-def check_set(new: PriceSet, providers: frozenset[str], path: str) -> None:
-    """Refuse a set that could not price a call exactly. Raises DefinitionRefused with the path to the fault."""
+def check_set(
+    new: PriceSet, providers: frozenset[str], path: str, *, written: Sequence[TierPrice] | None = None
+) -> None:
+    """Refuse a set that could not price a call exactly. Raises DefinitionRefused with the path to the fault.
+
+    `written` are its rows in the order in which they stand at the path; by default the tiers come last.
+    """
     if new.provider not in providers:
         raise DefinitionRefused(f"{path}.provider", f"is not a provider of the list: {new.provider}")
     if not 1 <= len(new.model) <= NAME_LENGTH_MAX or new.model != new.model.lower().strip():
@@ -111,12 +121,34 @@ def check_set(new: PriceSet, providers: frozenset[str], path: str) -> None:
     _check_interval(new, path)
     if not new.prices:
         raise DefinitionRefused(f"{path}.prices", "is empty")
-    seen: set[str] = set()
-    for index, (pool, amount, per) in enumerate(new.prices):
+    seen: set[tuple[str, int]] = set()
+    for index, (pool, above, amount, per) in enumerate(new.rows if written is None else written):
         _check_row(pool, amount, per, f"{path}.prices[{index}]")
-        if pool in seen:
+        if (pool, above) in seen:
             raise DefinitionRefused(f"{path}.prices[{index}].pool", f"is there twice: {pool}")
-        seen.add(pool)
+        seen.add((pool, above))
+    for pool in sorted({tier[0] for tier in new.tiers}):
+        _check_tiers(pool, new, path)
+
+
+def _check_tiers(pool: str, new: PriceSet, path: str) -> None:
+    """Refuse tiers that a call may fall below, or that make a longer call cheaper: an estimate would not bound it."""
+    rows = sorted((above, EXACT.divide(amount, per)) for own, above, amount, per in new.rows if own == pool)
+    if rows[0][0] != 0:
+        raise DefinitionRefused(f"{path}.prices", f"has no price of {pool} without `above`, for shorter calls")
+    if rows[1][0] <= 0 or rows[-1][0] > ABOVE_MAX:
+        raise DefinitionRefused(f"{path}.prices", f"has an `above` of {pool} that is not from 0 to {ABOVE_MAX}")
+    if any(longer[1] < shorter[1] for shorter, longer in pairwise(rows)):
+        raise DefinitionRefused(f"{path}.prices", f"has a price of {pool} for longer calls below that of shorter ones")
+
+
+def divided(
+    rows: Iterable[TierPrice],
+) -> tuple[tuple[tuple[str, Decimal, Decimal], ...], tuple[TierPrice, ...]]:
+    """Divide rows into what a set holds: the prices of all calls, and the tiers of long ones."""
+    kept = tuple(rows)
+    prices = tuple((pool, amount, per) for pool, above, amount, per in kept if above == 0)
+    return prices, tuple(row for row in kept if row[1] != 0)
 
 
 def _check_interval(new: PriceSet, path: str) -> None:
@@ -163,7 +195,7 @@ def _overlap(new: PriceSet, row: ProviderPrice) -> bool:
 
 
 def _same(new: PriceSet, rows: Sequence[ProviderPrice]) -> bool:
-    wanted: Mapping[str, tuple[Decimal, Decimal]] = {pool: (amount, per) for pool, amount, per in new.prices}
-    found = {row.pool: (row.amount, row.per) for row in rows}
+    wanted = {(pool, above): (amount, per) for pool, above, amount, per in new.rows}
+    found = {(row.pool, row.above): (row.amount, row.per) for row in rows}
     interval = (new.valid_from, new.valid_to)
     return wanted == found and all((row.valid_from, row.valid_to) == interval for row in rows)

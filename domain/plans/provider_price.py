@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final, TypeVar
@@ -35,6 +35,9 @@ POOLS: Mapping[str, str | None] = {
     "page": None,
 }
 
+# The pools whose sum is the input of a call: cached tokens are sent too. Prices for long calls look at it.
+INPUT_POOLS: Final = ("input", *(pool for pool, parent in POOLS.items() if parent == "input"))
+
 # The properties of an `llm.call` event that carry quantities, and their pools. Pools are mutually exclusive: cached
 # tokens are not counted as input again.
 POOL_OF_PROPERTY: Mapping[str, str] = {
@@ -52,11 +55,17 @@ POOL_OF_PROPERTY: Mapping[str, str] = {
 }
 
 AppliedPrice = tuple[str, ProviderPriceId, Decimal, Decimal]
+# Pool, `ProviderPrice.above`, amount, per.
+TierPrice = tuple[str, int, Decimal, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderPrice:
-    """One dated row: `amount` of `currency` for every `per` units of a pool, in force in [valid_from, valid_to)."""
+    """One dated row: `amount` of `currency` for every `per` units of a pool, in force in [valid_from, valid_to).
+
+    It prices calls with more than `above` input tokens, all input pools together; 0: every call that no row with a
+    higher `above` prices. It then prices all units of the call, not only those above.
+    """
 
     id: ProviderPriceId
     provider: str
@@ -68,13 +77,15 @@ class ProviderPrice:
     valid_from: datetime
     valid_to: datetime | None
     source: str
+    above: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PriceSet:
     """All rows of one model for one interval, from one source: what is added to the list at a time.
 
-    `prices` are (pool, amount, per).
+    `prices` are (pool, amount, per); `tiers` are those of long calls, (pool, above, amount, per): see
+    `ProviderPrice.above`.
     """
 
     provider: str
@@ -83,6 +94,12 @@ class PriceSet:
     valid_to: datetime | None
     source: str
     prices: tuple[tuple[str, Decimal, Decimal], ...]
+    tiers: tuple[TierPrice, ...] = ()
+
+    @property
+    def rows(self) -> tuple[TierPrice, ...]:
+        """All rows as (pool, above, amount, per)."""
+        return (*((pool, 0, amount, per) for pool, amount, per in self.prices), *self.tiers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +142,8 @@ _T = TypeVar("_T")
 _REMEMBERED_MAX = 4_096
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _Row = tuple[datetime, datetime | None, Decimal, ProviderPriceId, Decimal, Decimal]
+# Those of one model, newest first, by `above` and pool.
+_Rows = Mapping[tuple[int, str], tuple[_Row, ...]]
 # Amounts of one unit by pool, and what is said of the rows they are from.
 _Applied = tuple[tuple[tuple[str, Decimal], ...], tuple[AppliedPrice, ...], tuple[ProviderPriceId, ...]]
 
@@ -133,7 +152,8 @@ _Applied = tuple[tuple[tuple[str, Decimal], ...], tuple[AppliedPrice, ...], tupl
 class Tariff:
     """The rows that price a model's calls in [valid_from, valid_to), by pool; a pool without one is not among them.
 
-    It remembers which rows price calls that report the same pools.
+    It remembers which rows price calls that report the same pools. `longer` are the tariffs of calls with more input
+    tokens than so many, the highest number first: each remembers its own.
     """
 
     provider: str
@@ -142,6 +162,7 @@ class Tariff:
     valid_to: datetime
     rows: Mapping[str, _Row]
     has_request: bool
+    longer: tuple[tuple[int, "Tariff"], ...] = ()
     _applied: dict[tuple[str, ...], _Applied] = field(default_factory=dict, compare=False, repr=False)
 
     def cost_of(self, quantities: Mapping[str, Quantity]) -> PricedCost | Unpriced:
@@ -149,6 +170,8 @@ class Tariff:
 
         A call is one request: where the model has a request row and no number of requests is given, one is charged.
         """
+        if self.longer and (tier := self._tier_of(quantities)) is not None:
+            return tier.cost_of(quantities)
         if self.has_request and "request" not in quantities:
             quantities = {**quantities, "request": 1}
         if not quantities:
@@ -165,6 +188,15 @@ class Tariff:
         for pool, amount in applied[0]:
             cost = EXACT.fma(amount, quantities[pool], cost)
         return PricedCost(cost, *applied[1:])
+
+    def _tier_of(self, quantities: Mapping[str, Quantity]) -> "Tariff | None":
+        """Return the tariff with the highest threshold that the input of a call exceeds; None: it is no long call."""
+        tokens = _input_of(quantities)
+        return next((tariff for above, tariff in self.longer if tokens > above), None)
+
+    def of_many(self) -> "Tariff":
+        """Return what prices the sum of many calls, of which nobody knows how long each was: as short ones."""
+        return replace(self, longer=()) if self.longer else self
 
     def _apply(self, pools: Iterable[str]) -> _Applied:
         rows = [(pool, self.rows[pool]) for pool in pools]
@@ -186,7 +218,7 @@ class PriceBook:
     providers: tuple[Provider, ...]
     _provider_names: Mapping[str, str]
     _aliases: Mapping[str, Mapping[str, str]]
-    _rows: Mapping[tuple[str, str, str], tuple[_Row, ...]]
+    _rows: Mapping[tuple[str, str], _Rows]
     _own: frozenset[tuple[str, str]]
     _names: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict, compare=False, repr=False)
     _tariffs: dict[tuple[str, str], Tariff] = field(default_factory=dict, compare=False, repr=False)
@@ -202,7 +234,7 @@ class PriceBook:
         They are all of public price data where the merchant has no rows of its own for the provider.
         """
         own = {model for key, model in self._own if key == provider}
-        return tuple(sorted((own or {model for key, model, _ in self._rows if key == provider}) - {ANY_MODEL}))
+        return tuple(sorted((own or {model for key, model in self._rows if key == provider}) - {ANY_MODEL}))
 
     def model_of(self, provider: str, name: str) -> str:
         """Return the model of a provider (by its key) that a reported name means; see `normalise_model`."""
@@ -222,7 +254,8 @@ class PriceBook:
     ) -> PricedCost | Unpriced:
         """Price one call at the instant it occurred, from quantities >= 0 by pool.
 
-        Names need not be normalised. A pool without a row is charged as its parent. A call is one request: where the
+        Names need not be normalised. A pool without a row is charged as its parent; each by its row with the highest
+        `above` that the input of the call exceeds. A call is one request: where the
         model has a request row and no number of requests is given, one is charged.
         """
         return self.tariff_of(*self.names_of(provider, model), at).cost_of(quantities)
@@ -237,17 +270,40 @@ class PriceBook:
 
     def _tariff(self, provider: str, model: str, at: datetime) -> Tariff:
         known = model in self._aliases.get(provider, {})
-        listed = {pool: self._rows.get((provider, model if known else ANY_MODEL, pool), ()) for pool in POOLS}
+        listed = self._rows.get((provider, model if known else ANY_MODEL), {})
         borders = {border for rows in listed.values() for row in rows for border in row[:2] if border is not None}
-        in_force = {pool: row for pool, rows in listed.items() if (row := _in_force(rows, at)) is not None}
-        rows = {
-            pool: row
-            for pool, parent in POOLS.items()
-            if (row := in_force.get(pool) or (in_force.get(parent) if parent else None)) is not None
-        }
         valid_from = max((border for border in borders if border <= at), default=_FIRST)
         valid_to = min((border for border in borders if border > at), default=_LAST)
-        return Tariff(provider, model, valid_from, valid_to, rows, "request" in in_force)
+        in_force: dict[str, _Row] = {}
+        tariffs: list[tuple[int, Tariff]] = []
+        # From the base on upwards: what has no row for longer calls keeps the one it has.
+        for above in sorted({0, *(above for above, _ in listed)}):
+            own = {pool: row for pool in POOLS if (row := _in_force(listed.get((above, pool), ()), at)) is not None}
+            if own or not above:
+                in_force = {**in_force, **own}
+                rows, has_request = _with_children(in_force), "request" in in_force
+                tariffs.append((above, Tariff(provider, model, valid_from, valid_to, rows, has_request)))
+        (_, base), *longer = tariffs
+        return replace(base, longer=tuple(reversed(longer))) if longer else base
+
+
+def _with_children(in_force: Mapping[str, _Row]) -> dict[str, _Row]:
+    """Return the row that prices each pool: its own, else its parent's; a pool with neither is left out."""
+    return {
+        pool: row
+        for pool, parent in POOLS.items()
+        if (row := in_force.get(pool) or (in_force.get(parent) if parent else None)) is not None
+    }
+
+
+def _input_of(quantities: Mapping[str, Quantity]) -> Quantity:
+    """Add up the input tokens of a call, cached ones too."""
+    found: Quantity = 0
+    for pool in INPUT_POOLS:
+        quantity = quantities.get(pool)
+        if quantity:
+            found = EXACT.add(found, quantity)
+    return found
 
 
 def _in_force(rows: Iterable[_Row], at: datetime) -> _Row | None:
@@ -270,17 +326,15 @@ def price_book_of(
     models: dict[str, dict[str, str]] = {}
     for alias in aliases:
         models.setdefault(alias.provider, {})[alias.alias] = alias.model
-    by_pool: dict[tuple[str, str, str], list[_Row]] = {}
-    for row in rows:
+    listed: dict[tuple[str, str], dict[tuple[int, str], tuple[_Row, ...]]] = {}
+    for row in sorted(rows, key=lambda row: row.valid_from, reverse=True):
         models.setdefault(row.provider, {})[row.model] = row.model
         unit_amount = EXACT.divide(row.amount, row.per)
         entry = (row.valid_from, row.valid_to, unit_amount, row.id, row.amount, row.per)
-        by_pool.setdefault((row.provider, row.model, row.pool), []).append(entry)
-    newest_first = {
-        key: tuple(sorted(found, key=lambda entry: entry[0], reverse=True)) for key, found in by_pool.items()
-    }
+        of_model, key = listed.setdefault((row.provider, row.model), {}), (row.above, row.pool)
+        of_model[key] = (*of_model.get(key, ()), entry)
     own = frozenset((row.provider, row.model) for row in rows if not row.source.startswith(PUBLIC_SOURCE))
-    return PriceBook(fingerprint, kept, names, models, newest_first, own)
+    return PriceBook(fingerprint, kept, names, models, listed, own)
 
 
 _PATH = re.compile(r"^.*/")

@@ -1,19 +1,22 @@
 """Translate the public price data package `genai-prices` into rows of our list, for the providers that we take from it.
 
 Taken: the standard price per million tokens of input, output, cache read, cache write, audio in and out, images in, and
-per thousand document pages, dated as the package dates them. Where the package states dearer rates for a part of a
-pool (long prompts, one-hour cache writes, cached audio and images, annotated pages), the pool's base rate is taken and
-the row's source says so. Batch and priority variants and the price of tools are left out: no event reports them. A
+per thousand document pages, dated as the package dates them, with the prices of calls whose input is longer than a
+threshold: the package's rule is ours, see `ProviderPrice.above`. Where the package states dearer rates for a part of a
+pool (one-hour cache writes, cached audio and images, annotated pages), the pool's base rate is taken and the row's
+source says so. Batch and priority variants and the price of tools are left out: no event reports them. A
 model that bills a quantity without a pool, or by the hour of the day, is skipped as a whole.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
 from domain.kernel.values import dataclass
-from domain.plans.provider_price import ModelAlias, PriceSet
+from domain.plans.price_list import divided
+from domain.plans.provider_price import PUBLIC_SOURCE, ModelAlias, PriceSet, ProviderPrice, TierPrice
 
 # Our provider, the package's, and what the ids of the models begin with: Google's entry also lists what it resells.
 PROVIDERS = (
@@ -97,10 +100,52 @@ def _sets(provider: str, model: Any, source: str, earliest: datetime) -> list[Pr
         if unknown or not stated.keys() & _POOLS.keys():
             why = f"no pool for {', '.join(sorted(unknown))}" if unknown else "the package states no price"
             return Skipped(provider, model.id, why)
-        rows = tuple((*_POOLS[key][:1], _base(stated[key]), _POOLS[key][1]) for key in _POOLS if key in stated)
-        base_only = stated.keys() & _PARTS or any(not isinstance(value, Decimal) for value in stated.values())
-        sets.append(PriceSet(provider, model.id, start, end, f"{source}{', base rates' if base_only else ''}", rows))
+        rows = [row for key in _POOLS if key in stated for row in _rows(key, stated[key])]
+        named = f"{source}{', base rates' if stated.keys() & _PARTS else ''}"
+        sets.append(PriceSet(provider, model.id, start, end, named, *divided(rows)))
     return sets
+
+
+def _rows(key: str, value: Any) -> Iterator[TierPrice]:
+    """Yield the base price of a pool, and those of longer calls."""
+    pool, per = _POOLS[key]
+    tiers = ((tier.start, tier.price) for tier in getattr(value, "tiers", ()))
+    for above, amount in ((0, getattr(value, "base", value)), *tiers):
+        assert isinstance(amount, Decimal), "the package states exact decimals"
+        yield pool, above, amount, per
+
+
+def sets_to_take(
+    public: PublicPrices, rows: Sequence[ProviderPrice], start: datetime, *, with_own: bool = False
+) -> list[PriceSet]:
+    """Return the sets of public prices, from `start` on, that differ from what the list says of their model by then.
+
+    A model for which the merchant has rows of another source, in force or to come, is left alone unless `with_own`.
+    """
+    of_model: dict[tuple[str, str], list[ProviderPrice]] = {}
+    for row in rows:
+        if row.valid_to is None or row.valid_to > start:
+            of_model.setdefault((row.provider, row.model), []).append(row)
+    found = []
+    for each in public.sets:
+        if each.valid_to is not None and each.valid_to <= start:
+            continue
+        own = of_model.get((each.provider, each.model), [])
+        new = replace(each, valid_from=max(each.valid_from, start))
+        if (with_own or all(row.source.startswith(PUBLIC_SOURCE) for row in own)) and not _says(own, new):
+            found.append(new)
+    return found
+
+
+def _says(rows: Iterable[ProviderPrice], new: PriceSet) -> bool:
+    """Whether the rows in force at the start of a set are the prices of the set."""
+    at = new.valid_from
+    in_force = {
+        (row.pool, row.above, row.amount, row.per)
+        for row in rows
+        if row.valid_from <= at and (row.valid_to is None or at < row.valid_to)
+    }
+    return in_force == set(new.rows)
 
 
 def _dated(model: Any, earliest: datetime) -> list[tuple[datetime, Any]] | None:
@@ -116,12 +161,6 @@ def _dated(model: Any, earliest: datetime) -> list[tuple[datetime, Any]] | None:
         else:
             return None
     return sorted(dated.items(), key=lambda found: found[0])
-
-
-def _base(value: Any) -> Decimal:
-    base = value if isinstance(value, Decimal) else value.base
-    assert isinstance(base, Decimal), "the package states exact decimals"
-    return base
 
 
 def _other_names(provider: Any, model: Any) -> Iterator[str]:

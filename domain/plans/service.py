@@ -37,6 +37,7 @@ from domain.plans.price_list import check_set, decide, read_price_list
 from domain.plans.provider_price import (
     LIST_CURRENCY,
     PUBLIC_SOURCE,
+    ModelAlias,
     PriceBook,
     PriceSet,
     ProviderPrice,
@@ -230,16 +231,29 @@ async def _seed_prices(tx: Tx, call: Call) -> tuple[int, tuple[public_prices.Ski
     await store.insert_providers(tx, merchant.providers)
     written = await _add_unknown(tx, call, merchant.sets)
     await store.insert_aliases(tx, merchant.aliases)
-    source = f"{PUBLIC_SOURCE} {importlib.metadata.version(PUBLIC_SOURCE)}"
-    if await store.has_source(tx, source):
+    if await store.has_source(tx, _public_source()):
         return written, ()
-    # The package takes as long to load as everything else here together, and is needed once.
-    public = public_prices.translate(
-        importlib.import_module("genai_prices.data").providers, source, merchant.valid_from
-    )
+    public = read_public_prices(merchant.valid_from)
     written += await _add_unknown(tx, call, public.sets)
     await store.insert_aliases(tx, public.aliases)
     return written, public.skipped
+
+
+def _public_source() -> str:
+    return f"{PUBLIC_SOURCE} {importlib.metadata.version(PUBLIC_SOURCE)}"
+
+
+def read_public_prices(earliest: datetime) -> public_prices.PublicPrices:
+    """Return what the installed public price data state; prices without a date hold from `earliest`."""
+    # The package takes as long to load as everything else here together, and is seldom needed.
+    providers = importlib.import_module("genai_prices.data").providers
+    return public_prices.translate(providers, _public_source(), earliest)
+
+
+async def add_model_names(tx: Tx, call: Call, aliases: Sequence[ModelAlias]) -> None:
+    """Add other names of models; those that are there stay. Raises Forbidden."""
+    call.need(Permission.PRICE_WRITE)
+    await store.insert_aliases(tx, aliases)
 
 
 async def _add_unknown(tx: Tx, call: Call, sets: Sequence[PriceSet]) -> int:
@@ -292,8 +306,9 @@ def _rows(call: Call, new: PriceSet) -> list[ProviderPrice]:
             valid_from=new.valid_from,
             valid_to=new.valid_to,
             source=new.source,
+            above=above,
         )
-        for pool, amount, per in new.prices
+        for pool, above, amount, per in new.rows
     ]
 
 
@@ -362,7 +377,7 @@ async def list_provider_prices(
     after: ProviderPriceId | None = None,
     limit: int,
 ) -> Sequence[ProviderPrice]:
-    """Return rows by provider, model, pool and date: of one provider (its key), in force at an instant, after a row.
+    """Return rows by provider, model, pool, date and `above`: of one provider (key), in force at an instant, after one.
 
     The list is the same for live and test. Raises Forbidden.
     """

@@ -157,7 +157,8 @@ model_alias = sa.Table(
     sa.Column("model", sa.Text, nullable=False),
 )
 
-_SERIES = "textrange(provider || ' ' || model || ' ' || pool, provider || ' ' || model || ' ' || pool, '[]')"
+_NAME = "provider || ' ' || model || ' ' || pool || ' ' || above::text"
+_SERIES = f"textrange({_NAME}, {_NAME}, '[]')"
 
 provider_price = sa.Table(
     "provider_price",
@@ -172,9 +173,11 @@ provider_price = sa.Table(
     sa.Column("valid_from", db.Instant, nullable=False),
     sa.Column("valid_to", db.Instant),
     sa.Column("source", sa.Text, nullable=False),
-    sa.UniqueConstraint("provider", "model", "pool", "valid_from"),
+    sa.Column("above", sa.Integer, nullable=False, server_default="0", comment="input tokens of a call; it has more"),
+    sa.UniqueConstraint("provider", "model", "pool", "valid_from", "above"),
     sa.CheckConstraint("amount >= 0", name="amount"),
     sa.CheckConstraint("per > 0", name="per"),
+    sa.CheckConstraint("above >= 0", name="above"),
     sa.CheckConstraint("mod(extract(epoch FROM valid_from), 3600) = 0", name="hour"),
     sa.CheckConstraint("valid_from < valid_to", name="period"),
     pg.ExcludeConstraint(
@@ -329,22 +332,14 @@ async def has_source(tx: db.Tx, source: str) -> bool:
 
 
 async def insert_provider_prices(tx: db.Tx, rows: Sequence[ProviderPrice]) -> None:
-    """Insert rows of the list in one statement; the database refuses one that overlaps another of its pool."""
+    """Insert rows of the list in one statement; the database refuses one that overlaps another of its series."""
     connection = await tx.raw()
     await connection.execute(
-        "INSERT INTO provider_price (id, provider, model, pool, amount, per, currency, valid_from, valid_to, source)"
+        "INSERT INTO provider_price"
+        " (id, provider, model, pool, amount, per, currency, valid_from, valid_to, source, above)"
         " SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::numeric[], $6::numeric[],"
-        " $7::text[], $8::timestamptz[], $9::timestamptz[], $10::text[])",
-        [row.id for row in rows],
-        [row.provider for row in rows],
-        [row.model for row in rows],
-        [row.pool for row in rows],
-        [row.amount for row in rows],
-        [row.per for row in rows],
-        [row.currency for row in rows],
-        [row.valid_from for row in rows],
-        [row.valid_to for row in rows],
-        [row.source for row in rows],
+        " $7::text[], $8::timestamptz[], $9::timestamptz[], $10::text[], $11::int[])",
+        *([getattr(row, column.name) for row in rows] for column in provider_price.c),
     )
 
 
@@ -361,9 +356,9 @@ async def list_provider_prices(
     after: ProviderPriceId | None = None,
     limit: int = PROVIDER_PRICES_MAX,
 ) -> Sequence[ProviderPrice]:
-    """Return rows by provider, model, pool and date: of one provider, in force at an instant, after a row."""
+    """Return rows by provider, model, pool, date and `above`: of one provider, in force at an instant, after a row."""
     rows = provider_price.c
-    order = (rows.provider, rows.model, rows.pool, rows.valid_from)
+    order = (rows.provider, rows.model, rows.pool, rows.valid_from, rows.above)
     statement = sa.select(provider_price).order_by(*order).limit(limit)
     if provider_key is not None:
         statement = statement.where(rows.provider == provider_key)

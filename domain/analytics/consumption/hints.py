@@ -129,10 +129,13 @@ def _cheaper_model(use: ModelUse, book: PriceBook, at: datetime) -> Hint | None:
 
 
 def _cost_of(use: ModelUse, model: str, book: PriceBook, at: datetime) -> Decimal | None:
-    """Price what was used at the present rows of a model; None where a pool has no price, or calls are priced too."""
+    """Price what was used at the present rows of a model; None where a pool has no price, or calls are priced too.
+
+    How long each call was is not known of their sum: all are priced as calls without a dearer price for long ones.
+    """
     tariff = book.tariff_of(use.provider, model, at)
     quantities = {**use.pools, "request": use.calls} if tariff.has_request else dict(use.pools)
-    priced = tariff.cost_of(quantities)
+    priced = tariff.of_many().cost_of(quantities)
     return priced.cost if isinstance(priced, PricedCost) else None
 
 

@@ -23,6 +23,7 @@ from api.pricing.changes import (
     import_sets,
     list_all,
     set_merchant_prices,
+    try_public,
     try_sets,
 )
 from domain.access.roles import Permission
@@ -145,6 +146,53 @@ async def test_a_markup_is_taken_once_however_often_it_is_asked_for(db: Database
     assert len(await _rows(db)) == 4
 
 
+async def test_a_markup_holds_for_long_calls_too(db: Database) -> None:
+    await _seed(db)
+    tiers = [("input", 200_000, Decimal("2.5"), _MILLION)]
+
+    async def change(start: datetime, **given: Any) -> list[ProviderPrice]:
+        async with db.transaction() as tx:
+            return await set_merchant_prices(
+                tx, make.call(), provider="gemini", model="gemini-2.5-pro", valid_from=start, **given
+            )
+
+    await change(_LATER, prices=[("input", Decimal("1.25"), _MILLION)], tiers=tiers)
+    found = await change(make.at("2026-03-01"), markup=Decimal("1.2"))
+    # 1.25 x 1.2 = 1.5 and 2.5 x 1.2 = 3
+    assert [(row.above, row.amount) for row in found] == [(0, Decimal("1.5")), (200_000, Decimal(3))]
+
+
+async def test_public_prices_of_long_calls_are_taken_where_the_merchant_has_no_own(db: Database) -> None:
+    await _seed(db)
+    pro = "gemini-2.5-pro"
+    base = PriceSet("openai", "gpt-5.5", _LATER, None, "genai-prices 0, base rates", (("input", Decimal(5), _MILLION),))
+    reader = make.call(by=make.principal(Permission.PRICE_READ))
+    async with db.transaction() as tx:
+        await import_sets(tx, make.call(), [base])
+        since = make.at("2026-03-01")
+        found = await try_public(tx, make.call(), since=since, provider="openai")
+        assert {(row.model, row.source.split()[0]) for row in found.added} == {("gpt-5.5", "genai-prices")}
+        rows = await list_all(tx, make.call(), provider="openai", model="gpt-5.5", at=since)
+        again = await try_public(tx, make.call(), since=since, provider="openai")
+        assert (again.added, again.ended, again.refused) == ((), (), ())
+        # The merchant's own list of Pro stays, unless it is asked for.
+        assert (await try_public(tx, make.call(), since=since, model=pro)).added == ()
+        own = await try_public(tx, make.call(), provider="gemini", model=pro, with_own=True)
+        with pytest.raises(Forbidden):
+            await try_public(tx, reader, since=since, provider="openai")
+    assert ("input", 272_000, Decimal(10)) in {(row.pool, row.above, row.amount) for row in rows}
+    # The next full hour after the call.
+    assert {row.valid_from for row in own.added} == {make.at("2026-01-15T13:00")}
+    assert {(row.pool, row.above): row.amount for row in own.added} == {
+        ("input", 0): Decimal("1.25"),
+        ("input", 200_000): Decimal("2.5"),
+        ("output", 0): Decimal(10),
+        ("output", 200_000): Decimal(15),
+        ("cache_read", 0): Decimal("0.125"),
+        ("cache_read", 200_000): Decimal("0.25"),
+    }
+
+
 async def test_prices_are_refused_where_rows_were_in_force_and_where_there_is_nothing_to_mark_up(db: Database) -> None:
     await _seed(db)
     before = await _rows(db)
@@ -171,7 +219,7 @@ async def test_prices_are_refused_where_rows_were_in_force_and_where_there_is_no
 
 
 _DOCUMENT = """mutation($input: AddProviderPricesInput!) { addProviderPrices(input: $input) { __typename
-    ... on ProviderPricesAdded { prices { model pool amount per source validFrom validTo } }
+    ... on ProviderPricesAdded { prices { model pool amount per source validFrom validTo above } }
     ... on Problem { code } } }"""
 
 
@@ -203,14 +251,16 @@ async def test_staff_with_the_permission_add_prices_and_others_do_not(db: Databa
         assert answer.data is not None
         return answer.data["addProviderPrices"]
 
-    rows = [{"pool": "input", "amount": "2.50", "per": "1000000"}]
+    rows: list[dict[str, Any]] = [{"pool": "input", "amount": "2.50", "per": "1000000"}]
+    rows.append({**rows[0], "amount": "5", "above": 200_000})
     assert (await add(Permission.JOB_WRITE, prices=rows))["__typename"] == "NotPermitted"
     assert len(await _rows(db)) == 2
     added = await add(Permission.PRICE_WRITE, prices=rows)
-    expected = {"model": "gemini-2.5-pro", "pool": "input", "amount": "2.5", "per": "1000000", "source": "merchant"}
+    expected: dict[str, Any] = {"model": "gemini-2.5-pro", "pool": "input", "amount": "2.5", "per": "1000000"}
+    expected |= {"source": "merchant", "validFrom": "2026-02-01T00:00:00Z", "validTo": None}
     assert added == {
         "__typename": "ProviderPricesAdded",
-        "prices": [{**expected, "validFrom": "2026-02-01T00:00:00Z", "validTo": None}],
+        "prices": [{**expected, "above": 0}, {**expected, "amount": "5", "above": 200_000}],
     }
     taken = await add(Permission.PRICE_WRITE, prices=[{**rows[0], "amount": "3"}])
     assert taken == {"__typename": "Conflict", "code": "price_in_force"}

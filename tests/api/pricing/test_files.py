@@ -1,5 +1,7 @@
 """Price files: what is read, what is written, and where a fault is."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -34,7 +36,10 @@ _SETS = [
 ]
 
 
-def _rows() -> list[ProviderPrice]:
+_LONG = "gemini,gemini-3,input,200000,2.5,1000000,2026-08-01T00:00:00Z,,list\n"
+
+
+def _rows(sets: Sequence[PriceSet] = _SETS) -> list[ProviderPrice]:
     return [
         ProviderPrice(
             ProviderPriceId(UUID(int=number)),
@@ -47,8 +52,9 @@ def _rows() -> list[ProviderPrice]:
             each.valid_from,
             each.valid_to,
             each.source,
+            above,
         )
-        for number, (each, (pool, amount, per)) in enumerate((s, price) for s in _SETS for price in s.prices)
+        for number, (each, (pool, above, amount, per)) in enumerate((s, row) for s in sets for row in s.rows)
     ]
 
 
@@ -60,7 +66,14 @@ def test_rows_of_one_model_and_interval_are_one_set(head: str) -> None:
 def test_what_is_written_is_read_again() -> None:
     assert read_file(write_csv(_rows()).encode()) == _SETS
     assert read_file(write_json(_rows()).encode()) == _SETS
-    assert _INPUT in write_csv(_rows())
+    assert _INPUT.replace("input,", "input,0,") in write_csv(_rows())
+
+
+def test_prices_of_long_calls_are_written_and_read_again() -> None:
+    sets = [replace(_SETS[0], tiers=(("input", 200_000, Decimal("2.5"), Decimal(1_000_000)),))]
+    assert _LONG in write_csv(_rows(sets))
+    assert read_file(write_csv(_rows(sets)).encode()) == sets
+    assert read_file(write_json(_rows(sets)).encode()) == sets
 
 
 @pytest.mark.parametrize(
@@ -76,6 +89,7 @@ def test_what_is_written_is_read_again() -> None:
         (_HEAD + _INPUT.replace("1.25", "1e3"), "row 1, column amount", "decimal"),
         (_HEAD + _INPUT.replace("00Z", "00"), "row 1, column valid_from", "offset"),
         (_HEAD + _INPUT + _OUTPUT.replace("list", "other"), "row 2", "mixes sources"),
+        (_HEAD.replace("source", "source,above") + _INPUT.replace("list", "list,-1"), "row 1, column above", "whole"),
         (_HEAD + '"', "it", "is not CSV"),
         ('[{"provider": "x"}]', "it", "malformed"),
         ('[{"provider": "x", "odd": 1}]', "it", "malformed"),

@@ -69,6 +69,13 @@ def test_the_cheapest_of_the_models_that_can_price_all_that_was_used_is_proposed
     assert "0.29 USD instead of 3.50 USD" in hint.message
 
 
+def test_the_sum_of_many_calls_is_not_taken_for_a_long_call() -> None:
+    rows = (replace(_ROWS[0], id=ProviderPriceId(make.new_id()), amount=Decimal("2.5"), above=200_000), *_ROWS)
+    # 2 million tokens of many calls at 1.25, as above; at 2.5 the hint would be one on costs that nobody had.
+    [hint, _] = model_hints([_use(input=2_000_000, output=100_000)], _book(*rows), _AT)
+    assert hint.numbers["cost"] == "3.5"
+
+
 def test_a_model_that_saves_less_than_a_fifth_is_not_proposed() -> None:
     # 1.7 of 2 saves 15 %.
     assert model_hints([_use("large", "openai", input=1_000_000)], _book(*_ROWS), _AT) == []

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -35,6 +36,16 @@ def _file(change: Callable[[dict[str, Any]], object] = lambda _: None) -> bytes:
     return json.dumps(value).encode()
 
 
+def _tier(amount: str, above: int, pool: str = "input") -> dict[str, Any]:
+    return {"pool": pool, "amount": amount, "per": "1000000", "above": above}
+
+
+def test_a_file_states_the_prices_of_long_calls() -> None:
+    [only] = read_price_list(_file(lambda file: file["models"][0]["prices"].append(_tier("2.5", 200_000)))).sets
+    assert only.prices == (("input", Decimal("1.25"), Decimal(1_000_000)),)
+    assert only.tiers == (("input", 200_000, Decimal("2.5"), Decimal(1_000_000)),)
+
+
 def test_a_price_list_file_is_read_into_sets_and_names() -> None:
     found = read_price_list(_file())
     [only] = found.sets
@@ -58,6 +69,16 @@ def test_a_price_list_file_is_read_into_sets_and_names() -> None:
         (lambda file: file["models"][0]["prices"][0].update(per="0"), "$.models[0].prices[0].per"),
         (lambda file: file["models"][0]["prices"][0].update(per="3"), "$.models[0].prices[0].per"),
         (lambda file: file["models"][0]["prices"].append(file["models"][0]["prices"][0]), "$.models[0].prices[1].pool"),
+        (lambda file: file["models"][0]["prices"][0].update(above=200_000), "$.models[0].prices"),
+        (lambda file: file["models"][0]["prices"].append(_tier("1.24", 200_000)), "$.models[0].prices"),
+        (lambda file: file["models"][0]["prices"].append(_tier("2", -1)), "$.models[0].prices"),
+        (lambda file: file["models"][0]["prices"].append(_tier("2", 1_000_000_001)), "$.models[0].prices"),
+        (lambda file: file["models"][0]["prices"].extend([_tier("2", 9), _tier("3", 9)]), "$.models[0].prices[2].pool"),
+        (lambda file: file["models"][0]["prices"].extend([_tier("2", 9, "output")]), "$.models[0].prices"),
+        (
+            lambda file: file["models"][0]["prices"].extend([_tier("2", 9), _tier("3", 0, "x")]),
+            "$.models[0].prices[2].pool",
+        ),
     ],
 )
 def test_a_file_with_a_fault_is_refused_with_its_path(change: Callable[[dict[str, Any]], object], path: str) -> None:
@@ -93,6 +114,14 @@ def test_an_interval_without_a_price_may_be_filled_later() -> None:
 def test_the_same_set_again_changes_nothing() -> None:
     row = _row(make.at("2020-01-01"), None)
     assert decide(_set(make.at("2020-01-01"), None, "1"), [row], _NOW) == Change((), insert=False)
+
+
+def test_a_set_that_differs_in_a_tier_takes_over() -> None:
+    row, start = _row(make.at("2020-01-01"), None), make.at("2026-01-16")
+    new = replace(_set(start, None, "1"), tiers=(("input", 200_000, Decimal(2), Decimal(1)),))
+    assert decide(new, [row], _NOW) == Change((row.id,), insert=True)
+    rows = [replace(row, valid_from=start), replace(row, valid_from=start, amount=Decimal(2), above=200_000)]
+    assert decide(new, rows, _NOW) == Change((), insert=False)
 
 
 def test_a_price_that_has_its_successor_is_not_replaced() -> None:

@@ -28,11 +28,12 @@ def _row(  # noqa: PLR0917 - a row of the list reads best as a row.
     amount: str,
     per: str = _MILLION,
     days: tuple[str, str | None] = ("2020-01-01", None),
+    above: int = 0,
 ) -> ProviderPrice:
     start, end = make.at(days[0]), make.at(days[1]) if days[1] else None
     price_id = ProviderPriceId(make.new_id())
     return ProviderPrice(
-        price_id, provider, model, pool, Decimal(amount), Decimal(per), "USD", start, end, "merchant's list"
+        price_id, provider, model, pool, Decimal(amount), Decimal(per), "USD", start, end, "merchant's list", above
     )
 
 
@@ -125,6 +126,78 @@ def test_a_call_keeps_the_price_of_its_day() -> None:
     )
     assert _cost(book, "gemini", "g", "2026-01-09T23:59:59", input=1_000_000) == 1
     assert _cost(book, "gemini", "g", "2026-01-10", input=1_000_000) == 3
+
+
+# Pro as it is sold: dearer as a whole above 200,000 input tokens. Images in have one price, whatever the length.
+_TIERED = (
+    _row("gemini", "pro", "input", "1.25"),
+    _row("gemini", "pro", "input", "2.50", above=200_000),
+    _row("gemini", "pro", "output", "10"),
+    _row("gemini", "pro", "output", "15", above=200_000),
+    _row("gemini", "pro", "image_in", "1.50"),
+)
+
+
+def test_a_call_above_the_threshold_is_dearer_as_a_whole() -> None:
+    book = _book(*_TIERED)
+    # 200,000 x 1.25 / 1e6 + 1,000 x 10 / 1e6 = 0.25 + 0.01; 200,001 x 2.50 / 1e6 + 1,000 x 15 / 1e6 = 0.5000025 + 0.015
+    for _ in range(2):
+        assert _cost(book, "gemini", "pro", input=200_000, output=1_000) == Decimal("0.26")
+        assert _cost(book, "gemini", "pro", input=200_001, output=1_000) == Decimal("0.5150025")
+    # Output alone never makes a call long.
+    assert _cost(book, "gemini", "pro", input=1, output=300_000) == Decimal("3.00000125")
+
+
+@pytest.mark.parametrize("pool", ["cache_read", "cache_write", "audio_in"])
+def test_every_pool_of_input_counts_to_the_threshold(pool: str) -> None:
+    book = _book(*_TIERED)
+    # The pool has no row: it is charged as input. 200,000 x 1.25 / 1e6 = 0.25; 200,001 x 2.50 / 1e6 = 0.5000025
+    assert _cost(book, "gemini", "pro", "2026-01-15", **{"input": 100_000, pool: 100_000}) == Decimal("0.25")
+    assert _cost(book, "gemini", "pro", "2026-01-15", **{"input": 100_000, pool: 100_001}) == Decimal("0.5000025")
+
+
+def test_a_pool_without_a_tier_keeps_its_price_in_a_long_call_and_counts_to_its_length() -> None:
+    # 150,000 x 2.50 / 1e6 + 50,001 x 1.50 / 1e6 = 0.375 + 0.0750015
+    assert _cost(_book(*_TIERED), "gemini", "pro", input=150_000, image_in=50_001) == Decimal("0.4500015")
+
+
+def test_a_long_call_names_the_row_of_its_tier() -> None:
+    found = _book(*_TIERED).cost_of("gemini", "pro", {"input": 250_000, "reasoning": 10}, _AT)
+    assert isinstance(found, PricedCost)
+    # Reasoning is charged as output, of long calls too.
+    assert found.row_ids == (_TIERED[1].id, _TIERED[3].id)
+    # 250,000 x 2.50 / 1e6 + 10 x 15 / 1e6
+    assert found.cost == Decimal("0.62515")
+
+
+def test_the_highest_threshold_that_a_call_exceeds_prices_each_pool() -> None:
+    book = _book(*_TIERED, _row("gemini", "pro", "input", "4", above=500_000))
+    # 500,000 x 2.50 / 1e6 = 1.25; 500,001 x 4 / 1e6 = 2.000004, with output as above 200,000: 1,000 x 15 / 1e6
+    assert _cost(book, "gemini", "pro", input=500_000) == Decimal("1.25")
+    assert _cost(book, "gemini", "pro", input=500_001, output=1_000) == Decimal("2.015004")
+
+
+def test_a_tier_is_dated_as_its_model_is() -> None:
+    ends, starts = ("2020-01-01", "2026-01-10"), ("2026-01-10", None)
+    book = _book(
+        _row("gemini", "g", "input", "1", days=ends),
+        _row("gemini", "g", "input", "2", days=ends, above=128_000),
+        _row("gemini", "g", "input", "1", days=starts),
+        _row("gemini", "g", "input", "3", days=starts, above=200_000),
+    )
+    # 150,000 are long until the change and short after: x 2 / 1e6, then x 1 / 1e6; 250,000 x 3 / 1e6 after.
+    assert _cost(book, "gemini", "g", "2026-01-09T23:59", input=150_000) == Decimal("0.3")
+    assert _cost(book, "gemini", "g", "2026-01-10", input=150_000) == Decimal("0.15")
+    assert _cost(book, "gemini", "g", "2026-01-10", input=250_000) == Decimal("0.75")
+    tariff = book.tariff_of("gemini", "g", make.at("2026-01-15"))
+    assert [above for above, _ in tariff.longer] == [200_000]
+
+
+def test_what_many_calls_used_together_is_priced_as_short_calls() -> None:
+    tariff = _book(*_TIERED).tariff_of("gemini", "pro", _AT)
+    found = tariff.of_many().cost_of({"input": 1_000_000})
+    assert isinstance(found, PricedCost)
+    assert found.cost == Decimal("1.25")
 
 
 @pytest.mark.parametrize(

@@ -311,6 +311,7 @@ async def test_the_database_refuses_overlapping_rows_and_changes_of_a_row(db: Da
     faults = {
         row.format(make.new_id(), "input", "2026-02-28T00:00Z", "'2026-03-01T00:00Z'"): "overlap",
         row.format(make.new_id(), "input", "2025-01-01T00:00Z", "NULL"): "overlap",
+        row.replace("'test'", "'test', -1").format(make.new_id(), "input", "2026-02-01T00:00Z", "NULL"): "above",
         row.format(make.new_id(), "output", "2026-02-01T00:30Z", "NULL"): "hour",
         row.format(make.new_id(), "output", "2026-02-01T00:00Z", "'2026-02-01T00:00Z'"): "period",
         "UPDATE provider_price SET amount = 3": "only ever closed",

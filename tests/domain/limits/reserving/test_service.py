@@ -1,6 +1,7 @@
 """Reservations on real Postgres: what is held, what is refused, and what becomes of it."""
 
 import json
+from decimal import Decimal
 from fractions import Fraction
 
 import pytest
@@ -13,6 +14,8 @@ from domain.kernel.ids import encode
 from domain.limits import store as limits_store
 from domain.limits.request import EstimateRefused, LimitsBusy, NothingSubscribed, Wanted
 from domain.limits.reservation import Measure, ReservationClosed, ReservationMalformed, ReservationNotFound
+from domain.plans import service as plans
+from domain.plans.provider_price import PriceSet
 from domain.usage.verdict import Status
 from tests import make
 from tests.domain.limits.office import Office, call_of, edge_of, key
@@ -184,6 +187,21 @@ async def test_estimates_that_cannot_be_counted_are_refused_and_hold_nothing(off
     nothing = await process.reserve(ada, "zero", input_tokens=0, output_tokens=0)
     assert nothing.answer.is_allowed
     assert process.reserver.count == 1
+
+
+async def test_an_estimate_of_a_long_call_holds_its_dearer_price(office: Office) -> None:
+    million = Decimal(1_000_000)
+    prices = (("input", Decimal("1.25"), million), ("output", Decimal(10), million))
+    tiers = (("input", 200_000, Decimal("2.5"), million), ("output", 200_000, Decimal(15), million))
+    added = PriceSet("gemini", "gemini-long", make.at("2026-01-01"), None, "list", prices, tiers)
+    async with office.world.db.transaction() as tx:
+        await plans.import_provider_prices(tx, office.call(), [added])
+    ada, _ = await office.subscriber("pro")
+    process = await office.process()
+    for tokens, cost in ((200_000, "0.251"), (200_001, "0.5015025")):
+        # 200,000 x 1.25 / 1e6 + 100 x 10 / 1e6; 200,001 x 2.5 / 1e6 + 100 x 15 / 1e6
+        answer = await process.reserver.check(office.call(), call_of(ada, model="gemini-long", input_tokens=tokens))
+        assert {each.key: each.asked for each in answer.standings}["monthly_cost"] == Fraction(cost)
 
 
 async def test_what_has_no_price_or_no_bound_is_refused_under_the_cost_cap_of_a_paid_plan(office: Office) -> None:
