@@ -361,15 +361,19 @@ def unreachable_reason(error: BaseException) -> str | None:
 
     Nothing that was to be written is repeated. The chain of causes is looked through: each layer wraps what it caught.
     """
-    found: BaseException | None = error
+    unsaid: str | None = None
+    # What other clients raise has a refused connection among its causes, too.
+    found: BaseException | None = error if isinstance(error, DATABASE_ERRORS) else None
     while found is not None:
         state = getattr(found, "sqlstate", None) or ""
         if isinstance(found, asyncpg.PostgresError) and state.startswith(_REFUSED):
             return str(found).splitlines()[0]
-        if isinstance(found, (ConnectionError, TimeoutError, socket.gaierror, ssl.SSLError)) and str(found):
-            return str(found).splitlines()[0]
+        if isinstance(found, (ConnectionError, TimeoutError, socket.gaierror, ssl.SSLError)):
+            if str(found):
+                return str(found).splitlines()[0]
+            unsaid = unsaid or type(found).__name__
         found = found.__cause__ or found.__context__
-    return None
+    return unsaid
 
 
 def _is_loss(error: sa.exc.DBAPIError | asyncpg.PostgresError) -> bool:

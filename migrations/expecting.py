@@ -1,5 +1,6 @@
 """Which revision this program needs, and whether a database has it. Light: asked at every start, and by /readyz."""
 
+import asyncio
 from pathlib import Path
 
 import asyncpg
@@ -8,6 +9,8 @@ from domain.db import DATABASE_ERRORS, Database
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.values import dataclass
 
+# A process starts without its database, and says at /readyz that it waits.
+START_WITHIN_S = 5.0
 _VERSIONS = Path(__file__).parent / "versions"
 
 
@@ -42,9 +45,10 @@ async def check_revision(db: Database) -> str:
     return str(present)
 
 
-async def check_start(db: Database) -> None:
-    """Refuse to start on a database that is older. One out of reach is waited for. Raises DatabaseOlder."""
+async def check_start(db: Database, within_s: float = START_WITHIN_S) -> None:
+    """Refuse to start on a database that is older. One that does not answer is none. Raises DatabaseOlder."""
     try:
-        await check_revision(db)
+        async with asyncio.timeout(within_s):
+            await check_revision(db)
     except DATABASE_ERRORS:
         return

@@ -149,6 +149,22 @@ async def test_a_database_out_of_reach_is_waited_for(tmp_path: Path) -> None:
     await db.close()
 
 
+async def test_a_database_that_never_answers_does_not_hold_up_a_start() -> None:
+    ended = asyncio.Event()
+
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ended.wait()
+        writer.close()
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1")
+    port = silent.sockets[0].getsockname()[1]
+    db = Database(f"postgresql+asyncpg://u@127.0.0.1:{port}/d", Vault(b"\x01" * 32))
+    await check_start(db, 0.05)
+    await db.close()
+    ended.set()
+    silent.close()
+
+
 def test_the_revision_that_is_needed_is_the_newest_there_is() -> None:
     assert needed_revision() == newest_revision()
 

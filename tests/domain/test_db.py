@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
 
-from domain.db import DATABASE_ERRORS, ConnectionLost, Database, DataKey, Tx, Vault
+from domain.db import DATABASE_ERRORS, ConnectionLost, Database, DataKey, Tx, Vault, unreachable_reason
 
 _END_ITSELF = "SELECT pg_terminate_backend(pg_backend_pid())"
 _END_OTHERS = (
@@ -271,3 +271,19 @@ async def test_a_connection_that_ends_while_it_reads_is_lost(db: Database) -> No
             await (await tx.raw()).fetch(_END_ITSELF)
     async with db.reading() as tx:
         assert await (await tx.raw()).fetchval("SELECT 1") == 1
+
+
+def test_only_a_connection_that_postgres_or_the_way_to_it_refused_is_told_as_that() -> None:
+    refused = ConnectionRefusedError(111, "Connect call failed")
+    other = RuntimeError("the API does not answer")
+    other.__cause__ = refused
+    lost = ConnectionLost()
+    lost.__cause__ = asyncpg.AdminShutdownError("terminating connection due to administrator command")
+    assert unreachable_reason(lost) == "terminating connection due to administrator command"
+    assert unreachable_reason(refused) == "[Errno 111] Connect call failed"
+    assert unreachable_reason(other) is None
+    assert unreachable_reason(TimeoutError()) == "TimeoutError"
+    assert unreachable_reason(asyncpg.UndefinedTableError("no such table")) is None
+    assert unreachable_reason(asyncpg.InvalidPasswordError("password authentication failed\nmore")) == (
+        "password authentication failed"
+    )
