@@ -266,7 +266,7 @@ TILL = {
                     "interval": "month",
                     "model": "flat",
                     "definition": {"amount": "5.00"},
-                    "description": "",
+                    "description": "The month.",
                 },
                 {
                     "key": "payments",
@@ -275,7 +275,7 @@ TILL = {
                     "currency": "USD",
                     "model": "percentage",
                     "definition": {"rate_percent": "2", "max_per_event": "1"},
-                    "description": "",
+                    "description": "2 % of each payment.",
                 },
                 {
                     "key": "messages",
@@ -287,7 +287,7 @@ TILL = {
                         "cells": [{"when": {"country": "at"}, "unit_amount": "0.05"}],
                         "default_unit_amount": "0.10",
                     },
-                    "description": "",
+                    "description": "Messages by country.",
                 },
             ],
         }
