@@ -19,6 +19,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # A test that hangs shows where, and ends with its process: the slowest takes a minute.
 SIDE_BY_SIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder \
 	-o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
+# Per cent of lines and branches that tests run through, at the least.
+COVERED_MIN := 95
 
 .DEFAULT_GOAL := help
 .PHONY: help run test search check check-fast lint format types imports tidy tests-with-coverage fix schema schema-check bench lock clean
@@ -55,7 +57,8 @@ tidy: .venv/.dev
 	$(BIN)/python -m pytest -q tests/test_tidy.py
 
 tests-with-coverage: .venv/.dev
-	$(BIN)/python -m slipcover -m pytest $(SIDE_BY_SIDE)
+	$(BIN)/python -m slipcover --json --out .coverage.json -m pytest $(SIDE_BY_SIDE)
+	$(BIN)/python -m slipcover --fail-under $(COVERED_MIN) --merge .coverage.json --out .coverage.json
 
 fix: .venv/.dev ## correct what the linter can, and format
 	$(BIN)/ruff check --fix
@@ -77,7 +80,7 @@ lock: .venv/.dev ## compile the requirements files from pyproject.toml
 	$(COMPILE) --extra dev --constraints requirements.txt --output-file requirements-dev.txt
 
 clean: ## remove what was installed and cached; .tollgate/ (the data) stays
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage.json *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp holds words about the interpreter and the place that .venv/ was made for. While packages are installed there

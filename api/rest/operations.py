@@ -217,9 +217,30 @@ _OTHERS = (
         "GET",
         "/readyz",
         "readReadiness",
-        "Whether PostgreSQL answers too.",
+        "Whether PostgreSQL answers too, at a revision that this version can serve.",
         "It does; 503 while it does not.",
         {"status": "ok"},
+    ),
+    Operation(
+        "GET",
+        "/metrics",
+        "readMetrics",
+        "What waits, for monitoring; 404 where no token is set for it.",
+        "Gauges in the text format of Prometheus.",
+        "# HELP tollgate_sockets Websockets that are open at this process.\n"
+        "# TYPE tollgate_sockets gauge\n"
+        "tollgate_sockets 12\n",
+        parameters=(
+            Parameter(
+                "Authorization",
+                "header",
+                "`Bearer` and the setting TOLLGATE_METRICS_TOKEN.",
+                {"type": "string"},
+                "Bearer 5d1f0c2a",
+            ),
+        ),
+        refusals=(401, 503),
+        answers_as="text/plain",
     ),
 )
 
