@@ -36,7 +36,7 @@ _REFUSALS = {
     401: "No credential, or one that does not hold.",
     402: "Stripe refused it, or the payment method; or an invoice is unpaid and access is suspended.",
     403: "The credential lacks the permission.",
-    404: "There is no such customer, or none that the caller may see, or it has no subscription.",
+    404: "There is no such thing, or none that the caller may see; or the customer has no subscription.",
     408: "The body came too slowly.",
     409: "What it is about stands otherwise: nothing is subscribed, or the reservation is closed.",
     413: "The body is larger than its bound.",

@@ -239,7 +239,7 @@ _OTHERS = (
                 "Bearer 5d1f0c2a",
             ),
         ),
-        refusals=(401, 503),
+        refusals=(401, 404, 503),
         answers_as="text/plain",
     ),
 )
