@@ -313,12 +313,6 @@ class Database:
             async with _noticing_loss(driver, connection.invalidate):
                 yield connection
 
-    @asynccontextmanager
-    async def glance(self) -> AsyncIterator[asyncpg.Connection]:
-        """Lend a connection outside of any transaction: for one statement that reads, and is made again and again."""
-        async with self.driver() as driver:
-            yield driver
-
     async def close(self) -> None:
         """Give all connections back to the server."""
         await self._engine.dispose()

@@ -35,7 +35,7 @@ async def check_revision(db: Database) -> str:
     One that is newer is served: whoever upgrades migrates first, and goes on with the processes there are meanwhile.
     """
     needed = needed_revision()
-    async with db.glance() as driver:
+    async with db.driver() as driver:
         try:
             present = await driver.fetchval("SELECT max(version_num) FROM alembic_version")
         except asyncpg.UndefinedTableError:

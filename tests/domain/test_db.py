@@ -104,7 +104,7 @@ async def test_a_connection_that_is_lent_is_lost_as_well(db: Database) -> None:
     with pytest.raises(ConnectionLost):
         async with db.driver() as driver:
             await driver.fetch(_END_ITSELF)
-    async with db.glance() as driver:
+    async with db.driver() as driver:
         assert await driver.fetchval("SELECT 1") == 1
 
 

@@ -278,7 +278,7 @@ class Leases:
         """Return the leases that somebody needs."""
         if not self._drawers.busy:
             return []
-        async with self._db.glance() as driver:
+        async with self._db.driver() as driver:
             return await store.list_recalled(driver, self.holder)
 
     async def answer_recalls(self, recalled: Sequence[LeaseKey], at: datetime) -> None:
