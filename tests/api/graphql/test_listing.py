@@ -137,3 +137,19 @@ async def test_nonsense_is_refused_and_a_member_finds_its_own_customers_only(sit
     foreign = await site.run(_FIND, member, filter={"customerId": names[1]})
     assert [each["extensions"]["code"] for each in foreign["errors"]] == ["customer_not_found"]
     assert (await site.read(_SUMS, member, filter={"environment": "LIVE"}))["invoiceTotals"] == []
+
+
+async def test_what_is_still_due_is_added_up_as_each_invoice_says_it(site: Site) -> None:
+    bob = await site.world.customer(on="2026-01-31", card=None)
+    await site.world.subscribe(bob, "starter", product="edge")
+    finance = site.staff("finance")
+    [invoice] = (await site.read("{ invoices { nodes { id lines { id } } } }", finance))["invoices"]["nodes"]
+    part = {"lineId": invoice["lines"][0]["id"], "amount": {"amount": "9.00", "currency": "USD"}}
+    given = {"invoiceId": invoice["id"], "parts": [part], "reason": "GOODWILL", "idempotencyKey": "n1"}
+    await site.change("issueCreditNote", _ISSUED, finance, **given, kind="OFFSET")
+
+    [of_all] = (await site.read(_SUMS, finance, filter={"states": ["OPEN"]}))["invoiceTotals"]
+    [each] = (await site.read("{ invoices { nodes { amountDue { amount } } } }", finance))["invoices"]["nodes"]
+    # A note of 9.00 took that much off the 29.00 before they were paid.
+    assert (of_all["total"], of_all["credited"]) == ({"amount": "29.00"}, {"amount": "9.00"})
+    assert of_all["amountDue"] == each["amountDue"] == {"amount": "20.00"}
