@@ -1,4 +1,8 @@
-"""Publish a product, or only try it: the transaction that would have done it is then undone."""
+"""Publish a product, or only try it, for the terminal and for GraphQL: what would have done it is then undone.
+
+The whole transaction is, not a part of it as by `Tx.undone`: the database lets prices be added to a version only by the
+very transaction that made it, and a part of one has an id of its own.
+"""
 
 from contextlib import suppress
 
