@@ -20,6 +20,9 @@ def main() -> None:
 
 
 def _serve() -> None:
+    from domain.adapters.allocating import choose_allocator  # noqa: PLC0415 -- loaded by this command only
+
+    choose_allocator()
     from api.serve import serve  # noqa: PLC0415 -- loaded by this command only
 
     with refused_in_one_line():

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from api.rounds import FRAME_GAP_S, ROUNDS_APART_S, Rounds, Watcher
+from api.rounds import FRAME_GAP_S, REST_MAX_S, REST_MIN_S, REST_OF_EACH_S, Rounds, Watcher, rest_after
 
 LONG_S = 3_600.0
 
@@ -102,6 +102,26 @@ def begin(stack: ExitStack, rounds: Rounds[int, int], key: int) -> tuple[Eyes, C
     return eyes, stack.enter_context(rounds.watch(key, eyes.watcher))
 
 
+def test_a_round_of_many_is_followed_by_a_longer_rest() -> None:
+    assert (rest_after(1), rest_after(12)) == (REST_MIN_S, REST_MIN_S)
+    assert rest_after(30) == 30 * REST_OF_EACH_S
+    assert (rest_after(50), rest_after(249)) == (REST_MAX_S, REST_MAX_S)
+
+
+async def test_as_many_as_one_round_reads_decide_how_long_the_next_one_waits(time: Time, reads: Reads) -> None:
+    rounds = Rounds(reads.read, most=100, pace=time)
+    with ExitStack() as stack:
+        for key in range(2, 62, 2):
+            begin(stack, rounds, key)
+        await settle()
+        late, _ = begin(stack, rounds, 2)
+        await settle()
+        assert await time.end(REST_MIN_S) == 0
+        assert late.seen == []
+        assert await time.end(rest_after(30)) == 1
+        assert late.seen == [0]
+
+
 async def test_those_that_come_together_are_read_together_at_most_so_many_at_a_time(time: Time, reads: Reads) -> None:
     rounds = Rounds(reads.read, most=3, pace=time)
     with ExitStack() as stack:
@@ -114,7 +134,7 @@ async def test_those_that_come_together_are_read_together_at_most_so_many_at_a_t
         late, _ = begin(stack, rounds, 8)
         await settle()
         assert late.seen == []
-        assert await time.end(ROUNDS_APART_S) == 1
+        assert await time.end(REST_MIN_S) == 1
         assert (late.seen, reads.batches[2:]) == ([0], [[8]])
 
 
@@ -125,7 +145,7 @@ async def test_moves_that_follow_closely_are_one_and_the_first_after_a_rest_is_r
     with ExitStack() as stack:
         eyes, moved = begin(stack, rounds, 2)
         await settle()
-        await time.end(ROUNDS_APART_S)
+        await time.end(REST_MIN_S)
         for value in (1, 2):
             reads.values[2] = value
             moved()
@@ -134,7 +154,7 @@ async def test_moves_that_follow_closely_are_one_and_the_first_after_a_rest_is_r
         assert (eyes.seen, len(reads.batches)) == ([0], 1)
         await time.end(FRAME_GAP_S)
         assert (eyes.seen, len(reads.batches)) == ([0, 2], 2)
-        await time.end(ROUNDS_APART_S)
+        await time.end(REST_MIN_S)
         await time.end(FRAME_GAP_S)
         # Nothing moved in that rest. What moves now waits for nothing.
         assert len(reads.batches) == 2
@@ -149,7 +169,7 @@ async def test_what_moves_while_it_is_read_is_read_again_and_no_news_are_no_rest
     with ExitStack() as stack:
         eyes, moved = begin(stack, rounds, 2)
         await settle()
-        await time.end(ROUNDS_APART_S)
+        await time.end(REST_MIN_S)
         await time.end(FRAME_GAP_S)
         reads.gate.clear()
         moved()
@@ -160,7 +180,7 @@ async def test_what_moves_while_it_is_read_is_read_again_and_no_news_are_no_rest
         await settle()
         # The reading under way saw the value before; as it was no news, the next one is not kept waiting.
         assert (eyes.seen, len(reads.batches)) == ([0], 2)
-        await time.end(ROUNDS_APART_S)
+        await time.end(REST_MIN_S)
         assert (eyes.seen, len(reads.batches)) == ([0, 1], 3)
 
 
@@ -171,12 +191,12 @@ async def test_everything_is_read_again_after_a_while(time: Time, reads: Reads) 
         eyes = [begin(stack, rounds, key)[0] for key in (2, 4)]
         await settle()
         reads.values |= {2: 1, 4: 1}
-        await time.end(ROUNDS_APART_S)
+        await time.end(REST_MIN_S)
         await time.end(FRAME_GAP_S)
         async with asyncio.timeout(5):
             while [each.seen for each in eyes] != [[0, 1], [0, 1]]:
                 await asyncio.sleep(0.01)
-                await time.end(ROUNDS_APART_S)
+                await time.end(REST_MIN_S)
         assert reads.batches[1] == [2, 4]
 
 
@@ -185,13 +205,13 @@ async def test_a_fault_ends_those_that_were_to_be_read_and_no_others(time: Time,
     with ExitStack() as stack:
         stays, moved = begin(stack, rounds, 2)
         await settle()
-        await time.end(ROUNDS_APART_S)
+        await time.end(REST_MIN_S)
         await time.end(FRAME_GAP_S)
         reads.fault = ConnectionError("gone")
         ends, ended_moves = begin(stack, rounds, 4)
         await settle()
         assert (ends.seen, ends.failures) == ([], ["gone"])
-        await time.end(ROUNDS_APART_S)
+        await time.end(REST_MIN_S)
         reads.fault = None
         # One that cannot be shown what was read ends as well.
         reads.values[6] = 13
@@ -215,7 +235,7 @@ async def test_who_leaves_while_it_is_read_is_told_nothing_and_with_the_last_one
         await settle()
     reads.gate.set()
     await settle()
-    await time.end(ROUNDS_APART_S)
+    await time.end(REST_MIN_S)
     moved()
     await settle()
     assert (eyes.seen, reads.batches) == ([], [[2]])
@@ -226,7 +246,7 @@ async def test_who_leaves_while_it_is_read_is_told_nothing_and_with_the_last_one
         await settle()
         assert again.seen == [0]
         reads.gate.clear()
-    await time.end(ROUNDS_APART_S)
+    await time.end(REST_MIN_S)
     assert rounds._running is None
 
 
