@@ -80,7 +80,7 @@ lock: .venv/.dev ## compile the requirements files from pyproject.toml
 	$(COMPILE) --extra dev --constraints requirements.txt --output-file requirements-dev.txt
 
 clean: ## remove what was installed and cached; .tollgate/ (the data) stays
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage.json *.egg-info
+	rm -rf .venv build dist tollgate_meter/build tollgate_meter/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage.json *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp holds words about the interpreter and the place that .venv/ was made for. While packages are installed there
