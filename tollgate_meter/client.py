@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol, Self
 
 import httpx2
@@ -200,7 +202,10 @@ class TollsClient:
 
 
 class BlockingTollsClient:
-    """The same for code that runs in threads, such as the SDKs' clients without async: each method waits."""
+    """The same for code that runs in threads, such as the SDKs' clients without async: each method waits.
+
+    One that was opened before a server forked its workers serves in each of them, over connections of its own.
+    """
 
     def __init__(
         self,
@@ -214,9 +219,15 @@ class BlockingTollsClient:
         """Open no connection yet. `api_key` has the scopes usage:write and limit:check."""
         self._terms = _Terms(unreachable)
         self._first_pause_s = first_pause_s
-        self._http = httpx2.Client(
-            base_url=url, headers=_headers(api_key), timeout=TIMEOUT_S, transport=transport, trust_env=False
+        self._open = partial(
+            httpx2.Client,
+            base_url=url,
+            headers=_headers(api_key),
+            timeout=TIMEOUT_S,
+            transport=transport,
+            trust_env=False,
         )
+        self._http, self._process_id = self._open(), os.getpid()
 
     def __enter__(self) -> Self:
         """Return the client."""
@@ -270,11 +281,17 @@ class BlockingTollsClient:
     def _post(self, message: Message, tries: int) -> httpx2.Response:
         for tried in range(1, tries + 1):
             try:
-                return self._http.post(message.path, content=message.body)
+                return self._client().post(message.path, content=message.body)
             except httpx2.TransportError as fault:
                 if tried == tries:
                     raise TollsUnavailable(type(fault).__name__) from fault
         raise AssertionError("the last try returns or raises")
+
+    def _client(self) -> httpx2.Client:
+        """Open connections anew in a process that was forked off: on shared ones it would read another's answers."""
+        if self._process_id != os.getpid():
+            self._http, self._process_id = self._open(), os.getpid()
+        return self._http
 
 
 def _headers(api_key: str) -> dict[str, str]:

@@ -16,6 +16,8 @@ from tollgate_meter.tolls import CallRefused, Properties, TollsMisconfigured, To
 # What a function from request to customer returns for a call that nobody is billed for.
 NOT_BILLED: Final = ""
 RETRY_AFTER_S = "1"
+# SDKs repeat what is refused unless they are told that it does not help.
+NOT_AGAIN: Final[Mapping[str, str]] = {"x-should-retry": "false"}
 # Operations that are not known, of which each is named once in the log.
 UNLISTED_MAX = 256
 PATH_LENGTH_MAX = 128
@@ -86,12 +88,12 @@ def held_properties(call: MeteredCall) -> Properties:
 def refusal_from(error: Exception) -> Refusal:
     """Write the answer to a call that may not be made, or of which nobody knows whether it may."""
     if isinstance(error, CallRefused):
-        return refusal(429, error.body, {"x-should-retry": "false", **error.headers})
+        return refusal(429, error.body, {**NOT_AGAIN, **error.headers})
     if isinstance(error, TollsUnavailable):
         message = "Whether your plan allows this call cannot be checked now. Try again in a moment."
         return refusal(503, error_body("limits_unavailable", message), {"retry-after": RETRY_AFTER_S})
     _log.error("metering_misconfigured error=%s", error)
-    return refusal(503, error_body("metering_misconfigured", "This service is not set up to meter calls."), {})
+    return refusal(503, error_body("metering_misconfigured", "This service is not set up to meter calls."), NOT_AGAIN)
 
 
 def customer_unknown() -> Refusal:

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from weakref import WeakSet
 
 import httpx2
 
@@ -87,6 +88,7 @@ class AsyncMeterTransport(httpx2.AsyncBaseTransport):
         self._customer_of = customer_of
         self._terms = _Terms(terms or Terms(), output_limit_of)
         self._inner = inner or httpx2.AsyncHTTPTransport()
+        self._under_way: WeakSet[Passage] = WeakSet()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request, metered if it is a call."""
@@ -104,6 +106,7 @@ class AsyncMeterTransport(httpx2.AsyncBaseTransport):
         except gate.REFUSALS as refused:
             return _refused(gate.refusal_from(refused))
         passage = Passage(call, hold, self._tolls)
+        self._under_way.add(passage)
         try:
             answer = await self._inner.handle_async_request(_prepared(request, call))
         except BaseException as fault:
@@ -114,8 +117,11 @@ class AsyncMeterTransport(httpx2.AsyncBaseTransport):
         return _answer(answer, passage, _AsyncStream(answer.stream, passage))
 
     async def aclose(self) -> None:
-        """Close the inner transport."""
-        await self._inner.aclose()
+        """Close the inner transport, and record the calls whose answers nobody will read to the end any more."""
+        try:
+            await self._inner.aclose()
+        finally:
+            _end_all(self._under_way)
 
 
 class MeterTransport(httpx2.BaseTransport):
@@ -135,6 +141,7 @@ class MeterTransport(httpx2.BaseTransport):
         self._customer_of = customer_of
         self._terms = _Terms(terms or Terms(), output_limit_of)
         self._inner = inner or httpx2.HTTPTransport()
+        self._under_way: WeakSet[Passage] = WeakSet()
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request, metered if it is a call."""
@@ -152,6 +159,7 @@ class MeterTransport(httpx2.BaseTransport):
         except gate.REFUSALS as refused:
             return _refused(gate.refusal_from(refused))
         passage = Passage(call, hold, self._tolls)
+        self._under_way.add(passage)
         try:
             answer = self._inner.handle_request(_prepared(request, call))
         except BaseException as fault:
@@ -162,8 +170,11 @@ class MeterTransport(httpx2.BaseTransport):
         return _answer(answer, passage, _BlockingStream(answer.stream, passage))
 
     def close(self) -> None:
-        """Close the inner transport."""
-        self._inner.close()
+        """Close the inner transport, and record the calls whose answers nobody will read to the end any more."""
+        try:
+            self._inner.close()
+        finally:
+            _end_all(self._under_way)
 
 
 class _AsyncStream(httpx2.AsyncByteStream):
@@ -247,6 +258,12 @@ def _answer(
 
 def _refused(refusal: Refusal) -> httpx2.Response:
     return httpx2.Response(refusal.status, headers=refusal.headers, content=refusal.body)
+
+
+def _end_all(passages: WeakSet[Passage]) -> None:
+    """End the calls that are still under way: an SDK may leave a stream open that its caller has left."""
+    for passage in list(passages):
+        passage.end(is_complete=False, status=CALLER_LEFT)
 
 
 def _end(passage: Passage, fault: BaseException) -> None:

@@ -14,7 +14,7 @@ from google.genai import types as genai_types
 
 from tests.tollgate_meter import answers
 from tests.tollgate_meter.tollbooth import Tollbooth
-from tests.tollgate_meter.upstream import Upstream
+from tests.tollgate_meter.upstream import HANG, Upstream
 from tollgate_meter import AsyncMeterTransport, MeterTransport, Terms, billed_to
 
 SAY: Any = [{"role": "user", "content": "Say good morning, please."}]
@@ -186,6 +186,22 @@ async def test_gemini_is_recorded_whole_and_streamed(
     await once_recorded(tollbooth, certainty="measured", **answers.GENERATE_POOLS)
 
 
+async def test_a_stream_that_its_sdk_leaves_open_is_recorded_when_the_client_is_closed(
+    upstream: Upstream, tollbooth: Tollbooth
+) -> None:
+    # Google's SDK closes only the outermost of its iterators: those below wait for the garbage collector.
+    upstream.streams(answers.GENERATE_STREAM[0], ends=HANG)
+    async with tollbooth.client() as tolls, httpx2.AsyncClient(transport=AsyncMeterTransport(tolls)) as http:
+        client = gemini_of(http, upstream)
+        with billed_to("cus_1"):
+            chunks: Any = await client.aio.models.generate_content_stream(model="gemini-2.5-pro", contents="Say it")
+            assert (await anext(chunks)).text == "Good "
+        await chunks.aclose()
+    await once_recorded(
+        tollbooth, certainty="estimated", status="cancelled", **{**answers.GENERATE_POOLS, "output_tokens": 2}
+    )
+
+
 async def test_mistral_is_recorded_whole_and_streamed(
     http: httpx2.AsyncClient, upstream: Upstream, tollbooth: Tollbooth
 ) -> None:
@@ -226,6 +242,15 @@ async def test_a_refusal_is_the_sdks_own_error_is_not_repeated_and_nothing_is_se
     assert of_openai.value.response.json()["refusal"]["used"] == "5000"
     assert of_gemini.value.code == 429
     assert (upstream.seen, tollbooth.settled, tollbooth.asked) == ([], [], 3)
+
+
+async def test_a_meter_that_is_not_set_up_is_told_at_once(
+    http: httpx2.AsyncClient, upstream: Upstream, tollbooth: Tollbooth
+) -> None:
+    tollbooth.mode = "misconfigured"
+    with billed_to("cus_1"), pytest.raises(openai.InternalServerError, match="not set up to meter"):
+        await openai_of(http, upstream).chat.completions.create(model="gpt-5.1", messages=SAY)
+    assert (upstream.seen, tollbooth.asked) == ([], 1)
 
 
 async def test_a_call_without_a_customer_is_refused(

@@ -1,7 +1,9 @@
 """The transport for clients without async: what goes wrong is told and recorded as with async."""
 
 import asyncio
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import httpx2
 import openai
@@ -9,7 +11,7 @@ import pytest
 
 from tests.tollgate_meter import answers
 from tests.tollgate_meter.tollbooth import Tollbooth
-from tests.tollgate_meter.upstream import RESET, Upstream
+from tests.tollgate_meter.upstream import HANG, RESET, Upstream
 from tollgate_meter import NOT_BILLED, MeterTransport
 
 CHAT = {"model": "gpt-5.1", "messages": [{"role": "user", "content": "Good morning"}]}
@@ -87,3 +89,56 @@ async def test_a_tollgate_that_cannot_be_asked_refuses_the_call(upstream: Upstre
     for tollbooth.mode in ("down", "misconfigured"):
         await used(tollbooth, use)
     assert (codes, upstream.seen) == (["limits_unavailable", "metering_misconfigured"], [])
+
+
+async def test_an_answer_that_nobody_closes_is_recorded_when_the_client_is_closed(
+    upstream: Upstream, tollbooth: Tollbooth
+) -> None:
+    upstream.streams(answers.CHAT_STREAM[0], ends=HANG)
+    kept = []
+
+    def leave(http: httpx2.Client) -> None:
+        asked = http.build_request("POST", f"{upstream.url}/v1/chat/completions", json={**CHAT, "stream": True})
+        kept.append(http.send(asked, stream=True).iter_raw())
+        next(kept[0])
+
+    await used(tollbooth, leave)
+    assert tollbooth.recorded["status"] == "cancelled"
+
+
+# One client in a process that asked before it forked, and in its child; the parent asks once more.
+FORKED = """
+import os, sys
+from tollgate_meter import BlockingTollsClient
+tolls = BlockingTollsClient(sys.argv[1], "tg_test_key")
+ask = lambda: tolls.reserve("cus_1", {"provider": "openai"})
+ask()
+child = os.fork()
+ask()
+if not child:
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+
+
+async def test_a_process_that_was_forked_off_asks_over_connections_of_its_own() -> None:
+    places = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+                await reader.readexactly(length)
+                places.append(writer.get_extra_info("peername"))
+                answer = b'{"reservation": "rsv_1"}'
+                writer.write(b"HTTP/1.1 201 X\r\ncontent-length: %d\r\n\r\n%b" % (len(answer), answer))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    script = await asyncio.create_subprocess_exec(sys.executable, "-c", FORKED, url)
+    assert await script.wait() == 0
+    server.close()
+    # Three times: twice the parent over its one connection, and the child over another.
+    assert sorted(places.count(place) for place in set(places)) == [1, 2]
