@@ -6,8 +6,8 @@
 Owns: the client of `POST /v1/events`, with the same ids on every retry, so that a lost answer never counts twice. The
 metering of LLM, search, extraction and image calls: `MeterMiddleware` for an ASGI app, `AsyncMeterTransport` and
 `MeterTransport` for SDKs that take an httpx2 client. Both ask Tollgate before a call and record it once afterwards.
-A call passes operations.py (data: who is called), request.py (what it can use), client.py (may it be made),
-reading.py (what it used) and passage.py (recorded once); shapes.py knows the providers' words.
+A call passes operations.py (data: who is called), request.py (what it can use), pricing.py (has it a price), client.py
+(may it be made), reading.py (what it used) and passage.py (recorded once); shapes.py knows the providers' words.
 Does not own: limits and prices, which are Tollgate's.
 """
 

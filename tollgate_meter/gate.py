@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -22,8 +22,14 @@ NOT_AGAIN: Final[Mapping[str, str]] = {"x-should-retry": "false"}
 UNLISTED_MAX = 256
 PATH_LENGTH_MAX = 128
 _WORD = re.compile(r"|v\d\w{0,7}|[a-z][a-z_-]{0,31}")
-REFUSALS = (CallRefused, TollsUnavailable, TollsMisconfigured)
 _log = logging.getLogger("tollgate_meter")
+
+
+class CallUnlisted(Exception):
+    """The call asks for what the price list has no price of; the text is the member of its request."""
+
+
+REFUSALS = (CallRefused, CallUnlisted, TollsUnavailable, TollsMisconfigured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +37,13 @@ class Terms:
     """How calls are read.
 
     `output_limit` is given to a request that states none; None leaves such a request alone. `routes` names the provider
-    behind paths of an app's own, such as {"/api/ask": "gemini"}: their bodies are never changed.
+    behind paths of an app's own, such as {"/api/ask": "gemini"}: their bodies are never changed. `unlisted` says what
+    becomes of a call that asks for what the price list has no price of: it is refused, or counted at the plain rate.
     """
 
     output_limit: int | None = OUTPUT_LIMIT
     routes: Mapping[str, str] | None = None
+    unlisted: Literal["refuse", "count"] = "refuse"
 
     def __post_init__(self) -> None:
         """Refuse a provider that is not known."""
@@ -89,6 +97,9 @@ def refusal_from(error: Exception) -> Refusal:
     """Write the answer to a call that may not be made, or of which nobody knows whether it may."""
     if isinstance(error, CallRefused):
         return refusal(429, error.body, {**NOT_AGAIN, **error.headers})
+    if isinstance(error, CallUnlisted):
+        message = f"A call with {error} as it is here cannot be metered: the price list has no price of it."
+        return refusal(422, error_body("call_not_meterable", message), {})
     if isinstance(error, TollsUnavailable):
         message = "Whether your plan allows this call cannot be checked now. Try again in a moment."
         return refusal(503, error_body("limits_unavailable", message), {"retry-after": RETRY_AFTER_S})
@@ -99,6 +110,20 @@ def refusal_from(error: Exception) -> Refusal:
 def customer_unknown() -> Refusal:
     """Write the answer to a call for which no customer is named: what nobody pays for is not sold."""
     return refusal(403, error_body("customer_unknown", "It is not known which customer this call is for."), {})
+
+
+def check_listed(terms: Terms, call: MeteredCall) -> None:
+    """Refuse a call that asks for what no price is listed of, unless it is to be counted. Raises CallUnlisted."""
+    if call.unlisted:
+        _say_unpriced(call.provider, call.unlisted, terms.unlisted)
+        if terms.unlisted == "refuse":
+            raise CallUnlisted(call.unlisted)
+
+
+@lru_cache(maxsize=UNLISTED_MAX)
+def _say_unpriced(provider: str, member: str, what: str) -> None:
+    """Say once what becomes of calls that the price list has no price of."""
+    _log.warning("call_without_price provider=%s member=%s unlisted=%s", provider, member, what)
 
 
 def error_body(code: str, message: str) -> dict[str, Any]:

@@ -82,6 +82,7 @@ class MeterMiddleware:
         if customer is None:
             return gate.customer_unknown()
         try:
+            gate.check_listed(self._terms, call)
             hold = await self._tolls.reserve(customer, gate.held_properties(call))
         except gate.REFUSALS as refused:
             return gate.refusal_from(refused)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tollgate_meter.operations import Found, Operation, Provider
+from tollgate_meter.pricing import unlisted_member
 from tollgate_meter.shapes import Facts, Quantities, Shape, facts_of
 from tollgate_meter.tokens import ASCII_PER_TOKEN, count_of, tokens_at_most, tokens_within
 
@@ -47,7 +48,7 @@ class MeteredCall:
     """A call that will be recorded. `body` is what is to be sent; it and `request` are never shown, stored or logged.
 
     `held` is the most that the call can use. Where `hides_usage`, the caller did not ask for the chunk with the usage,
-    and does not get it.
+    and does not get it. `unlisted` is the member of the request by which it asks for what no list has a price of.
     """
 
     provider: str
@@ -58,6 +59,7 @@ class MeteredCall:
     body: bytes = field(repr=False)
     request: Facts = field(repr=False)
     hides_usage: bool = False
+    unlisted: str = ""
 
     @property
     def names(self) -> dict[str, str]:
@@ -117,6 +119,8 @@ def read_request(
     )
     if operation.shape is None:
         return replace(call, held={operation.unit: units_asked(operation, request)})
+    if rewrites:
+        call = replace(call, unlisted=unlisted_member(call.request, provider.key, call.model))
     if operation.shape.key == "ocr":
         return replace(call, held={"pages": PAGES_MAX})
     prepared, hides_usage = call.request, False

@@ -102,6 +102,7 @@ class AsyncMeterTransport(httpx2.AsyncBaseTransport):
         if customer is None:
             return _refused(gate.customer_unknown())
         try:
+            gate.check_listed(self._terms.all, call)
             hold = await self._tolls.reserve(customer, gate.held_properties(call))
         except gate.REFUSALS as refused:
             return _refused(gate.refusal_from(refused))
@@ -155,6 +156,7 @@ class MeterTransport(httpx2.BaseTransport):
         if customer is None:
             return _refused(gate.customer_unknown())
         try:
+            gate.check_listed(self._terms.all, call)
             hold = self._tolls.reserve(customer, gate.held_properties(call))
         except gate.REFUSALS as refused:
             return _refused(gate.refusal_from(refused))

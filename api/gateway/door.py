@@ -96,7 +96,7 @@ class GatewayDoor:
         found = passing.find(params["provider"], request.method, f"/{params['path']}")
         body = b""
         if request.method == "POST":
-            body = passing.plain_body(await self._body(request, held), found.provider.key)
+            body = passing.plain_body(await self._body(request, held))
         return await self._open().send(serving, request, principal, found, body)
 
     async def _body(self, request: Request, held: "_Held") -> bytes:
