@@ -44,6 +44,7 @@ class Provider:
 
     `dearest_input` is the pool as which input is held: the dearest one that it could turn out to be. The two bounds are
     of the largest model: an input that cannot be seen, and an output without a limit, are held as so many tokens.
+    `has_long_cache`: it may be asked to keep input for an hour, at a price of its own.
     """
 
     key: str
@@ -56,6 +57,7 @@ class Provider:
     dearest_input: str = "input_tokens"
     input_tokens_max: int = 0
     output_tokens_max: int = 0
+    has_long_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ PROVIDERS: tuple[Provider, ...] = (
         dearest_input="cache_write_tokens",
         input_tokens_max=1_000_000,
         output_tokens_max=128_000,
+        has_long_cache=True,
     ),
     Provider(
         "gemini",

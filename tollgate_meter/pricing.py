@@ -4,9 +4,10 @@ Counted at the plain rate, such a call would cost its customer less than it cost
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from tollgate_meter.operations import Provider
 from tollgate_meter.shapes import Facts
 
 DEPTH_MAX = 64
@@ -49,24 +50,25 @@ _PLAIN: Mapping[str, tuple[Any, ...]] = {
 # How long something stays in a provider's cache: what stays longer costs more to write, at a price that no list has.
 _CACHES = frozenset(("cache_control", "prompt_cache_options", "prompt_cache_breakpoint"))
 _LIFETIMES = (None, "5m", "30m")
+_LONG_LIFETIMES = (*_LIFETIMES, "1h")
 # Models that look things up without being asked to, at a price for each time.
 _SEARCHES = re.compile(r"-search-(?:preview|api)(?:-|$)")
 _NONE: tuple[Any, ...] = (None, [], {})
 
 
-def unlisted_member(request: Facts, provider_key: str, model: str) -> str:
+def unlisted_member(request: Facts, provider: Provider, model: str) -> str:
     """Return the member by which a request asks for what no list has a price of; nothing where there is none."""
-    return next(_unlisted(request, provider_key, model), "")
+    return next(_unlisted(request, provider, model), "")
 
 
-def _unlisted(request: Facts, provider_key: str, model: str) -> Iterator[str]:
+def _unlisted(request: Facts, provider: Provider, model: str) -> Iterator[str]:
     yield from (name for name, allowed in _PLAIN.items() if request.get(name) not in allowed)
     yield from (name for name in _LOOKS_UP if request.get(name) not in _NONE)
-    if not _are_callers(request.get("tools"), provider_key):
+    if not _are_callers(request.get("tools"), provider.key):
         yield "tools"
     if _SEARCHES.search(model):
         yield "model"
-    yield from _long_lives(request, 0)
+    yield from _long_lives(request, _LONG_LIFETIMES if provider.has_long_cache else _LIFETIMES)
 
 
 def _are_callers(tools: Any, provider_key: str) -> bool:
@@ -82,16 +84,16 @@ def _are_callers(tools: Any, provider_key: str) -> bool:
     return all(isinstance(each, str) and _CALLERS_TOOL.fullmatch(each) is not None for each in types)
 
 
-def _long_lives(value: Any, depth: int) -> Iterator[str]:
+def _long_lives(value: Any, listed: Collection[str | None], depth: int = 0) -> Iterator[str]:
     """Find what is to be kept for longer than writing to a cache is priced for; no API nests it DEPTH_MAX deep."""
     if depth > DEPTH_MAX:
         return
     if isinstance(value, Mapping):
         for name, each in value.items():
-            if name in _CACHES and isinstance(each, dict) and each.get("ttl") not in _LIFETIMES:
+            if name in _CACHES and isinstance(each, dict) and each.get("ttl") not in listed:
                 yield name
             if not (name in DATA and isinstance(each, dict)):
-                yield from _long_lives(each, depth + 1)
+                yield from _long_lives(each, listed, depth + 1)
     elif isinstance(value, list):
         for each in value:
-            yield from _long_lives(each, depth + 1)
+            yield from _long_lives(each, listed, depth + 1)

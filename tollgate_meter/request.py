@@ -9,7 +9,7 @@ import msgspec
 
 from tollgate_meter.operations import Found, Operation, Provider
 from tollgate_meter.pricing import unlisted_member
-from tollgate_meter.shapes import Facts, Quantities, Shape, facts_of
+from tollgate_meter.shapes import KEPT_LONG, Facts, Quantities, Shape, facts_of
 from tollgate_meter.tokens import ASCII_PER_TOKEN, count_of, tokens_at_most, tokens_within
 
 # What a request gets that states no limit of its output.
@@ -22,6 +22,8 @@ PICTURE_TOKENS_MAX = 32_768
 _PICTURES = (b'"image_url"', b'"url"')
 # OpenAI and Google name what an answer is made of in their own ways.
 _MODALITIES, _SPOKEN = b'odalities"', (b'"audio"', b'"AUDIO"')
+# How Anthropic is asked to keep something in its cache for long.
+_AN_HOUR = b'"1h"'
 # What stands for a text that cannot be seen here: as much as the model can read.
 _UNSEEN = tuple(
     f'"{name}"'.encode()
@@ -86,7 +88,9 @@ class MeteredCall:
         return self.request.get("background") is True
 
     def _held_of(self, *words: str) -> int:
-        return sum(count for name, count in self.held.items() if any(word in name for word in words))
+        return sum(
+            count for name, count in self.held.items() if name != KEPT_LONG and any(word in name for word in words)
+        )
 
 
 def read_request(
@@ -120,7 +124,7 @@ def read_request(
     if operation.shape is None:
         return replace(call, held={operation.unit: units_asked(operation, request)})
     if rewrites:
-        call = replace(call, unlisted=unlisted_member(call.request, provider.key, call.model))
+        call = replace(call, unlisted=unlisted_member(call.request, provider, call.model))
     if operation.shape.key == "ocr":
         return replace(call, held={"pages": PAGES_MAX})
     prepared, hides_usage = call.request, False
@@ -213,6 +217,8 @@ def _held(provider: Provider, shape: Shape, request: Facts, body: bytes, output_
     """Return the most that a call can use, input in the dearest pool that it may turn out to be."""
     into = "audio_input_tokens" if b'"input_audio"' in body else provider.dearest_input
     held = {into: min(_input_at_most(provider, body), provider.input_tokens_max)}
+    if provider.has_long_cache and _AN_HOUR in body:
+        held[KEPT_LONG] = held[into]
     if shape.limits:
         is_spoken = _MODALITIES in body and any(kind in body for kind in _SPOKEN)
         out = "audio_output_tokens" if is_spoken else "output_tokens"

@@ -1,8 +1,8 @@
 """How each kind of API states what a call used: the adapters, one for each shape of request and reply.
 
-Usage becomes quantities by property of the event `llm.call`. The pools are mutually exclusive: what was read from a
-cache, reasoned, or heard is not counted as input or output again. A part that a provider states as larger than its
-whole is cut to the whole, so that the sum is always the provider's own.
+Usage becomes quantities by property of the event `llm.call`. They are mutually exclusive: what was read from a cache,
+reasoned, or heard is not counted as input or output again; KEPT_LONG alone is a part of another one. A part that a
+provider states as larger than its whole is cut to the whole, so that the sum is always the provider's own.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,6 +12,8 @@ from typing import Any
 from tollgate_meter.tokens import count_of
 
 Facts = Mapping[str, Any]
+# Of `cache_write_tokens`, those that stay in the cache for an hour: a part, which is priced by itself.
+KEPT_LONG = "cache_write_1h_tokens"
 Quantities = dict[str, int]
 
 
@@ -119,9 +121,11 @@ def _message(usage: Facts) -> Quantities | None:
     """Anthropic: input_tokens are those outside of the cache already; output_tokens include thinking."""
     counts = _counts(usage, "input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
     thought = _counts(facts_of(usage.get("output_tokens_details")), "thinking_tokens")
-    if usage.get("input_tokens") is None or counts is None or thought is None:
+    kept = _counts(facts_of(usage.get("cache_creation")), "ephemeral_1h_input_tokens")
+    if usage.get("input_tokens") is None or counts is None or thought is None or kept is None:
         return None
     into = {"": counts[0], "cache_read_tokens": counts[1], "cache_write_tokens": counts[2]}
+    into[KEPT_LONG] = min(kept[0], counts[2])
     return _tokens(into, _split(counts[3], reasoning_tokens=thought[0]))
 
 

@@ -20,12 +20,13 @@ PUBLIC_SOURCE: Final = "genai-prices"
 # A row for this model prices every model of the provider that has no row of its own.
 ANY_MODEL: Final = "*"
 
-# Each pool with the pool as which it is charged where it has no row of its own.
+# Each pool with the pool as which it is charged where it has no row of its own; that one stands before it.
 POOLS: Mapping[str, str | None] = {
     "input": None,
     "output": None,
     "cache_read": "input",
     "cache_write": "input",
+    "cache_write_1h": "cache_write",
     "audio_in": "input",
     "image_in": "input",
     "reasoning": "output",
@@ -36,7 +37,7 @@ POOLS: Mapping[str, str | None] = {
 }
 
 # The pools whose sum is the input of a call: cached tokens are sent too. Prices for long calls look at it.
-INPUT_POOLS: Final = ("input", *(pool for pool, parent in POOLS.items() if parent == "input"))
+INPUT_POOLS: Final = ("input", *(pool for pool, parent in POOLS.items() if parent in {"input", "cache_write"}))
 
 # The properties of an `llm.call` event that carry quantities, and their pools. Pools are mutually exclusive: cached
 # tokens are not counted as input again.
@@ -45,6 +46,7 @@ POOL_OF_PROPERTY: Mapping[str, str] = {
     "output_tokens": "output",
     "cache_read_tokens": "cache_read",
     "cache_write_tokens": "cache_write",
+    "cache_write_1h_tokens": "cache_write_1h",
     "audio_input_tokens": "audio_in",
     "image_input_tokens": "image_in",
     "reasoning_tokens": "reasoning",
@@ -53,6 +55,9 @@ POOL_OF_PROPERTY: Mapping[str, str] = {
     "requests": "request",
     "pages": "page",
 }
+
+# Pools whose property says how much of another one's quantity is in them: tokens are stated whole, and priced apart.
+PARTS: Final[Mapping[str, str]] = {"cache_write_1h": "cache_write"}
 
 AppliedPrice = tuple[str, ProviderPriceId, Decimal, Decimal]
 # Pool, `ProviderPrice.above`, amount, per.
@@ -287,13 +292,25 @@ class PriceBook:
         return replace(base, longer=tuple(reversed(longer))) if longer else base
 
 
+def without_parts(stated: Mapping[str, Quantity]) -> Mapping[str, Quantity] | None:
+    """Make the quantities of pools exclusive, as they are priced; None where a part is more than its whole."""
+    for part, whole in PARTS.items():
+        if part in stated:
+            rest = EXACT.subtract(Decimal(stated.get(whole, 0)), Decimal(stated[part]))
+            if rest < 0:
+                return None
+            stated = {**stated, whole: rest}
+    return stated
+
+
 def _with_children(in_force: Mapping[str, _Row]) -> dict[str, _Row]:
-    """Return the row that prices each pool: its own, else its parent's; a pool with neither is left out."""
-    return {
-        pool: row
-        for pool, parent in POOLS.items()
-        if (row := in_force.get(pool) or (in_force.get(parent) if parent else None)) is not None
-    }
+    """Return the row that prices each pool: its own, else that of its parent; a pool with neither is left out."""
+    found: dict[str, _Row] = {}
+    for pool, parent in POOLS.items():
+        row = in_force.get(pool) or (found.get(parent) if parent else None)
+        if row is not None:
+            found[pool] = row
+    return found
 
 
 def _input_of(quantities: Mapping[str, Quantity]) -> Quantity:

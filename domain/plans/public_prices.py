@@ -1,11 +1,12 @@
 """Translate the public price data package `genai-prices` into rows of our list, for the providers that we take from it.
 
-Taken: the standard price per million tokens of input, output, cache read, cache write, audio in and out, images in, and
-per thousand document pages, dated as the package dates them, with the prices of calls whose input is longer than a
-threshold: the package's rule is ours, see `ProviderPrice.above`. Where the package states dearer rates for a part of a
-pool (one-hour cache writes, cached audio and images, annotated pages), the pool's base rate is taken and the row's
-source says so. Batch and priority variants and the price of tools are left out: no event reports them. A
-model that bills a quantity without a pool, or by the hour of the day, is skipped as a whole.
+Taken: the standard price per million tokens of input, output, cache read, cache write (also for an hour), audio in and
+out, images in, and per thousand document pages, dated as the package dates them, with the prices of calls whose input
+is longer than a threshold: the package's rule is ours, see `ProviderPrice.above`. Where the package states dearer rates
+for a part of a pool (cached audio and images, annotated pages), the pool's base rate is taken and the row's source says
+so. Batch and priority variants and the price of tools are left out: no event reports them. A model that bills a
+quantity without a pool, or by the hour of the day, is skipped as a whole, and so is one for audio whose audio has no
+price: it would be sold at that of text.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ _POOLS: Mapping[str, tuple[str, Decimal]] = {
     "output_mtok": ("output", _MILLION),
     "cache_read_mtok": ("cache_read", _MILLION),
     "cache_write_mtok": ("cache_write", _MILLION),
+    "cache_write_1h_mtok": ("cache_write_1h", _MILLION),
     "input_audio_mtok": ("audio_in", _MILLION),
     "output_audio_mtok": ("audio_out", _MILLION),
     "input_image_mtok": ("image_in", _MILLION),
@@ -39,12 +41,13 @@ _POOLS: Mapping[str, tuple[str, Decimal]] = {
 # Rates for a part of what a pool above holds: the pool keeps its base rate.
 _PARTS = frozenset(
     {
-        "cache_write_1h_mtok",
         "cache_audio_read_mtok",
         "cache_image_read_mtok",
         "input_annotated_document_kpages",
     }
 )
+# What the ids of models for audio have in them, and its prices.
+_HEARS, _AUDIO = "-audio", frozenset({"input_audio_mtok", "output_audio_mtok"})
 _TOOLS = frozenset(
     {"web_searches_kcount", "social_searches_kcount", "storage_searches_kcount", "code_executions_kcount"}
 )
@@ -100,6 +103,8 @@ def _sets(provider: str, model: Any, source: str, earliest: datetime) -> list[Pr
         if unknown or not stated.keys() & _POOLS.keys():
             why = f"no pool for {', '.join(sorted(unknown))}" if unknown else "the package states no price"
             return Skipped(provider, model.id, why)
+        if _HEARS in model.id and not stated.keys() & _AUDIO:
+            return Skipped(provider, model.id, "the package states no price of its audio")
         rows = [row for key in _POOLS if key in stated for row in _rows(key, stated[key])]
         named = f"{source}{', base rates' if stated.keys() & _PARTS else ''}"
         sets.append(PriceSet(provider, model.id, start, end, named, *divided(rows)))

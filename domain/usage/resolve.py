@@ -16,7 +16,7 @@ from domain.kernel.ids import NOBODY, ClockId, CustomerId, IdMalformed, Provider
 from domain.plans.exact import Quantity
 from domain.plans.meter import Contribution, Meter, Operation, WrongValue, contribution
 from domain.plans.meter_definition import VOID
-from domain.plans.provider_price import POOL_OF_PROPERTY, PricedCost
+from domain.plans.provider_price import POOL_OF_PROPERTY, PricedCost, without_parts
 from domain.usage.combination import Combination, combination_of
 from domain.usage.counters.counter import MeterSet, Pack, packs_of, set_of
 from domain.usage.event import Envelope, Scalar, canonical_json, event_digest, identity_of, in_window
@@ -347,7 +347,7 @@ def count_of(meter: Meter, added: Contribution) -> Count:
     return Count(meter, combination, added.quantity, key, added.operation)
 
 
-def _quantities(properties: Mapping[str, Scalar]) -> dict[str, Quantity] | Verdict:
+def _quantities(properties: Mapping[str, Scalar]) -> Mapping[str, Quantity] | Verdict:
     """Read the quantities by pool. Pools are mutually exclusive, and each is a number of at least 0."""
     quantities: dict[str, Quantity] = {}
     for name, pool in _pools_of(tuple(properties)):
@@ -357,7 +357,8 @@ def _quantities(properties: Mapping[str, Scalar]) -> dict[str, Quantity] | Verdi
         if value < 0:
             return rejected(Reason.NEGATIVE_VALUE, name)
         quantities[pool] = value
-    return quantities
+    exclusive = without_parts(quantities)
+    return quarantined(Reason.WRONG_TYPE, "a part is more than its whole") if exclusive is None else exclusive
 
 
 @lru_cache(maxsize=_NAMES_MAX)

@@ -98,6 +98,13 @@ CHAT, GENERATE = "/openai/v1/chat/completions", "/v1beta/models/gemini-2.5-pro:g
             {"generationConfig": {"responseModalities": ["AUDIO"], "maxOutputTokens": 1}},
             {"input_tokens": 0, "audio_output_tokens": 1},
         ),
+        # What may stay in Anthropic's cache for an hour is held at that price; OpenAI has none of it.
+        (
+            "/v1/messages",
+            {"model": "claude-1", "system": [{"cache_control": {"ttl": "1h"}}], "max_tokens": 1},
+            {"cache_write_tokens": 0, "cache_write_1h_tokens": 0, "output_tokens": 1},
+        ),
+        (CHAT, {"stop": "1h", "max_tokens": 1}, {"cache_write_tokens": 0, "output_tokens": 1}),
         # A picture that the provider fetches.
         (CHAT, {"a": {"image_url": 1}, "max_tokens": 1}, {"cache_write_tokens": 32_768, "output_tokens": 1}),
         (

@@ -11,6 +11,7 @@ from tests.tollgate_meter import answers
 from tests.tollgate_meter.tollbooth import Tollbooth
 from tests.tollgate_meter.upstream import Upstream
 from tollgate_meter import AsyncMeterTransport, MeterMiddleware, Terms, gate
+from tollgate_meter.operations import BY_KEY
 from tollgate_meter.pricing import unlisted_member
 
 SAY: Any = [{"role": "user", "content": "Hi"}]
@@ -21,6 +22,7 @@ SAY: Any = [{"role": "user", "content": "Hi"}]
     [
         ("anthropic", {"cache_control": {"type": "ephemeral"}, "inference_geo": "global", "service_tier": "auto"}),
         ("anthropic", {"system": [{"text": "Hi", "cache_control": {"type": "ephemeral", "ttl": "5m"}}]}),
+        ("anthropic", {"system": [{"text": "Hi", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]}),
         ("anthropic", {"tools": [{"name": "keep", "input_schema": {"properties": {"ttl": {"type": "string"}}}}]}),
         ("anthropic", {"tools": [{"name": "move"}, {"type": "bash_20250124", "name": "bash"}]}),
         ("openai", {"prompt_cache_options": {"ttl": "30m"}, "service_tier": "default", "metadata": {"ttl": "1h"}}),
@@ -34,7 +36,7 @@ SAY: Any = [{"role": "user", "content": "Hi"}]
     ],
 )
 def test_what_costs_what_the_list_says_is_listed(provider: str, more: dict[str, Any]) -> None:
-    assert unlisted_member({"model": "any", **more}, provider, "any") == ""
+    assert unlisted_member({"model": "any", **more}, BY_KEY[provider], "any") == ""
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,7 @@ def test_what_costs_what_the_list_says_is_listed(provider: str, more: dict[str, 
         ("openai", {"model": "gpt-5-search-api"}, "model"),
         ("anthropic", {"messages": [{"content": [{"cache_control": {"ttl": "24h"}}]}]}, "cache_control"),
         ("anthropic", {"fallbacks": [{"model": "claude-opus-5"}]}, "fallbacks"),
+        ("openai", {"prompt_cache_options": {"ttl": "1h"}}, "prompt_cache_options"),
         ("gemini", {"tools": [{"googleSearch": {}}]}, "tools"),
     ],
 )

@@ -77,6 +77,23 @@ def test_what_shortening_a_conversation_took_is_added_to_what_the_message_took()
     assert read(MESSAGES, answers.message(usage)) == (MEASURED, {"input_tokens": 23_000, "output_tokens": 1_000})
 
 
+def test_what_anthropic_keeps_for_an_hour_is_a_part_of_what_was_written_to_its_cache() -> None:
+    # 400 written to the cache, 300 of them for an hour.
+    kept = {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 300}
+    expected = {**answers.MESSAGES_POOLS, "cache_write_1h_tokens": 300}
+    assert read(MESSAGES, answers.message({**answers.MESSAGES_USAGE, "cache_creation": kept})) == (MEASURED, expected)
+    # A stream says it at its beginning, and only the sum at its end.
+    begun: Any = answers.MESSAGES_STREAM[0]
+    started = {**begun["message"], "usage": {**begun["message"]["usage"], "cache_creation": kept}}
+    found = read(MESSAGES, {**begun, "message": started}, *answers.MESSAGES_STREAM[1:], content_type=EVENTS)
+    assert found == (MEASURED, expected)
+    # More than was written is cut to it, and what is no number makes an estimate.
+    for stated, certainty in ((10**6, MEASURED), ("many", ESTIMATED)):
+        usage = {**answers.MESSAGES_USAGE, "cache_creation": {"ephemeral_1h_input_tokens": stated}}
+        found = read(MESSAGES, answers.message(usage))
+        assert (found[0], found[1].get("cache_write_1h_tokens")) == (certainty, 400 if certainty is MEASURED else None)
+
+
 def test_a_message_that_is_cut_off_between_its_deltas_is_not_taken_for_whole() -> None:
     # After "Good morning", 3 tokens, a delta says that 25 are written so far; why it stopped is not said.
     assert read(MESSAGES, *answers.MESSAGES_STREAM[:5], content_type=EVENTS, is_complete=False) == (

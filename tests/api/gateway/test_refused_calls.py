@@ -71,10 +71,10 @@ async def test_a_path_that_is_no_known_operation_is_refused(path: str, gate: Gat
         ("/gemini/v1beta/models/gemini-2.5-pro:generateContent", {"contents": [], "serviceTier": "priority"}),
         ("/gemini/v1beta/models/gemini-2.5-pro:generateContent", {"contents": [], "service_tier": "flex"}),
         ("/anthropic/v1/messages", {"messages": SAY, "inference_geo": "us"}),
-        ("/anthropic/v1/messages", {"messages": SAY, "cache_control": {"type": "ephemeral", "ttl": "1h"}}),
+        ("/anthropic/v1/messages", {"messages": SAY, "cache_control": {"type": "ephemeral", "ttl": "24h"}}),
         (
             "/anthropic/v1/messages",
-            {"messages": SAY, "system": [{"text": "Hi", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]},
+            {"messages": SAY, "system": [{"text": "Hi", "cache_control": {"type": "ephemeral", "ttl": "24h"}}]},
         ),
         ("/anthropic/v1/messages", {"messages": SAY, "fallbacks": [{"model": "claude-opus-5"}]}),
         ("/openai/v1/responses", {"input": "Hi", "prompt_cache_options": {"ttl": "12h"}}),

@@ -14,6 +14,7 @@ from domain.plans.provider_price import (
     Unpriced,
     normalise_model,
     price_book_of,
+    without_parts,
 )
 from tests import make
 
@@ -84,6 +85,23 @@ def test_a_pool_with_a_row_of_its_own_does_not_fall_back() -> None:
     assert _cost(book, "gemini", "gemini-2.5-flash", cache_write=1_000_000) == Decimal("0.125")
     assert _cost(book, "gemini", "gemini-2.5-flash", audio_in=1_000_000) == Decimal("0.125")
     assert _cost(book, "gemini", "gemini-2.5-flash", reasoning=1_000_000) == Decimal("0.375")
+
+
+def test_what_stays_in_a_cache_for_an_hour_is_charged_by_its_row_else_as_any_write_else_as_input() -> None:
+    rows = [_row("anthropic", "claude", pool, amount) for pool, amount in (("input", "3"), ("cache_write", "3.75"))]
+    own = _row("anthropic", "claude", "cache_write_1h", "6")
+    assert _cost(_book(rows[0]), "anthropic", "claude", cache_write_1h=1_000_000) == Decimal(3)
+    assert _cost(_book(*rows), "anthropic", "claude", cache_write_1h=1_000_000) == Decimal("3.75")
+    assert _cost(_book(*rows, own), "anthropic", "claude", cache_write_1h=1_000_000) == Decimal(6)
+
+
+def test_a_part_is_taken_out_of_its_whole_and_is_never_more() -> None:
+    stated = {"input": 10, "cache_write": 400, "cache_write_1h": 150}
+    assert without_parts(stated) == {"input": 10, "cache_write": 250, "cache_write_1h": 150}
+    assert without_parts({"cache_write": 400, "cache_write_1h": 400}) == {"cache_write": 0, "cache_write_1h": 400}
+    assert without_parts({"cache_write": Decimal("0.5"), "cache_write_1h": 1}) is None
+    assert without_parts({"cache_write_1h": 1}) is None
+    assert without_parts({"input": 10}) == {"input": 10}
 
 
 def test_what_has_no_row_is_unpriced_not_free() -> None:

@@ -9,7 +9,7 @@ from genai_prices.data import providers
 
 from domain.kernel.ids import ProviderPriceId
 from domain.plans.provider_price import ModelAlias, PricedCost, PriceSet, ProviderPrice, price_book_of
-from domain.plans.public_prices import PublicPrices, sets_to_take, translate
+from domain.plans.public_prices import PublicPrices, Skipped, sets_to_take, translate
 from tests import make
 
 _EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
@@ -72,9 +72,28 @@ def test_prices_of_long_prompts_become_tiers() -> None:
 
 
 def test_a_rate_for_a_part_of_a_pool_leaves_the_base_rate_and_says_so() -> None:
+    prices = types.ModelPrice(cache_read_mtok=Decimal("0.4"), cache_audio_read_mtok=Decimal(2))
+    [only] = _translate(_model("gpt-x", prices)).sets
+    assert (only.rows, only.source) == ((("cache_read", 0, Decimal("0.4"), _MILLION),), "data 1, base rates")
+
+
+def test_what_stays_in_a_cache_for_an_hour_has_a_price_of_its_own() -> None:
     prices = types.ModelPrice(cache_write_mtok=Decimal("3.75"), cache_write_1h_mtok=Decimal(6))
     [only] = _translate(_model("gpt-x", prices)).sets
-    assert (only.rows, only.source) == ((("cache_write", 0, Decimal("3.75"), _MILLION),), "data 1, base rates")
+    rows = (("cache_write", 0, Decimal("3.75"), _MILLION), ("cache_write_1h", 0, Decimal(6), _MILLION))
+    assert (only.rows, only.source) == (rows, "data 1")
+
+
+def test_a_model_for_audio_is_not_sold_at_the_price_of_text() -> None:
+    text = {"input_mtok": Decimal("2.5"), "output_mtok": Decimal(10)}
+    audio = {"input_audio_mtok": Decimal(40), "output_audio_mtok": Decimal(80)}
+    public = _translate(
+        _model("gpt-x-audio-preview", types.ModelPrice(**text)),
+        _model("gpt-audio", types.ModelPrice(**text, **audio)),
+    )
+    assert [each.model for each in public.sets] == ["gpt-audio"]
+    why = "the package states no price of its audio"
+    assert public.skipped == (Skipped("openai", "gpt-x-audio-preview", why),)
 
 
 def test_the_public_data_of_gemini_price_a_long_call_as_the_package_does() -> None:

@@ -299,6 +299,21 @@ async def test_time_is_that_of_the_customers_clock_and_read_anew_for_every_batch
     assert (await world.usage(subscription)).quantity(world.meter("llm", "calls")) == 2
 
 
+async def test_tokens_that_stay_in_a_cache_for_an_hour_are_counted_once_and_priced_apart(world: World) -> None:
+    ada, subscription = await world.subscriber()
+    call = {"provider": "anthropic", "model": "claude-opus-4-5", "input_tokens": 0, "output_tokens": 0}
+    good = event(ada, "good", **call, cache_write_tokens=1_000, cache_write_1h_tokens=400)
+    bad = event(ada, "bad", **call, cache_write_tokens=400, cache_write_1h_tokens=401)
+    assert _reasons(await world.record(good, bad)) == [
+        (Status.COUNTED, None),
+        (Status.QUARANTINED, Reason.WRONG_TYPE),
+    ]
+    found = await world.usage(subscription)
+    # 600 x 6.25 / 1M + 400 x 10 / 1M = 0.00375 + 0.004 USD.
+    assert found.quantity(world.meter("llm", "cost")) == Decimal("0.00775")
+    assert found.quantity(world.meter("llm", "tokens")) == 1_000
+
+
 async def test_unpriced_usage_counts_for_calls_and_tokens_and_waits_in_quarantine_for_its_cost(world: World) -> None:
     ada, subscription = await world.subscriber()
     assert await world.record(event(ada, model="gemini-99-ultra")) == [COUNTED]
