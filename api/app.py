@@ -147,7 +147,7 @@ def create_app(settings: Settings, opened: Callable[[Settings], Awaitable[Runtim
             Route("/api/openapi.json", get_openapi, methods=["GET"]),
             *FILES,
             *EXPORTS,
-            Route("/gateway/{provider}/{path:path}", gateway, methods=["GET", "POST"]),
+            *gateway.routes,
             *SIGNED,
             *HEALTH,
         ],

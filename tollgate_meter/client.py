@@ -69,9 +69,9 @@ class _Terms:
 class TollsClient:
     """Holds and records calls with one product's API key. Use it as a context manager, in one event loop.
 
-    `unreachable` says what becomes of a call while Tollgate does not answer: by default it is refused, because it costs
-    money. Closing waits `close_within_s` for calls that are being cut off, and until every call that is over is
-    recorded or given up.
+    `unreachable` says what becomes of a call while Tollgate does not answer, each time within `timeout_s`: by default
+    it is refused, because it costs money. Closing waits `close_within_s` for calls that are being cut off, and until
+    every call that is over is recorded or given up.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class TollsClient:
         unreachable: Unreachable = "refuse",
         first_pause_s: float = FIRST_PAUSE_S,
         close_within_s: float = CLOSE_WITHIN_S,
+        timeout_s: float = TIMEOUT_S,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         """Open no connection yet. `api_key` has the scopes usage:write and limit:check."""
@@ -92,9 +93,9 @@ class TollsClient:
         self._all_over = asyncio.Event()
         self._all_over.set()
         self._post: Post = (
-            ClientPost(url, _headers(api_key), transport, TIMEOUT_S)
+            ClientPost(url, _headers(api_key), transport, timeout_s)
             if transport is not None
-            else Wire(url, _headers(api_key), TIMEOUT_S)
+            else Wire(url, _headers(api_key), timeout_s)
         )
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -214,6 +215,7 @@ class BlockingTollsClient:
         *,
         unreachable: Unreachable = "refuse",
         first_pause_s: float = FIRST_PAUSE_S,
+        timeout_s: float = TIMEOUT_S,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         """Open no connection yet. `api_key` has the scopes usage:write and limit:check."""
@@ -223,7 +225,7 @@ class BlockingTollsClient:
             httpx2.Client,
             base_url=url,
             headers=_headers(api_key),
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             transport=transport,
             trust_env=False,
         )

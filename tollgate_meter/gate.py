@@ -98,7 +98,7 @@ def refusal_from(error: Exception) -> Refusal:
     if isinstance(error, CallRefused):
         return refusal(429, error.body, {**NOT_AGAIN, **error.headers})
     if isinstance(error, CallUnlisted):
-        message = f"A call with {error} as it is here cannot be metered: the price list has no price of it."
+        message = f"This call cannot be metered: the price list has no price for its {error}."
         return refusal(422, error_body("call_not_meterable", message), {})
     if isinstance(error, TollsUnavailable):
         message = "Whether your plan allows this call cannot be checked now. Try again in a moment."

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.auth import bearer
 from api.bodies import BodyTooLarge, read_body
 from api.context import Serving
-from api.gateway.refusals import CallerUnverifiable, CallMalformed
+from api.gateway.refusals import CallerUnverifiable, CallMalformed, OperationUnknown
 from api.intake import BodyTooSlow, EncodingUnknown, Inflow
 from api.problems import HTTP_STATUS, RETRY_AFTER_S
 from domain.access.roles import Permission
@@ -60,6 +61,12 @@ class GatewayDoor:
         self._calls = 0
         self._proxy: Proxy | None = None
 
+    @property
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """The addresses below which it stands."""
+        below = "/gateway/{provider}/{path:path}"
+        return Route(below, self, methods=["GET", "POST"]), WebSocketRoute(below, self)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call: the provider's answer as it comes, or an error with a code and a message.
 
@@ -67,6 +74,10 @@ class GatewayDoor:
         408, 413, 415, 429 when a limit is reached or the gateway is busy, 502 and 504 for a provider that does not
         answer, 503 while limits cannot be checked.
         """
+        if scope["type"] == "websocket":
+            # A realtime call is told why, before the handshake: a bare refusal would be taken for one of the key.
+            await _refusal(OperationUnknown())(scope, receive, send)
+            return
         if self._calls >= CALLS_MAX:
             await _refusal(UsageBusy())(scope, receive, send)
             return

@@ -20,9 +20,11 @@ from domain.kernel.call import Environment, Principal
 from domain.kernel.ids import encode
 from tollgate_meter import AsyncMeterTransport, TollsClient, gate
 from tollgate_meter.operations import Found
+from tollgate_meter.tolls import HOLD_S
 
-# A provider thinks at most so long between two words, and the whole answer takes at most CALL_WITHIN_S.
-TIMEOUT = httpx2.Timeout(connect=10.0, read=300.0, write=30.0, pool=5.0)
+# A provider thinks at most so long between two words, and the whole answer takes at most CALL_WITHIN_S. SDKs wait ten
+# minutes for an answer without a stream, and a hold lives as long: whoever gives up before that pays for nothing.
+TIMEOUT = httpx2.Timeout(connect=10.0, read=HOLD_S - 10.0, write=30.0, pool=5.0)
 CALL_WITHIN_S = 1_800.0
 LIMITS = httpx2.Limits(max_connections=1_000, max_keepalive_connections=100)
 # What the provider says of the merchant's key is for the merchant.

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from tests.tollgate_meter.tollbooth import Tollbooth
-from tollgate_meter import TollsClient
+from tollgate_meter import BlockingTollsClient, TollsClient
 from tollgate_meter.reading import Certainty
 from tollgate_meter.tolls import CallRefused, Hold, TollsMisconfigured, TollsUnavailable
 
@@ -171,3 +171,22 @@ def test_the_client_without_async_keeps_the_same_rules(tollbooth: Tollbooth) -> 
     assert tollbooth.extended == ["/v1/reservations/rsv_1/extend"]
     found: list[Any] = [(event["id"], event["properties"]["certainty"]) for event in tollbooth.events]
     assert found == [(unenforced.id, "unknown")]
+
+
+async def test_a_tollgate_that_takes_calls_and_does_not_answer_is_waited_for_as_long_as_was_said() -> None:
+    over = asyncio.Event()
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with TollsClient(url, "tg_test_key", unreachable="allow", timeout_s=0.05) as tolls:
+        hold = await tolls.reserve("cus_1", PROPERTIES)
+        tolls.release(hold)
+    with BlockingTollsClient(url, "tg_test_key", timeout_s=0.05) as waiting, pytest.raises(TollsUnavailable):
+        await asyncio.to_thread(waiting.reserve, "cus_1", PROPERTIES)
+    over.set()
+    server.close()
+    assert not hold.is_enforced

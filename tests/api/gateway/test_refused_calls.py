@@ -1,9 +1,13 @@
 """What the gateway does not pass on: nothing of it reaches a provider."""
 
+import json
 from typing import Any
 
 import httpx2
 import pytest
+from starlette.applications import Starlette
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from api.gateway.door import BODY_BYTES_MAX, BYTES_IN_FLIGHT_MAX, CALLS_MAX
 from api.gateway.proxy import Proxy
@@ -12,6 +16,7 @@ from domain.config import Settings
 from domain.kernel.call import Environment
 from tests.api.gateway.conftest import CHAT, SAY, Gate, post
 from tests.tollgate_meter import answers
+from tests.tollgate_meter.product import open_app
 from tests.tollgate_meter.tollbooth import Tollbooth
 
 
@@ -152,6 +157,16 @@ async def test_another_method_reaches_no_provider(
     async with httpx2.AsyncClient() as http:
         answer = await http.request(method, f"{gate.url}{path}", headers={"authorization": f"Bearer {gate.key}"})
     assert (answer.status_code, gate.upstream.seen, tollbooth.asked) == (status, [], 0)
+
+
+@pytest.mark.parametrize("path", ["/openai/v1/realtime?model=gpt-realtime", "/gemini/ws/x.BidiGenerateContent"])
+async def test_a_realtime_call_is_told_that_it_does_not_pass(path: str, gate: Gate) -> None:
+    async with open_app(Starlette(routes=gate.door.routes)) as url:
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(f"{url.replace('http', 'ws', 1)}/gateway{path}"):
+                pass
+    assert refused.value.response.status_code == 404
+    assert json.loads(refused.value.response.body or b"")["error"]["code"] == "operation_unknown"
 
 
 async def test_a_member_given_twice_is_read_the_same_by_the_provider(gate: Gate, tollbooth: Tollbooth) -> None:
