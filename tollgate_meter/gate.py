@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from tollgate_meter.operations import BY_KEY, Found, find, provider_at
+from tollgate_meter.operations import BY_KEY, Found, find, provider_at, provider_named
 from tollgate_meter.request import OUTPUT_LIMIT, MeteredCall, read_request
 from tollgate_meter.tolls import CallRefused, Properties, TollsMisconfigured, TollsUnavailable
 
@@ -69,7 +69,7 @@ def candidates_of(terms: Terms, method: str, host: str, path: str) -> tuple[Foun
             (Found(BY_KEY[provider], BY_KEY[provider].operations[0], None, is_sure=True),) if method == "POST" else ()
         )
     found = find(method, host, path)
-    asked = provider_at(host) if method == "POST" and not found else None
+    asked = (provider_at(host) or provider_named(path)) if method == "POST" and not found else None
     if asked is not None:
         # Names of operations are words; ids and whatever else may be in a path are not told.
         _say_unlisted(asked.key, "/".join(part if _WORD.fullmatch(part) else "*" for part in path.split("/")))

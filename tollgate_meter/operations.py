@@ -198,14 +198,20 @@ def find(method: str, host: str, path: str, providers: Iterable[Provider] = PROV
     if by_host is not None:
         found = operation_of(by_host, method, path)
         return (found,) if found else ()
-    named = [_NAMES[part] for part in path.split("/") if part in _NAMES and _NAMES[part] in known]
-    candidates = [_at_end(each, method, path, is_named=bool(named)) for each in (named[:1] or known)]
+    named = provider_named(path, known)
+    candidates = [_at_end(each, method, path, is_named=named is not None) for each in ((named,) if named else known)]
     return tuple(found for found in candidates if found)
 
 
 def provider_at(host: str, providers: Iterable[Provider] = PROVIDERS) -> Provider | None:
     """Return whose host it is, a region's included."""
     return next((each for each in providers if host == each.host or host.endswith(f".{each.host}")), None)
+
+
+def provider_named(path: str, providers: Iterable[Provider] = PROVIDERS) -> Provider | None:
+    """Return the first provider that is a part of a path, under any of its names."""
+    known = tuple(providers)
+    return next((_NAMES[part] for part in path.split("/") if part in _NAMES and _NAMES[part] in known), None)
 
 
 def operation_of(provider: Provider, method: str, path: str) -> Found | None:

@@ -207,6 +207,8 @@ async def test_other_providers_are_billed_by_the_request_the_page_and_the_image(
 def test_an_operation_that_is_not_known_passes_and_is_named_once_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     for path in ("/v1/images/generations", "/v1/images/generations", "/v1/threads/thread_9Secret/runs"):
         assert candidates_of(Terms(), "POST", "api.openai.com", path) == ()
+    # So is one that an app passes on below a provider's name, also with a slash too many.
+    candidates_of(Terms(), "POST", "", "/llm/mistralai/v1/chat/completions/")
     # What is free is known, and what is somebody else's or only read is not looked at.
     candidates_of(Terms(), "POST", "api.anthropic.com", "/v1/messages/count_tokens")
     candidates_of(Terms(), "POST", "example.com", "/v1/images/variations")
@@ -214,6 +216,7 @@ def test_an_operation_that_is_not_known_passes_and_is_named_once_in_the_log(capl
     assert [record.getMessage() for record in caplog.records] == [
         "operation_not_metered provider=openai operation=/v1/images/generations",
         "operation_not_metered provider=openai operation=/v1/threads/*/runs",
+        "operation_not_metered provider=mistral operation=/llm/mistralai/v1/chat/completions/",
     ]
 
 
