@@ -109,9 +109,12 @@ class _Step(IntEnum):
     RESET = 1
     REFILL = 2
     EFFECTIVE = 3
-    USAGE = 4
+    ABSORPTION = 4
+    USAGE = 5
 
 
+# What may leave something for open overage: it is absorbed once all that comes at the instant has come.
+_GIVING = frozenset((_Step.RESET, _Step.REFILL, _Step.EFFECTIVE))
 _Event = tuple[datetime, _Step, Callable[[], None]]
 
 
@@ -135,6 +138,8 @@ def replay(
     for grant in grants:
         events += run.events_of(grant, start, until, (opening or {}).get(grant.id))
     events += [(at, _Step.RESET, run.reset_at(at, keep_overage=keep_overage)) for at in resets if start <= at <= until]
+    giving = {at for at, step, _ in events if step in _GIVING}
+    events += [(at, _Step.ABSORPTION, run.absorption_at(at)) for at in giving]
     events += [(each.at, _Step.USAGE, run.usage_of(each)) for each in usage if start <= each.at < until]
     for _, _, act in sorted(events, key=lambda event: event[:2]):
         act()
@@ -158,7 +163,7 @@ class _Run:
         if begins_at > until or (ends_at is not None and ends_at <= begins_at):
             return []
         whole = grant.amount if opening is None or grant.effective_at >= start else opening
-        found = [(begins_at, _Step.EFFECTIVE, lambda: self._add(begins_at, grant, Moved.GRANTED, whole))]
+        found = [(begins_at, _Step.EFFECTIVE, lambda: self._move(begins_at, grant, Moved.GRANTED, whole))]
         if ends_at is not None and ends_at <= until:
             found.append((ends_at, _Step.END, lambda: self._end(ends_at, grant)))
         last = min(ends_at or _NEVER, until)
@@ -181,7 +186,6 @@ class _Run:
             self.book.used_since_reset = Fraction(0)
             if not keep_overage:
                 self.book.overage.clear()
-            self._absorb(at)
 
         return act
 
@@ -196,25 +200,25 @@ class _Run:
 
         return act
 
-    def _add(self, at: datetime, grant: Grant, kind: Moved, amount: Fraction) -> None:
-        self._move(at, grant, kind, amount)
-        self._absorb(at)
+    def absorption_at(self, at: datetime) -> Callable[[], None]:
+        """Return what gives open overage what there is, the oldest first."""
+
+        def act() -> None:
+            waiting, self.book.overage = self.book.overage, []
+            for each in waiting:
+                left = self._burn(at, each)
+                if left:
+                    self.book.overage.append(Used(each.at, left, each.key))
+
+        return act
 
     def _refill(self, at: datetime, grant: Grant) -> None:
         missing = grant.amount - self.book.balances[grant.id]
-        self._add(at, grant, Moved.REFILLED, max(missing, Fraction(0)))
+        self._move(at, grant, Moved.REFILLED, max(missing, Fraction(0)))
 
     def _end(self, at: datetime, grant: Grant) -> None:
         kind = Moved.VOIDED if grant.voided_at == at else Moved.EXPIRED
         self._move(at, grant, kind, -self.book.balances[grant.id])
-
-    def _absorb(self, at: datetime) -> None:
-        """Give open overage what there is, the oldest first."""
-        waiting, self.book.overage = self.book.overage, []
-        for each in waiting:
-            left = self._burn(at, each)
-            if left:
-                self.book.overage.append(Used(each.at, left, each.key))
 
     def _burn(self, at: datetime, used: Used) -> Fraction:
         """Take usage from the balances in their order, and return what none had. A correction below zero takes none."""

@@ -13,6 +13,8 @@ from tests import make
 _START = make.at("2026-01-01")
 _UNTIL = _START + timedelta(days=60)
 _HOURS = st.integers(0, 60 * 24 - 1)
+# Few enough that several grants begin at the same instant.
+_BEGINNINGS = st.sampled_from((0, 1, 24, 100, 720))
 _UNITS = st.fractions(0, 1_000, max_denominator=7)
 
 
@@ -24,7 +26,7 @@ def _every(hours: int) -> Callable[[datetime], datetime]:
 def _grants(draw: st.DrawFn) -> list[Grant]:
     found = []
     for number in range(draw(st.integers(0, 4))):
-        begins = _START + timedelta(hours=draw(_HOURS))
+        begins = _START + timedelta(hours=draw(_BEGINNINGS))
         lives, every = draw(st.one_of(st.none(), st.integers(1, 900))), draw(st.one_of(st.none(), st.integers(20, 400)))
         found.append(
             Grant(

@@ -86,6 +86,20 @@ def test_open_overage_is_absorbed_by_what_comes_in_the_same_usage_period_the_old
     assert (_left(kept), _open(kept)) == ({"late": 0}, 10)
 
 
+def test_overage_is_absorbed_in_the_order_of_burning_by_all_that_comes_at_the_same_instant() -> None:
+    weekly = _grant("weekly", 40, following=lambda at: at + timedelta(days=7))
+    new = [_grant("last", 40, priority=2, effective_at=_day(8)), _grant("first", 40, priority=0, effective_at=_day(8))]
+    book = replay([weekly, *new], [_used(2, 90)], start=_START, until=_END, resets=[_day(8)], keep_overage=True)
+    # 40 of the 90 were taken at once. Of the 50 left "first" gives 40 and the refill 10, whatever was granted first;
+    # the refills of the 15th, 22nd and 29th fill it up again.
+    assert [(move.grant_id, int(move.amount)) for move in book.moves if move.kind is Moved.USED] == [
+        ("weekly", -40),
+        ("first", -40),
+        ("weekly", -10),
+    ]
+    assert (_left(book), _open(book)) == ({"weekly": 40, "last": 40, "first": 0}, 0)
+
+
 def test_a_reset_cuts_what_rolls_over_and_adds_up_to_the_least() -> None:
     book = replay([_grant(rollover_max=Fraction(50))], [_used(2, 10)], start=_START, until=_END, resets=[_day(9)])
     assert (_left(book), int(book.used_since_reset)) == ({"g": 50}, 0)
