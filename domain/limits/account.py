@@ -146,6 +146,12 @@ class Account:
         """Return when a limit starts anew; None for what carries over."""
         return None if line.allowance.carries else self.period.end
 
+    def still_held(self, holds: Mapping[str, Fraction], period_start_at: datetime) -> Mapping[str, Fraction]:
+        """Return what of the holds of a usage period counts in this one: of another period what carries over."""
+        if period_start_at == self.period.start:
+            return holds
+        return {key: held for key, held in holds.items() if key in self.lines and self.lines[key].allowance.carries}
+
     def asks_of(self, estimate: Estimate) -> dict[str, Fraction]:
         """Return what an event asks of each limit that it feeds, in the order of the plan."""
         additions, lines = estimate.additions, self.lines

@@ -1,7 +1,6 @@
 """What is asked of limits, what comes of it, and what cannot be asked."""
 
 from collections.abc import Mapping
-from dataclasses import field
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
@@ -94,22 +93,23 @@ class Question(msgspec.Struct, frozen=True, gc=False):
 class Asking:
     """One request. `takes`: it asks to hold, not only to know.
 
-    `holds` is what it holds already and asks to exceed.
+    `held` is the reservation that it asks to make larger.
     """
 
     place: Place
     estimate: Estimate
     asked_by: str
     takes: bool
-    holds: Mapping[str, Fraction] = field(default_factory=dict)
+    held: Reservation | None = None
     reservation_id: UUID | None = None
 
     def asks_of(self, account: Account) -> dict[str, Fraction]:
         """Return what is asked for beside what is held for it already."""
         asks = account.asks_of(self.estimate)
-        if not self.holds:
+        if self.held is None:
             return asks
-        return {key: max(asked - self.holds.get(key, _NOTHING), _NOTHING) for key, asked in asks.items()}
+        holds = account.still_held(self.held.holds, self.held.period_start_at)
+        return {key: max(asked - holds.get(key, _NOTHING), _NOTHING) for key, asked in asks.items()}
 
 
 class Reserved(msgspec.Struct, frozen=True, gc=False):

@@ -270,7 +270,7 @@ class Reserver:
         """Hold longer, and more where a larger estimate is given; what is held already stays, also on a refusal.
 
         Raises Forbidden, KeyRecordsNothing, ReservationNotFound, ReservationMalformed, ReservationClosed,
-        NothingSubscribed, EstimateRefused, LimitsUnavailable.
+        NothingSubscribed, EstimateRefused, LimitsBusy, LimitsUnavailable.
         """
         call.need(Permission.LIMIT_CHECK)
         call.need(Permission.USAGE_WRITE)
@@ -278,20 +278,20 @@ class Reserver:
         event_type = await self._questions.owned_type(call, read)
         wanted = Wanted(encode("customer", read.customer_id), event_type, properties or {})
         for _ in range(STARTS_MAX):
-            held = self._shelf.find(read, call.at)
             try:
                 if properties is None:
-                    return await self._lengthen(call, held, read, expires_at)
+                    return await self._lengthen(call, read, expires_at)
                 question = await self._questions.question(call, wanted)
-                return await self._extend(call, question, held or await self._adoptable(call, read), expires_at)
+                return await self._extend(call, question, read, expires_at)
             except MovedError:
                 await self._questions.forget(read.customer_id)
             except DATABASE_ERRORS as fault:
                 raise LimitsUnavailable from fault
         raise LimitsUnavailable
 
-    async def _lengthen(self, call: Call, held: Reservation | None, name: Name, expires_at: datetime) -> Reserved:
+    async def _lengthen(self, call: Call, name: Name, expires_at: datetime) -> Reserved:
         """Hold as much for longer, never for shorter. The process that holds it finds the later time in its row."""
+        held = self._shelf.find(name, call.at)
         if held is None:
             held = await self._adoptable(call, name)
             async with self._db.transaction() as tx:
@@ -303,16 +303,21 @@ class Reserver:
             self._shelf.put(held)
         return Reserved(Answer(()), held, is_new=False)
 
-    async def _extend(self, call: Call, question: Question, held: Reservation, expires_at: datetime) -> Reserved:
-        """Hold what a larger estimate asks for beside what is held."""
+    async def _extend(self, call: Call, question: Question, name: Name, expires_at: datetime) -> Reserved:
+        """Hold what a larger estimate asks for beside what is held. Raises MovedError where it ended meanwhile."""
+        own = self._shelf.find(name, call.at)
+        held = own or await self._adoptable(call, name)
         drawer = self._leases.drawer(question.place.subscription_id)
         async with drawer.lock:
             asking = Asking(
-                question.place, question.estimate, "extend", takes=True, holds=held.holds, reservation_id=held.name.key
+                question.place, question.estimate, "extend", takes=True, held=held, reservation_id=held.name.key
             )
             answer = await self._leases.ask(call, drawer, asking)
             if not answer.is_allowed:
                 return Reserved(answer)
+            if self._shelf.find_any(name) is not own:
+                # What it held was let go of, and what was leased beside it is free: nothing of it is held twice.
+                raise MovedError
             held.expires_at = max(held.expires_at, expires_at)
             held.cost = max(held.cost or Decimal(0), question.estimate.cost or Decimal(0)) or held.cost
             self._hold(call, drawer, asking, held)
@@ -320,6 +325,7 @@ class Reserver:
 
     async def _adoptable(self, call: Call, name: Name) -> Reservation:
         """Return a reservation of another process as one that holds nothing here. Raises as `extend`."""
+        self._shelf.check_room(name)
         stored = await self._endings.find(name)
         if stored is None or (stored.state is State.HELD and call.at >= stored.expires_at):
             raise ReservationNotFound

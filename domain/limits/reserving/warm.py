@@ -95,8 +95,14 @@ class Memory:
         return Reserved(self.keeper.sampled(call, question, answer, "reserve"), new)
 
     def put(self, call: Call, book: Book, asks: Mapping[str, Fraction], into: Reservation) -> None:
-        """Hold what is asked for beside what a reservation holds; it is there."""
-        more, before = book.hold(asks, call.at), into.holds
+        """Hold what is asked for beside what a reservation holds; it is there.
+
+        What it held of a usage period that is over meanwhile it holds no more.
+        """
+        before = book.account.still_held(into.holds, into.period_start_at)
+        over = {key: amount for key, amount in into.holds.items() if key not in before}
+        book.give_back(over, into.period_start_at)
+        more = book.hold(asks, call.at)
         into.period_start_at = book.account.period.start
         into.holds = more
         if before:

@@ -60,7 +60,8 @@ FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[], $
 ORDER BY a, b
 ON CONFLICT (customer_id, id) DO UPDATE
 SET holder = excluded.holder, holds = excluded.holds, expires_at = greatest(t.expires_at, excluded.expires_at),
-    asked = coalesce(excluded.asked, t.asked), cost = coalesce(excluded.cost, t.cost)
+    asked = coalesce(excluded.asked, t.asked), cost = coalesce(excluded.cost, t.cost),
+    period_start_at = excluded.period_start_at
 WHERE t.state = 'held'
 """
 
