@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -10,9 +12,15 @@ from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
 from domain.kernel.ids import CustomerId, SubscriptionId
+from domain.kernel.money import exact_text
 from domain.limits.explanation import Decision
 from domain.limits.override import Override
 from domain.statement import Row, Statement, among, narrowed
+
+# A limit that was passed: its key, and the amount that it had.
+PassingKey = tuple[str, Fraction]
+# In the place of the amount where a row was written without: it holds for any.
+ANY_AMOUNT = Fraction(-1)
 
 limit_override = sa.Table(
     "limit_override",
@@ -57,6 +65,13 @@ limit_passing = sa.Table(
     sa.Column("subscription_id", db.Id, primary_key=True),
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("period_start_at", db.Instant, primary_key=True),
+    sa.Column(
+        "amount",
+        db.Quantity,
+        primary_key=True,
+        server_default=sa.text("-1"),
+        comment="of the limit; -1 of a row that was written without: it holds for any",
+    ),
     sa.Column(
         "passed_at",
         db.Instant,
@@ -126,15 +141,15 @@ async def find_decision(tx: db.Tx, decision_id: UUID, *, scope: CustomerId | Non
 
 async def list_passings(
     tx: db.Tx, customer_id: CustomerId, subscription_id: SubscriptionId, period_start_at: datetime
-) -> dict[str, datetime]:
-    """Return when soft limits were first passed in a usage period, by their keys."""
+) -> dict[PassingKey, datetime]:
+    """Return when soft limits were first passed in a usage period, by their keys and amounts."""
     own = limit_passing.c
-    statement = sa.select(own.key, own.passed_at).where(
+    statement = sa.select(own.key, own.amount, own.passed_at).where(
         own.customer_id == customer_id,
         own.subscription_id == subscription_id,
         own.period_start_at == period_start_at,
     )
-    return {row.key: row.passed_at for row in await tx.rows(statement)}
+    return {(row.key, Fraction(row.amount)): row.passed_at for row in await tx.rows(statement)}
 
 
 async def insert_passings(
@@ -143,12 +158,15 @@ async def insert_passings(
     subscription_id: SubscriptionId,
     period_start_at: datetime,
     *,
-    passed: Mapping[str, datetime],
+    passed: Mapping[PassingKey, datetime],
 ) -> None:
     """Note that soft limits were passed; what was noted first stays."""
     if passed:
         own = {"customer_id": customer_id, "subscription_id": subscription_id, "period_start_at": period_start_at}
-        rows = [{**own, "key": key, "passed_at": passed[key]} for key in sorted(passed)]
+        rows = [
+            {**own, "key": key, "amount": Decimal(exact_text(amount)), "passed_at": passed[key, amount]}
+            for key, amount in sorted(passed)
+        ]
         await tx.execute(pg.insert(limit_passing).values(rows).on_conflict_do_nothing())
 
 

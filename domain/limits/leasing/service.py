@@ -29,7 +29,7 @@ from domain.limits.request import AccessSuspended, Asking, MovedError, NothingSu
 from domain.limits.reservation import Earlier
 from domain.plans.plan import Catalogue
 from domain.subscriptions import service as subscriptions
-from domain.subscriptions.subscription import AccessState, Status, Subscription
+from domain.subscriptions.subscription import AccessState, Status
 from domain.usage import service as usage
 
 # Others answer a recall within this time, or do not live any more.
@@ -217,9 +217,9 @@ class Leases:
         basis = await self._basis(tx, place)
         running = basis.running
         overrides = await limits_store.list_overrides(tx, place.customer_id, limit=OVERRIDES_MAX)
-        passings = await limits_store.list_passings(tx, *_period_of(running))
         own = in_force(overrides, running.product_id, place.now)
         found = allowances_of(catalogue, running, own)
+        passings = await passing.noted(tx, running, found)
         return Account(
             place.customer_id,
             place.subscription_id,
@@ -359,7 +359,3 @@ def _refuse(call: Call, asking: Asking, catalogue: Catalogue, judged: Judged) ->
 
 def _seen(place: Place, call: Call) -> tuple[int, datetime, datetime]:
     return place.epoch, call.at, place.now
-
-
-def _period_of(running: Subscription) -> tuple[CustomerId, SubscriptionId, datetime]:
-    return running.customer_id, running.id, running.period.start

@@ -1,15 +1,20 @@
-"""Find and note when soft limits were first passed. Checks, reservations and alerts go by the same instants."""
+"""Find and note when soft limits were first passed. Checks, reservations and alerts go by the same instants.
 
-from collections.abc import Iterable, Sequence
+A limit whose amount changes, as with another plan or an override, is another one: it has hours of grace of its own.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
 
 from domain.db import Tx
+from domain.kernel.ids import CustomerId, SubscriptionId
 from domain.limits import store
 from domain.limits.account import Allowance, Basis
 from domain.limits.crossing import Step, passed_at
 from domain.plans import service as plans
 from domain.plans.plan import Catalogue
+from domain.subscriptions.subscription import Subscription
 from domain.usage.facts import Rules, rules_of
 from domain.usage.reading import Usage
 from domain.usage.recount import Counting, contributions_of
@@ -29,15 +34,38 @@ async def passings(
     time where the customer is on a test clock, which stands still until what it caused is done, so that it shows the
     time of the commit; else None, and it is the time at which the event was received.
     """
-    running = basis.running
-    own = (running.customer_id, running.id, running.period.start)
-    noted = await store.list_passings(tx, *own)
-    new = {each.key: each for each in allowances if each.key not in noted and _is_passed(each, each.used_in(used))}
+    own = _period_of(basis.running)
+    before = _of(allowances, await store.list_passings(tx, *own))
+    new = [each for each in allowances if each.key not in before and _is_passed(each, each.used_in(used))]
     if not new:
-        return noted
-    found = dict.fromkeys(new, at) if at is not None else await _found(tx, catalogue, basis, new.values(), used)
-    await store.insert_passings(tx, *own, passed=found)
-    return await store.list_passings(tx, *own)
+        return before
+    if at is None:
+        found = await _found(tx, catalogue, basis, new, used)
+    else:
+        found = {each.key: at for each in new}
+    passed = {(each.key, amount): found[each.key] for each in new if (amount := each.limit.amount) is not None}
+    await store.insert_passings(tx, *own, passed=passed)
+    return _of(allowances, await store.list_passings(tx, *own))
+
+
+async def noted(tx: Tx, running: Subscription, allowances: Iterable[Allowance]) -> dict[str, datetime]:
+    """Return when limits were first passed in the usage period, by their keys, as far as that is noted."""
+    return _of(allowances, await store.list_passings(tx, *_period_of(running)))
+
+
+def _of(allowances: Iterable[Allowance], rows: Mapping[store.PassingKey, datetime]) -> dict[str, datetime]:
+    """Pick those of limits as they stand, by their keys."""
+    found = {}
+    for each in allowances:
+        amount = each.limit.amount
+        passed = None if amount is None else rows.get((each.key, amount), rows.get((each.key, store.ANY_AMOUNT)))
+        if passed is not None:
+            found[each.key] = passed
+    return found
+
+
+def _period_of(running: Subscription) -> tuple[CustomerId, SubscriptionId, datetime]:
+    return running.customer_id, running.id, running.period.start
 
 
 def _is_passed(allowance: Allowance, used: Fraction) -> bool:
@@ -64,9 +92,12 @@ async def _found(
 
 
 def _in_force_since(basis: Basis, allowance: Allowance) -> datetime:
-    """Return since when the amount is the limit: usage above a limit that became lower passed it then."""
-    plan_since = max(each.during.start for each in basis.segments)
-    return plan_since if allowance.override is None else max(plan_since, allowance.override.from_at)
+    """Return since when the amount is the limit: usage above a limit that became lower passed it then.
+
+    An override that was made for a time before it binds from when it was made: nobody could have kept to it before.
+    """
+    plan_since, own = max(each.during.start for each in basis.segments), allowance.override
+    return plan_since if own is None else max(plan_since, own.from_at, own.created_at)
 
 
 def _added(allowance: Allowance, counting: Counting, rules: Rules) -> Fraction | None:
