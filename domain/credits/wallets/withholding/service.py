@@ -55,8 +55,10 @@ async def release(
 
     That is all of it where the grant has ended meanwhile. Once for what is named.
     """
+    known = (await store.grants_by_id(tx, customer_id, [grant_id]))[grant_id]
+    now, held = await keeping.take(tx, call, customer_id, known.wallet_id)
+    # Whoever voids it holds the wallet: only now it is known whether it has ended.
     grant = (await store.grants_by_id(tx, customer_id, [grant_id]))[grant_id]
-    now, held = await keeping.take(tx, call, customer_id, grant.wallet_id)
     if grant.has_ended(now):
         return minor
     owner, amount = held.wallet, Money(minor, held.wallet.currency)
@@ -64,6 +66,5 @@ async def release(
     await keeping.post_about(tx, call, now, owner, account.funded(amount), reason="wallet_credit_released", about=about)
     text = f"{grant.name} released"
     await keeping.note(tx, call, now, owner, "wallet_credit_released", text=text, amount=amount, about=grant)
-    balance = (await store.grants_by_id(tx, customer_id, [grant_id]))[grant_id].balance_minor
-    await keeping.plan(tx, call, Purse(owner, (replace(grant, balance_minor=balance),)))
+    await keeping.plan(tx, call, Purse(owner, (replace(grant, balance_minor=grant.balance_minor + minor),)))
     return 0
