@@ -34,6 +34,15 @@ async def check_thresholds(runtime: Runtime, call: Call, stored: StoredJob, job:
         await runtime.wakeups.publish([job.customer_id])
 
 
+async def check_override(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.CheckOverride) -> None:
+    """Raise what is due for a customer one of whose limits has another amount from now on."""
+    catalogue, percents = await runtime.catalogue(), thresholds_of(runtime.settings)
+    async with runtime.db.transaction() as tx:
+        if await journal.finish(tx, call, stored):
+            await raising.check(tx, call, catalogue, job.customer_id, percents=percents)
+    await runtime.wakeups.publish([job.customer_id])
+
+
 async def remind_grace(runtime: Runtime, call: Call, stored: StoredJob, job: jobs.RemindGrace) -> None:
     """Tell what is left of a grace. The job ends first, so that the next one can be staged."""
     catalogue = await runtime.catalogue()

@@ -37,6 +37,7 @@ HANDLERS: Mapping[type[Job], Handler] = {
     jobs.CheckWallets: wallets.check_wallets,
     jobs.LapseTopUp: wallets.lapse_top_up,
     jobs.CheckThresholds: alerts.check_thresholds,
+    jobs.CheckOverride: alerts.check_override,
     jobs.RemindGrace: alerts.remind_grace,
     jobs.SendDigest: alerts.send_digest,
     jobs.TellStaff: messages.tell_staff,

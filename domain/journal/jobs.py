@@ -267,6 +267,14 @@ class CheckThresholds(Job):
 
 
 @dataclass(frozen=True, slots=True)
+class CheckOverride(Job):
+    """Look as CheckThresholds does as an override begins or ends: whom it blocks uses nothing that stages that."""
+
+    kind = "check_override"
+    customer_id: CustomerId
+
+
+@dataclass(frozen=True, slots=True)
 class RemindGrace(Job):
     """Tell a customer how much is left of the grace of a soft limit. `alert_id` is the alert that began it."""
 
@@ -386,6 +394,7 @@ KINDS: dict[str, type[Job]] = {
         *(FollowSentInvoice, DetachMethod, CarryRefund, DisputeMoved, PaymentUnapplied, InvoiceSettled),
         *(RenderSentInvoice, ProcessInboxEvent, SweepInbox, Reconcile, LapseChange, BeginSubscription),
         *(PaymentSettled, PaymentMethodMissing, RunDunning, SendNotice, CarryWallet, CheckWallets, CheckThresholds),
-        *(RemindGrace, SendDigest, RemindTrial, MailStaff, LapseTopUp, TellStaff, ExportCustomer, EraseCustomer),
+        *(CheckOverride, RemindGrace, SendDigest, RemindTrial, MailStaff, LapseTopUp, TellStaff, ExportCustomer),
+        EraseCustomer,
     )
 }

@@ -11,6 +11,7 @@ from domain.access.roles import Permission
 from domain.customers import service as customers
 from domain.customers.erasing import service as erasing
 from domain.db import Tx
+from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
 from domain.kernel.ids import CustomerId, ProductId, encode
@@ -86,7 +87,7 @@ async def set_override(tx: Tx, call: Call, catalogue: Catalogue, customer_id: Cu
     """
     call.need(Permission.LIMIT_WRITE)
     product = catalogue.product(wish.product)
-    await erasing.load_present(tx, call, customer_id)
+    customer = await erasing.load_present(tx, call, customer_id)
     now = await customers.business_now(tx, call, customer_id)
     if wish.key not in catalogue_limits(catalogue, product.id):
         raise LimitUnknown(wish.product, wish.key)
@@ -109,6 +110,10 @@ async def set_override(tx: Tx, call: Call, catalogue: Catalogue, customer_id: Cu
     if await store.count_overrides(tx, customer_id) >= OVERRIDES_MAX:
         raise TooManyOverrides(OVERRIDES_MAX)
     await store.insert_override(tx, made)
+    for at in (max(made.from_at, now), made.until_at):
+        if at is not None and at >= now:
+            job = jobs.CheckOverride(customer_id)
+            await journal.stage(tx, call, job, customer_id=customer_id, clock_id=customer.clock_id, run_at=at)
     facts = {
         "product": wish.product,
         "key": made.key,

@@ -57,9 +57,18 @@ def told(found: Sequence[Alert]) -> list[tuple[str, str, int, str]]:
     return [(each.limit_key, each.kind, each.step, each.severity) for each in found]
 
 
-async def grant(world: World, customer: Customer, limit: str, amount: int) -> None:
-    """Grant a customer another amount of a limit, from now on."""
-    wish = Wish("llm", limit, Decimal(amount), "agreed")
+async def grant(
+    world: World,
+    customer: Customer,
+    limit: str,
+    amount: int,
+    *,
+    from_at: datetime | None = None,
+    until_at: datetime | None = None,
+    product: str = "llm",
+) -> None:
+    """Grant a customer another amount of a limit, from now on unless told."""
+    wish = Wish(product, limit, Decimal(amount), "agreed", from_at, until_at)
     catalogue = await world.runtime.catalogue()
     async with world.runtime.db.transaction() as tx:
         await limits.set_override(tx, world.call, catalogue, customer.id, wish)
@@ -282,6 +291,43 @@ async def test_no_plan_is_proposed_where_another_amount_was_granted_whatever_the
     assert {each.upgrade for each in await alerts(world, ada)} == {None}
     assert isinstance(world.runtime.mailer, MemoryMailer)
     assert "Please write to us if you need more." in world.runtime.mailer.sent[-1].text
+
+
+async def test_a_limit_that_is_lowered_below_what_is_used_is_told_of_though_nothing_more_is_used(world: World) -> None:
+    ada = await world.customer(on="2026-01-31")
+    await world.subscribe(ada, "free")
+    await world.use("llm", *calls(ada, make.at("2026-01-31"), 40))
+    await world.drain()
+    assert await alerts(world, ada) == []
+    # 100 calls to Gemini in the plan, 40 from now on, and 45 from tomorrow on.
+    await grant(world, ada, "gemini_calls", 40)
+    await world.drain()
+    await grant(world, ada, "gemini_calls", 45, from_at=make.at("2026-02-01"))
+    await world.advance(to="2026-02-02")
+    found = [each for each in await alerts(world, ada) if each.kind is AlertKind.THRESHOLD]
+    assert [(each.limit, each.step, each.raised_at) for each in found] == [
+        (Decimal(40), 80, make.at("2026-01-31")),
+        (Decimal(40), 90, make.at("2026-01-31")),
+        (Decimal(40), 100, make.at("2026-01-31")),
+        (Decimal(45), 80, make.at("2026-02-01")),
+    ]
+
+
+async def test_an_override_that_ends_below_what_is_used_is_told_of(world: World) -> None:
+    ada = await world.customer(on="2026-01-31")
+    await world.subscribe(ada, "free", product="edge")
+    await grant(world, ada, "requests", 20_000, until_at=make.at("2026-02-03"), product="edge")
+    await world.use("edge", requests(ada, make.at("2026-01-31"), 10_500))
+    await world.drain()
+    await world.advance(to="2026-02-04")
+    found = [each for each in await alerts(world, ada) if each.kind is not AlertKind.FORECAST]
+    # 10,000 requests in the plan: its hours begin as the 20,000 end.
+    assert [(each.kind, each.step, each.raised_at) for each in found] == [
+        (AlertKind.THRESHOLD, 80, make.at("2026-02-03")),
+        (AlertKind.THRESHOLD, 100, make.at("2026-02-03")),
+        (AlertKind.GRACE, 48, make.at("2026-02-03")),
+        (AlertKind.GRACE, 24, make.at("2026-02-04")),
+    ]
 
 
 async def test_what_nobody_limits_is_not_told(world: World) -> None:

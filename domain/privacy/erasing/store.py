@@ -49,7 +49,7 @@ _AT_REST = (
 # Jobs that only tell the customer something, or tell of it: they are dropped.
 _TELLING = (
     *("send_notice", "send_digest", "remind_trial", "remind_grace", "check_thresholds", "check_wallets"),
-    "export_customer",
+    *("check_override", "export_customer"),
 )
 
 
