@@ -32,6 +32,11 @@ async def take(tx: Tx, call: Call, customer_id: CustomerId, wallet_id: WalletId)
     return now, (await carried(tx, call, now, held))[0]
 
 
+async def hold(tx: Tx, customer_id: CustomerId) -> None:
+    """Hold all wallets of a customer until the transaction ends, and read nothing of them."""
+    await store.lock_wallets(tx, customer_id)
+
+
 async def currencies_of(tx: Tx, customer_id: CustomerId) -> list[str]:
     """Return the currencies in which a customer has wallets: one statement."""
     return sorted(set((await currency_by_wallet(tx, customer_id)).values()))
