@@ -37,7 +37,7 @@ _PAGES: dict[str, Any] = {
 _TERMS = Terms("pages", "Welcome", Decimal(100))
 
 
-async def _press(world: World, card: str | None = "pm_card_visa") -> tuple[Customer, Subscription]:
+async def _press(world: World, card: str | None = "pm_card_visa", zone: str = "UTC") -> tuple[Customer, Subscription]:
     """Subscribe Ada on 1 January to a plan with 30 pages, and each further one at 0.10."""
     parts: dict[str, Any] = PRESS
     small, large = parts["plans"]
@@ -45,7 +45,7 @@ async def _press(world: World, card: str | None = "pm_card_visa") -> tuple[Custo
     async with world.runtime.db.transaction() as tx:
         made = read_product(json.dumps({**PRESS, "plans": [mine, large]}).encode())
         await plans.publish(tx, world.call, made)
-    ada = await world.customer(on="2026-01-01", card=card)
+    ada = await world.customer(on="2026-01-01", card=card, zone=zone)
     return ada, await world.subscribe(ada, "small", product="press")
 
 
@@ -137,3 +137,14 @@ async def test_a_voided_invoice_takes_nothing_of_a_grant(world: World) -> None:
             reason=VoidReason.MISTAKE,
         )
     assert await _uses(world) == []
+
+
+async def test_a_grant_for_the_first_hour_of_a_period_that_began_inside_of_it_begins_with_the_period(
+    world: World,
+) -> None:
+    # Midnight in UTC is 05:30 in Kolkata: the hour from 05:00 on is cut there.
+    ada, subscription = await _press(world, zone="Asia/Kolkata")
+    await _grant(world, subscription, replace(_TERMS, effective_at=subscription.period.start))
+    await _use(world, ada, "2026-01-01T00:00", 40)
+    await world.advance(to="2026-01-02")
+    assert await _balances(world, ada) == ["60"]

@@ -101,7 +101,8 @@ async def create_grant(
         zone=found.zone,
         created_at=call.at,
     )
-    if terms.effective_at is None:
+    if terms.effective_at is None or terms.effective_at >= found.period.start:
+        # A period may begin inside of an hour, which is cut there.
         new = replace(new, effective_at=max(new.effective_at, found.period.start))
     rules.check_grant(new, found.period.start)
     if len(await store.list_grants(tx, found.customer_id, subscription_ids=[found.id])) >= GRANTS_MAX:
