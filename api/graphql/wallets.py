@@ -26,6 +26,7 @@ from domain.credits.wallets.service import GrantTerms
 from domain.customers.service import CustomerNotFound
 from domain.db import Tx
 from domain.kernel.ids import CustomerId, ProductId, WalletGrantId, WalletId, decode
+from domain.kernel.money import CurrencyMismatch
 
 
 @strawberry.input(description="A wallet that is to be opened, empty.")
@@ -224,13 +225,25 @@ def again_of(context: Context, customer: CustomerId) -> Callable[[Tx, Mapping[st
 
 
 def _terms(input: GrantWalletCreditInput) -> GrantTerms:
+    """Read what is granted. Raises CurrencyMismatch."""
+    amount = money_from(input.amount)
     return GrantTerms(
         name=input.name,
-        amount=money_from(input.amount),
+        amount=amount,
         priority=input.priority,
         effective_at=input.effective_at,
         expires_at=input.expires_at,
-        rollover_max_minor=money_from(input.rollover_max).minor if input.rollover_max else None,
-        rollover_min_minor=money_from(input.rollover_min).minor if input.rollover_min else 0,
+        rollover_max_minor=_bound(input.rollover_max, amount.currency),
+        rollover_min_minor=_bound(input.rollover_min, amount.currency) or 0,
         refill=input.refill,
     )
+
+
+def _bound(given: MoneyInput | None, currency: str) -> int | None:
+    """Read a bound in minor units, which are those of the grant's currency. Raises CurrencyMismatch."""
+    if given is None:
+        return None
+    bound = money_from(given)
+    if bound.currency != currency:
+        raise CurrencyMismatch(currency, bound.currency)
+    return bound.minor

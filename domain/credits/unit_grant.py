@@ -101,7 +101,7 @@ def check_grant(new: UnitGrant, period_start: datetime) -> None:
     rollovers = (new.rollover_min, new.rollover_max if new.rollover_max is not None else AMOUNT_MAX)
     faults = (
         (not _is_name(new.name), f"a name has 1 to {NAME_LENGTH_MAX} printable characters"),
-        (not 0 < new.amount <= AMOUNT_MAX, "an amount is above 0"),
+        (not 0 < new.amount <= AMOUNT_MAX, "an amount is above 0 and at most 10^18"),
         (not 0 <= new.priority <= PRIORITY_MAX, f"a priority is 0 to {PRIORITY_MAX}"),
         (new.effective_at < period_start, "it begins in the present usage period or later"),
         (new.expires_at is not None and new.expires_at <= new.effective_at, "it expires after it begins"),

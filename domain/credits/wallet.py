@@ -188,7 +188,7 @@ def check_grant(new: WalletGrant, now: datetime) -> None:
     is_bounded = new.rollover_max_minor is not None or new.rollover_min_minor or new.refill is not None
     faults = (
         (not _is_name(new.name), f"a name has 1 to {NAME_LENGTH_MAX} printable characters"),
-        (not 0 < new.amount_minor <= AMOUNT_MINOR_MAX, "an amount is above 0"),
+        (not 0 < new.amount_minor <= AMOUNT_MINOR_MAX, "an amount is above 0 and at most 10^15 minor units"),
         (not 0 <= new.priority <= PRIORITY_MAX, f"a priority is 0 to {PRIORITY_MAX}"),
         (new.effective_at < now, "it begins now or later"),
         (new.expires_at is not None and new.expires_at <= new.effective_at, "it expires after it begins"),

@@ -65,6 +65,23 @@ async def test_staff_fill_a_wallet_once_and_its_customer_sees_what_an_invoice_dr
     assert voided["wallet"]["grants"][0]["voidedAt"] is not None
 
 
+@pytest.mark.parametrize("bound", ["rolloverMax", "rolloverMin"])
+async def test_a_bound_in_another_currency_than_the_wallets_is_refused(shared: Site, ada: Customer, bound: str) -> None:
+    wallet = await _opened(shared, ada)
+    given = {
+        "customerId": encode("customer", ada.id),
+        "walletId": wallet["id"],
+        "name": "Welcome",
+        "amount": {"amount": "100.00", "currency": "USD"},
+        bound: {"amount": "50", "currency": "JPY"},
+        "idempotencyKey": "g1",
+    }
+    refused = await shared.change("grantWalletCredit", SAVED, shared.staff("finance"), **given)
+    assert (refused["__typename"], refused["code"]) == ("InvalidInput", "currency_mismatch")
+    held = await shared.read(HELD, shared.member(ada.id), id=given["customerId"], wallet=wallet["id"])
+    assert held["wallets"][0]["grants"] == []
+
+
 async def test_a_member_gives_itself_nothing_and_sees_nothing_of_others(shared: Site, ada: Customer) -> None:
     wallet = await _opened(shared, ada, kinds=["USAGE"], priority=10)
     assert (wallet["kinds"], wallet["priority"]) == (["USAGE"], 10)
