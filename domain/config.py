@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +26,10 @@ _HOOK_SECRET = re.compile(r"whsec_(?:[A-Za-z0-9+/]{4}){8,}(?:[A-Za-z0-9+/]{2}==|
 _SECRET_BYTES_MIN = 32
 _REDIS_SCHEMES = frozenset(("redis", "rediss", "unix"))
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
+# Free customers who begin to pay, MRR that expands in a year and customers who leave in a month, all in
+# percent, and a lifetime's value for each unit that winning a customer cost.
+_TARGETS = {"conversion": Decimal(5), "expansion": Decimal(20), "churn": Decimal(5), "value_to_cost": Decimal(3)}
+_TARGET = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4})?")
 _ON, _OFF = ("1", "true", "t", "yes", "y", "on"), ("0", "false", "f", "no", "n", "off")
 
 
@@ -84,6 +89,7 @@ class Settings:
     token_issuer: str = _setting("tollgate", "TOLLGATE_TOKEN_ISSUER")
     allowed_hosts: tuple[str, ...] = _setting((), "TOLLGATE_ALLOWED_HOSTS")
     alert_thresholds: tuple[str, ...] = _setting(("llm:80/90/100", "edge:80/100"), "TOLLGATE_ALERT_THRESHOLDS")
+    revenue_targets: tuple[str, ...] = _setting((), "TOLLGATE_REVENUE_TARGETS")
     gateway_keys: tuple[str, ...] = _setting((), "TOLLGATE_GATEWAY_KEYS", secret=True)
     openai_key: str = _setting("", "TOLLGATE_OPENAI_KEY", secret=True)
     anthropic_key: str = _setting("", "TOLLGATE_ANTHROPIC_KEY", secret=True)
@@ -214,6 +220,18 @@ def thresholds_of(settings: Settings) -> dict[str, tuple[int, ...]]:
     return found
 
 
+def targets_of(settings: Settings) -> dict[str, Decimal]:
+    """Return what figures of the business are shown against; one that is not named stays. Raises SettingRefused."""
+    found = dict(_TARGETS)
+    for part in settings.revenue_targets:
+        name, _, number = part.partition(":")
+        if name not in _TARGETS or not _TARGET.fullmatch(number):
+            looks = ",".join(f"{each}:{target}" for each, target in _TARGETS.items())
+            raise SettingRefused("TOLLGATE_REVENUE_TARGETS", f"It looks like {looks}")
+        found[name] = Decimal(number)
+    return found
+
+
 def check_serving(settings: Settings) -> None:
     """Refuse to serve or work with settings that are missing or must not be combined.
 
@@ -243,6 +261,7 @@ def check_serving(settings: Settings) -> None:
     _check_mail_hook(settings.mail_hook_secret)
     _check_addresses(settings)
     thresholds_of(settings)
+    targets_of(settings)
 
 
 def _check_mail_hook(secrets: tuple[str, ...]) -> None:

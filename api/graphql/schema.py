@@ -51,6 +51,7 @@ from api.graphql.receiving import ReceivingMutation
 from api.graphql.reconciliation import ReconciliationMutation, ReconciliationQuery
 from api.graphql.redriving import RedriveMutation
 from api.graphql.refunds import RefundMutation
+from api.graphql.revenue import RevenueMutation, RevenueQuery
 from api.graphql.scalars import CONFIG
 from api.graphql.sending import SendingMutation, SendingQuery
 from api.graphql.showing import UsageQuery
@@ -112,6 +113,7 @@ Query = _root(
     WhatIfQuery,
     LedgerQuery,
     ReceivablesQuery,
+    RevenueQuery,
     PaymentListQuery,
     MethodDeskQuery,
     DisputeQuery,
@@ -171,6 +173,7 @@ Mutation = _root(
     ConsolidationMutation,
     SendingMutation,
     OneOffChargeMutation,
+    RevenueMutation,
     PrivacyMutation,
 )
 

@@ -60,6 +60,8 @@ class Permission(StrEnum):
     STAFF_ALERT_WRITE = "staff_alert:write"
     MAIL_READ = "mail:read"
     MAIL_WRITE = "mail:write"
+    REVENUE_READ = "revenue:read"
+    REVENUE_WRITE = "revenue:write"
     PRIVACY_EXPORT = "privacy:export"
     PRIVACY_ERASE = "privacy:erase"
 
@@ -117,7 +119,7 @@ _ROLES: dict[tuple[PrincipalKind, str], frozenset[str]] = {
     | {_P.CREDIT_WRITE, _P.CREDIT_REDEEM, _P.DUNNING_WRITE, _P.CHARGE_READ, _P.CHARGE_WRITE}
     | {_P.SUBSCRIPTION_OVERRIDE}
     | {_P.CLOCK_READ, _P.AUDIT_READ, _P.JOB_READ, _P.LEDGER_READ}
-    | {_P.PROFILE_WRITE, _P.TAX_READ, _P.TAX_WRITE}
+    | {_P.PROFILE_WRITE, _P.TAX_READ, _P.TAX_WRITE, _P.REVENUE_READ, _P.REVENUE_WRITE}
     | {_P.FEED_READ, _P.WEBHOOK_READ, _P.STAFF_ALERT_READ, _P.STAFF_ALERT_WRITE, _P.MAIL_READ},
     (PrincipalKind.STAFF, "support"): _READS
     | {_P.CUSTOMER_WRITE, _P.SUBSCRIPTION_WRITE, _P.ALERT_WRITE, _P.PROFILE_WRITE, _P.TAX_READ, _P.CHARGE_READ}

@@ -29,13 +29,14 @@ class Cohort:
 def cohorts_of(contracts: Sequence[Contract], months: Sequence[Period], currency: str, zone: str) -> list[Cohort]:
     """Return the cohort of each of these calendar months, which follow one another, and its later months among them.
 
-    A customer stays in the cohort of the first paying month for life.
+    The last month may be cut where it has not ended yet: it is then read there. A customer stays in the cohort of the
+    first paying month for life.
     """
-    begun = {customer: month_of(at, zone) for customer, at in first_payments(contracts, currency).items()}
+    begun = {customer: month_of(at, zone).start for customer, at in first_payments(contracts, currency).items()}
     paying = [mrr_by_customer(contracts, read_at(month), currency).keys() for month in months]
     cohorts = []
     for number, month in enumerate(months):
-        members = {customer for customer, first in begun.items() if first == month}
+        members = {customer for customer, first in begun.items() if first == month.start}
         active = {later - number: len(members & paying[later]) for later in range(number, len(months))}
         cohorts.append(Cohort(len(members), active))
     return cohorts

@@ -14,6 +14,7 @@ from domain.config import (
     check_serving,
     environment_of,
     read_settings,
+    targets_of,
     thresholds_of,
 )
 
@@ -172,6 +173,24 @@ def test_thresholds_that_cannot_be_are_refused_at_the_start(text: str) -> None:
     with pytest.raises(SettingRefused) as refused:
         check_serving(_settings(TOLLGATE_ALERT_THRESHOLDS=text))
     assert refused.value.name == "TOLLGATE_ALERT_THRESHOLDS"
+
+
+def test_targets_are_those_of_the_merchant_where_named() -> None:
+    named = _settings(TOLLGATE_REVENUE_TARGETS="churn:2.5, value_to_cost:4")
+    check_serving(named)
+    assert {name: str(each) for name, each in targets_of(named).items()} == {
+        "conversion": "5",
+        "expansion": "20",
+        "churn": "2.5",
+        "value_to_cost": "4",
+    }
+
+
+@pytest.mark.parametrize("text", ["churn", "churn:", "churn:-1", "churn:5%", "margin:80", "churn:1e3"])
+def test_targets_that_cannot_be_are_refused_at_the_start(text: str) -> None:
+    with pytest.raises(SettingRefused) as refused:
+        check_serving(_settings(TOLLGATE_REVENUE_TARGETS=text))
+    assert refused.value.name == "TOLLGATE_REVENUE_TARGETS"
 
 
 def test_the_manual_names_every_setting_with_its_meaning_and_no_other() -> None:

@@ -368,6 +368,11 @@ async def list_applied(tx: Tx, call: Call, customer_id: CustomerId) -> list[Held
     return await _held(tx, call, customer_id)
 
 
+async def lasting_of_customers(tx: Tx, customer_ids: Collection[CustomerId]) -> dict[CustomerId, list[AppliedCoupon]]:
+    """Return the coupons of many customers that last as long as they are not removed, removed ones too, in order."""
+    return await store.lasting_of_customers(tx, customer_ids)
+
+
 async def load_applied(tx: Tx, call: Call, customer_id: CustomerId, applied_id: AppliedCouponId) -> Held:
     """Return one of a customer's coupons to a use case that has checked its own permission.
 

@@ -219,14 +219,15 @@ async def save_subscription_of(tx: db.Tx, moved: AppliedCoupon) -> None:
     await tx.execute(statement.values(subscription_id=moved.subscription_id))
 
 
+_APPLICATION = sa.select(applied_coupon, *(column for column in coupon.c if column.name != "id")).join(
+    coupon, coupon.c.id == applied_coupon.c.coupon_id
+)
+
+
 @cache
 def _applications(*, only_present: bool) -> Statement:
-    statement = (
-        sa.select(applied_coupon, *(column for column in coupon.c if column.name != "id"))
-        .join(coupon, coupon.c.id == applied_coupon.c.coupon_id)
-        .where(*narrowed(applied_coupon, ("customer_id",)))
-        .order_by(applied_coupon.c.number)
-    )
+    own = narrowed(applied_coupon, ("customer_id",))
+    statement = _APPLICATION.where(*own).order_by(applied_coupon.c.number)
     return Statement(statement.where(applied_coupon.c.removed_at.is_(None)) if only_present else statement)
 
 
@@ -234,6 +235,19 @@ async def list_applied(tx: db.Tx, customer_id: CustomerId, *, only_present: bool
     """Return a customer's applications in their order; bounded by how many a customer may ever have."""
     rows = await _applications(only_present=only_present).rows(tx, customer_id=customer_id)
     return [_applied(row) for row in rows]
+
+
+async def lasting_of_customers(
+    tx: db.Tx, customer_ids: Collection[CustomerId]
+) -> dict[CustomerId, list[AppliedCoupon]]:
+    """Return the applications of lasting coupons of many customers, removed ones too, in each customer's order."""
+    statement = _APPLICATION.where(
+        applied_coupon.c.customer_id.in_(customer_ids), coupon.c.duration == Duration.FOREVER
+    ).order_by(applied_coupon.c.number)
+    found: dict[CustomerId, list[AppliedCoupon]] = {}
+    for row in await tx.rows(statement):
+        found.setdefault(row.customer_id, []).append(_applied(row))
+    return found
 
 
 _USES = Statement(

@@ -49,6 +49,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "ledgerBalances": {"environment": "environment", "customerId": "customer"},
     "trialBalance": {"environment": "environment"},
     "receivables": {"environment": "environment", "before": "=2027-01-01T00:00:00Z"},
+    "revenue": {"currency": "=USD"},
     "taxReport": {
         "environment": "environment",
         "start": "=2026-01-01T00:00:00Z",
@@ -245,6 +246,7 @@ INPUTS: dict[str, Any] = {
     "setTaxRate": lambda _, n: {"country": "DE", "name": f"VAT {n}", "percent": "19", "validFrom": _FROM},
     "setTaxRegistration": lambda _, n: {"country": "DE", "region": f"R{n % 100}", "validFrom": _FROM},
     "setMerchantTax": lambda t, _: {"environment": t["environment"], "country": "DE"},
+    "setAcquisitionCost": lambda _, n: {"month": "2026-01", "cost": {"amount": f"{n}.00", "currency": "USD"}},
     "retryJob": lambda t, _: {"id": t["job"]},
     "retryJobs": lambda _t, _: {"kind": "collect_invoice", "error": None},
     "startReconciliation": lambda _, __: {"environment": "TEST"},
@@ -368,6 +370,7 @@ OF_NOBODY = {
     "setPromotionCodeActive",
     "coupons",
 }
+OF_LIVE = {"revenue", "setAcquisitionCost"}
 
 
 def _event(name: str, customer: str, field: str) -> dict[str, Any]:

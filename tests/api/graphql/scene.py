@@ -43,6 +43,7 @@ from tests.api.graphql.asking import (
     INPUTS,
     OF_ANY_CUSTOMER,
     OF_EVERYONE,
+    OF_LIVE,
     OF_NOBODY,
     OF_TEST,
     subscribed,
@@ -195,6 +196,7 @@ def is_shown(actor: Actor, root: str, name: str, target: Target) -> bool:
     for names, is_so in (
         (OF_EVERYONE, actor.sees_everything),
         (OF_TEST, actor.customer_id is None and actor.environment in {None, "TEST"}),
+        (OF_LIVE, actor.customer_id is None and actor.environment in {None, "LIVE"}),
         (OF_ANY_CUSTOMER | OF_NOBODY, True),
         (IN_AN_ENVIRONMENT, actor.customer_id is None and in_its_environment),
     ):
@@ -322,9 +324,8 @@ async def _furnish(server: Site, name: str, environment: Environment) -> Target:
         **await outgoing_of(server, environment, made.id),
         **_OF_EVERYONE,
     }
-    marks = (*(str(ids[each]) for each in _TOLD), call.id)
     own_words = (f"{name} Personal", f"{name}@personal", f"odd-{name}", f"external-{name}")
-    return Target(made.id, environment, ids, (*marks, *own_words))
+    return Target(made.id, environment, ids, (*(str(ids[each]) for each in _TOLD), call.id, *own_words))
 
 
 async def _record(server: Site, reporter: Call, customer_id: CustomerId, *calls: UsageEvent) -> str:

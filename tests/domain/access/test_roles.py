@@ -45,7 +45,7 @@ _EXPECTED = {
     ("staff", "admin"): _READS
     | _MERCHANT_READS
     | {"webhook:write", "staff_alert:write", "mail:write"}
-    | {"privacy:export", "privacy:erase"}
+    | {"privacy:export", "privacy:erase", "revenue:read", "revenue:write"}
     | {"customer:write", "subscription:write", "payment:write", "key:read", "key:write", "clock:read", "clock:write"}
     | {
         "audit:read",
@@ -70,7 +70,7 @@ _EXPECTED = {
     },
     ("staff", "finance"): _READS
     | _MERCHANT_READS
-    | {"staff_alert:write"}
+    | {"staff_alert:write", "revenue:read", "revenue:write"}
     | {
         "subscription:write",
         "payment:write",
