@@ -27,6 +27,9 @@ class Viewer:
     kind: PrincipalKind = strawberry.field(description="What sort of caller.")
     role: str = strawberry.field(description="A person's role; key for an API key.")
     permissions: list[str] = strawberry.field(description="Such as invoice:read, sorted.")
+    permissions_withheld: list[str] = strawberry.field(
+        description="What a sign-in with a second factor would add to them (`amr` of the token), sorted."
+    )
     customer_id: strawberry.ID | None = strawberry.field(
         description="The only customer the caller sees, if bound to one."
     )
@@ -131,6 +134,7 @@ class KeyQuery:
             kind=who.kind,
             role=who.role,
             permissions=sorted(who.permissions),
+            permissions_withheld=sorted(who.withheld),
             customer_id=ids.id_of("customer", who.customer_id) if who.customer_id else None,
             environment=who.environment,
         )

@@ -17,7 +17,7 @@ from api.replay.client import Client
 from api.seed import operator
 from domain.access import service as access
 from domain.access.roles import Permission
-from domain.access.tokens import AUDIENCE, LIFETIME_MAX, sign_hs256
+from domain.access.tokens import AUDIENCE, LIFETIME_MAX, SECOND_FACTOR, sign_hs256
 from domain.adapters import clock
 from domain.config import Settings
 from domain.kernel.values import dataclass
@@ -109,6 +109,7 @@ def sign(settings: Settings, now: datetime, whose: Mapping[str, str]) -> str:
     claims = {
         "iss": settings.token_issuer,
         "aud": AUDIENCE,
+        "amr": [SECOND_FACTOR],
         "iat": issued_at,
         "exp": issued_at + int(TOKEN_LIFETIME.total_seconds()),
     }

@@ -134,12 +134,20 @@ KEY_SCOPES: frozenset[str] = _ALL - {_P.KEY_WRITE, _P.PRIVACY_EXPORT, _P.PRIVACY
 # A key bound to one customer gets nothing that reaches beyond that customer.
 CUSTOMER_KEY_SCOPES: frozenset[str] = _MEMBER_WRITES | {_P.USAGE_WRITE, _P.LIMIT_CHECK, _P.GATEWAY, _P.FEED_READ}
 
+# What a person may change after a sign-in with a password alone: it marks as read, and moves no money.
+_BY_ONE_FACTOR = frozenset((_P.ALERT_WRITE, _P.STAFF_ALERT_WRITE))
+
 
 def permissions_of(kind: PrincipalKind, role: str) -> frozenset[str]:
     """Return what a member or a member of staff may do in a role. Raises RoleUnknown."""
     if (kind, role) not in _ROLES:
         raise RoleUnknown
     return _ROLES[kind, role]
+
+
+def withheld_of(permissions: frozenset[str]) -> frozenset[str]:
+    """Return what of a person's permissions takes a sign-in with a second factor: everything that is no reading."""
+    return frozenset(each for each in permissions - _BY_ONE_FACTOR if not each.endswith(":read"))
 
 
 def system_principal(name: str) -> Principal:

@@ -1,7 +1,8 @@
 """Bearer tokens: whether one is genuine, and for whom it speaks.
 
 A token is a JWT with the claims iss, aud "tollgate", sub, iat, exp, `kind` (member or staff) and `role`; a member's
-also names `customer` (cus_...) and `env` (live or test), a member of staff's neither. Instants are compared with the
+also names `customer` (cus_...) and `env` (live or test), a member of staff's neither. `amr` says how they signed in
+(RFC 8176): without "mfa" in it, what a role may change is withheld. Instants are compared with the
 `at` that is passed in, never with the system's clock. Whatever is wrong, the answer is CredentialsRejected: it does
 not tell a forger what to mend.
 """
@@ -15,12 +16,14 @@ import jwt
 import msgspec
 
 from domain.access.credentials import TOKEN_LENGTH_MAX, CredentialsRejected, TokensUnverifiable
-from domain.access.roles import RoleUnknown, permissions_of
+from domain.access.roles import RoleUnknown, permissions_of, withheld_of
 from domain.kernel.call import Environment, Principal, PrincipalKind
 from domain.kernel.ids import CustomerId, IdMalformed, decode
 from domain.kernel.unreadable import UNREADABLE
 
 AUDIENCE = "tollgate"
+# The method of authentication that stands for several factors in `amr`.
+SECOND_FACTOR = "mfa"
 SECRET_BYTES_MIN = 32
 SUBJECT_LENGTH_MAX = 255
 KEYS_MAX = 100
@@ -49,6 +52,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     customer: str | None = None
     env: Literal["live", "test"] | None = None
+    amr: list[str] | None = None
 
 
 def sign_hs256(secret: str, claims: Mapping[str, Any]) -> str:
@@ -113,14 +117,16 @@ def principal_from_claims(claims: Claims, *, issuer: str, at: datetime) -> Princ
         permissions = permissions_of(kind, claims.role)
     except RoleUnknown:
         raise CredentialsRejected from None
+    withheld = frozenset[str]() if SECOND_FACTOR in (claims.amr or ()) else withheld_of(permissions)
     return Principal(
         kind=kind,
         id=f"{kind}:{claims.sub}",
         role=claims.role,
-        permissions=permissions,
+        permissions=permissions - withheld,
         environment=environment,
         customer_id=customer_id,
         expires_at=_instant(claims.exp),
+        withheld=withheld,
     )
 
 

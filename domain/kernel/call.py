@@ -36,13 +36,22 @@ class Forbidden(DomainError):
     permission: str
 
 
+@dataclass(eq=False)
+class SecondFactorMissing(DomainError):
+    """This needs a sign-in with a second factor. Sign in again with one, and send the same request again."""
+
+    code = "second_factor_required"
+    kind = Kind.FORBIDDEN
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Who asks, with all rights resolved: nothing further down looks a role up again.
 
     `customer_id` is set for members and for keys bound to one customer: they see nothing of any other.
     `product` and `source` are set for keys that report usage: the product's key and the identity's source.
-    `environment` is None for the system and for staff, who act in both.
+    `environment` is None for the system and for staff, who act in both. `withheld` are the permissions of a role that
+    were not granted because its bearer signed in without a second factor.
     """
 
     kind: PrincipalKind
@@ -54,15 +63,16 @@ class Principal:
     product: str | None = None
     source: str | None = None
     expires_at: datetime | None = None
+    withheld: frozenset[str] = frozenset()
 
     def may(self, permission: str) -> bool:
         """Whether the permission was granted."""
         return permission in self.permissions
 
     def need(self, permission: str) -> None:
-        """Refuse unless the permission was granted. Raises Forbidden."""
+        """Refuse unless the permission was granted. Raises Forbidden, SecondFactorMissing."""
         if permission not in self.permissions:
-            raise Forbidden(permission)
+            raise SecondFactorMissing if permission in self.withheld else Forbidden(permission)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +85,7 @@ class Call:
     new_id: Callable[[], UUID] = field(repr=False)
 
     def need(self, permission: str) -> None:
-        """Refuse unless the principal holds the permission. Raises Forbidden."""
+        """Refuse unless the principal holds the permission. Raises Forbidden, SecondFactorMissing."""
         self.principal.need(permission)
 
     @property

@@ -2,7 +2,7 @@
 
 import socket
 from asyncio import create_task
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -18,7 +18,7 @@ from api.at_once import protocol_of
 from api.direct import DirectProtocol
 from api.serve import SOCKET_MESSAGE_BYTES_MAX
 from domain.access import service as access
-from domain.access.tokens import AUDIENCE, sign_hs256
+from domain.access.tokens import AUDIENCE, SECOND_FACTOR, sign_hs256
 from domain.config import Settings
 from domain.db import Database
 from domain.kernel.call import Environment
@@ -78,11 +78,19 @@ class Site:
         kept = self.runtime.now
         self.runtime.now = lambda: kept() + by
 
-    def token(self, *, lives: timedelta = timedelta(hours=1), **claims: str) -> str:
-        """Sign a token from now on."""
+    def token(
+        self, *, lives: timedelta = timedelta(hours=1), factors: Sequence[str] = (SECOND_FACTOR,), **claims: str
+    ) -> str:
+        """Sign a token from now on, of somebody who signed in with a second factor unless told."""
         now = self.runtime.now()
         times = {"iat": int(now.timestamp()), "exp": int((now + lives).timestamp())}
-        issued = {"iss": self.runtime.settings.token_issuer, "aud": AUDIENCE, "sub": "someone", **times}
+        issued = {
+            "iss": self.runtime.settings.token_issuer,
+            "aud": AUDIENCE,
+            "sub": "someone",
+            "amr": list(factors),
+            **times,
+        }
         return sign_hs256(SECRET, {**issued, **claims})
 
     def staff(self, role: str = "admin") -> str:

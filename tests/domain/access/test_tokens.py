@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from domain.access import credentials, tokens
 from domain.access.credentials import CredentialsRejected, TokensUnverifiable
 from domain.access.service import Hs256Verifier
-from domain.kernel.call import Environment, Principal
+from domain.kernel.call import Environment, Forbidden, Principal, SecondFactorMissing
 from domain.kernel.ids import CustomerId, encode
 from tests import make
 
@@ -25,6 +25,7 @@ _STAFF = {
     "sub": "ada",
     "iat": _NOW,
     "exp": _NOW + 3_600,
+    "amr": ["pwd", "mfa"],
     "kind": "staff",
     "role": "admin",
 }
@@ -55,6 +56,22 @@ def test_a_member_token_speaks_for_one_customer_in_one_environment() -> None:
     assert not principal.may("subscription:write")
 
 
+@pytest.mark.parametrize("methods", [["pwd"], ["otp"], [], None])
+def test_what_a_role_may_change_is_withheld_without_a_second_factor(methods: list[str] | None) -> None:
+    owner = {**_MEMBER, "role": "owner"}
+    given = _verify(tokens.sign_hs256(_SECRET, {**owner, "amr": methods}))
+    assert given.may("invoice:read")
+    assert given.may("alert:write")
+    for change in ("subscription:write", "payment:write", "profile:write", "credit:redeem"):
+        with pytest.raises(SecondFactorMissing):
+            given.need(change)
+    # What the role never had is refused as before, and with the second factor nothing is withheld.
+    with pytest.raises(Forbidden):
+        given.need("invoice:write")
+    with_it = _verify(tokens.sign_hs256(_SECRET, owner))
+    assert (with_it.permissions, with_it.withheld) == (given.permissions | given.withheld, frozenset())
+
+
 @pytest.mark.parametrize(
     "claims",
     [
@@ -74,6 +91,7 @@ def test_a_token_at_the_edge_of_what_is_allowed_is_accepted(claims: dict[str, An
     [
         {**_STAFF, "aud": "other"},
         {**_STAFF, "aud": []},
+        {**_STAFF, "amr": "mfa"},  # RFC 8176: a list
         {**_STAFF, "iss": "other"},
         {**_STAFF, "exp": _NOW},
         {**_STAFF, "exp": _NOW + 30 * 86_400 + 1},
@@ -96,7 +114,7 @@ def test_a_token_at_the_edge_of_what_is_allowed_is_accepted(claims: dict[str, An
         {**_MEMBER, "customer": "sub_0000000000000000000000000"},
         {**_MEMBER, "env": None},
         {**_MEMBER, "env": "prod"},
-        *({name: value for name, value in _STAFF.items() if name != left_out} for left_out in _STAFF),
+        *({name: value for name, value in _STAFF.items() if name != left_out} for left_out in _STAFF.keys() - {"amr"}),
     ],
 )
 def test_a_genuine_token_with_a_wrong_claim_is_refused(claims: dict[str, Any]) -> None:
