@@ -4,6 +4,7 @@ from strawberry.tools import merge_types
 from strawberry.types.base import get_object_definition
 
 from api.graphql.alerts import AlertMutation
+from api.graphql.approvals import ApprovalMutation
 from api.graphql.catalogue import CatalogueQuery
 from api.graphql.changes import ChangeMutation
 from api.graphql.clocks import ClockMutation, ClockQuery
@@ -140,6 +141,7 @@ Mutation = _root(
     PauseMutation,
     AnchorMutation,
     CustomVersionMutation,
+    ApprovalMutation,
     PaymentMutation,
     PayingMutation,
     RefundMutation,

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from domain.access.roles import Permission
 from domain.contracts.anchoring import service as anchoring
+from domain.contracts.approving.service import check_approved
 from domain.contracts.changing import service as changing
 from domain.contracts.changing.service import counted_from
 from domain.contracts.desk.service import (
@@ -67,11 +68,12 @@ async def subscribe(
     It starts as the version says: with a trial or without, running or waiting for its first payment; `wish` says
     otherwise. One that still waits for its first payment is replaced. Raises Forbidden, CustomerNotFound,
     ProductNotFound, PlanNotFound, PriceNotFound where the plan is not sold by this interval in this currency,
-    StartRefused, QuantityOutOfBounds, TrialNeedsMethod, PaymentUnderWay, what a promotion code is refused with, and
-    AlreadySubscribed where the customer has a live subscription of the product.
+    ApprovalNeeded, StartRefused, QuantityOutOfBounds, TrialNeedsMethod, PaymentUnderWay, what a promotion code is
+    refused with, and AlreadySubscribed where the customer has a live subscription of the product.
     """
     call.need(Permission.SUBSCRIPTION_WRITE)
     desk = await open_desk(tx, call, customer_id)
+    check_approved(call, desk.catalogue, desk.catalogue.current_version(product_key, plan_key, customer_id).id)
     return await start(
         tx, call, desk, product_key=product_key, plan_key=plan_key, interval=interval, currency=currency, wish=wish
     )

@@ -43,6 +43,7 @@ class StaffAlertKind(StrEnum):
     LIMIT_OVERRUN = "limit_overrun"
     USAGE_UNSETTLED = "usage_unsettled"
     PROVIDER_REFUSED = "provider_refused"
+    PLAN_REQUESTED = "plan_requested"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,13 @@ WORDINGS: Mapping[StaffAlertKind, Wording] = {
         "{about} answered a call through the gateway with {status}: it does not accept the merchant's key, or does not "
         "allow it what was asked for. Callers get 502 until that is mended. Look at the account there, give the key in "
         "{setting}, and start the API anew.",
+    ),
+    StaffAlertKind.PLAN_REQUESTED: Wording(
+        Severity.INFO,
+        "A customer asks for {plan}: {customer_id}",
+        "{customer_id} asks for the plan {plan} of {product}, which is sold on approval. To approve it, publish what "
+        "was agreed as a version of the customer's own, which it can then choose, or subscribe it yourself. To decline "
+        "it, tell the customer. Nothing happens by itself.",
     ),
 }
 

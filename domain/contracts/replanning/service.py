@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from domain.access.roles import Permission
+from domain.contracts.approving.service import check_approved
 from domain.contracts.changing import service as changing
 from domain.contracts.changing.service import Changed
 from domain.contracts.changing.wish import Wish
@@ -27,10 +28,11 @@ LOOK_AGAIN_AFTER = timedelta(minutes=10)
 async def change(tx: Tx, call: Call, *, subscription_id: SubscriptionId, wish: Wish) -> Changed:
     """Change plan, interval or quantity of a subscription, now or where the paid fee period ends.
 
-    Raises Forbidden, SubscriptionNotFound, PeriodsStillClosing, and as `changing.decide`.
+    Raises Forbidden, SubscriptionNotFound, PeriodsStillClosing, ApprovalNeeded, and as `changing.decide`.
     """
     desk, before = await open_desk_of(tx, call, subscription_id, Permission.SUBSCRIPTION_WRITE)
     decision = await changing.decide(tx, desk, before, wish)
+    check_approved(call, desk.catalogue, decision.target.plan_version_id, before=before.plan_version_id)
     return await changing.carry_out(tx, call, desk, before, decision, pays_at_once=wish.pays_at_once)
 
 

@@ -114,6 +114,7 @@ INPUTS: dict[str, Any] = {
     "publishProduct": lambda t, n: {
         "definition": f'{{"key": "made_{n}", "name": "Made for {t["customer"]}", "meters": [], "plans": []}}',
     },
+    "requestPlan": lambda t, _: {"customerId": t["customer"], "product": "edge", "plan": "enterprise"},
     "publishCustomVersion": lambda t, _: {
         "customerId": t["customer"],
         "product": "edge",

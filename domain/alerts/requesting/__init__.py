@@ -1,0 +1,1 @@
+"""Customers ask for plans that are sold on approval."""
