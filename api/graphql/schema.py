@@ -28,6 +28,7 @@ from api.graphql.invoices import InvoiceQuery
 from api.graphql.invoicing import InvoicingMutation
 from api.graphql.journal import JournalMutation, JournalQuery
 from api.graphql.keys import KeyMutation, KeyQuery
+from api.graphql.leaving import LeavingQuery
 from api.graphql.ledger import LedgerQuery
 from api.graphql.limits import LimitMutation, LimitQuery
 from api.graphql.listing import ListingQuery
@@ -88,6 +89,7 @@ Query = _root(
     PublishingQuery,
     CustomerQuery,
     SubscriptionQuery,
+    LeavingQuery,
     PreviewQuery,
     AnchorQuery,
     CustomVersionQuery,

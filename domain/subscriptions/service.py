@@ -346,7 +346,7 @@ async def set_access(tx: Tx, before: Subscription, access: AccessState) -> Subsc
 async def seal_feedback(tx: Tx, subscription: Subscription, text: str) -> bytes:
     """Seal a customer's free text with the customer's own key. Raises FeedbackMalformed."""
     key = await customers.data_key(tx, subscription.customer_id)
-    return tx.vault.seal(key, _feedback_place(subscription), lifecycle.check_feedback(text))
+    return tx.vault.seal(key, feedback_place(subscription.id), lifecycle.check_feedback(text))
 
 
 async def read_feedback(tx: Tx, subscription: Subscription) -> str | None:
@@ -354,7 +354,7 @@ async def read_feedback(tx: Tx, subscription: Subscription) -> str | None:
     if subscription.cancel_feedback is None:
         return None
     key = await customers.data_key(tx, subscription.customer_id)
-    return tx.vault.open(key, _feedback_place(subscription), subscription.cancel_feedback).decode()
+    return tx.vault.open(key, feedback_place(subscription.id), subscription.cancel_feedback).decode()
 
 
 async def _insert(tx: Tx, call: Call, new: Subscription, now: datetime) -> Subscription:
@@ -381,5 +381,6 @@ def segment_of(call: Call, of: Subscription, stretch: Period, usage_period: Peri
     return Segment(of.customer_id, new_id, of.id, of.plan_version_id, stretch, usage_period, final=False, zone=zone)
 
 
-def _feedback_place(subscription: Subscription) -> str:
-    return f"subscription:cancel_feedback:{subscription.id}"
+def feedback_place(subscription_id: SubscriptionId) -> str:
+    """Return the place that a customer's text at the end of a subscription is sealed for."""
+    return f"subscription:cancel_feedback:{subscription_id}"

@@ -340,6 +340,8 @@ OF_ANY_CUSTOMER = {"customers", "apiKeys", "quarantinedEvents", "viewer", "produ
     "unsettledReservations",
     "invoices",
     "invoiceTotals",
+    "cancellations",
+    "cancellationReasons",
     "creditNotes",
     "creditNoteTotals",
     "payments",

@@ -1,0 +1,1 @@
+"""Why customers leave: the ends of subscriptions that were asked for, with what was said."""
