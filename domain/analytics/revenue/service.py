@@ -37,8 +37,8 @@ from domain.plans.price import rate
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.terms import service as terms
 
-# Customers whose past is read at once.
-PAGE = 200
+# Customers whose past is read at once: other requests are answered between two pages.
+PAGE = 50
 _ONE = Decimal(1)
 
 
