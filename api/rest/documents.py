@@ -16,6 +16,7 @@ from domain.analytics.consumption.service import Point, Statistics
 from domain.kernel.ids import CustomerId, encode
 from domain.kernel.money import Money, to_minor
 from domain.limits.status import LimitStatus, percent_of
+from domain.plans.approval import is_on_approval
 from domain.plans.plan import Catalogue, Plan, PlanVersion, Price
 from domain.plans.price import rate
 from domain.plans.provider_price import LIST_CURRENCY, ProviderPrice
@@ -209,6 +210,7 @@ def _plan(plan: Plan, version: PlanVersion) -> dict[str, Any]:
         "key": plan.key,
         "name": plan.name,
         "rank": plan.rank,
+        "on_approval": is_on_approval(version),
         "support": version.support,
         "features": version.features,
         "fees": [_fee(price) for price in version.prices if price.kind == "fee"],

@@ -58,13 +58,15 @@ BILLING = (
         "/api/billing/plans",
         "listBillingPlans",
         "What is sold: the plans of a product, lowest rank first.",
-        "Fees, and limits of a month by name; a limit of null is unlimited.",
+        "Fees, and limits of a month by name; a limit of null is unlimited. One that is sold on approval is asked for "
+        "with requestPlan.",
         {
             "plans": [
                 {
                     "key": "starter",
                     "name": "Starter",
                     "rank": 1,
+                    "on_approval": False,
                     "support": "E-mail",
                     "features": ["Private modules", "Custom domains"],
                     "fees": [

@@ -62,6 +62,8 @@ async def test_no_way_leads_to_enterprise_without_an_approval(site: Site) -> Non
         assert refused["code"] == "approval_needed"
     later = {"customerId": customer, **_ENTERPRISE, "startsAt": "2026-03-01T00:00:00Z", "idempotencyKey": "later"}
     assert (await site.change("scheduleSubscription", _SCHEDULED, owner, **later))["code"] == "approval_needed"
+    listed = await site.client.get("/api/billing/plans", headers={"Authorization": f"Bearer {owner}"})
+    assert [each["key"] for each in listed.json()["plans"] if each["on_approval"]] == ["enterprise"]
     answer = await site.client.put(
         "/api/billing/subscription", json={"plan": "enterprise"}, headers={"Authorization": f"Bearer {owner}"}
     )
