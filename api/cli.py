@@ -97,7 +97,7 @@ def seed() -> None:
     from api.seed import seed as fill  # noqa: PLC0415 -- loaded by this command only
 
     settings = _database_settings()
-    settings.master_key_bytes()
+    settings.master_keys()
     seeded = asyncio.run(fill(settings))
     typer.echo(f"{len(seeded.versions)} plan versions published, {seeded.provider_prices} provider prices added")
 

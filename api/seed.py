@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 from domain.access.roles import system_principal
 from domain.adapters import clock
 from domain.config import Settings
-from domain.db import Database, Tx, Vault
+from domain.db import Database, Tx
 from domain.kernel.call import Call
 from domain.plans import service as plans
 from domain.plans.service import Seeded
+from domain.vault import Vault
 
 
 def operator_call() -> Call:
@@ -20,7 +21,7 @@ def operator_call() -> Call:
 @asynccontextmanager
 async def operator_database(settings: Settings) -> AsyncIterator[Database]:
     """Open the database for a command that needs several units of work, one after another."""
-    database = Database(settings.database_url, Vault(settings.master_key_bytes()), pool_size=1, pooled=settings.pooled)
+    database = Database(settings.database_url, Vault(*settings.master_keys()), pool_size=1, pooled=settings.pooled)
     try:
         yield database
     finally:

@@ -57,10 +57,11 @@ def serve() -> None:
 
 
 async def _check_database(settings: Settings) -> None:
-    from domain.db import Database, Vault  # noqa: PLC0415 -- as in `serve`
+    from domain.db import Database  # noqa: PLC0415 -- as in `serve`
+    from domain.vault import Vault  # noqa: PLC0415 -- the same
     from migrations.expecting import check_start  # noqa: PLC0415 -- the same
 
-    db = Database(settings.database_url, Vault(settings.master_key_bytes()), pool_size=1, pooled=settings.pooled)
+    db = Database(settings.database_url, Vault(*settings.master_keys()), pool_size=1, pooled=settings.pooled)
     try:
         await check_start(db)
     finally:

@@ -38,8 +38,8 @@ async def post_unsubscribe(request: Request) -> Response:
 
 def _check(request: Request) -> tuple[CustomerId, Notice]:
     customer_id = CustomerId(decode("customer", request.path_params["id"]))
-    query, key = request.query_params, request.app.state.runtime.unsubscribe_key
-    return customer_id, links.check(key, customer_id, query.get("notice", ""), query.get("signature", ""))
+    query, keys = request.query_params, request.app.state.runtime.unsubscribe_keys
+    return customer_id, links.check(keys, customer_id, query.get("notice", ""), query.get("signature", ""))
 
 
 UNSUBSCRIBE = (

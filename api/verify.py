@@ -11,7 +11,7 @@ from api.local.home import Home, read_secrets
 from api.local.ports import LOOPBACK
 from api.local.postgres import local_postgres
 from api.local.valkey import local_valkey
-from api.seed import operator
+from api.seed import operator, operator_database
 from domain.adapters.redis import pool_of
 from domain.config import Settings, check_serving
 from domain.customers import service as customers
@@ -20,6 +20,7 @@ from domain.kernel.errors import DomainError
 from domain.kernel.values import dataclass
 from domain.payments.pages import store as pages
 from domain.plans import service as plans
+from domain.privacy.rekeying.service import rekey
 from domain.usage import service as usage
 from domain.usage.sealing import store as events
 from migrations.run import newest_revision, present_revision
@@ -120,8 +121,15 @@ async def _key(settings: Settings) -> str:
             found = await customers.list_customers(tx, call, limit=1)
     except InvalidTag:
         raise Unfit(
-            "it does not open what is stored; set TOLLGATE_MASTER_KEY to the key that this database was used with"
+            "it does not open what is stored; set TOLLGATE_MASTER_KEY to the key that this database was used with, "
+            "or name that in TOLLGATE_OTHER_MASTER_KEYS"
         ) from None
+    if settings.other_master_keys:
+        async with operator_database(settings) as database:
+            left = sum([each.left + each.lost async for each in rekey(database, is_looked_at=True)])
+        if left:
+            raise Unfit(f"{left} values are not sealed under TOLLGATE_MASTER_KEY; run: tollgate privacy rekey")
+        return "opens everything; TOLLGATE_OTHER_MASTER_KEYS opens nothing more"
     return "opens what it sealed" if found else "nothing is sealed yet"
 
 

@@ -24,10 +24,11 @@ from domain.adapters.memory_wakeups import MemoryWakeups
 from domain.adapters.memory_webhooks import MemoryWebhooks
 from domain.alerts.port import MailPolicy
 from domain.config import Settings
-from domain.db import Database, Vault
+from domain.db import Database
 from domain.journal import service as journal
 from domain.payments.port import PaymentGateway
 from domain.runtime import Runtime
+from domain.vault import Vault
 from workers import runner
 
 WORKERS = 2

@@ -22,7 +22,7 @@ from domain.access import service as access
 from domain.access.roles import Permission, system_principal
 from domain.adapters import clock
 from domain.customers import service as customers
-from domain.db import Database, Vault
+from domain.db import Database
 from domain.kernel.call import Call, Environment, Principal, PrincipalKind
 from domain.kernel.ids import encode
 from domain.plans import service as plans
@@ -31,6 +31,7 @@ from domain.subscriptions import service as subscriptions
 from domain.subscriptions.schedule import Interval
 from domain.usage.event import UsageEvent
 from domain.usage.service import ensure_partitions
+from domain.vault import Vault
 from migrations.run import upgrade
 
 MASTER_KEY: Final = bytes(32)

@@ -6,7 +6,6 @@ credentials, seeds for tests, the sandbox) are refused unless TOLLGATE_DEV=1, wh
 """
 
 import base64
-import binascii
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -82,6 +81,7 @@ class Settings:
     home: Path = _setting(Path(".tollgate"), "TOLLGATE_HOME")  # noqa: RUF009 -- a dataclass field, as from field()
     dev: bool = _setting(default=False, variable="TOLLGATE_DEV")
     master_key: str = _setting("", "TOLLGATE_MASTER_KEY", secret=True)
+    other_master_keys: tuple[str, ...] = _setting((), "TOLLGATE_OTHER_MASTER_KEYS", secret=True)
     key_pepper: str = _setting("", "TOLLGATE_KEY_PEPPER", secret=True)
     key_peppers_before: tuple[str, ...] = _setting((), "TOLLGATE_KEY_PEPPERS_BEFORE", secret=True)
     hs256_secret: str = _setting("", "TOLLGATE_HS256_SECRET", secret=True)
@@ -119,17 +119,13 @@ class Settings:
         """Whether the Stripe key moves real money."""
         return self.stripe_secret_key.startswith(("sk_live_", "rk_live_"))
 
-    def master_key_bytes(self) -> bytes:
-        """Return the key that wraps all data keys. Raises SettingMissing, SettingRefused."""
+    def master_keys(self) -> tuple[bytes, ...]:
+        """Return the key that wraps all data keys, then those that may have. Raises SettingMissing, SettingRefused."""
         if not self.master_key:
             raise SettingMissing("TOLLGATE_MASTER_KEY", "Give 32 random bytes in base64, and keep a copy safe")
-        try:
-            key = base64.b64decode(self.master_key, validate=True)
-        except binascii.Error:
-            key = b""
-        if len(key) != _KEY_BYTES:
-            raise SettingRefused("TOLLGATE_MASTER_KEY", "It must be 32 bytes in base64")
-        return key
+        present = _read_key("TOLLGATE_MASTER_KEY", self.master_key, "It must be 32 bytes in base64")
+        advice = "Each is 32 bytes in base64, and was or will be TOLLGATE_MASTER_KEY"
+        return present, *(_read_key("TOLLGATE_OTHER_MASTER_KEYS", each, advice) for each in self.other_master_keys)
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -152,6 +148,16 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
 def _variable(setting: "Field[Any]") -> str:
     return str(setting.metadata["variable"] or setting.name.upper())
+
+
+def _read_key(variable: str, text: str, advice: str) -> bytes:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != _KEY_BYTES:
+        raise SettingRefused(variable, advice)
+    return key
 
 
 def _read_integer(variable: str, text: str, bounds: range) -> int:
@@ -250,7 +256,7 @@ def check_serving(settings: Settings) -> None:
         raise SettingMissing("TOLLGATE_KEY_PEPPER", "Give at least 32 random characters; API keys are hashed with it")
     if any(len(pepper) < _SECRET_BYTES_MIN for pepper in settings.key_peppers_before):
         raise SettingRefused("TOLLGATE_KEY_PEPPERS_BEFORE", "Each has at least 32 characters, as it had before")
-    settings.master_key_bytes()
+    settings.master_keys()
     if settings.hs256_secret and len(settings.hs256_secret) < _SECRET_BYTES_MIN:
         raise SettingRefused("TOLLGATE_HS256_SECRET", "It must have at least 32 characters")
     if not settings.hs256_secret and not settings.jwks_url:

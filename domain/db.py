@@ -1,14 +1,11 @@
-"""The database: engine, unit of work, column types, and the encryption of personal values.
+"""The database: engine, unit of work and column types.
 
 A `Tx` is one transaction on one connection and belongs to one task. Services whose first parameter is `tx` run inside
 the caller's unit of work and never commit. A transaction is never open over a network call.
 """
 
 import asyncio
-import hashlib
-import hmac
 import json
-import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
@@ -21,12 +18,12 @@ from uuid import UUID
 
 import asyncpg
 import sqlalchemy as sa
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio.engine import AsyncConnection, create_async_engine
 from sqlalchemy.util import greenlet_spawn
 
 from domain.kernel.values import dataclass
+from domain.vault import Vault
 
 # Every slice's tables; each slice writes only its own.
 metadata = sa.MetaData(
@@ -66,8 +63,6 @@ _LOST = ("08", "57P", "53300")
 _STATEMENTS_KEPT = 256
 # The same, and who may not come in: a wrong password, a database that is not there.
 _REFUSED = (*_LOST, "28", "3D")
-_NONCE_BYTES = 12
-_KEY_BYTES = 32
 
 
 class Personal(sa.types.TypeDecorator[bytes]):
@@ -75,51 +70,6 @@ class Personal(sa.types.TypeDecorator[bytes]):
 
     impl = sa.LargeBinary
     cache_ok = True
-
-
-@dataclass(frozen=True, slots=True)
-class DataKey:
-    """One customer's encryption key, unwrapped. Deleting its wrapped form erases all it sealed."""
-
-    id: str
-    secret: bytes
-
-
-class Vault:
-    """Seals personal values with AES-256-GCM. The master key wraps data keys and never seals a value itself."""
-
-    def __init__(self, master: bytes) -> None:
-        assert len(master) == _KEY_BYTES, "the master key has 32 bytes"
-        self._master = master
-        self._lookup = hashlib.blake2b(b"lookup", key=master, digest_size=_KEY_BYTES).digest()
-        self.system = DataKey("system", hashlib.blake2b(b"system", key=master, digest_size=_KEY_BYTES).digest())
-
-    def new_wrapped_key(self, key_id: str) -> bytes:
-        """Make a random data key, wrapped for storage."""
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + AESGCM(self._master).encrypt(nonce, AESGCM.generate_key(256), key_id.encode())
-
-    def unwrap(self, key_id: str, wrapped: bytes) -> DataKey:
-        """Open a stored data key. A wrong master key or a moved row raises InvalidTag."""
-        nonce, sealed = wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:]
-        return DataKey(key_id, AESGCM(self._master).decrypt(nonce, sealed, key_id.encode()))
-
-    @staticmethod
-    def seal(key: DataKey, where: str, value: str | bytes) -> bytes:
-        """Encrypt a value for one place ("table:column:row"): moved elsewhere, it does not open."""
-        nonce = os.urandom(_NONCE_BYTES)
-        plain = value.encode() if isinstance(value, str) else value
-        return nonce + AESGCM(key.secret).encrypt(nonce, plain, f"{key.id}:{where}".encode())
-
-    @staticmethod
-    def open(key: DataKey, where: str, sealed: bytes) -> bytes:
-        """Decrypt what `seal` made for the same key and place; anything else raises InvalidTag."""
-        nonce, rest = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-        return AESGCM(key.secret).decrypt(nonce, rest, f"{key.id}:{where}".encode())
-
-    def lookup_hash(self, what: str, value: str) -> bytes:
-        """Return a keyed hash by which a sealed value can be found: equal values of one kind have equal hashes."""
-        return hmac.new(self._lookup, f"{what}:{value}".encode(), hashlib.sha256).digest()
 
 
 @dataclass(frozen=True, slots=True)

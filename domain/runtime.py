@@ -1,7 +1,7 @@
 """What a process holds while it lives: the database, the outside parties, and what it remembers of the catalogue."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import field
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ from domain.adapters.webhook_sender import HttpWebhookSender
 from domain.alerts import unsubscribing
 from domain.alerts.port import Mailer, MailPolicy
 from domain.config import Settings, check_serving
-from domain.db import Database, Vault
+from domain.db import Database
 from domain.invoices.documents import link as links
 from domain.invoices.documents.port import Renderer
 from domain.invoices.taxing.port import TaxCalculator
@@ -30,6 +30,7 @@ from domain.plans.plan import Catalogue
 from domain.plans.provider_price import PriceBook
 from domain.privacy import link as export_links
 from domain.usage.port import Wakeups
+from domain.vault import Vault
 from domain.webhooks.port import WebhookSender
 
 # How long a process sells from the catalogue it has read before it asks whether it changed.
@@ -68,19 +69,19 @@ class Runtime:
         return self.settings.stripe_webhook_secret
 
     @property
-    def link_key(self) -> bytes:
-        """The key that links to documents are signed with."""
-        return links.signing_key(self.settings.master_key_bytes())
+    def link_keys(self) -> Sequence[bytes]:
+        """The key that links to documents are signed with, then others that they may have been signed with."""
+        return [links.signing_key(each) for each in self.settings.master_keys()]
 
     @property
-    def export_key(self) -> bytes:
-        """The key that links to exports are signed with."""
-        return export_links.signing_key(self.settings.master_key_bytes())
+    def export_keys(self) -> Sequence[bytes]:
+        """The same for links to exports."""
+        return [export_links.signing_key(each) for each in self.settings.master_keys()]
 
     @property
-    def unsubscribe_key(self) -> bytes:
-        """The key that links which stop mails are signed with."""
-        return unsubscribing.signing_key(self.settings.master_key_bytes())
+    def unsubscribe_keys(self) -> Sequence[bytes]:
+        """The same for links which stop mails."""
+        return [unsubscribing.signing_key(each) for each in self.settings.master_keys()]
 
     async def catalogue(self) -> Catalogue:
         """Return what is sold, at most CATALOGUE_CHECKED_EVERY old."""
@@ -136,7 +137,7 @@ async def open_runtime(settings: Settings) -> Runtime:
         settings=settings,
         db=Database(
             settings.database_url,
-            Vault(settings.master_key_bytes()),
+            Vault(*settings.master_keys()),
             pool_size=settings.pool_size,
             pooled=settings.pooled,
         ),
@@ -157,7 +158,7 @@ def _mail_policy(settings: Settings) -> MailPolicy:
         merchant=settings.merchant_name,
         is_catcher=settings.dev and urlsplit(settings.smtp_url).hostname in _LOOPBACK,
         unsubscribing=unsubscribing.Unsubscribing(
-            settings.public_url, unsubscribing.signing_key(settings.master_key_bytes())
+            settings.public_url, unsubscribing.signing_key(settings.master_keys()[0])
         ),
         test_allowed=frozenset(part.strip().casefold() for part in settings.mail_test_allow.split(",")),
     )

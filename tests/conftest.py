@@ -10,7 +10,8 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from api.local.throwaway import TemporaryServers, temporary_servers
-from domain.db import Database, Vault
+from domain.db import Database
+from domain.vault import Vault
 from migrations.run import upgrade
 from tests.databases import administer, copied, fresh_database, opened
 from tests.domain.usage.world import load_catalogue

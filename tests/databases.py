@@ -15,7 +15,8 @@ from sqlalchemy import Engine
 from sqlalchemy.util import LRUCache
 
 from api.local.throwaway import TemporaryServers
-from domain.db import Database, Vault
+from domain.db import Database
+from domain.vault import Vault
 
 # More statements than the tests have.
 STATEMENTS_KEPT_MAX = 10_000

@@ -16,8 +16,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from api.local.throwaway import TemporaryServers
-from domain.db import DATABASE_ERRORS, Database, Vault, metadata
+from domain.db import DATABASE_ERRORS, Database, metadata
 from domain.privacy.inventory import inventory
+from domain.vault import Vault
 from migrations.expecting import DatabaseOlder, check_revision, check_start, needed_revision
 from migrations.run import MigrationBlocked, newest_revision, present_revision, upgrade
 from tests.databases import fresh_database, opened

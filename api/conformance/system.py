@@ -15,7 +15,7 @@ from domain.adapters.memory_wakeups import MemoryWakeups
 from domain.contracts import service as contracts
 from domain.customers import service as customers
 from domain.customers.customer import Customer
-from domain.db import Database, Vault
+from domain.db import Database
 from domain.invoices import service as invoices
 from domain.invoices.invoice import InvoiceKind
 from domain.kernel.call import Call, Environment, Principal, PrincipalKind
@@ -30,6 +30,7 @@ from domain.usage.event import UsageEvent
 from domain.usage.reading import Usage
 from domain.usage.recording.service import Recorder
 from domain.usage.verdict import Verdict
+from domain.vault import Vault
 
 PRODUCT, PLAN = "conformance", "only"
 # Cases that name no instant happen here.

@@ -11,7 +11,7 @@ import msgspec
 from domain.access.roles import system_principal
 from domain.adapters import clock
 from domain.config import Settings
-from domain.db import Database, Tx, Vault
+from domain.db import Database, Tx
 from domain.dunning.case import Case
 from domain.dunning.definition import DunningPolicyMalformed, PolicyVersion, read_policy
 from domain.dunning.policies import service as policies
@@ -35,6 +35,7 @@ from domain.kernel.unreadable import UNREADABLE
 from domain.kernel.values import dataclass
 from domain.payments import store as payments
 from domain.payments.attempt import Attempt, AttemptState
+from domain.vault import Vault
 
 HISTORY_MAX = 100
 _VERSION = "@"
@@ -170,7 +171,7 @@ async def _stored(tx: Tx, call: Call, name: str) -> Policy:
 @asynccontextmanager
 async def _reading(settings: Settings) -> AsyncIterator[tuple[Tx, Call]]:
     """Open a transaction on the database of the settings."""
-    db = Database(settings.database_url, Vault(settings.master_key_bytes()), pool_size=1)
+    db = Database(settings.database_url, Vault(*settings.master_keys()), pool_size=1)
     try:
         async with db.transaction() as tx:
             yield tx, Call(clock.new_id(), clock.now(), system_principal("dunning"), clock.new_id)

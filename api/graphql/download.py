@@ -51,5 +51,5 @@ def note_document_of(context: Context, value: Document) -> CreditNoteDocument:
 
 def _signed(context: Context, value: Document) -> tuple[str, datetime]:
     runtime = context.runtime
-    link = links.sign(runtime.link_key, value.id, runtime.now())
+    link = links.sign(runtime.link_keys[0], value.id, runtime.now())
     return f"{runtime.settings.public_url.rstrip('/')}{link.path}", link.expires_at

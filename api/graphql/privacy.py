@@ -158,7 +158,7 @@ def _erasure_of(value: Erasure) -> CustomerErasure:
 def _signed(context: Context, value: Export) -> ExportDownload:
     """Sign a link from now on."""
     runtime = context.runtime
-    link = links.sign(runtime.export_key, value.id, runtime.now())
+    link = links.sign(runtime.export_keys[0], value.id, runtime.now())
     return ExportDownload(url=f"{runtime.settings.public_url.rstrip('/')}{link.path}", expires_at=link.expires_at)
 
 

@@ -45,6 +45,20 @@ def seal() -> None:
 
 
 @privacy.command()
+def rekey(
+    *, is_looked_at: Annotated[bool, typer.Option("--check", help="Change nothing; exits 1 where any is left.")] = False
+) -> None:
+    """Put under TOLLGATE_MASTER_KEY what is sealed under TOLLGATE_OTHER_MASTER_KEYS. Safe to repeat and to break off.
+
+    Exits 1 where something is left, or opens under none of them.
+    """
+    from api.privacy.rekeying import rekey_all  # noqa: PLC0415 -- loaded by this command only
+
+    if not asyncio.run(rekey_all(_settings(), is_looked_at=is_looked_at, tell=typer.echo)):
+        raise typer.Exit(1)
+
+
+@privacy.command()
 def erase(
     customer: Customer,
     *,

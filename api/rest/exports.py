@@ -17,7 +17,7 @@ async def get_export(request: Request) -> Response:
     async with runtime.db.transaction() as tx:
         found = await exporting.open_file(
             tx,
-            runtime.export_key,
+            runtime.export_keys,
             call,
             export_id,
             expires=query.get("expires", ""),

@@ -42,7 +42,7 @@ async def get_document(request: Request) -> Response:
     async with runtime.db.transaction() as tx:
         found = await documents.file_by_link(
             tx,
-            runtime.link_key,
+            runtime.link_keys,
             runtime.now(),
             document_id,
             expires=query.get("expires", ""),

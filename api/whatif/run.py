@@ -12,11 +12,12 @@ from domain.config import Settings
 from domain.contracts.what_if.replay import WhatIf
 from domain.contracts.what_if.service import Page, against, what_if_page
 from domain.customers import service as customers
-from domain.db import Database, Vault
+from domain.db import Database
 from domain.kernel.call import Call, Environment
 from domain.kernel.ids import CustomerId
 from domain.kernel.money import Money
 from domain.kernel.values import dataclass
+from domain.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ async def run(
     One page of customers is held at a time. Raises ProductNotFound, PlanNotFound, PlanVersionNotFound,
     CustomerNotFound.
     """
-    database = Database(settings.database_url, Vault(settings.master_key_bytes()), pool_size=1, pooled=settings.pooled)
+    database = Database(settings.database_url, Vault(*settings.master_keys()), pool_size=1, pooled=settings.pooled)
     try:
         return await _compare(database, wish, outputs, progress)
     finally:

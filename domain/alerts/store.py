@@ -11,6 +11,7 @@ from domain.alerts.mail_state import MailState
 from domain.alerts.notice import Content
 from domain.kernel.ids import CustomerId
 from domain.kernel.values import dataclass
+from domain.vault import DataKey
 
 mail = sa.Table(
     "mail",
@@ -56,7 +57,7 @@ class Mail:
     sent_at: datetime | None
 
 
-async def insert_mail(tx: db.Tx, new: Mail, key: db.DataKey) -> bool:
+async def insert_mail(tx: db.Tx, new: Mail, key: DataKey) -> bool:
     """Store a mail, sealed whole. False where this notice about this row is stored."""
     values = {
         "customer_id": new.customer_id,
@@ -79,7 +80,7 @@ async def insert_mail(tx: db.Tx, new: Mail, key: db.DataKey) -> bool:
     return await tx.value(statement) is not None
 
 
-async def find_mail(tx: db.Tx, customer_id: CustomerId, notice: str, about: str, *, key: db.DataKey) -> Mail | None:
+async def find_mail(tx: db.Tx, customer_id: CustomerId, notice: str, about: str, *, key: DataKey) -> Mail | None:
     """Return a mail, opened, or None."""
     statement = sa.select(mail).where(mail.c.customer_id == customer_id, mail.c.notice == notice, mail.c.about == about)
     row = await tx.row(statement)

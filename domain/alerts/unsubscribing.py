@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from dataclasses import field
 
 from domain.alerts.notice import LEGAL, Notice
@@ -39,10 +40,10 @@ class Unsubscribing:
         return f"{self.base.rstrip('/')}/{path}?notice={notice}&signature={_signature(self.key, customer_id, notice)}"
 
 
-def check(key: bytes, customer_id: CustomerId, notice: str, signature: str) -> Notice:
+def check(keys: Sequence[bytes], customer_id: CustomerId, notice: str, signature: str) -> Notice:
     """Return the kind of mail that a link stops. Raises UnsubscribeLinkRefused."""
     is_form = len(signature) == _SIGNATURE_LENGTH and signature.isascii() and notice in set(Notice)
-    if not is_form or not hmac.compare_digest(_signature(key, customer_id, notice), signature):
+    if not is_form or not any(hmac.compare_digest(_signature(key, customer_id, notice), signature) for key in keys):
         raise UnsubscribeLinkRefused
     return Notice(notice)
 

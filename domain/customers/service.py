@@ -10,12 +10,13 @@ from domain.customers import store
 from domain.customers.clock import Clock, ClockState
 from domain.customers.customer import Customer, check_customer, check_present, check_zone
 from domain.customers.store import Sight
-from domain.db import DataKey, Tx
+from domain.db import Tx
 from domain.journal import service as journal
 from domain.kernel.call import Call, Environment, Forbidden, Principal
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import ClockId, CustomerId, encode
 from domain.kernel.values import dataclass
+from domain.vault import DataKey
 
 # A page of 100, and the row that tells whether another follows.
 PAGE_MAX = 101

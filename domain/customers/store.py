@@ -17,6 +17,9 @@ from domain.kernel.call import Environment
 from domain.kernel.ids import ClockId, CustomerId
 from domain.kernel.values import dataclass
 from domain.statement import Row, Statement, among, narrowed, present
+from domain.vault import DataKey, Vault
+
+EMAIL_HASHED = "customer:email"
 
 test_clock = sa.Table(
     "test_clock",
@@ -164,7 +167,7 @@ async def list_customers(
     if environment is not None:
         statement = statement.where(customer.c.environment == environment)
     if email is not None:
-        statement = statement.where(customer.c.email_hash == _email_hash(tx, email))
+        statement = statement.where(customer.c.email_hash.in_(tx.vault.lookup_hashes(EMAIL_HASHED, fold_email(email))))
     if after is not None:
         statement = statement.where(customer.c.customer_id < after)
     return _customers(tx, await tx.rows(statement))
@@ -316,14 +319,14 @@ def _where(column: str, customer_id: CustomerId) -> str:
     return f"customer:{column}:{customer_id}"
 
 
-def sealed_names(tx: db.Tx, key: db.DataKey, of: Customer) -> dict[str, bytes]:
+def sealed_names(tx: db.Tx, key: DataKey, of: Customer) -> dict[str, bytes]:
     """Return name and address as they are stored, with the keyed hash that finds the address."""
     sealed = {name: tx.vault.seal(key, _where(name, of.id), getattr(of, name)) for name in ("name", "email")}
     return {**sealed, "email_hash": _email_hash(tx, of.email)}
 
 
 def _email_hash(tx: db.Tx, email: str) -> bytes:
-    return tx.vault.lookup_hash("customer:email", fold_email(email))
+    return tx.vault.lookup_hash(EMAIL_HASHED, fold_email(email))
 
 
 def _seen(sight: Sight) -> list[sa.ColumnElement[bool]]:
@@ -349,7 +352,7 @@ def _customers(tx: db.Tx, rows: Iterable[Row]) -> list[Customer]:
     return [_customer(tx.vault, row) for row in rows]
 
 
-def _customer(vault: db.Vault, row: Row) -> Customer:
+def _customer(vault: Vault, row: Row) -> Customer:
     key = vault.unwrap(str(row.customer_id), row.wrapped)
     return Customer(
         id=row.customer_id,

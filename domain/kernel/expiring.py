@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -26,8 +27,10 @@ def signature_of(key: bytes, subject: UUID, expires_at: datetime) -> str:
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
-def is_valid(key: bytes, subject: UUID, expires: str, signature: str, *, at: datetime, lifetime_max: timedelta) -> bool:
-    """Whether that was signed so, is not over at an instant, and is not valid for longer than links live.
+def is_valid(
+    keys: Sequence[bytes], subject: UUID, expires: str, signature: str, *, at: datetime, lifetime_max: timedelta
+) -> bool:
+    """Whether that was signed so by one of the keys, is not over at an instant, and is for no longer than links live.
 
     The signature is compared in constant time, and before the instant is looked at. Any text may be given.
     """
@@ -35,6 +38,6 @@ def is_valid(key: bytes, subject: UUID, expires: str, signature: str, *, at: dat
         return False
     expires_at = datetime.fromtimestamp(int(expires), UTC)
     is_form = len(signature) == _SIGNATURE_LENGTH and signature.isascii()
-    if not is_form or not hmac.compare_digest(signature_of(key, subject, expires_at), signature):
+    if not is_form or not any(hmac.compare_digest(signature_of(key, subject, expires_at), signature) for key in keys):
         return False
     return at < expires_at <= at + lifetime_max

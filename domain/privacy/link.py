@@ -1,5 +1,6 @@
 """Signed links to exports: whoever has one may fetch that file for a while, without any other credential."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -44,7 +45,7 @@ def sign(key: bytes, export_id: UUID, at: datetime) -> ExportLink:
     return ExportLink(export_id, expires_at, signature_of(key, export_id, expires_at))
 
 
-def check(key: bytes, export_id: UUID, expires: str, signature: str, at: datetime) -> None:
+def check(keys: Sequence[bytes], export_id: UUID, expires: str, signature: str, at: datetime) -> None:
     """Refuse what was not signed so, and what is over. Raises ExportLinkRefused."""
-    if not is_valid(key, export_id, expires, signature, at=at, lifetime_max=LIFETIME):
+    if not is_valid(keys, export_id, expires, signature, at=at, lifetime_max=LIFETIME):
         raise ExportLinkRefused

@@ -10,8 +10,8 @@ from uuid import UUID
 
 import msgspec
 
-from domain.db import DataKey, Vault
 from domain.kernel.ids import NOBODY, CustomerId
+from domain.vault import DataKey, Vault
 
 _EXACT_JSON = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 

@@ -18,6 +18,7 @@ from domain.usage.counters.counter import SLOTS
 from domain.usage.reading import QuarantinedEvent, StoredEvent
 from domain.usage.sealed import open_sent
 from domain.usage.verdict import Reason
+from domain.vault import Vault
 
 # What the driver or the server says when the database cannot be reached: no other statement would fare better.
 UNREACHABLE = (
@@ -302,7 +303,7 @@ async def list_quarantined(
 _KEY = (data_key.c.wrapped, data_key.c.erased_at)
 
 
-def _sent(vault: db.Vault, row: sa.Row[Any]) -> dict[str, Any] | None:
+def _sent(vault: Vault, row: sa.Row[Any]) -> dict[str, Any] | None:
     is_erased = row.erased_at is not None
     return open_sent(
         vault, row.customer_id, row.id, plain=row.plain, sealed=row.sealed, key=row.wrapped, is_erased=is_erased

@@ -139,7 +139,7 @@ async def test_every_mutation_about_a_customer_refuses_an_erased_one_or_says_why
 async def test_an_old_link_in_a_mail_goes_on_to_answer_and_writes_nothing(scene: Scene) -> None:
     runtime, bob = scene.server.runtime, scene.targets["Bob"]
     before = await scene.rows()
-    link = Unsubscribing("http://localhost", runtime.unsubscribe_key).link(bob.customer_id, "weekly_digest")
+    link = Unsubscribing("http://localhost", runtime.unsubscribe_keys[0]).link(bob.customer_id, "weekly_digest")
     assert link is not None
     answer = await scene.server.client.post(link.removeprefix("http://localhost"))
     assert (answer.status_code, await scene.rows()) == (200, before)

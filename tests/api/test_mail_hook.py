@@ -66,7 +66,7 @@ async def test_malformed_and_endless_reports_are_refused_whole(site: Site) -> No
 
 async def _link(site: Site) -> tuple[Customer, str]:
     ada = await site.world.customer(on="2026-01-31", card=None)
-    link = Unsubscribing("http://x", site.runtime.unsubscribe_key).link(ada.id, "weekly_digest")
+    link = Unsubscribing("http://x", site.runtime.unsubscribe_keys[0]).link(ada.id, "weekly_digest")
     assert link is not None
     return ada, link.removeprefix("http://x")
 
@@ -90,7 +90,7 @@ async def test_a_link_shows_a_page_and_only_a_post_unsubscribes(site: Site) -> N
 async def test_kinds_that_are_stopped_at_the_same_moment_are_all_stopped(site: Site) -> None:
     ada, _ = await _link(site)
     kinds = [notice for notice in Notice if notice not in LEGAL]
-    links = [Unsubscribing("http://x", site.runtime.unsubscribe_key).link(ada.id, kind) for kind in kinds]
+    links = [Unsubscribing("http://x", site.runtime.unsubscribe_keys[0]).link(ada.id, kind) for kind in kinds]
     done = await asyncio.gather(*(site.client.post(str(link).removeprefix("http://x")) for link in links))
     assert {each.status_code for each in done} == {200}
     assert await _unwanted(site, ada) == sorted(kinds)

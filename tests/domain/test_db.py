@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
 
-from domain.db import DATABASE_ERRORS, ConnectionLost, Database, DataKey, Tx, Vault, unreachable_reason
+from domain.db import DATABASE_ERRORS, ConnectionLost, Database, Tx, unreachable_reason
+from domain.vault import DataKey, Vault
 
 _END_ITSELF = "SELECT pg_terminate_backend(pg_backend_pid())"
 _END_OTHERS = (

@@ -14,6 +14,7 @@ from domain.alerts.store import mail, sealed_at
 from domain.customers.customer import fold_email
 from domain.kernel.ids import CustomerId
 from domain.kernel.values import dataclass
+from domain.vault import DataKey
 
 mail_report = sa.Table(
     "mail_report",
@@ -57,6 +58,8 @@ class MailRow:
     settled_at: datetime | None
 
 
+STOP_HASHED = "mail_stop"
+
 _COLUMNS = [mail.c[name] for name in MailRow.__dataclass_fields__]
 
 
@@ -79,7 +82,7 @@ async def lock_mail(tx: db.Tx, mail_id: UUID) -> MailRow | None:
     return _row(row) if row else None
 
 
-async def find_recipient(tx: db.Tx, customer_id: CustomerId, mail_id: UUID, *, key: db.DataKey) -> str:
+async def find_recipient(tx: db.Tx, customer_id: CustomerId, mail_id: UUID, *, key: DataKey) -> str:
     """Return the address that a mail was written to."""
     sealed = await tx.value(sa.select(mail.c.content).where(mail.c.customer_id == customer_id, mail.c.id == mail_id))
     return Content.from_bytes(tx.vault.open(key, sealed_at(mail_id), sealed)).recipient
@@ -132,9 +135,11 @@ async def list_mails(tx: db.Tx, customer_id: CustomerId, *, before: UUID | None,
 
 async def insert_stop(tx: db.Tx, customer_id: CustomerId, address: str, reason: ReportKind, *, at: datetime) -> bool:
     """Stop an address of a customer. False where it is stopped already."""
+    if await find_stop(tx, customer_id, address) is not None:
+        return False
     values = {
         "customer_id": customer_id,
-        "address_hash": _hash(tx, address),
+        "address_hash": tx.vault.lookup_hash(STOP_HASHED, fold_email(address)),
         "reason": reason,
         "stopped_at": at,
     }
@@ -144,11 +149,10 @@ async def insert_stop(tx: db.Tx, customer_id: CustomerId, address: str, reason: 
 
 async def find_stop(tx: db.Tx, customer_id: CustomerId, address: str) -> ReportKind | None:
     """Return why an address of a customer is stopped, or None."""
-    found = await tx.value(
-        sa.select(mail_stop.c.reason).where(
-            mail_stop.c.customer_id == customer_id, mail_stop.c.address_hash == _hash(tx, address)
-        )
-    )
+    hashes = tx.vault.lookup_hashes(STOP_HASHED, fold_email(address))
+    own = mail_stop.c
+    stopped = (own.customer_id == customer_id, own.address_hash.in_(hashes))
+    found = await tx.value(sa.select(own.reason).where(*stopped).limit(1))
     return ReportKind(found) if found else None
 
 
@@ -175,10 +179,6 @@ async def delete_reports(tx: db.Tx, *, before: datetime, limit: int) -> int:
     """Forget reports received before an instant."""
     old = sa.select(mail_report.c.id).where(mail_report.c.received_at < before).limit(limit).scalar_subquery()
     return (await tx.execute(sa.delete(mail_report).where(mail_report.c.id.in_(old)))).rowcount
-
-
-def _hash(tx: db.Tx, address: str) -> bytes:
-    return tx.vault.lookup_hash("mail_stop", fold_email(address))
 
 
 def _row(row: "sa.Row[tuple[object, ...]]") -> MailRow:

@@ -12,6 +12,7 @@ from domain.customers.profiles.profile import Address, Profile, TaxStatus
 from domain.customers.store import customer, data_key
 from domain.kernel.ids import CustomerId
 from domain.statement import Row, Statement, among
+from domain.vault import DataKey, Vault
 
 billing_profile = sa.Table(
     "billing_profile",
@@ -52,7 +53,7 @@ async def profiles_by_id(tx: db.Tx, ids: Collection[CustomerId]) -> dict[Custome
     return {row.customer_id: _profile(tx.vault, row) for row in await _BY_ID.rows(tx, ids=list(ids))}
 
 
-async def save_profile(tx: db.Tx, key: db.DataKey, before: Profile, after: Profile) -> Profile | None:
+async def save_profile(tx: db.Tx, key: DataKey, before: Profile, after: Profile) -> Profile | None:
     """Write a profile over the version it was read in, or None where another change was first."""
     saved = {"version": before.version + 1, **_values(tx.vault, key, after)}
     inserted = pg.insert(billing_profile).values(customer_id=after.customer_id, **saved)
@@ -69,7 +70,7 @@ def _where(column: str, customer_id: CustomerId) -> str:
     return f"billing_profile:{column}:{customer_id}"
 
 
-def _values(vault: db.Vault, key: db.DataKey, profile: Profile) -> dict[str, Any]:
+def _values(vault: Vault, key: DataKey, profile: Profile) -> dict[str, Any]:
     def sealed(column: str, value: str | None) -> bytes | None:
         return None if value is None else vault.seal(key, _where(column, profile.customer_id), value)
 
@@ -83,7 +84,7 @@ def _values(vault: db.Vault, key: db.DataKey, profile: Profile) -> dict[str, Any
     }
 
 
-def _profile(vault: db.Vault, row: Row) -> Profile:
+def _profile(vault: Vault, row: Row) -> Profile:
     if row.version is None:
         return Profile(row.customer_id, Address(country=row.customer_country))
     key = vault.unwrap(str(row.customer_id), row.wrapped)

@@ -1,5 +1,6 @@
 """Signed links to documents: whoever has one may read that document for a while, without any other credential."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from domain.kernel.errors import DomainError, Kind
@@ -46,7 +47,7 @@ def sign(key: bytes, document_id: DocumentId, at: datetime, lifetime: timedelta 
     return Link(document_id, expires_at, signature_of(key, document_id, expires_at))
 
 
-def check(key: bytes, document_id: DocumentId, expires: str, signature: str, at: datetime) -> None:
+def check(keys: Sequence[bytes], document_id: DocumentId, expires: str, signature: str, at: datetime) -> None:
     """Refuse what was not signed so, what is over, and what would be valid for too long. Raises LinkRefused."""
-    if not is_valid(key, document_id, expires, signature, at=at, lifetime_max=LIFETIME_MAX):
+    if not is_valid(keys, document_id, expires, signature, at=at, lifetime_max=LIFETIME_MAX):
         raise LinkRefused

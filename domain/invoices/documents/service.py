@@ -1,7 +1,7 @@
 """Find documents, and read their files by link or by right."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -98,13 +98,13 @@ async def restricted_file(tx: Tx, call: Call, invoice_id: InvoiceId) -> tuple[Do
 
 
 async def file_by_link(
-    tx: Tx, key: bytes, at: datetime, document_id: DocumentId, *, expires: str, signature: str
+    tx: Tx, keys: Sequence[bytes], at: datetime, document_id: DocumentId, *, expires: str, signature: str
 ) -> tuple[Document, bytes]:
     """Return the document that a link was signed for, with its file. Nothing is looked up before the link is checked.
 
     Raises LinkRefused, DocumentNotFound.
     """
-    links.check(key, document_id, expires, signature, at)
+    links.check(keys, document_id, expires, signature, at)
     return await _file(tx, document_id)
 
 

@@ -12,6 +12,7 @@ from domain import db
 from domain.customers.store import data_key
 from domain.kernel.ids import CustomerId, DocumentId
 from domain.kernel.values import dataclass
+from domain.vault import DataKey
 
 document = sa.Table(
     "document",
@@ -49,7 +50,7 @@ class Document:
 _FACTS = [document.c[name] for name in ("customer_id", "id", "kind", "about", "name", "digest", "created_at")]
 
 
-async def insert_document(tx: db.Tx, key: db.DataKey, new: Document, file: bytes) -> bool:
+async def insert_document(tx: db.Tx, key: DataKey, new: Document, file: bytes) -> bool:
     """Keep a file, sealed. False where there is one already, which stays."""
     values = {
         **{column.name: getattr(new, column.name) for column in _FACTS},

@@ -8,6 +8,7 @@ from domain import db
 from domain.customers.store import data_key
 from domain.kernel.ids import CustomerId, InvoiceId
 from domain.payments.store import gateway_invoice
+from domain.vault import Vault
 
 Key = tuple[CustomerId, InvoiceId]
 
@@ -38,7 +39,7 @@ async def find_pages(tx: db.Tx, invoices: Collection[Key]) -> dict[Key, str]:
     }
 
 
-def _opened(vault: db.Vault, row: sa.Row[tuple[object, ...]]) -> str:
+def _opened(vault: Vault, row: sa.Row[tuple[object, ...]]) -> str:
     key = vault.unwrap(str(row.customer_id), row.wrapped)
     return vault.open(key, place(row.customer_id, row.invoice_id), row.sealed_page).decode()
 

@@ -100,14 +100,14 @@ async def everything(db: Database, call: Call, customer_id: CustomerId) -> Async
 
 
 async def open_file(
-    tx: Tx, key: bytes, call: Call, export_id: UUID, *, expires: str, signature: str, is_fetched: bool = True
+    tx: Tx, keys: Sequence[bytes], call: Call, export_id: UUID, *, expires: str, signature: str, is_fetched: bool = True
 ) -> Export:
     """Return the export that a link was signed for. Nothing is looked up before the link is checked.
 
     That it is fetched is audited, each time: by whom, nobody knows but that they had a link. Raises ExportLinkRefused,
     ExportNotFound.
     """
-    links.check(key, export_id, expires, signature, call.at)
+    links.check(keys, export_id, expires, signature, call.at)
     found = await store.find_export(tx, export_id)
     if found is None or not rules.is_open(found, call.at):
         raise ExportNotFound

@@ -13,6 +13,7 @@ from domain import db
 from domain.customers.store import data_key
 from domain.kernel.ids import CustomerId
 from domain.privacy.export import Export, ExportState, Place
+from domain.vault import DataKey
 
 privacy_export = sa.Table(
     "privacy_export",
@@ -78,7 +79,7 @@ async def list_exports(tx: db.Tx, customer_id: CustomerId, *, limit: int) -> Seq
     return [_export(row) for row in await tx.rows(statement)]
 
 
-async def save_part(tx: db.Tx, key: db.DataKey, before: Export, after: Export, lines: bytes) -> None:
+async def save_part(tx: db.Tx, key: DataKey, before: Export, after: Export, lines: bytes) -> None:
     """Write the next part of an export that the caller has locked, and how far it has come."""
     place = _where(before.id, before.parts)
     sealed = tx.vault.seal(key, place, zlib.compress(lines))

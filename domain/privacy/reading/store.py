@@ -10,6 +10,7 @@ from domain.kernel.ids import CustomerId
 from domain.kernel.values import dataclass
 from domain.privacy.inventory import Holding
 from domain.privacy.tables.store import table_of
+from domain.vault import DataKey, Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Page:
 
 
 async def read_page(
-    tx: db.Tx, key: db.DataKey, holding: Holding, customer_id: CustomerId, *, after: tuple[str, ...] | None, limit: int
+    tx: db.Tx, key: DataKey, holding: Holding, customer_id: CustomerId, *, after: tuple[str, ...] | None, limit: int
 ) -> Page:
     """Return at most `limit` rows that a customer has in a table, what is exported of them.
 
@@ -43,7 +44,7 @@ async def read_page(
     return Page(rows, tuple(getattr(found[-1], mark.name) for mark in marks))
 
 
-def _opened(vault: db.Vault, key: db.DataKey, holding: Holding, row: dict[str, Any]) -> Mapping[str, Any]:
+def _opened(vault: Vault, key: DataKey, holding: Holding, row: dict[str, Any]) -> Mapping[str, Any]:
     values = {name: row[name] for name in holding.exported}
     for each in holding.personal:
         sealed = row.get(each.column)

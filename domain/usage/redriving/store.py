@@ -8,7 +8,6 @@ from uuid import UUID
 
 import asyncpg
 
-from domain.db import Vault
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId, EventId, ProviderPriceId
 from domain.kernel.values import dataclass
@@ -16,6 +15,7 @@ from domain.usage.arrays import array
 from domain.usage.resolve import Row
 from domain.usage.sealed import open_sent
 from domain.usage.verdict import Reason
+from domain.vault import Vault
 
 Driver = asyncpg.Connection
 

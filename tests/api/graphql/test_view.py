@@ -11,9 +11,10 @@ import structlog
 from graphql import get_introspection_query
 
 from api.graphql.view import BODY_BYTES_MAX
-from domain.db import Database, Vault
+from domain.db import Database
 from domain.kernel.ids import encode
 from domain.payments.port import GatewayUnavailable
+from domain.vault import Vault
 from tests.api.graphql.site import Site
 from tests.api.graphql.test_tour import start
 
@@ -262,12 +263,12 @@ async def test_a_bare_name_is_no_json(shared: Site) -> None:
 @contextmanager
 def _breaking(vault: Vault) -> Iterator[None]:
     """Make every name unreadable, as a programmer's error would."""
-    kept = vault._lookup, vault._master
-    vault._master = b"\x02" * 32
+    kept = vault._masters
+    vault._masters = (b"\x02" * 32,)
     try:
         yield
     finally:
-        vault._lookup, vault._master = kept
+        vault._masters = kept
 
 
 async def test_an_error_that_nobody_expected_is_covered_and_logged_without_the_document(site: Site) -> None:

@@ -26,12 +26,13 @@ from domain.access import service as access
 from domain.access.roles import Permission
 from domain.adapters.memory_wakeups import MemoryWakeups
 from domain.customers.customer import Customer
-from domain.db import Database, Vault
+from domain.db import Database
 from domain.kernel.call import Call, Environment, Principal
 from domain.kernel.errors import DomainError
 from domain.runtime import Runtime
 from domain.usage import service as usage
 from domain.usage.recording.service import Recorder
+from domain.vault import Vault
 from tests import make
 from tests.domain.usage.world import World, name_of, open_world
 

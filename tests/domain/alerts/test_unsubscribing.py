@@ -21,7 +21,7 @@ def test_a_mail_that_may_be_done_without_carries_a_link() -> None:
     link = Unsubscribing("https://billing.example.com/", _KEY).link(_ADA, "weekly_digest")
     head = "https://billing.example.com/unsubscribe/cus_00000000000000000000000001?notice=weekly_digest&signature="
     assert link == head + _signature(link)
-    assert check(_KEY, _ADA, "weekly_digest", _signature(link)) is Notice.WEEKLY_DIGEST
+    assert check([_KEY], _ADA, "weekly_digest", _signature(link)) is Notice.WEEKLY_DIGEST
 
 
 def test_what_must_be_told_carries_none_and_without_a_public_url_nothing_does() -> None:
@@ -42,4 +42,4 @@ def test_a_link_of_another_customer_kind_or_key_is_refused() -> None:
         (_KEY, _ADA, "weekly_digest", "é" * 64),
     ):
         with pytest.raises(UnsubscribeLinkRefused):
-            check(key, customer, notice, given)
+            check([key], customer, notice, given)

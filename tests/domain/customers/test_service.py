@@ -13,13 +13,14 @@ from domain.customers import service
 from domain.customers.clock import ClockAdvancing, ClockCannotGoBack, ClockState
 from domain.customers.customer import ClockNeedsTestCustomer, Customer, EmailMalformed, ZoneUnknown
 from domain.customers.service import ClockNotFound, CustomerNotFound, EnvironmentRefused, ExternalIdTaken
-from domain.db import Database, Tx, Vault
+from domain.db import Database, Tx
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.journal import store as journal_store
 from domain.kernel.call import Call, Environment, Forbidden, Principal
 from domain.kernel.errors import DomainError
 from domain.kernel.ids import ClockId, CustomerId, encode
+from domain.vault import Vault
 from tests import make
 
 _CALL = make.call(by=system_principal("test"))
@@ -38,14 +39,7 @@ async def _create(
     call: Call = _CALL,
 ) -> Customer:
     return await service.create_customer(
-        tx,
-        call,
-        environment=environment,
-        name=name,
-        email=email,
-        zone=zone,
-        external_id=external_id,
-        clock_id=clock_id,
+        tx, call, environment=environment, name=name, email=email, zone=zone, external_id=external_id, clock_id=clock_id
     )
 
 

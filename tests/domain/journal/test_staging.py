@@ -10,12 +10,13 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from domain.db import Database, Tx, Vault
+from domain.db import Database, Tx
 from domain.journal import jobs, service, store
 from domain.journal.staging import service as staging
 from domain.kernel.ids import ClockId, CustomerId
 from domain.usage.counting.store import raise_versions
 from domain.usage.service import hold_usage
+from domain.vault import Vault
 from tests import make
 from tests.domain.usage.world import World, open_world
 from tests.domain.usage.world import event as usage_event

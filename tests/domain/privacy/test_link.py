@@ -19,10 +19,10 @@ def test_a_link_is_good_for_fifteen_minutes() -> None:
     seconds = str(int(link.expires_at.timestamp()))
     assert link.path.endswith(f"?expires={seconds}&signature={link.signature}")
     assert link.path.startswith("/exports/exp_")
-    links.check(KEY, EXPORT, seconds, link.signature, AT)
-    links.check(KEY, EXPORT, seconds, link.signature, link.expires_at - timedelta(seconds=1))
+    links.check([KEY], EXPORT, seconds, link.signature, AT)
+    links.check([KEY], EXPORT, seconds, link.signature, link.expires_at - timedelta(seconds=1))
     with pytest.raises(ExportLinkRefused):
-        links.check(KEY, EXPORT, seconds, link.signature, link.expires_at)
+        links.check([KEY], EXPORT, seconds, link.signature, link.expires_at)
 
 
 def test_nothing_else_opens_an_export() -> None:
@@ -44,6 +44,6 @@ def test_nothing_else_opens_an_export() -> None:
         (EXPORT, str(int(later.expires_at.timestamp())), later.signature),
     ):
         with pytest.raises(ExportLinkRefused):
-            links.check(KEY, export_id, expires, signature, AT)
+            links.check([KEY], export_id, expires, signature, AT)
     with pytest.raises(ExportLinkRefused):
-        links.check(links.signing_key(b"\x02" * 32), EXPORT, seconds, link.signature, AT)
+        links.check([links.signing_key(b"\x02" * 32)], EXPORT, seconds, link.signature, AT)

@@ -6,9 +6,9 @@ from uuid import UUID
 import pytest
 from cryptography.exceptions import InvalidTag
 
-from domain.db import Vault
 from domain.kernel.ids import NOBODY, CustomerId
 from domain.usage.sealed import open_sent, seal
+from domain.vault import Vault
 
 _VAULT = Vault(b"\x01" * 32)
 _ADA = CustomerId(UUID(int=1))

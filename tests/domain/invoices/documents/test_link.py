@@ -21,10 +21,10 @@ def test_a_link_is_valid_until_it_expires() -> None:
     link = sign(_KEY, _ID, _NOW)
     assert link.path.startswith("/documents/doc_")
     assert link.path.endswith(f"?expires={_expires()}&signature={link.signature}")
-    check(_KEY, _ID, _expires(), link.signature, _NOW)
-    check(_KEY, _ID, _expires(), link.signature, link.expires_at - timedelta(seconds=1))
+    check([_KEY], _ID, _expires(), link.signature, _NOW)
+    check([_KEY], _ID, _expires(), link.signature, link.expires_at - timedelta(seconds=1))
     with pytest.raises(LinkRefused):
-        check(_KEY, _ID, _expires(), link.signature, link.expires_at)
+        check([_KEY], _ID, _expires(), link.signature, link.expires_at)
 
 
 def test_a_link_to_something_else_or_signed_by_someone_else_is_refused() -> None:
@@ -45,11 +45,11 @@ def test_a_link_to_something_else_or_signed_by_someone_else_is_refused() -> None
         (_KEY, _ID, "１７７２", link.signature),  # noqa: RUF001 - digits of another script
     ):
         with pytest.raises(LinkRefused):
-            check(key, document_id, expires, signature, _NOW)
+            check([key], document_id, expires, signature, _NOW)
 
 
 def test_no_link_lives_longer_than_the_longest_lifetime() -> None:
     long = sign(_KEY, _ID, _NOW, LIFETIME_MAX)
-    check(_KEY, _ID, _expires(LIFETIME_MAX), long.signature, _NOW)
+    check([_KEY], _ID, _expires(LIFETIME_MAX), long.signature, _NOW)
     with pytest.raises(LinkRefused):
-        check(_KEY, _ID, _expires(LIFETIME_MAX), long.signature, _NOW - timedelta(seconds=1))
+        check([_KEY], _ID, _expires(LIFETIME_MAX), long.signature, _NOW - timedelta(seconds=1))

@@ -92,11 +92,11 @@ async def test_a_link_opens_its_document_until_it_expires(world: World) -> None:
         link = links.sign(_KEY, found.id, STARTED)
         expires = str(int(link.expires_at.timestamp()))
         document, file = await service.file_by_link(
-            tx, _KEY, STARTED, found.id, expires=expires, signature=link.signature
+            tx, [_KEY], STARTED, found.id, expires=expires, signature=link.signature
         )
         assert (document, hashlib.sha256(file).digest()) == (found, found.digest)
         with pytest.raises(links.LinkRefused):
-            await service.file_by_link(tx, _KEY, link.expires_at, found.id, expires=expires, signature=link.signature)
+            await service.file_by_link(tx, [_KEY], link.expires_at, found.id, expires=expires, signature=link.signature)
 
 
 async def test_a_credit_note_has_a_document_of_its_own(world: World) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from domain.db import Database, Vault
+from domain.db import Database
 from domain.limits import service as limits
 from domain.limits import store as limits_store
 from domain.limits.explanation import Decision
@@ -14,6 +14,7 @@ from domain.limits.request import LimitsUnavailable, NothingSubscribed
 from domain.limits.reservation import Measure, ReservationClosed, ReservationNotFound, name_of
 from domain.subscriptions import service as subscriptions
 from domain.usage.verdict import Status
+from domain.vault import Vault
 from tests import make
 from tests.domain.limits.office import Office, call_of, edge_of, key
 from tests.domain.usage.world import event

@@ -3,9 +3,10 @@
 from datetime import timedelta
 
 from domain.customers.customer import Customer
-from domain.db import Database, Vault
+from domain.db import Database
 from domain.kernel.ids import CustomerId
 from domain.limits.drawer import BOOKS_MAX, CATCH_UP_EVERY, Drawer
+from domain.vault import Vault
 from tests import make
 from tests.domain.limits.office import NOON, Office, Process, call_of
 from tests.domain.usage.world import event

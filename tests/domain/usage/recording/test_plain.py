@@ -10,12 +10,13 @@ import sqlalchemy as sa
 from sqlalchemy import event as hooks
 
 from domain.customers.customer import Customer
-from domain.db import Database, Vault
+from domain.db import Database
 from domain.usage.event import Envelope, UsageEvent, read_event
 from domain.usage.facts import sender_of
 from domain.usage.recording.plain import plain_flush_of
 from domain.usage.resolve import Request, Row
 from domain.usage.verdict import CONFLICT, COUNTED, DUPLICATE, Reason, Status
+from domain.vault import Vault
 from tests import make
 from tests.domain.usage.world import World, key, llm, open_world
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.db import Database, Tx, Vault
+from domain.db import Database, Tx
 from domain.kernel.ids import encode
 from domain.plans.plan import Catalogue
 from domain.subscriptions import service as subscriptions
@@ -18,6 +18,7 @@ from domain.usage.event import UsageEvent
 from domain.usage.recording.service import WAITING_MAX, Recorder
 from domain.usage.snapshots.service import Loaders, Snapshots
 from domain.usage.verdict import COUNTED, DUPLICATE, BatchRefused, Status, UsageBusy, UsageUnavailable
+from domain.vault import Vault
 from tests import make
 from tests.domain.usage.world import World, edge, event, key, llm, open_recorder
 
