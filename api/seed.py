@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from domain.access.roles import system_principal
 from domain.adapters import clock
-from domain.config import Settings
+from domain.config import SettingMissing, Settings
 from domain.db import Database, Tx
 from domain.kernel.call import Call
 from domain.plans import service as plans
@@ -20,7 +20,9 @@ def operator_call() -> Call:
 
 @asynccontextmanager
 async def operator_database(settings: Settings) -> AsyncIterator[Database]:
-    """Open the database for a command that needs several units of work, one after another."""
+    """Open the database for a command that needs several units of work, one after another. Raises SettingMissing."""
+    if not settings.database_url:
+        raise SettingMissing("DATABASE_URL", "Give the address of the database")
     database = Database(settings.database_url, Vault(*settings.master_keys()), pool_size=1, pooled=settings.pooled)
     try:
         yield database

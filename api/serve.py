@@ -27,11 +27,12 @@ def serve() -> None:
         from api.app import create_app  # noqa: PLC0415 -- the same
         from api.at_once import protocol_of  # noqa: PLC0415 -- the same
         from api.direct import DirectProtocol  # noqa: PLC0415 -- the same
-        from api.local.ports import claim_api_port  # noqa: PLC0415 -- the same
+        from api.local.ports import check_listening, claim_api_port  # noqa: PLC0415 -- the same
         from domain.adapters.log import set_up_logging  # noqa: PLC0415 -- the same
 
         claim_api_port(settings.port)
-        asyncio.run(_check_database(settings))
+        check_listening(settings.host, settings.port)
+        asyncio.run(_check_opening(settings))
         set_up_logging()
         app = create_app(settings)
     uvicorn.run(
@@ -56,13 +57,16 @@ def serve() -> None:
     )
 
 
-async def _check_database(settings: Settings) -> None:
-    from domain.db import Database  # noqa: PLC0415 -- as in `serve`
-    from domain.vault import Vault  # noqa: PLC0415 -- the same
+async def _check_opening(settings: Settings) -> None:
+    """Open once what will be opened, while a refusal can be told in a line.
+
+    Raises SettingMissing, SettingRefused, StripeKeyMalformed, SmtpUrlMalformed, DatabaseOlder.
+    """
+    from domain.runtime import open_runtime  # noqa: PLC0415 -- as in `serve`
     from migrations.expecting import check_start  # noqa: PLC0415 -- the same
 
-    db = Database(settings.database_url, Vault(*settings.master_keys()), pool_size=1, pooled=settings.pooled)
+    runtime = await open_runtime(settings)
     try:
-        await check_start(db)
+        await check_start(runtime.db)
     finally:
-        await db.close()
+        await runtime.close()

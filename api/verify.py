@@ -12,8 +12,9 @@ from api.local.ports import LOOPBACK
 from api.local.postgres import local_postgres
 from api.local.valkey import local_valkey
 from api.seed import operator, operator_database
+from domain.adapters import redis_address
 from domain.adapters.redis import pool_of
-from domain.config import Settings, check_serving
+from domain.config import SettingMissing, Settings, check_serving
 from domain.customers import service as customers
 from domain.db import DATABASE_ERRORS
 from domain.kernel.errors import DomainError
@@ -100,6 +101,8 @@ async def _settings(settings: Settings) -> str:
 
 
 async def _revision(settings: Settings) -> str:
+    if not settings.database_url:
+        raise SettingMissing("DATABASE_URL", "Give the address of the database")
     present, newest = await present_revision(settings.database_url), newest_revision()
     if present != newest:
         raise Unfit(f"the database is at revision {present or 'none'}, not {newest}; run: tollgate migrate")
@@ -149,6 +152,10 @@ async def _sealed(settings: Settings) -> str:
 
 
 async def _redis(settings: Settings) -> str:
+    try:
+        redis_address.check(settings.redis_url)
+    except redis_address.RedisAddressRefused as error:
+        raise Unfit(f"{error}; see REDIS_URL") from None
     client = Redis.from_pool(pool_of(settings.redis_url, REDIS_TIMEOUT_S))
     try:
         await client.ping()

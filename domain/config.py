@@ -15,15 +15,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from domain.adapters import postgres_address
+from domain.adapters import postgres_address, redis_address
 from domain.alerts.preference import ThresholdsMalformed, check_thresholds
 from domain.kernel.errors import DomainError, Kind
 
 _KEY_BYTES = 32
 # 32 letters of base64 are 24 bytes.
 _HOOK_SECRET = re.compile(r"whsec_(?:[A-Za-z0-9+/]{4}){8,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_WEBHOOK_SECRET = re.compile(r"whsec_\S+")
 _SECRET_BYTES_MIN = 32
-_REDIS_SCHEMES = frozenset(("redis", "rediss", "unix"))
+# As browsers name a server in Host, with a port where it is not the usual one.
+_HOST = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+_MAIL = re.compile(r"[^@\s<>,]+@[^@\s<>,]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 # Free customers who begin to pay, MRR that expands in a year and customers who leave in a month, all in
 # percent, and a lifetime's value for each unit that winning a customer cost.
@@ -131,18 +135,21 @@ class Settings:
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the environment, the process's own unless another is given. An empty variable counts as one not set.
 
-    Raises SettingRefused for a value that cannot be read, and does not repeat it.
+    White space around a value is no part of it: files of secrets end with a line break. Raises SettingRefused for a
+    value that cannot be read, and does not repeat it.
     """
     if environment is None:
         environment = os.environ  # noqa: TID251 -- this is the one place that reads it
-    given = {name.upper(): value for name, value in environment.items() if value}
+    given = {name.upper(): value.strip() for name, value in environment.items() if value.strip()}
     found: dict[str, Any] = {}
     for each in fields(Settings):
         variable = _variable(each)
         if variable in given:
+            if _CONTROL.search(given[variable]):
+                raise SettingRefused(variable, "It holds a line break or another control character")
             found[each.name] = _READERS[type(each.default)](variable, given[variable], each.metadata["bounds"])
     if "database_url" in found:
-        found["database_url"] = _with_driver(found["database_url"])
+        found["database_url"] = _with_driver(found["database_url"], has_root="PGSSLROOTCERT" in given)
     return Settings(**found)
 
 
@@ -191,9 +198,10 @@ _READERS: dict[type, Callable[[str, str, Any], object]] = {
 }
 
 
-def _with_driver(url: str) -> str:
+def _with_driver(url: str, *, has_root: bool) -> str:
     """Take the address as every other tool writes it. Raises SettingRefused."""
     try:
+        postgres_address.check_files(url, has_root=has_root)
         return postgres_address.for_driver(url)
     except postgres_address.AddressRefused as error:
         raise SettingRefused("DATABASE_URL", str(error)) from None
@@ -252,10 +260,7 @@ def check_serving(settings: Settings) -> None:
     ):
         if not value:
             raise SettingMissing(name, "Set it, or start everything on embedded defaults with: tollgate up")
-    if len(settings.key_pepper) < _SECRET_BYTES_MIN:
-        raise SettingMissing("TOLLGATE_KEY_PEPPER", "Give at least 32 random characters; API keys are hashed with it")
-    if any(len(pepper) < _SECRET_BYTES_MIN for pepper in settings.key_peppers_before):
-        raise SettingRefused("TOLLGATE_KEY_PEPPERS_BEFORE", "Each has at least 32 characters, as it had before")
+    _check_peppers(settings)
     settings.master_keys()
     if settings.hs256_secret and len(settings.hs256_secret) < _SECRET_BYTES_MIN:
         raise SettingRefused("TOLLGATE_HS256_SECRET", "It must have at least 32 characters")
@@ -266,8 +271,18 @@ def check_serving(settings: Settings) -> None:
     _check_gateway(settings.gateway_keys)
     _check_mail_hook(settings.mail_hook_secret)
     _check_addresses(settings)
+    _check_names(settings)
     thresholds_of(settings)
     targets_of(settings)
+
+
+def _check_peppers(settings: Settings) -> None:
+    if len(settings.key_pepper) < _SECRET_BYTES_MIN:
+        raise SettingMissing("TOLLGATE_KEY_PEPPER", "Give at least 32 random characters; API keys are hashed with it")
+    if "," in settings.key_pepper:
+        raise SettingRefused("TOLLGATE_KEY_PEPPER", "It holds a comma: later it could not be named as one of before")
+    if any(len(pepper) < _SECRET_BYTES_MIN for pepper in settings.key_peppers_before):
+        raise SettingRefused("TOLLGATE_KEY_PEPPERS_BEFORE", "Each has at least 32 characters, as it had before")
 
 
 def _check_mail_hook(secrets: tuple[str, ...]) -> None:
@@ -292,11 +307,28 @@ def _check_addresses(settings: Settings) -> None:
     Keys that tokens are verified with come over https, or from this machine.
     """
     for name, url in (("REDIS_URL", settings.redis_url), ("LIVE_REDIS_URL", settings.live_redis_url)):
-        if url and _parts(url)[0] not in _REDIS_SCHEMES:
-            raise SettingRefused(name, "It looks like redis://host:6379/0, rediss://host:6379/0 or unix:///path/socket")
+        try:
+            redis_address.check(url or settings.redis_url)
+        except redis_address.RedisAddressRefused as error:
+            raise SettingRefused(name, str(error)) from None
     scheme, host = _parts(settings.jwks_url)
-    if settings.jwks_url and not (scheme == "https" or (scheme == "http" and host in _LOOPBACK)):
-        raise SettingRefused("TOLLGATE_JWKS_URL", "It must begin with https://, or name this machine")
+    if settings.jwks_url and not ((scheme == "https" and host) or (scheme == "http" and host in _LOOPBACK)):
+        raise SettingRefused("TOLLGATE_JWKS_URL", "It must begin with https:// and a host, or name this machine")
+    scheme, host = _parts(settings.public_url)
+    if settings.public_url and not (scheme in {"https", "http"} and host):
+        raise SettingRefused("TOLLGATE_PUBLIC_URL", "It looks like https://billing.example.com")
+
+
+def _check_names(settings: Settings) -> None:
+    """Refuse names that nobody could be meant by."""
+    for name, given, form, advice in (
+        ("STRIPE_WEBHOOK_SECRET", settings.stripe_webhook_secret, _WEBHOOK_SECRET, "Each begins with whsec_"),
+        ("TOLLGATE_ALLOWED_HOSTS", settings.allowed_hosts, _HOST, "Each is as in Host: billing.example.com, name:8443"),
+        ("TOLLGATE_MAIL_FROM", (settings.mail_from,), _MAIL, "It is an address alone, such as billing@example.com"),
+        ("TOLLGATE_STAFF_MAIL", settings.staff_mail, _MAIL, "Each is an address, such as finance@example.com"),
+    ):
+        if not all(form.fullmatch(each) for each in given):
+            raise SettingRefused(name, advice)
 
 
 def _parts(url: str) -> tuple[str, str | None]:

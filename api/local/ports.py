@@ -77,6 +77,19 @@ def is_free(port: int) -> bool:
     return True
 
 
+def check_listening(host: str, port: int) -> None:
+    """Refuse an address that this machine has not, or a name that is none. Raises LocalStackError."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        raise LocalStackError(
+            f"nothing can listen on {host} port {port} ({error.strerror}); see TOLLGATE_HOST and TOLLGATE_PORT"
+        ) from None
+
+
 def _claim(port: int) -> bool:
     """Claim the port until this process ends; False when another process has claimed it."""
     if port in _claims:

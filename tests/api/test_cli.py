@@ -1,5 +1,6 @@
 """The command line: refusals in one line, and the settings that must not be combined."""
 
+import base64
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,19 @@ def test_the_commands_are_listed(tmp_path: Path) -> None:
         assert f"  {command} " in listed.stdout
 
 
+_SERVING = {
+    # Nothing listens there.
+    "DATABASE_URL": "postgresql://u:secret@127.0.0.1:1/d",
+    "REDIS_URL": "redis://127.0.0.1:1",
+    "STRIPE_SECRET_KEY": "sk_test_1",
+    "SMTP_URL": "smtp://127.0.0.1:1",
+    "TOLLGATE_MASTER_KEY": base64.b64encode(b"1" * 32).decode(),
+    "TOLLGATE_KEY_PEPPER": "p" * 32,
+    "TOLLGATE_JWKS_URL": "https://id.example.com/keys",
+    "TOLLGATE_PORT": "8431",
+}
+
+
 @pytest.mark.parametrize(
     ("arguments", "settings", "message"),
     [
@@ -49,6 +63,9 @@ def test_the_commands_are_listed(tmp_path: Path) -> None:
             {"TOLLGATE_PORT": "port"},
             "The setting TOLLGATE_PORT is refused: It must be a whole number from 1 to 65535",
         ),
+        (("serve",), {**_SERVING, "SMTP_URL": "mail.example:25"}, "The mail server's URL looks like smtp://"),
+        (("serve",), {**_SERVING, "STRIPE_SECRET_KEY": "pk_live_1"}, "The secret key of Stripe begins with sk_test_"),
+        (("serve",), {**_SERVING, "TOLLGATE_HOST": "203.0.113.7"}, "nothing can listen on 203.0.113.7 port"),
         (("up",), {"DATABASE_URL": "postgresql://h/d"}, "Beside DATABASE_URL the sandbox is refused"),
         (
             ("up",),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.adapters.postgres_address import for_driver
 from domain.config import (
     SettingMissing,
     SettingRefused,
@@ -77,6 +78,22 @@ def test_development_is_refused_beside_a_live_stripe_key() -> None:
         ("REDIS_URL", "redis://cache:port"),
         ("REDIS_URL", "redis://[cache"),
         ("LIVE_REDIS_URL", "memcached://cache"),
+        ("REDIS_URL", "redis:///0"),
+        ("REDIS_URL", "unix://"),
+        ("REDIS_URL", "redis://cache/first"),
+        ("REDIS_URL", "redis://cache/0?db=first"),
+        ("REDIS_URL", "redis://cache/0?socket_timeout=1"),
+        ("REDIS_URL", "rediss://cache/0?ssl_ca_certs=/none/ca.crt"),
+        ("REDIS_URL", f"rediss://cache/0?ssl_certfile={__file__}"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_new,secret"),
+        ("TOLLGATE_ALLOWED_HOSTS", "https://billing.example.com"),
+        ("TOLLGATE_ALLOWED_HOSTS", "*"),
+        ("TOLLGATE_PUBLIC_URL", "billing.example.com"),
+        ("TOLLGATE_JWKS_URL", "https://"),
+        ("TOLLGATE_MAIL_FROM", "Billing <billing@example.com>"),
+        ("TOLLGATE_STAFF_MAIL", "finance@example.com, nobody"),
+        ("TOLLGATE_KEY_PEPPER", "p" * 32 + ","),
+        ("TOLLGATE_OTHER_MASTER_KEYS", "not base64"),
     ],
 )
 def test_what_is_missing_or_malformed_is_named(name: str, value: str) -> None:
@@ -104,8 +121,12 @@ def test_several_webhook_secrets_are_separated_by_commas() -> None:
     ],
 )
 def test_an_address_of_postgres_is_taken_as_other_tools_write_it(given: str, understood: str) -> None:
-    assert _settings(DATABASE_URL=given).database_url == understood
-    assert _settings(DATABASE_URL=understood).database_url == understood
+    assert for_driver(given) == understood
+    assert for_driver(understood) == understood
+
+
+def test_settings_have_the_address_as_the_driver_takes_it() -> None:
+    assert _settings(DATABASE_URL="postgres://db/tollgate").database_url == "postgresql+asyncpg://db/tollgate"
 
 
 @pytest.mark.parametrize(
@@ -116,6 +137,12 @@ def test_an_address_of_postgres_is_taken_as_other_tools_write_it(given: str, und
         ("postgresql://user:se/cret@db/tollgate", "write %40 for @, %2F for /"),
         ("postgresql://db/tollgate?sslmode", "looks like postgresql://"),
         ("postgresql://db/tollgate?channel_binding=require", "Take channel_binding= away"),
+        ("postgresql://db/tollgate?sslmode=verify", "sslmode= is one of disable, allow, prefer, require, verify-ca"),
+        ("postgresql://db/tollgate?target_session_attrs=write", "target_session_attrs= is one of any, primary"),
+        ("postgresql://db/tollgate?port=pg", "port= is a number"),
+        ("postgresql://db/t?sslmode=verify-full&sslrootcert=/none/ca.crt", "sslrootcert=/none/ca.crt .* No such file"),
+        ("postgresql://db/t?sslmode=require&sslcert=/none/own.crt", "sslcert=/none/own.crt .* No such file"),
+        (f"postgresql://db/t?sslmode=verify-ca&sslrootcert={__file__}", "sslrootcert=.* it holds none"),
     ],
 )
 def test_an_address_of_postgres_that_no_connection_can_be_made_with_is_refused(given: str, advice: str) -> None:
@@ -127,6 +154,26 @@ def test_an_address_of_postgres_that_no_connection_can_be_made_with_is_refused(g
 def test_an_empty_variable_counts_as_one_not_set_and_capitals_do_not_matter() -> None:
     found = read_settings({"TOLLGATE_PORT": "", "tollgate_home": "elsewhere", "UNKNOWN": "1"})
     assert (found.port, found.home) == (8000, Path("elsewhere"))
+
+
+def test_white_space_around_a_value_is_no_part_of_it_and_a_line_break_inside_is_refused() -> None:
+    assert _settings(STRIPE_SECRET_KEY=" sk_live_1\n").stripe_secret_key == "sk_live_1"
+    assert read_settings({"TOLLGATE_HOME": " \n"}).home == Path(".tollgate")
+    with pytest.raises(SettingRefused, match=r"TOLLGATE_MAIL_FROM.*line break"):
+        _settings(TOLLGATE_MAIL_FROM="a@example.com\r\nBcc: b@example.com")
+
+
+def test_certificates_are_asked_for_where_they_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    address = "postgresql://db/tollgate?sslmode=verify-full"
+    with pytest.raises(SettingRefused, match="sslrootcert="):
+        _settings(DATABASE_URL=address)
+    assert "ssl=verify-full" in _settings(DATABASE_URL=address, PGSSLROOTCERT="/etc/ca.crt").database_url
+
+
+def test_an_address_of_redis_is_taken_as_its_client_reads_it() -> None:
+    check_serving(_settings(REDIS_URL="rediss://user:p%40ss@cache:6380/1?ssl_cert_reqs=required&client_name=tollgate"))
+    check_serving(_settings(REDIS_URL="unix:///run/valkey.sock?db=2", LIVE_REDIS_URL="redis://[::1]:6379"))
 
 
 @pytest.mark.parametrize(("word", "is_on"), [("1", True), ("true", True), ("YES", True), ("0", False), ("off", False)])
