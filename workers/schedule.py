@@ -209,11 +209,14 @@ TASKS: Mapping[str, Task] = {
 
 async def tick_forever(runtime: Runtime) -> None:
     """Begin what is due, then wait, until cancelled. A task that fails is logged and comes again at its next time."""
-    await announce(runtime)
     under: Under = {}
+    is_announced = False
     try:
         while True:
             try:
+                if not is_announced:
+                    await announce(runtime)
+                    is_announced = True
                 await tick(runtime, under)
             except DATABASE_ERRORS as error:
                 _log.warning("schedule_waits", error=type(error).__name__)

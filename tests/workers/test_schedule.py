@@ -2,13 +2,15 @@
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 
 import sqlalchemy as sa
+import structlog
 
 from domain.access.roles import system_principal
 from domain.adapters import clock
 from domain.adapters.memory import MemoryGateway
-from domain.db import Tx
+from domain.db import Database, Tx
 from domain.journal import jobs, store
 from domain.journal import service as journal
 from domain.journal.jobs import KINDS
@@ -16,6 +18,7 @@ from domain.journal.recurring import store as recurring
 from domain.kernel.call import Call
 from domain.payments.reconciling import service as reconciling
 from domain.webhooks import store as inbox
+from tests.waiting import until
 from tests.world import World
 from workers import schedule
 from workers.registry import HANDLERS
@@ -129,3 +132,24 @@ async def test_the_look_through_the_events_and_the_comparison_come_to_their_ends
 
 def test_every_job_that_has_a_handler_can_be_read_back() -> None:
     assert set(KINDS.values()) == set(HANDLERS)
+
+
+async def test_the_schedule_waits_for_a_database_that_is_away_when_it_begins(world: World, tmp_path: Path) -> None:
+    runtime, present = world.runtime, world.runtime.db
+    runtime.db = Database(f"postgresql+asyncpg://u@/d?host={tmp_path}", present.vault)
+
+    async def is_announced() -> bool:
+        async with present.transaction() as tx:
+            count = await tx.value(sa.select(sa.func.count()).select_from(recurring.schedule))
+            return bool(count == len(schedule.TASKS))
+
+    with structlog.testing.capture_logs() as logs:
+        ticking = asyncio.create_task(schedule.tick_forever(runtime))
+        await until(lambda: ticking.done() or "schedule_waits" in {each["event"] for each in logs}, "it waits")
+        assert not ticking.done()
+        assert not await is_announced()
+        runtime.db = present
+        await until(lambda: ticking.done() or is_announced(), "it goes on")
+    assert not ticking.done()
+    ticking.cancel()
+    await asyncio.gather(ticking, return_exceptions=True)
