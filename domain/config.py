@@ -74,7 +74,7 @@ class Settings:
     stripe_calls_per_s: int = _setting(0, "TOLLGATE_STRIPE_CALLS_PER_S", bounds=range(1_001))
     smtp_url: str = _setting("", secret=True)
     mail_from: str = _setting("billing@localhost", "TOLLGATE_MAIL_FROM")
-    mail_test_allow: str = _setting("", "TOLLGATE_MAIL_TEST_ALLOW")
+    mail_test_allow: tuple[str, ...] = _setting((), "TOLLGATE_MAIL_TEST_ALLOW")
     staff_mail: tuple[str, ...] = _setting((), "TOLLGATE_STAFF_MAIL")
     mail_hook_secret: tuple[str, ...] = _setting((), "TOLLGATE_MAIL_HOOK_SECRET", secret=True)
     merchant_name: str = _setting("Tollgate Demo", "TOLLGATE_MERCHANT_NAME")
@@ -325,6 +325,7 @@ def _check_names(settings: Settings) -> None:
         ("STRIPE_WEBHOOK_SECRET", settings.stripe_webhook_secret, _WEBHOOK_SECRET, "Each begins with whsec_"),
         ("TOLLGATE_ALLOWED_HOSTS", settings.allowed_hosts, _HOST, "Each is as in Host: billing.example.com, name:8443"),
         ("TOLLGATE_MAIL_FROM", (settings.mail_from,), _MAIL, "It is an address alone, such as billing@example.com"),
+        ("TOLLGATE_MAIL_TEST_ALLOW", settings.mail_test_allow, _MAIL, "Each is an address, such as ada@example.com"),
         ("TOLLGATE_STAFF_MAIL", settings.staff_mail, _MAIL, "Each is an address, such as finance@example.com"),
     ):
         if not all(form.fullmatch(each) for each in given):

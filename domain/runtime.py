@@ -160,5 +160,5 @@ def _mail_policy(settings: Settings) -> MailPolicy:
         unsubscribing=unsubscribing.Unsubscribing(
             settings.public_url, unsubscribing.signing_key(settings.master_keys()[0])
         ),
-        test_allowed=frozenset(part.strip().casefold() for part in settings.mail_test_allow.split(",")),
+        test_allowed=frozenset(address.casefold() for address in settings.mail_test_allow),
     )

@@ -1,9 +1,9 @@
 """Which settings may be combined."""
 
 import base64
-import re
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,6 +91,7 @@ def test_development_is_refused_beside_a_live_stripe_key() -> None:
         ("TOLLGATE_PUBLIC_URL", "billing.example.com"),
         ("TOLLGATE_JWKS_URL", "https://"),
         ("TOLLGATE_MAIL_FROM", "Billing <billing@example.com>"),
+        ("TOLLGATE_MAIL_TEST_ALLOW", "nobody"),
         ("TOLLGATE_STAFF_MAIL", "finance@example.com, nobody"),
         ("TOLLGATE_KEY_PEPPER", "p" * 32 + ","),
         ("TOLLGATE_OTHER_MASTER_KEYS", "not base64"),
@@ -240,14 +241,37 @@ def test_targets_that_cannot_be_are_refused_at_the_start(text: str) -> None:
     assert refused.value.name == "TOLLGATE_REVENUE_TARGETS"
 
 
-def test_the_manual_names_every_setting_with_its_meaning_and_no_other() -> None:
-    manual = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-    table = manual.partition("| setting | meaning |")[2].partition("\n\n")[0]
-    named = {
-        name
-        for row in table.splitlines()
-        for name in re.findall(r"`([A-Z0-9_]{5,})`", row.split("|")[1] if "|" in row else "")
-    }
-    # Told with TOLLGATE_DEV: means of development, which production refuses.
-    hidden = {"STRIPE_API_BASE", "TOLLGATE_HS256_SECRET"}
-    assert named == {str(each.metadata["variable"] or each.name.upper()) for each in fields(Settings)} - hidden
+def _manual() -> dict[str, list[str]]:
+    """Read the tables of docs/settings.md: of each setting its meaning, default and form."""
+    manual = (Path(__file__).resolve().parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip() for cell in line.strip("|").split(" | ")] for line in manual.splitlines() if line[:3] == "| `"
+    ]
+    assert all(len(row) == 4 and all(row) for row in rows)
+    names = [row[0].strip("`") for row in rows]
+    assert len(names) == len(set(names))
+    return dict(zip(names, (row[1:] for row in rows), strict=True))
+
+
+def test_the_manual_names_every_setting_once_and_no_other() -> None:
+    assert set(_manual()) == {str(each.metadata["variable"] or each.name.upper()) for each in fields(Settings)}
+
+
+@pytest.mark.parametrize("setting", fields(Settings), ids=lambda each: each.name)
+def test_the_manual_tells_the_default_and_the_bounds_of_a_setting(setting: "Field[Any]") -> None:
+    name = setting.metadata["variable"] or setting.name.upper()
+    _, default, form = _manual()[name]
+    assert form.startswith("secret") is not setting.repr
+    if name in _REAL:
+        assert default == "required"
+        with pytest.raises(SettingMissing, match=name):
+            check_serving(_settings(**{name: ""}))
+    elif setting.default in ("", ()):
+        assert default == "none"
+    else:
+        shown = ",".join(setting.default) if isinstance(setting.default, tuple) else setting.default
+        assert default == f"`{int(shown) if isinstance(shown, bool) else shown}`"
+    if (bounds := setting.metadata["bounds"]) is not None:
+        assert form == f"{bounds[0]} to {bounds[-1]}"
+    assert ("with commas" in form) == isinstance(setting.default, tuple)
+    assert (form == "`1` or `0`") == isinstance(setting.default, bool)
