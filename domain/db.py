@@ -38,7 +38,7 @@ metadata = sa.MetaData(
 
 
 class ConnectionLost(ConnectionError):
-    """Postgres ended the connection in the middle of the work, or gave none; another try may fare better.
+    """Postgres ended the connection in the middle of the work, gave none, or cannot write; another try may fare better.
 
     Nothing of its unit of work was committed, unless it was the answer to the commit that was lost.
     """
@@ -57,8 +57,11 @@ Instant = sa.TIMESTAMP(timezone=True)
 Id = pg.UUID(as_uuid=True)
 Json = pg.JSONB()
 
-# Beginnings of SQLSTATEs: a connection that failed, one that an operator or a crash ended, and no more connections.
-_LOST = ("08", "57P", "53300")
+# A server that only reads: another one has taken its place, and connections to this one stay open.
+_READ_ONLY = "25006"
+# Beginnings of SQLSTATEs: a connection that failed, one that an operator or a crash ended, a server without
+# connections, disk or memory to spare, and one that only reads.
+_LOST = ("08", "57P", "53", _READ_ONLY)
 # What a connection keeps prepared of the driver's statements: all that a process runs again and again.
 _STATEMENTS_KEPT = 256
 # The same, and who may not come in: a wrong password, a database that is not there.
@@ -273,13 +276,17 @@ async def _noticing_loss(driver: asyncpg.Connection, invalidate: Callable[[], Aw
     """Let go of a connection that is lost in the block: the pool would lend it again.
 
     Also of one whose unit of work was cancelled: whether it has begun, or has committed, is known to the server alone,
-    and what is lent next would become a part of it that nobody commits.
+    and what is lent next would become a part of it that nobody commits. And of one to a server that only reads: the
+    next is opened to whichever server the address means by then.
     """
     is_lost = False
     try:
         yield
     except (asyncpg.InternalClientError, asyncio.CancelledError):
         is_lost = True
+        raise
+    except (sa.exc.DBAPIError, asyncpg.PostgresError) as error:
+        is_lost = _state_of(error) == _READ_ONLY
         raise
     finally:
         if is_lost or driver.is_closed():
@@ -322,9 +329,14 @@ def unreachable_reason(error: BaseException) -> str | None:
 
 def _is_loss(error: sa.exc.DBAPIError | asyncpg.PostgresError) -> bool:
     """Whether an error is about the connection and not about what was to be run."""
+    is_known = isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated
+    return is_known or _state_of(error).startswith(_LOST)
+
+
+def _state_of(error: sa.exc.DBAPIError | asyncpg.PostgresError) -> str:
+    """Return the SQLSTATE, or nothing where the server said none."""
     said = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-    state = getattr(said, "sqlstate", None) or ""
-    return state.startswith(_LOST) or (isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated)
+    return getattr(said, "sqlstate", None) or ""
 
 
 def newest_of_each(

@@ -10,6 +10,7 @@ from cryptography.exceptions import InvalidTag
 
 from domain.db import DATABASE_ERRORS, ConnectionLost, Database, Tx, unreachable_reason
 from domain.vault import DataKey, Vault
+from tests.databases import opened
 
 _END_ITSELF = "SELECT pg_terminate_backend(pg_backend_pid())"
 _END_OTHERS = (
@@ -272,6 +273,37 @@ async def test_a_connection_that_ends_while_it_reads_is_lost(db: Database) -> No
             await (await tx.raw()).fetch(_END_ITSELF)
     async with db.reading() as tx:
         assert await (await tx.raw()).fetchval("SELECT 1") == 1
+
+
+async def test_a_server_that_only_reads_is_left_for_the_one_that_took_its_place(database_url: str) -> None:
+    """As after a fail-over: the server of before answers on, and its sessions cannot write."""
+    database = await opened(database_url, pool_size=1)
+    async with database.transaction() as tx:
+        await tx.execute(sa.text("SET SESSION default_transaction_read_only = on"))
+    for write in (_write, _write_by_driver):
+        with pytest.raises(ConnectionLost):
+            await write(database)
+        await write(database)
+        async with database.transaction() as tx:
+            await tx.execute(sa.text("SET SESSION default_transaction_read_only = on"))
+    await database.close()
+
+
+async def _write(database: Database) -> None:
+    async with database.transaction() as tx:
+        await tx.execute(sa.text("CREATE TABLE IF NOT EXISTS written (a int)"))
+
+
+async def _write_by_driver(database: Database) -> None:
+    async with database.driver() as driver:
+        await driver.execute("CREATE TABLE IF NOT EXISTS written (a int)")
+
+
+async def test_a_server_without_disk_or_memory_to_spare_is_out_of_reach_for_now(db: Database) -> None:
+    for state in ("53100", "53200"):
+        with pytest.raises(ConnectionLost):
+            async with db.transaction() as tx:
+                await tx.execute(sa.text(f"DO $$ BEGIN RAISE EXCEPTION 'full' USING ERRCODE = '{state}'; END $$"))
 
 
 def test_only_a_connection_that_postgres_or_the_way_to_it_refused_is_told_as_that() -> None:
