@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from domain.adapters.clock import new_id
-from domain.db import ConnectionLost
+from domain.db import ConnectionLost, unreachable_reason
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.values import dataclass
 from domain.usage.store import UNREACHABLE
@@ -90,7 +90,7 @@ async def on_refusal(_: Request, error: Exception) -> Response:
 async def on_passing_fault(request: Request, error: Exception) -> Response:
     """Answer while Postgres is out of reach; the log line and the answer have the same id."""
     request_id = _request_id(request)
-    _log.warning("database_unreachable", request=request_id, path=request.url.path, error=type(error).__name__)
+    _log.warning("database_unreachable", request=request_id, path=request.url.path, reason=unreachable_reason(error))
     answer = problem_response(DatabaseUnreachable())
     answer.headers[REQUEST_ID] = request_id
     return answer

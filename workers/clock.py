@@ -13,7 +13,7 @@ from domain.access.roles import system_principal
 from domain.contracts import service as contracts
 from domain.customers import service as customers
 from domain.customers.clock import Clock
-from domain.db import DATABASE_ERRORS, Tx
+from domain.db import DATABASE_ERRORS, Tx, unreachable_reason
 from domain.dunning import service as dunning
 from domain.journal import jobs, store
 from domain.kernel.call import Call
@@ -37,7 +37,7 @@ async def drive_forever(runtime: Runtime) -> None:
         try:
             busy = await drive_once(runtime, waiting)
         except (*DATABASE_ERRORS, GatewayUnavailable) as error:
-            _log.warning("clocks_wait", error=type(error).__name__)
+            _log.warning("clocks_wait", error=type(error).__name__, reason=unreachable_reason(error))
             busy = False
         await asyncio.sleep(STEP_S if busy else IDLE_S)
 

@@ -10,7 +10,7 @@ import secrets
 import structlog
 
 from domain.access.roles import system_principal
-from domain.db import DATABASE_ERRORS
+from domain.db import DATABASE_ERRORS, unreachable_reason
 from domain.kernel.call import Call
 from domain.kernel.ids import EndpointId
 from domain.runtime import Runtime
@@ -36,7 +36,7 @@ async def deliver_forever(runtime: Runtime) -> None:
             try:
                 busy = await deliver_once(runtime, under)
             except DATABASE_ERRORS as error:
-                _log.warning("deliveries_wait", error=type(error).__name__)
+                _log.warning("deliveries_wait", error=type(error).__name__, reason=unreachable_reason(error))
                 busy = False
             except Exception:  # noqa: BLE001 -- a fault here must not end the worker, which does more than deliver
                 _log.exception("deliveries_failed")

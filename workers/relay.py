@@ -14,7 +14,7 @@ from arq.constants import default_queue_name, in_progress_key_prefix, retry_key_
 from redis.exceptions import RedisError
 
 from domain.customers import service as customers
-from domain.db import DATABASE_ERRORS
+from domain.db import DATABASE_ERRORS, unreachable_reason
 from domain.journal import service as journal
 from domain.journal.parties import Party, kinds_of, party_of
 from domain.journal.store import StoredJob
@@ -49,7 +49,7 @@ async def relay_forever(runtime: Runtime, queue: ArqRedis) -> None:
             offered = await relay_once(runtime, queue, logged)
             await asyncio.sleep(POLL_S if offered else POLL_IDLE_S)
         except (RedisError, *DATABASE_ERRORS) as error:
-            _log.warning("relay_waits", error=type(error).__name__)
+            _log.warning("relay_waits", error=type(error).__name__, reason=unreachable_reason(error))
             await asyncio.sleep(_ERROR_PAUSE_S)
 
 

@@ -9,7 +9,7 @@ from domain.access.roles import system_principal
 from domain.alerts.mailing import service as mailing
 from domain.alerts.unsettled import service as unsettled
 from domain.contracts.closing import service as closing
-from domain.db import DATABASE_ERRORS, Tx
+from domain.db import DATABASE_ERRORS, Tx, unreachable_reason
 from domain.dunning import service as dunning
 from domain.dunning.asking import service as asking
 from domain.journal import service as journal
@@ -219,7 +219,7 @@ async def tick_forever(runtime: Runtime) -> None:
                     is_announced = True
                 await tick(runtime, under)
             except DATABASE_ERRORS as error:
-                _log.warning("schedule_waits", error=type(error).__name__)
+                _log.warning("schedule_waits", error=type(error).__name__, reason=unreachable_reason(error))
             await asyncio.sleep(TICK_S)
     finally:
         for running in under.values():

@@ -37,7 +37,9 @@ from api.graphql.shapes import is_request, is_safe
 from api.graphql.sockets import OPERATIONS_PER_SOCKET_MAX, SocketHandler
 from api.graphql.steps import Steps
 from api.problems import PASSING_FAULTS, problem_response
+from domain.kernel.call import Principal, PrincipalKind
 from domain.kernel.errors import DomainError, Kind
+from domain.kernel.ids import encode
 from domain.kernel.unreadable import UNREADABLE
 
 BODY_BYTES_MAX = 1_000_000
@@ -72,11 +74,12 @@ class QuietSchema(Schema):
     """A schema that never logs a document: literals in it may be personal."""
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
-        """Log where an unexpected error came from."""
-        del execution_context
+        """Log where an unexpected error came from, and who met with it."""
+        context = execution_context.context if execution_context is not None else None
+        met_by = _met_by(context.principal) if isinstance(context, Context) and context.principal is not None else {}
         for error in errors:
             if is_crash(error):
-                _log.error("resolver_crashed", path=error.path, exc_info=error.original_error)
+                _log.error("resolver_crashed", path=error.path, **met_by, exc_info=error.original_error)
 
     def _warn_for_federation_directives(self) -> None:
         """Look for none: no type has a directive, and to look loads every one that federated schemas know."""
@@ -89,6 +92,14 @@ class QuietSchema(Schema):
         assert isinstance(errors, Errors), "the first covers errors"
         assert isinstance(documents, KnownDocuments), "the second knows documents"
         return Steps(execution_context, errors, documents)
+
+
+def _met_by(principal: Principal) -> dict[str, str | None]:
+    """Say in ids who asked. A person's is left out: identity providers may have given an address."""
+    return {
+        "caller": principal.id if principal.kind is PrincipalKind.KEY else str(principal.kind),
+        "customer": encode("customer", principal.customer_id) if principal.customer_id is not None else None,
+    }
 
 
 def read_request(body: bytes) -> tuple[str, dict[str, Any] | None, str | None]:

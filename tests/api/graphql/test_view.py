@@ -272,15 +272,19 @@ def _breaking(vault: Vault) -> Iterator[None]:
 
 
 async def test_an_error_that_nobody_expected_is_covered_and_logged_without_the_document(site: Site) -> None:
-    await site.world.customer(on="2026-01-31", card=None)
+    ada = await site.world.customer(on="2026-01-31", card=None)
     document = "{ customers(externalId: null) { nodes { name } } viewer { kind } } # ada@example.com"
+    asked_for = "query($id: ID!) { customer(id: $id) { name } }"
     with _breaking(site.runtime.db.vault), structlog.testing.capture_logs() as logs:
         answer = await site.run(document, site.staff())
+        await site.run(asked_for, site.member(ada.id, "owner"), id=encode("customer", ada.id))
     [error] = answer["errors"]
     assert error["extensions"] == {"code": "internal_error"}
     assert "InvalidTag" not in json.dumps(answer)
-    [entry] = [each for each in logs if each["event"] == "resolver_crashed"]
+    entry, of_member = [each for each in logs if each["event"] == "resolver_crashed"]
     assert (entry["path"], "ada" in str(entry)) == (["customers"], False)
+    assert (entry["caller"], entry["customer"]) == ("staff", None)
+    assert (of_member["caller"], of_member["customer"]) == ("member", encode("customer", ada.id))
 
 
 async def test_a_database_that_is_away_is_said_to_be_and_not_called_a_crash(shared: Site) -> None:
