@@ -5,6 +5,7 @@ is answered while the request is being read. Whatever cannot be answered so, and
 request through the application, which alone knows all the rules; under another server everything does.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from api.context import Serving
 from api.hosts import Hosts
 from api.rest.limits import Endpoint, Said
 
+# Whoever sends a request in drops, or none at all, holds a connection no longer than this.
+WHOLE_WITHIN_S = 120.0
 # Requests that one connection sent together and that are answered in a row, before others have their turn.
 AT_ONCE_MAX = 16
 _log = structlog.get_logger()
@@ -50,14 +53,52 @@ class AtOnce:
 
 
 class AtOnceProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP, which looks first for what is answered at once. A subclass names it as `known`."""
+    """uvicorn's HTTP, which looks first for what is answered at once. A subclass names it as `known`.
+
+    A connection whose first request, or any later one from its first byte on, is not there whole within
+    `whole_within_s` is closed.
+    """
 
     known: AtOnce
+    whole_within_s: float
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._is_reading = False
         self._next: tuple[RequestResponseCycle, Any] | None = None
+        self._is_begun = False
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Give the first request its time."""
+        super().connection_made(transport)
+        self._deadline = self.loop.call_later(self.whole_within_s, self.transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing more."""
+        self._let_go()
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self) -> None:
+        """Leave the connection to the protocol of sockets."""
+        self._is_begun = False
+        self._let_go()
+        super().handle_websocket_upgrade()
+
+    def on_message_begin(self) -> None:
+        """Note that a request has begun."""
+        self._is_begun = True
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """Note that it is there whole."""
+        self._is_begun = False
+        super().on_message_complete()
+
+    def _let_go(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     def data_received(self, data: bytes) -> None:
         """Read what came, and only then begin the request in it: its body may be there too."""
@@ -73,6 +114,10 @@ class AtOnceProtocol(HttpToolsProtocol):
             else:
                 self._send(cycle, said)
         self._is_reading = False
+        if not self._is_begun:
+            self._let_go()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(self.whole_within_s, self.transport.close)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Begin a request; one at a time, since uvicorn begins the next when the answer before it is complete."""
@@ -110,6 +155,6 @@ def _nothing() -> None:
     """Stand where an answer was waited for."""
 
 
-def protocol_of(known: AtOnce) -> type[AtOnceProtocol]:
+def protocol_of(known: AtOnce, whole_within_s: float = WHOLE_WITHIN_S) -> type[AtOnceProtocol]:
     """Return the protocol of a server that has these answers."""
-    return type("Protocol", (AtOnceProtocol,), {"known": known})
+    return type("Protocol", (AtOnceProtocol,), {"known": known, "whole_within_s": whole_within_s})

@@ -13,15 +13,17 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
+import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from api.at_once import AT_ONCE_MAX, AtOnce, AtOnceProtocol, protocol_of
+from api.at_once import AT_ONCE_MAX, WHOLE_WITHIN_S, AtOnce, AtOnceProtocol, protocol_of
 from api.hosts import Hosts
 from api.rest.limits import BODY_BYTES_MAX, Said, post_check
 from domain.config import Settings
 from tests.api.graphql.site import Site
 from tests.api.rest.test_limits import key, subscriber, wanted
+from tests.waiting import until
 
 Answer = tuple[int, dict[str, str], bytes]
 TURNS_MAX = 20
@@ -248,10 +250,12 @@ async def late(_scope: Any, _receive: Any, send: Any) -> None:
     await Said(200, b"late")({}, _receive, send)
 
 
-def protocol_on(line: Line) -> AtOnceProtocol:
+def protocol_on(line: Line, whole_within_s: float = WHOLE_WITHIN_S) -> AtOnceProtocol:
     """Connect it to a server that answers everything at once, before an application that says so."""
     config = uvicorn.Config(late, log_config=None, lifespan="off")
-    made = protocol_of(Always(Hosts(Settings()), {}))(config, ServerState(), {}, asyncio.get_running_loop())
+    made = protocol_of(Always(Hosts(Settings()), {}), whole_within_s)(
+        config, ServerState(), {}, asyncio.get_running_loop()
+    )
     made.connection_made(line)
     line.protocol = made
     return made
@@ -302,6 +306,36 @@ async def test_a_connection_that_has_ended_is_forgotten_at_once() -> None:
     del protocol
     # No ring is left, for which the server would look only now and then.
     assert ended() is None
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [],
+        [b"GET / HT"],
+        [b"GET / HTTP/1.1\r\nHost: x\r\nX-Drop: ", b"d"],
+        [b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", b"d"],
+        [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\n", b"Host"],
+    ],
+)
+async def test_a_connection_on_which_no_request_is_there_whole_in_time_is_closed(sent: list[bytes]) -> None:
+    line = Line()
+    protocol = protocol_on(line, 0.01)
+    for part in sent:
+        protocol.data_received(part)
+    await until(lambda: line.is_closed, "it is closed")
+    protocol.connection_lost(None)
+
+
+async def test_a_request_that_is_there_whole_has_all_the_time_to_be_answered() -> None:
+    line = Line()
+    protocol = protocol_on(line, 0.01)
+    protocol.data_received(b"POST /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
+    protocol.data_received(b"{}")
+    assert protocol._deadline is None
+    await asyncio.sleep(0.05)
+    assert not line.is_closed
+    protocol.connection_lost(None)
 
 
 async def test_a_caller_who_reads_slowly_is_answered_by_a_task_once_it_reads_on() -> None:
