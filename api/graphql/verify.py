@@ -137,13 +137,15 @@ class VerifyQuery:
     ) -> list[LineHour] | None:
         """Read the stored hours."""
         context, wanted = info.context, ids.invoice_id(invoice_id)
+        # Read before: whoever holds a connection waits for no other one.
+        catalogue = await context.loaders.catalogue()
         async with context.runtime.db.transaction() as tx:
             invoice = await invoices.find_invoice(tx, context.call, wanted)
             lines = await invoices.lines_by_invoice_ids(tx, [wanted], scope=context.call.scope) if invoice else {}
             line = next((each for each in lines.get(wanted, ()) if ids.id_of("line", each.id) == line_id), None)
             if line is None:
                 return None
-            hours = await service.hours_of_line(tx, line, await context.loaders.catalogue())
+            hours = await service.hours_of_line(tx, line, catalogue)
         return [
             LineHour(at=each.at, quantity=exact(each.quantity), events=BigInt(each.events), digest=each.digest)
             for each in hours

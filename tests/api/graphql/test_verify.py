@@ -120,6 +120,21 @@ async def test_a_line_shows_its_hours_and_others_see_none(site: Site) -> None:
     assert await site.run(_VERIFY, make.principal(), id=wanted["invoice"]) == ({"verifyInvoice": None}, ["forbidden"])
 
 
+async def test_the_hours_of_a_line_are_read_with_one_connection(site: Site) -> None:
+    """However many ask at once, none holds a connection while it waits for another."""
+    usage, _ = await site.world.lines(site.invoices[-1])
+    wanted: dict[str, Any] = {"invoice": encode("invoice", site.invoices[-1].id), "line": encode("line", usage.id)}
+    runtime, kept = site.world.runtime, site.world.runtime.db
+    runtime.db = Database(kept._engine.url.render_as_string(hide_password=False), kept.vault, pool_size=1, wait_s=1)
+    runtime.forget_catalogue()
+    try:
+        _, codes = await site.run(_HOURS, **wanted)
+        assert codes == []
+    finally:
+        await runtime.db.close()
+        runtime.db = kept
+
+
 async def test_a_closed_month_is_replayed_against_another_plan(site: Site) -> None:
     wanted: dict[str, Any] = {
         "customer": encode("customer", site.customer.id),
