@@ -169,7 +169,10 @@ class Loaders:
         self.payment_pages: DataLoader[tuple[CustomerId, InvoiceId], str | None] = self._by_id(pages.find_pages)
 
     def _of_invoices(self, scope: CustomerId | None) -> None:
-        """Make the loaders of what belongs to one invoice."""
+        """Make the loaders of invoices by their ids, and of what belongs to one."""
+        self.invoices_by_id: DataLoader[InvoiceId, Invoice | None] = self._by_id(
+            lambda tx, ids: invoices.invoices_by_id(tx, ids, scope=scope)
+        )
         self.lines: DataLoader[InvoiceId, list[Line] | None] = self._by_id(
             lambda tx, ids: invoices.lines_by_invoice_ids(tx, ids, scope=scope)
         )

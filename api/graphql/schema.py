@@ -39,6 +39,7 @@ from api.graphql.method_desk import MethodDeskMutation, MethodDeskQuery
 from api.graphql.moving import AnchorMutation, AnchorQuery
 from api.graphql.negotiating import CustomVersionMutation, CustomVersionQuery
 from api.graphql.one_off_charges import OneOffChargeMutation, OneOffChargeQuery
+from api.graphql.owners import name_owners
 from api.graphql.pausing import PauseMutation
 from api.graphql.paying import PayingMutation
 from api.graphql.payment_list import PaymentListQuery
@@ -81,6 +82,7 @@ def _root(name: str, description: str, *parts: type) -> type:
     return merged
 
 
+name_owners()
 Query = _root(
     "Query",
     "What can be read. A look-up that finds nothing, or what the caller may not see, is null.",

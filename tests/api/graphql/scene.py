@@ -5,17 +5,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
 from graphql import (
-    GraphQLInterfaceType,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLUnionType,
     get_named_type,
-    is_leaf_type,
-    is_required_argument,
 )
 from strawberry.types.base import StrawberryObjectDefinition
 
@@ -50,6 +46,7 @@ from tests.api.graphql.asking import (
 )
 from tests.api.graphql.belongings import credits_of, followed_of, note_of
 from tests.api.graphql.outgoing import outgoing_of, publish
+from tests.api.graphql.selecting import selection
 from tests.api.graphql.site import Site, direct_client, open_server
 from tests.world import key_of, llm_call
 
@@ -59,7 +56,6 @@ OF_NOBODY_TOO = {"event_identity", "quarantined_event"}
 MOVING_BY_ITSELF = "limit_lease"
 # A key of everything that needs no customer of its own.
 PRODUCT_SCOPES = KEY_SCOPES - {Permission.GATEWAY}
-DEPTH = 6
 _OF_EVERYONE = {
     "policy": encode("dunning_policy", make.DEFAULT_POLICY),
     "rules": {"graceDays": 3},
@@ -94,25 +90,6 @@ def objects_of(output: GraphQLOutputType) -> tuple[GraphQLObjectType, ...]:
     if isinstance(named, GraphQLUnionType):
         return tuple(named.types)
     return (named,) if isinstance(named, GraphQLObjectType) else ()
-
-
-@cache
-def selection(output: GraphQLOutputType, depth: int = DEPTH) -> str:
-    """Select all there is to a type, with its lists' nodes and what these hold."""
-    named = get_named_type(output)
-    if is_leaf_type(named):
-        return ""
-    if isinstance(named, GraphQLUnionType):
-        return "{ __typename " + " ".join(f"... on {each.name} {selection(each, depth)}" for each in named.types) + " }"
-    assert isinstance(named, GraphQLObjectType | GraphQLInterfaceType)
-    parts = []
-    for name, field in named.fields.items():
-        is_asked = name not in {"edges", "plan", "meters", "entitlements"} and not any(
-            is_required_argument(argument) for argument in field.args.values()
-        )
-        if is_asked and (depth > 0 or is_leaf_type(get_named_type(field.type))):
-            parts.append(f"{name} {selection(field.type, depth - 1)}")
-    return "{ " + (" ".join(parts) or "__typename") + " }"
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ from domain.subscriptions.schedule import Interval
 from domain.webhooks import service as inbox
 from tests import make
 from tests.api.command import run
-from tests.api.graphql.scene import CORE, open_scene, selection
+from tests.api.graphql.scene import CORE, open_scene
+from tests.api.graphql.selecting import selection
 from tests.api.graphql.site import Site
 from tests.databases import fresh_database
 from tests.world import key_of, llm_call
