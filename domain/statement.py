@@ -1,6 +1,7 @@
 """Statements that are built once and run by the driver, for what is run again and again."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from domain import db
+from domain.kernel.period import Range
 from domain.kernel.values import dataclass
 
 # Postgres' number of its exact numerics: they alone ask what it sends, and there is no other kind of number to turn.
@@ -135,3 +137,13 @@ def narrowed(table: sa.FromClause, names: Iterable[str]) -> list[sa.ColumnElemen
 def among(column: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[bool]:
     """Return whether a column is one of the values that are given by a name, as a list, for a `Statement`."""
     return column == sa.any_(sa.bindparam(name, type_=pg.ARRAY(column.type)))
+
+
+def within(column: sa.ColumnElement[datetime], wanted: Range) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions under which an instant lies in a range; none for one that is open at both ends."""
+    found = []
+    if wanted.start is not None:
+        found.append(column >= wanted.start)
+    if wanted.end is not None:
+        found.append(column < wanted.end)
+    return found

@@ -19,6 +19,7 @@ from domain.kernel.ids import (
     KeyId,
     LineId,
     MethodId,
+    PlanVersionId,
     PolicyId,
     StaffAlertId,
     StartId,
@@ -110,6 +111,11 @@ def credit_note_id(text: str) -> CreditNoteId:
 def attempt_id(text: str) -> AttemptId:
     """Read a payment attempt's id. Raises IdMalformed."""
     return AttemptId(ids.decode("attempt", text))
+
+
+def plan_version_id(text: str) -> PlanVersionId:
+    """Read a plan version's id. Raises IdMalformed."""
+    return PlanVersionId(ids.decode("plan_version", text))
 
 
 def unapplied_payment_id(text: str) -> UnappliedPaymentId:

@@ -1,6 +1,5 @@
 """Invoices and credit notes of all customers: found by what is known of them, and added up."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from api.graphql.fields import reading
 from api.graphql.invoices import Invoice, invoice_of
 from api.graphql.paging import PAGE_DEFAULT, After, Connection, First, page
 from api.graphql.permissions import guarded_type
+from api.graphql.ranges import InstantRange, range_of
 from api.graphql.scalars import Money, MoneyInput, money_from, money_of
 from domain.access.roles import Permission
 from domain.customers.customer import CollectionMethod
@@ -23,14 +23,6 @@ from domain.invoices.listing import filter as filters
 from domain.invoices.listing import service, totals
 from domain.kernel.call import Environment
 from domain.kernel.ids import CreditNoteId, InvoiceId
-
-
-@strawberry.input(description="Instants of business time. A range that ends before it begins is refused.")
-class InstantRange:
-    """A range."""
-
-    start: datetime | None = strawberry.field(description="The first one; null: any before.", default=None)
-    end: datetime | None = strawberry.field(description="The first one after it; null: any later.", default=None)
 
 
 @strawberry.input(description="Invoices for which all of this holds; what is null, or an empty list, excludes nothing.")
@@ -105,10 +97,6 @@ class CreditNoteTotals:
     to_wallets: Money = strawberry.field(description="What of it goes back to prepaid wallets.")
 
 
-def _range_of(given: InstantRange | None) -> filters.Range:
-    return filters.Range(given.start, given.end) if given else filters.OPEN_RANGE
-
-
 def _invoice_filter(given: InvoiceFilter | None) -> filters.InvoiceFilter:
     if given is None:
         return filters.InvoiceFilter()
@@ -121,9 +109,9 @@ def _invoice_filter(given: InvoiceFilter | None) -> filters.InvoiceFilter:
         currency=given.currency,
         product=given.product,
         collection=given.collection_method,
-        issued=_range_of(given.issued),
-        due=_range_of(given.due),
-        paid=_range_of(given.paid),
+        issued=range_of(given.issued),
+        due=range_of(given.due),
+        paid=range_of(given.paid),
         at_least=money_from(given.total_at_least) if given.total_at_least else None,
         at_most=money_from(given.total_at_most) if given.total_at_most else None,
     )
@@ -140,7 +128,7 @@ def _note_filter(given: CreditNoteFilter | None) -> filters.CreditNoteFilter:
         kind=given.kind,
         reason=given.reason,
         currency=given.currency,
-        issued=_range_of(given.issued),
+        issued=range_of(given.issued),
     )
 
 

@@ -60,6 +60,7 @@ from api.graphql.sending import SendingMutation, SendingQuery
 from api.graphql.showing import UsageQuery
 from api.graphql.staff_alerts import StaffAlertMutation, StaffAlertQuery
 from api.graphql.starts import StartMutation
+from api.graphql.subscription_list import SubscriptionListQuery
 from api.graphql.subscriptions import SubscriptionMutation, SubscriptionQuery
 from api.graphql.tax_report import TaxReportQuery
 from api.graphql.taxes import TaxMutation, TaxQuery
@@ -92,6 +93,7 @@ Query = _root(
     CustomerQuery,
     SubscriptionQuery,
     LeavingQuery,
+    SubscriptionListQuery,
     PreviewQuery,
     AnchorQuery,
     CustomVersionQuery,

@@ -35,3 +35,19 @@ class Period:
         """Return the common stretch, or None where they only touch or lie apart."""
         start, end = max(self.start, other.start), min(self.end, other.end)
         return Period(start, end) if start < end else None
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Instants from the first one on, up to the last one and without it; None is open."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+    @property
+    def is_backwards(self) -> bool:
+        """Whether it ends where it begins or before, so that nothing can lie in it."""
+        return self.start is not None and self.end is not None and self.start >= self.end
+
+
+OPEN_RANGE = Range()

@@ -166,7 +166,7 @@ async def find_subscription(
     """
     known = present(id=subscription_id, customer_id=scope)
     row = await _one(*known, lock=lock).row(tx, **known)
-    return _subscription(row) if row else None
+    return subscription_of_row(row) if row else None
 
 
 _LOCK_ALL = Statement(
@@ -181,7 +181,7 @@ async def lock_subscriptions(
     tx: db.Tx, ids: Collection[SubscriptionId], *, scope: CustomerId
 ) -> Sequence[Subscription]:
     """Return a customer's subscriptions in ascending order, locked in that order as by `find_subscription`."""
-    return [_subscription(row) for row in await _LOCK_ALL.rows(tx, customer_id=scope, ids=list(ids))]
+    return [subscription_of_row(row) for row in await _LOCK_ALL.rows(tx, customer_id=scope, ids=list(ids))]
 
 
 async def find_subscription_by_gateway_id(
@@ -189,7 +189,7 @@ async def find_subscription_by_gateway_id(
 ) -> Subscription | None:
     """Return the mirror of a subscription that the gateway bills, or None."""
     row = await _one("customer_id", "gateway_id", lock=False).row(tx, customer_id=customer_id, gateway_id=gateway_id)
-    return _subscription(row) if row else None
+    return subscription_of_row(row) if row else None
 
 
 async def find_live_subscription(tx: db.Tx, *, customer_id: CustomerId, product_id: ProductId) -> Subscription | None:
@@ -197,7 +197,7 @@ async def find_live_subscription(tx: db.Tx, *, customer_id: CustomerId, product_
     own = subscription.c
     statement = sa.select(subscription).where(own.customer_id == customer_id, own.product_id == product_id, _LIVE)
     row = await tx.row(statement)
-    return _subscription(row) if row else None
+    return subscription_of_row(row) if row else None
 
 
 async def list_subscriptions(tx: db.Tx, *, customer_id: CustomerId, limit: int) -> Sequence[Subscription]:
@@ -208,7 +208,7 @@ async def list_subscriptions(tx: db.Tx, *, customer_id: CustomerId, limit: int) 
         .order_by(subscription.c.id.desc())
         .limit(limit)
     )
-    return [_subscription(row) for row in await tx.rows(statement)]
+    return [subscription_of_row(row) for row in await tx.rows(statement)]
 
 
 async def subscriptions_of_customers(
@@ -224,7 +224,7 @@ async def subscriptions_of_customers(
     statement = sa.select(newest).where(newest.c.rank <= limit).order_by(newest.c.id.desc())
     found: dict[CustomerId, list[Subscription]] = {customer_id: [] for customer_id in customer_ids}
     for row in await tx.rows(statement):
-        found[row.customer_id].append(_subscription(row))
+        found[row.customer_id].append(subscription_of_row(row))
     return found
 
 
@@ -238,7 +238,7 @@ async def subscriptions_by_id(
 ) -> dict[SubscriptionId, Subscription]:
     """Return those of the subscriptions that exist in the scope."""
     known = present(customer_id=scope)
-    return {row.id: _subscription(row) for row in await _by_id(*known).rows(tx, ids=list(ids), **known)}
+    return {row.id: subscription_of_row(row) for row in await _by_id(*known).rows(tx, ids=list(ids), **known)}
 
 
 _INSERT_SEGMENT = Statement(pg.insert(segment).values(given(segment)).on_conflict_do_nothing().returning(segment.c.id))
@@ -369,7 +369,8 @@ def _subscription_row(value: Subscription) -> dict[str, Any]:
     return row
 
 
-def _subscription(row: Row) -> Subscription:
+def subscription_of_row(row: Row) -> Subscription:
+    """Read a row."""
     values: dict[str, Any] = {
         **{name: getattr(row, name) for name in _SAME_NAMES},
         "environment": Environment(row.environment),

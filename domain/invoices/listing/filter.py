@@ -1,7 +1,6 @@
 """What is looked for among the invoices and credit notes of all customers."""
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from domain.customers.customer import CollectionMethod
 from domain.invoices.credit_note import CreditKind, CreditReason
@@ -10,6 +9,7 @@ from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, InvoiceId
 from domain.kernel.money import Money, exponent
+from domain.kernel.period import OPEN_RANGE, Range
 from domain.kernel.values import dataclass
 
 # A number is some twenty characters long; longer text names none.
@@ -23,17 +23,6 @@ class FilterRefused(DomainError):
     code = "filter_refused"
     kind = Kind.INVALID
     fault: str
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Instants from the first one on, up to the last one and without it; None is open."""
-
-    start: datetime | None = None
-    end: datetime | None = None
-
-
-OPEN_RANGE = Range()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +64,7 @@ class CreditNoteFilter:
 
 
 def _faults_of_range(name: str, wanted: Range) -> Iterator[str]:
-    if wanted.start is not None and wanted.end is not None and wanted.start >= wanted.end:
+    if wanted.is_backwards:
         yield f"{name} ends before it begins"
 
 

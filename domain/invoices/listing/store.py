@@ -1,7 +1,6 @@
 """Statements over the invoices and credit notes of all customers; the tables are the slice's own."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -10,14 +9,15 @@ from domain.customers.store import Sight
 from domain.invoices.credit_note import CreditKind, CreditNote
 from domain.invoices.crediting.store import credit_note, note_of_row
 from domain.invoices.invoice import Invoice, State
-from domain.invoices.listing.filter import CreditNoteFilter, InvoiceFilter, Range
+from domain.invoices.listing.filter import CreditNoteFilter, InvoiceFilter
 from domain.invoices.listing.totals import InvoiceSum, NoteSum
 from domain.invoices.store import invoice, invoice_line, invoice_of_row
 from domain.kernel.call import Environment
 from domain.kernel.ids import CreditNoteId, InvoiceId
 from domain.kernel.money import Money
-from domain.kernel.period import Period
+from domain.kernel.period import Period, Range
 from domain.plans.store import product
+from domain.statement import within
 from domain.subscriptions.store import subscription
 
 _NET_AND_TAX = ("subtotal_minor", "discount_minor", "tax_minor", "tax_included_minor")
@@ -114,7 +114,7 @@ async def list_issued(
     """Return invoices that were issued in a period by their numbers; `after` is the last one seen."""
     own = invoice.c
     statement = sa.select(invoice).where(own.environment == environment, own.number.is_not(None))
-    statement = statement.where(*_within(own.issued_at, Range(period.start, period.end)))
+    statement = statement.where(*within(own.issued_at, Range(period.start, period.end)))
     return [invoice_of_row(row) for row in await tx.rows(_by_number(statement, own.number, after, limit))]
 
 
@@ -124,7 +124,7 @@ async def list_issued_notes(
     """Return credit notes that were issued in a period by their numbers; `after` is the last one seen."""
     own = credit_note.c
     statement = sa.select(credit_note).where(own.environment == environment)
-    statement = statement.where(*_within(own.issued_at, Range(period.start, period.end)))
+    statement = statement.where(*within(own.issued_at, Range(period.start, period.end)))
     return [note_of_row(row) for row in await tx.rows(_by_number(statement, own.number, after, limit))]
 
 
@@ -155,7 +155,7 @@ def _invoices(wanted: InvoiceFilter, sight: Sight) -> list[sa.ColumnElement[bool
         (own.collection, wanted.collection),
     )
     found = [column == value for column, value in equal if value is not None]
-    found += _within(own.issued_at, wanted.issued) + _within(own.due_at, wanted.due) + _within(own.paid_at, wanted.paid)
+    found += within(own.issued_at, wanted.issued) + within(own.due_at, wanted.due) + within(own.paid_at, wanted.paid)
     if wanted.states:
         found.append(own.state.in_(wanted.states))
     if wanted.product is not None:
@@ -176,16 +176,7 @@ def _notes(wanted: CreditNoteFilter, sight: Sight) -> list[sa.ColumnElement[bool
         (own.reason, wanted.reason),
         (own.currency, wanted.currency),
     )
-    return [column == value for column, value in equal if value is not None] + _within(own.issued_at, wanted.issued)
-
-
-def _within(column: sa.ColumnElement[datetime], wanted: Range) -> list[sa.ColumnElement[bool]]:
-    found = []
-    if wanted.start is not None:
-        found.append(column >= wanted.start)
-    if wanted.end is not None:
-        found.append(column < wanted.end)
-    return found
+    return [column == value for column, value in equal if value is not None] + within(own.issued_at, wanted.issued)
 
 
 def _between(at_least: Money | None, at_most: Money | None) -> list[sa.ColumnElement[bool]]:

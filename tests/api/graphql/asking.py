@@ -338,6 +338,8 @@ OF_ANY_CUSTOMER = {"customers", "apiKeys", "quarantinedEvents", "viewer", "produ
     "publishedEvents",
     "staffAlerts",
     "unsettledReservations",
+    "subscriptions",
+    "subscriptionTotals",
     "invoices",
     "invoiceTotals",
     "cancellations",

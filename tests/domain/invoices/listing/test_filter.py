@@ -6,11 +6,11 @@ from domain.invoices.listing.filter import (
     CreditNoteFilter,
     FilterRefused,
     InvoiceFilter,
-    Range,
     check_invoices,
     check_notes,
 )
 from domain.kernel.money import CurrencyUnknown, Money
+from domain.kernel.period import Range
 from tests import make
 
 _BACKWARDS = Range(make.at("2026-02-01"), make.at("2026-02-01"))

@@ -1,0 +1,1 @@
+"""Find subscriptions of all customers, and count them."""
