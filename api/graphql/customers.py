@@ -1,6 +1,5 @@
 """Customers, and all that belongs to one."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -17,6 +16,7 @@ from api.graphql.fields import changing, reading
 from api.graphql.headings import InvoiceHeading, heading_about
 from api.graphql.invoices import Invoice, invoices_of
 from api.graphql.journal import BillingEvent, billing_events_of
+from api.graphql.naming import Names, named
 from api.graphql.paging import PAGE_DEFAULT, After, Connection, First, page
 from api.graphql.payments import PaymentMethod, method_of
 from api.graphql.permissions import guarded_type
@@ -29,11 +29,9 @@ from domain.access.roles import Permission
 from domain.alerts.preference import Preference
 from domain.customers import customer as customers
 from domain.customers import service
-from domain.customers.customer import fold_email
 from domain.customers.naming import service as naming
 from domain.customers.profiles.profile import Profile
-from domain.db import Tx
-from domain.kernel.call import Call, Environment
+from domain.kernel.call import Environment
 from domain.kernel.ids import ClockId, CustomerId
 
 
@@ -236,14 +234,6 @@ ChangeCustomerResult = Annotated[
 ]
 
 
-async def _named(tx: Tx, call: Call, external_id: str, environment: Environment | None) -> Sequence[customers.Customer]:
-    """Find the customers with an external id: one in each environment that is looked at."""
-    found: list[customers.Customer] = []
-    for each in [environment] if environment else Environment:
-        found += (await service.customers_by_external_id(tx, call, [external_id], environment=each)).values()
-    return found
-
-
 @strawberry.type
 class CustomerQuery:
     """Queries about customers."""
@@ -271,17 +261,30 @@ class CustomerQuery:
         email: Annotated[
             str | None, strawberry.argument(description="Those with this address, in any case of letters.")
         ] = None,
+        gateway_id: Annotated[
+            str | None,
+            strawberry.argument(
+                description="The one with this at Stripe, by its whole id: the customer `cus_…`, a payment `pi_…`, an "
+                "invoice `in_…`, a payment method `pm_…`, a refund `re_…`, a dispute, a subscription `sub_…`. A charge "
+                "`ch_…` is not kept: Stripe shows the payment that it is of. Needs payment:read as well."
+            ),
+        ] = None,
+        document_number: Annotated[
+            str | None,
+            strawberry.argument(
+                description="The one whose invoice or credit note has this whole number. Needs invoice:read as well."
+            ),
+        ] = None,
         first: First = PAGE_DEFAULT,
         after: After = None,
     ) -> Connection[Customer]:
         """List a page."""
-        call = info.context.call
+        call, names = info.context.call, Names(external_id, gateway_id, document_number)
 
         async def load(last: UUID | None, limit: int) -> list[tuple[UUID, Customer]]:
             async with info.context.runtime.db.transaction() as tx:
-                if external_id is not None:
-                    listed = await _named(tx, call, external_id, environment) if last is None else []
-                    listed = [each for each in listed if email is None or fold_email(email) == fold_email(each.email)]
+                if names.are_given:
+                    listed = await named(tx, call, names, environment, email) if last is None else []
                 else:
                     listed = await service.list_customers(
                         tx,

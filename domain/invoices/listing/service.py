@@ -11,6 +11,7 @@ from domain.invoices.invoice import Invoice
 from domain.invoices.listing import filter as rules
 from domain.invoices.listing import store
 from domain.invoices.listing.filter import CreditNoteFilter, InvoiceFilter
+from domain.invoices.listing.store import Place
 from domain.invoices.listing.totals import InvoiceSum, NoteSum
 from domain.kernel.call import Call, Environment
 from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId
@@ -29,8 +30,8 @@ async def list_invoices(
 
     Raises Forbidden, FilterRefused, CurrencyUnknown, CustomerNotFound, ProductNotFound.
     """
-    sight = await _check_invoices(tx, call, wanted)
-    return await store.list_invoices(tx, wanted, sight=sight, before=before, limit=min(limit, PAGE_MAX))
+    place = await _check_invoices(tx, call, wanted)
+    return await store.list_invoices(tx, wanted, place, before=before, limit=min(limit, PAGE_MAX))
 
 
 async def sum_invoices(tx: Tx, call: Call, wanted: InvoiceFilter) -> Sequence[InvoiceSum]:
@@ -38,8 +39,7 @@ async def sum_invoices(tx: Tx, call: Call, wanted: InvoiceFilter) -> Sequence[In
 
     Raises what `list_invoices` does.
     """
-    sight = await _check_invoices(tx, call, wanted)
-    return await store.sum_invoices(tx, wanted, sight=sight)
+    return await store.sum_invoices(tx, wanted, await _check_invoices(tx, call, wanted))
 
 
 async def list_notes(
@@ -62,6 +62,16 @@ async def sum_notes(tx: Tx, call: Call, wanted: CreditNoteFilter) -> Sequence[No
     return await store.sum_notes(tx, wanted, sight=sight)
 
 
+async def customers_of(tx: Tx, call: Call, number: str) -> Sequence[CustomerId]:
+    """Return whose invoice or credit note has this number, live and test, the last ones first.
+
+    Whether the caller may see them is for whoever loads them. Raises Forbidden, FilterRefused.
+    """
+    call.need(Permission.INVOICE_READ)
+    rules.check_invoices(InvoiceFilter(number=number))
+    return await store.list_customers_of(tx, number, limit=PAGE_MAX)
+
+
 async def list_issued(
     tx: Tx, environment: Environment, period: Period, *, after: str | None = None
 ) -> Sequence[Invoice]:
@@ -79,12 +89,12 @@ async def list_issued_notes(
     return await store.list_issued_notes(tx, environment, period, after=after, limit=EXPORT_PAGE)
 
 
-async def _check_invoices(tx: Tx, call: Call, wanted: InvoiceFilter) -> Sight:
+async def _check_invoices(tx: Tx, call: Call, wanted: InvoiceFilter) -> Place:
     call.need(Permission.INVOICE_READ)
     rules.check_invoices(wanted)
-    if wanted.product is not None:
-        (await plans.load_catalogue(tx)).product(wanted.product)
-    return await _sight(tx, call, wanted.customer_id)
+    key = wanted.product
+    product_id = (await plans.load_catalogue(tx)).product(key).id if key is not None else None
+    return Place(await _sight(tx, call, wanted.customer_id), product_id)
 
 
 async def _check_notes(tx: Tx, call: Call, wanted: CreditNoteFilter) -> Sight:

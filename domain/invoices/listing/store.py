@@ -13,10 +13,10 @@ from domain.invoices.listing.filter import CreditNoteFilter, InvoiceFilter
 from domain.invoices.listing.totals import InvoiceSum, NoteSum
 from domain.invoices.store import invoice, invoice_line, invoice_of_row
 from domain.kernel.call import Environment
-from domain.kernel.ids import CreditNoteId, InvoiceId
+from domain.kernel.ids import CreditNoteId, CustomerId, InvoiceId, ProductId
 from domain.kernel.money import Money
 from domain.kernel.period import Period, Range
-from domain.plans.store import product
+from domain.kernel.values import dataclass
 from domain.statement import within
 from domain.subscriptions.store import subscription
 
@@ -32,24 +32,32 @@ _DUE = sa.case(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose invoices are looked at, and those of which product; None is of any, and without one."""
+
+    sight: Sight
+    product_id: ProductId | None = None
+
+
 async def list_invoices(
-    tx: db.Tx, wanted: InvoiceFilter, *, sight: Sight, before: InvoiceId | None, limit: int
+    tx: db.Tx, wanted: InvoiceFilter, place: Place, *, before: InvoiceId | None, limit: int
 ) -> Sequence[Invoice]:
     """Return invoices in sight, those drafted last first; `before` is the id of the last one seen."""
-    statement = sa.select(invoice).where(*_invoices(wanted, sight)).order_by(invoice.c.id.desc()).limit(limit)
+    statement = sa.select(invoice).where(*_invoices(wanted, place)).order_by(invoice.c.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(invoice.c.id < before)
     return [invoice_of_row(row) for row in await tx.rows(statement)]
 
 
-async def sum_invoices(tx: db.Tx, wanted: InvoiceFilter, *, sight: Sight) -> Sequence[InvoiceSum]:
+async def sum_invoices(tx: db.Tx, wanted: InvoiceFilter, place: Place) -> Sequence[InvoiceSum]:
     """Add invoices in sight up: a row for each environment, currency and state."""
     own = invoice.c
     summed = (*_NET_AND_TAX, "applied_minor", "offset_minor")
     statement = (
         sa.select(own.environment, own.currency, own.state, sa.func.count().label("documents"), *_sums(invoice, summed))
         .add_columns(sa.func.sum(_DUE).label("due_minor"))
-        .where(*_invoices(wanted, sight))
+        .where(*_invoices(wanted, place))
         .group_by(own.environment, own.currency, own.state)
         .order_by(own.environment, own.currency, own.state)
     )
@@ -108,6 +116,14 @@ async def sum_notes(tx: db.Tx, wanted: CreditNoteFilter, *, sight: Sight) -> Seq
     ]
 
 
+async def list_customers_of(tx: db.Tx, number: str, *, limit: int) -> Sequence[CustomerId]:
+    """Return whose invoice or credit note has this number, those made last first."""
+    tables = (invoice, credit_note)
+    found = sa.union(*(sa.select(table.c.customer_id).where(table.c.number == number) for table in tables)).subquery()
+    own = found.c.customer_id
+    return [row.customer_id for row in await tx.rows(sa.select(own).order_by(own.desc()).limit(limit))]
+
+
 async def list_issued(
     tx: db.Tx, environment: Environment, period: Period, *, after: str | None, limit: int
 ) -> Sequence[Invoice]:
@@ -142,11 +158,11 @@ def _sums(table: sa.Table, names: Iterable[str]) -> list[sa.Label[int]]:
     return [sa.func.sum(table.c[name]).label(name) for name in names]
 
 
-def _invoices(wanted: InvoiceFilter, sight: Sight) -> list[sa.ColumnElement[bool]]:
+def _invoices(wanted: InvoiceFilter, place: Place) -> list[sa.ColumnElement[bool]]:
     own = invoice.c
     equal = (
-        (own.customer_id, sight.scope),
-        (own.environment, sight.environment),
+        (own.customer_id, place.sight.scope),
+        (own.environment, place.sight.environment),
         (own.customer_id, wanted.customer_id),
         (own.environment, wanted.environment),
         (own.number, wanted.number),
@@ -158,8 +174,8 @@ def _invoices(wanted: InvoiceFilter, sight: Sight) -> list[sa.ColumnElement[bool
     found += within(own.issued_at, wanted.issued) + within(own.due_at, wanted.due) + within(own.paid_at, wanted.paid)
     if wanted.states:
         found.append(own.state.in_(wanted.states))
-    if wanted.product is not None:
-        found.append(_is_of_product(wanted.product))
+    if place.product_id is not None:
+        found.append(_is_of_product(place.product_id))
     return found + _between(wanted.at_least, wanted.at_most)
 
 
@@ -188,11 +204,12 @@ def _between(at_least: Money | None, at_most: Money | None) -> list[sa.ColumnEle
     return found
 
 
-def _is_of_product(key: str) -> sa.ColumnElement[bool]:
+def _is_of_product(product_id: ProductId) -> sa.ColumnElement[bool]:
+    """Whether an invoice has a line of a product. By its id: how many have one is then known to the planner."""
     line, own = invoice_line.c, subscription.c
     joined = invoice_line.join(
         subscription, sa.and_(own.customer_id == line.customer_id, own.id == line.subscription_id)
     )
     of_invoice = (line.customer_id == invoice.c.customer_id, line.invoice_id == invoice.c.id)
-    lines = sa.select(sa.literal(1)).select_from(joined.join(product, product.c.id == own.product_id))
-    return lines.where(*of_invoice, product.c.key == key).correlate(invoice).exists()
+    lines = sa.select(sa.literal(1)).select_from(joined)
+    return lines.where(*of_invoice, own.product_id == product_id).correlate(invoice).exists()
