@@ -13,6 +13,7 @@ from api.graphql.enums import name_enum
 from api.graphql.fields import reading
 from api.graphql.paging import PAGE_DEFAULT, After, Connection, First, page
 from api.graphql.permissions import guarded_type
+from api.graphql.ranges import InstantRange, range_of
 from api.graphql.scalars import Money, money_of
 from domain.access.roles import Permission
 from domain.customers import service as customers
@@ -23,6 +24,7 @@ from domain.kernel.ids import CustomerId, EntryId
 from domain.kernel.money import Money as Amount
 from domain.ledger import service, store
 from domain.ledger.account import Account, Posting
+from domain.ledger.filter import EntryFilter
 
 name_enum(
     Account,
@@ -159,19 +161,25 @@ class LedgerQuery:
     async def ledger_entries(
         self,
         info: Info[Context, None],
+        *,
         environment: EnvironmentOf,
         customer_id: CustomerOf = None,
+        account: Annotated[Account | None, strawberry.argument(description="Those with a line of it.")] = None,
+        at: Annotated[InstantRange | None, strawberry.argument(description="When they were booked.")] = None,
         first: First = PAGE_DEFAULT,
         after: After = None,
     ) -> Connection[LedgerEntry]:
         """List a page."""
-        wanted = ids.customer_id(customer_id) if customer_id is not None else None
+        customer = ids.customer_id(customer_id) if customer_id is not None else None
+        wanted = EntryFilter(account, range_of(at))
 
         async def load(last: UUID | None, limit: int) -> list[tuple[UUID, LedgerEntry]]:
             async with info.context.runtime.db.transaction() as tx:
-                scope = await _scope(tx, info.context.call, environment, wanted)
+                scope = await _scope(tx, info.context.call, environment, customer)
                 before = EntryId(last) if last else None
-                found = await service.list_entries(tx, scope=scope, environment=environment, before=before, limit=limit)
+                found = await service.list_entries(
+                    tx, scope=scope, environment=environment, wanted=wanted, before=before, limit=limit
+                )
             return [(entry.id, _entry_of(entry)) for entry in found]
 
         return await page(info.context, first, after, load)

@@ -10,6 +10,7 @@ from domain.kernel.money import Money
 from domain.kernel.period import Period
 from domain.ledger import store
 from domain.ledger.account import Account, Books, Posting, check_balanced
+from domain.ledger.filter import EVERY_ENTRY, EntryFilter, check
 
 # A page of 100, and the row that tells whether another follows.
 ENTRIES_MAX = 101
@@ -90,10 +91,15 @@ async def list_entries(
     *,
     scope: CustomerId | None,
     environment: Environment,
+    wanted: EntryFilter = EVERY_ENTRY,
     before: EntryId | None = None,
     limit: int = ENTRIES_MAX,
 ) -> Sequence[store.Entry]:
-    """Return entries with their lines, newest first, at most ENTRIES_MAX; `before` is the id of the last one seen."""
+    """Return entries with their lines, newest first, at most ENTRIES_MAX; `before` is the id of the last one seen.
+
+    Raises EntryFilterRefused.
+    """
+    check(wanted)
     return await store.list_entries(
-        tx, scope=scope, environment=environment, before=before, limit=min(limit, ENTRIES_MAX)
+        tx, wanted, scope=scope, environment=environment, before=before, limit=min(limit, ENTRIES_MAX)
     )

@@ -15,7 +15,8 @@ from domain.kernel.money import Money
 from domain.kernel.period import Period
 from domain.kernel.values import dataclass
 from domain.ledger.account import Account, Posting
-from domain.statement import Statement, given
+from domain.ledger.filter import EntryFilter
+from domain.statement import Statement, given, within
 
 ledger_entry = sa.Table(
     "ledger_entry",
@@ -31,6 +32,7 @@ ledger_entry = sa.Table(
     sa.UniqueConstraint("customer_id", "reason", "about", name="ledger_entry_reason_about_key"),
     sa.CheckConstraint("environment IN ('live', 'test')", name="environment"),
     sa.CheckConstraint("line_count >= 2", name="line_count"),
+    sa.Index("ledger_entry_id_idx", "environment", "id"),
 )
 
 ledger_line = sa.Table(
@@ -107,11 +109,21 @@ async def has_entry(tx: db.Tx, customer_id: CustomerId, reason: str) -> bool:
 
 
 async def list_entries(
-    tx: db.Tx, *, scope: CustomerId | None, environment: Environment, before: EntryId | None, limit: int
+    tx: db.Tx,
+    wanted: EntryFilter,
+    *,
+    scope: CustomerId | None,
+    environment: Environment,
+    before: EntryId | None,
+    limit: int,
 ) -> Sequence[Entry]:
     """Return entries of one environment's books, newest first; `before` is the id of the last one seen."""
-    entry = ledger_entry.c
-    statement = sa.select(ledger_entry).where(entry.environment == environment).order_by(entry.id.desc()).limit(limit)
+    entry, line = ledger_entry.c, ledger_line.c
+    statement = sa.select(ledger_entry).where(entry.environment == environment, *within(entry.at, wanted.at))
+    statement = statement.order_by(entry.id.desc()).limit(limit)
+    if wanted.account is not None:
+        of_entry = (line.customer_id == entry.customer_id, line.entry_id == entry.id)
+        statement = statement.where(sa.exists().where(*of_entry, line.account == wanted.account))
     if scope is not None:
         statement = statement.where(entry.customer_id == scope)
     if before is not None:

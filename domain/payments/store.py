@@ -140,6 +140,7 @@ payment_attempt = sa.Table(
     ),
     sa.Index("payment_attempt_gateway_payment_id_idx", "gateway_payment_id"),
     sa.Index("payment_attempt_id_idx", "id"),
+    sa.Index("payment_attempt_ended_idx", "ended_at", postgresql_where=sa.text("ended_at IS NOT NULL")),
     sa.Index("payment_attempt_unresolved_idx", "sent_at", postgresql_where=sa.text("state IN ('sent', 'unknown')")),
 )
 

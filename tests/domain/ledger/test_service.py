@@ -10,8 +10,10 @@ from domain.db import Database, Tx
 from domain.kernel.call import Environment
 from domain.kernel.ids import CustomerId
 from domain.kernel.money import Money
+from domain.kernel.period import Range
 from domain.ledger import service, store
 from domain.ledger.account import Account, EntryUnbalanced, Posting, collected, invoiced
+from domain.ledger.filter import EntryFilter, EntryFilterRefused
 from tests import make
 
 _ADA = CustomerId(make.new_id())
@@ -82,6 +84,27 @@ async def test_entries_are_listed_newest_first_with_their_lines_and_only_those_o
         assert list(newest.lines) == collected(Money(500, "USD"))
         page = await service.list_entries(tx, scope=_ADA, environment=Environment.LIVE, before=newest.id)
         assert page == [oldest]
+
+
+async def test_entries_are_found_by_an_account_and_by_when_they_were_booked(db: Database) -> None:
+    async with db.transaction() as tx:
+        await _post(tx, "invoice_opened", "a", invoiced(Money(500, "USD"), _NONE))
+        await _post(tx, "invoice_paid", "a", collected(Money(500, "USD")))
+        [paid, opened] = await service.list_entries(tx, scope=None, environment=Environment.LIVE)
+
+        async def found(wanted: EntryFilter) -> list[str]:
+            entries = await service.list_entries(tx, scope=None, environment=Environment.LIVE, wanted=wanted)
+            return [each.reason for each in entries]
+
+        assert await found(EntryFilter(Account.CASH)) == ["invoice_paid"]
+        assert await found(EntryFilter(Account.RECEIVABLE)) == ["invoice_paid", "invoice_opened"]
+        assert await found(EntryFilter(Account.BAD_DEBT)) == []
+        assert paid.at == opened.at
+        assert await found(EntryFilter(at=Range(start=opened.at))) == ["invoice_paid", "invoice_opened"]
+        assert await found(EntryFilter(at=Range(end=opened.at))) == []
+        assert await found(EntryFilter(Account.REVENUE, Range(opened.at, None))) == ["invoice_opened"]
+        with pytest.raises(EntryFilterRefused):
+            await found(EntryFilter(at=Range(opened.at, opened.at)))
 
 
 async def test_the_service_writes_nothing_of_an_unbalanced_entry(db: Database) -> None:

@@ -1,0 +1,21 @@
+"""Ledger entries of all customers are listed, the last ones first, and payments are found by when they ended.
+
+Revision ID: 0068
+"""
+
+from migrations import statements
+
+revision = "0068"
+down_revision = "0064"
+branch_labels = None
+depends_on = None
+
+_INDEXES = """
+CREATE INDEX ledger_entry_id_idx ON ledger_entry (environment, id);
+CREATE INDEX payment_attempt_ended_idx ON payment_attempt (ended_at) WHERE ended_at IS NOT NULL;
+"""
+
+
+def upgrade() -> None:
+    """Until now a page of entries sorted all of them, and payments of a stretch of time were looked for among all."""
+    statements.run(_INDEXES)
