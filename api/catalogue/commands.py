@@ -72,8 +72,10 @@ def _lines(found: "Catalogue") -> Iterator[str]:
         yield f"{product.key}  {product.name}"
         for plan in found.plans_of(product.id):
             version = found.current_version_of(plan.id)
+            archived = ", archived" if plan.archived_at else ""
             currencies = ", ".join(sorted({price.currency for price in version.prices}))
-            yield f"  {plan.key:<16} version {version.number}, rank {plan.rank}, {currencies or 'without a price'}"
+            sold = f"{currencies or 'without a price'}{archived}"
+            yield f"  {plan.key:<16} version {version.number}, rank {plan.rank}, {sold}"
 
 
 def _settings() -> "Settings":

@@ -20,12 +20,16 @@ from api.graphql.scalars import Json, exact
 from api.graphql.trials import Trial, trial_of
 from domain.access.roles import Permission
 from domain.contracts.ending.wish import CancelCredit
-from domain.kernel.ids import PlanVersionId, ProviderPriceId
+from domain.kernel.call import Environment
+from domain.kernel.ids import PlanId, PlanVersionId, ProductId, ProviderPriceId
 from domain.plans import meter as meters
 from domain.plans import plan as plans
 from domain.plans import provider_price, service
 from domain.plans.plan import Catalogue
 from domain.subscriptions.schedule import Interval
+
+# More versions of a plan than a back office shows.
+VERSIONS_SHOWN_MAX = 100
 
 
 class LimitPolicy(StrEnum):
@@ -101,6 +105,7 @@ class Entitlement:
 class PlanVersion:
     """A plan version."""
 
+    key: strawberry.Private[PlanVersionId]
     id: strawberry.ID = strawberry.field(description="`plv_…`")
     number: int = strawberry.field(description="1, 2, 3 … within its plan.")
     published_at: datetime = strawberry.field(description="When it was published.")
@@ -121,11 +126,25 @@ class PlanVersion:
     prices: list[Price] = strawberry.field(description="Fees and usage prices.")
     entitlements: list[Entitlement] = strawberry.field(description="Limits and features.")
 
+    @reading(
+        Permission.SUBSCRIPTION_READ,
+        "How many subscriptions that the caller may see pin it and have not ended; incomplete ones are none.",
+    )
+    async def live_subscriptions(
+        self,
+        info: Info[Context, None],
+        environment: Annotated[Environment, strawberry.argument(description="Live and test are never added.")],
+    ) -> int:
+        """Count them with those of the other versions of the request."""
+        return await info.context.loaders.pinned.load((self.key, environment)) or 0
+
 
 @guarded_type(Permission.CATALOGUE_READ, "One way to buy a product.")
 class Plan:
     """A plan."""
 
+    catalogue: strawberry.Private[Catalogue]
+    plan_key: strawberry.Private[PlanId]
     id: strawberry.ID = strawberry.field(description="`plan_…`")
     key: str = strawberry.field(description="Stable name, unique in its product.")
     name: str = strawberry.field(description="For people.")
@@ -133,6 +152,20 @@ class Plan:
     version: PlanVersion = strawberry.field(
         description="In a product the newest version, which a new subscription gets; in a subscription the one it pins."
     )
+    archived_at: datetime | None = strawberry.field(
+        description="Since when nobody can take it any more, in real time; who has it keeps it. Null: it is sold."
+    )
+
+    @reading(
+        Permission.CATALOGUE_WRITE,
+        "Its versions that everybody was or is sold, the newest first, at most 100; those of one customer alone are "
+        "not among them.",
+    )
+    async def versions(self, info: Info[Context, None]) -> list[PlanVersion]:
+        """List them from the catalogue that the plan was read from."""
+        found = self.catalogue.versions_of(self.plan_key)[:VERSIONS_SHOWN_MAX]
+        info.context.spend(len(found))
+        return [version_of(self.catalogue, each.id) for each in found]
 
 
 @guarded_type(Permission.CATALOGUE_READ, "What the merchant sells.")
@@ -142,8 +175,19 @@ class Product:
     id: strawberry.ID = strawberry.field(description="`prod_…`")
     key: str = strawberry.field(description="Stable name.")
     name: str = strawberry.field(description="For people.")
-    plans: list[Plan] = strawberry.field(description="All plans, lowest rank first.")
+    catalogue: strawberry.Private[Catalogue]
+    product_key: strawberry.Private[ProductId]
     meters: list[Meter] = strawberry.field(description="What its usage events are counted into.")
+
+    @reading(Permission.CATALOGUE_READ, "Its plans, lowest rank first.")
+    async def plans(
+        self,
+        archived: Annotated[bool, strawberry.argument(description="Those that are not sold any more, too.")] = False,
+    ) -> list[Plan]:
+        """List them from the catalogue that the product was read from."""
+        catalogue, key = self.catalogue, self.product_key
+        found = catalogue.plans_of(key) if archived else catalogue.sold_plans_of(key)
+        return [plan_of(catalogue, each, catalogue.current_version_of(each.id).id) for each in found]
 
 
 @guarded_type(Permission.PRICE_READ, "What a provider charges for one token pool of a model, from an instant on.")
@@ -213,6 +257,7 @@ def version_of(catalogue: Catalogue, version_id: PlanVersionId) -> PlanVersion:
     """Wrap a plan version with its prices and entitlements."""
     value = catalogue.version(version_id)
     return PlanVersion(
+        key=value.id,
         id=ids.id_of("plan_version", value.id),
         number=value.number,
         published_at=value.published_at,
@@ -231,11 +276,14 @@ def version_of(catalogue: Catalogue, version_id: PlanVersionId) -> PlanVersion:
 def plan_of(catalogue: Catalogue, value: plans.Plan, version_id: PlanVersionId) -> Plan:
     """Wrap a plan as it is sold in one version."""
     return Plan(
+        catalogue=catalogue,
+        plan_key=value.id,
         id=ids.id_of("plan", value.id),
         key=value.key,
         name=value.name,
         rank=value.rank,
         version=version_of(catalogue, version_id),
+        archived_at=value.archived_at,
     )
 
 
@@ -245,9 +293,8 @@ def product_of(catalogue: Catalogue, value: plans.Product) -> Product:
         id=ids.id_of("product", value.id),
         key=value.key,
         name=value.name,
-        plans=[
-            plan_of(catalogue, plan, catalogue.current_version_of(plan.id).id) for plan in catalogue.plans_of(value.id)
-        ],
+        catalogue=catalogue,
+        product_key=value.id,
         meters=[meter_of(meter) for meter in catalogue.meters_of(value.id)],
     )
 
@@ -279,7 +326,7 @@ class CatalogueQuery:
         catalogue = await info.context.loaders.catalogue()
         return [product_of(catalogue, product) for product in catalogue.products]
 
-    @reading(Permission.CATALOGUE_READ, "The plan of a product by its key, or null.")
+    @reading(Permission.CATALOGUE_READ, "The plan of a product by its key, an archived one too, or null.")
     async def plan(
         self,
         info: Info[Context, None],

@@ -32,8 +32,17 @@ from domain.invoices.taxing import service as taxing
 from domain.invoices.taxing.statement import TaxStatement
 from domain.journal import store as journal
 from domain.journal.store import BillingEvent
-from domain.kernel.call import Call
-from domain.kernel.ids import CaseId, ClockId, CreditNoteId, CustomerId, InvoiceId, SubscriptionId, UnappliedPaymentId
+from domain.kernel.call import Call, Environment
+from domain.kernel.ids import (
+    CaseId,
+    ClockId,
+    CreditNoteId,
+    CustomerId,
+    InvoiceId,
+    PlanVersionId,
+    SubscriptionId,
+    UnappliedPaymentId,
+)
 from domain.kernel.money import Money
 from domain.kernel.values import dataclass
 from domain.payments import store as payments
@@ -55,6 +64,7 @@ from domain.runtime import Runtime
 from domain.subscriptions import service as subscriptions
 from domain.subscriptions.change import Change
 from domain.subscriptions.changes import service as changes
+from domain.subscriptions.listing import service as subscription_list
 from domain.subscriptions.subscription import Subscription
 from domain.subscriptions.upcoming import service as upcoming
 from domain.subscriptions.upcoming.scheduled_start import ScheduledStart
@@ -118,6 +128,9 @@ class Loaders:
         )
         self.starts: DataLoader[CustomerId, list[ScheduledStart] | None] = self._by_id(
             lambda tx, ids: upcoming.starts_of_customers(tx, ids, scope=scope)
+        )
+        self.pinned: DataLoader[tuple[PlanVersionId, Environment], int | None] = self._by_id(
+            lambda tx, keys: subscription_list.count_pinned(tx, call, keys)
         )
         self.changes: DataLoader[SubscriptionId, list[Change] | None] = self._by_id(
             lambda tx, ids: changes.waiting_of(tx, ids, scope=scope)

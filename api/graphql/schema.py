@@ -5,6 +5,7 @@ from strawberry.types.base import get_object_definition
 
 from api.graphql.alerts import AlertMutation
 from api.graphql.approvals import ApprovalMutation
+from api.graphql.archiving import ArchivingMutation
 from api.graphql.catalogue import CatalogueQuery
 from api.graphql.changes import ChangeMutation
 from api.graphql.clocks import ClockMutation, ClockQuery
@@ -168,6 +169,7 @@ Mutation = _root(
     RedriveMutation,
     MailMutation,
     PublishingMutation,
+    ArchivingMutation,
     PriceMutation,
     JournalMutation,
     InboxMutation,

@@ -83,7 +83,7 @@ class CancelBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def plans(asked: Asked) -> object:
     """Return the plans of a product, lowest rank first."""
     catalogue = await asked.serving.runtime.catalogue()
-    return plans_document(catalogue, catalogue.plans_of(catalogue.product(_product(asked)).id))
+    return plans_document(catalogue, catalogue.sold_plans_of(catalogue.product(_product(asked)).id))
 
 
 async def subscription(asked: Asked) -> object:

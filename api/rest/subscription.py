@@ -34,7 +34,7 @@ PAGE_DEFAULT, PAGE_MAX = 100, 1_000
 async def plans_of_product(asked: Asked) -> object:
     """Return the plans, lowest rank first."""
     catalogue = await asked.serving.runtime.catalogue()
-    return plans_document(catalogue, catalogue.plans_of(catalogue.product(PRODUCT).id))
+    return plans_document(catalogue, catalogue.sold_plans_of(catalogue.product(PRODUCT).id))
 
 
 async def pricing(asked: Asked) -> object:

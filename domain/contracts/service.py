@@ -91,7 +91,7 @@ async def start(
     wish: Wish | None = None,
 ) -> Subscription:
     """Start a subscription of a desk's customer, as `subscribe` for a caller who may, or to preview it."""
-    version = desk.catalogue.current_version(product_key, plan_key, desk.customer.id)
+    version = desk.catalogue.sold_version(product_key, plan_key, desk.customer.id)
     return await starting.start(tx, call, desk, version, interval=interval, currency=currency, wish=wish or Wish())
 
 

@@ -83,10 +83,15 @@ def cheapest_fit(offers: Iterable[Offer], needs: Mapping[str, Fraction]) -> Fit:
     return Fit(None, blocking)
 
 
-def offers_of(catalogue: Catalogue, product_id: ProductId, currency: str) -> list[Offer]:
-    """Return the plans of a product that are sold by the month in a currency, lowest rank first."""
+def offers_of(catalogue: Catalogue, product_id: ProductId, currency: str, *, present: str | None = None) -> list[Offer]:
+    """Return the plans of a product that are sold by the month in a currency, lowest rank first.
+
+    `present` is the key of the customer's own plan, which is among them also where it is archived.
+    """
     offers = []
     for plan in catalogue.plans_of(product_id):
+        if plan.archived_at is not None and plan.key != present:
+            continue
         version = catalogue.current_version_of(plan.id)
         try:
             fee = catalogue.fee_price(version.id, "month", currency)

@@ -67,6 +67,15 @@ class PriceNotFound(DomainError):
     currency: str
 
 
+@dataclass(eq=False)
+class PlanArchived(DomainError):
+    """The plan {plan} is not sold any more. See the list of plans."""
+
+    code = "plan_archived"
+    kind = Kind.CONFLICT
+    plan: str
+
+
 @dataclass(frozen=True, slots=True)
 class Product:
     """What the merchant sells. Its key is stable and is what API keys and catalogue files name.
@@ -82,13 +91,17 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One way to buy a product. A higher rank is an upgrade."""
+    """One way to buy a product. A higher rank is an upgrade.
+
+    From `archived_at` on, in real time, nobody takes it; who has it keeps it.
+    """
 
     id: PlanId
     product_id: ProductId
     key: str
     name: str
     rank: int
+    archived_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +220,10 @@ class Catalogue:
         """Return a product's plans, lowest rank first."""
         return tuple(plan for plan in self.plans if plan.product_id == product_id)
 
+    def sold_plans_of(self, product_id: ProductId) -> tuple[Plan, ...]:
+        """Return those of a product's plans that are not archived, lowest rank first."""
+        return tuple(plan for plan in self.plans_of(product_id) if plan.archived_at is None)
+
     def version(self, version_id: PlanVersionId) -> PlanVersion:
         """Return any published version that is known to exist, with its prices and entitlements."""
         return self.versions[version_id]
@@ -220,6 +237,18 @@ class Catalogue:
         if (plan_id, None) not in self._current:
             raise PlanNotFound(product_key, plan_key)
         return self.current_version_of(plan_id, customer_id)
+
+    def sold_version(self, product_key: str, plan_key: str, customer_id: CustomerId | None = None) -> PlanVersion:
+        """Return the current version to one who takes the plan anew. Raises PlanNotFound, PlanArchived."""
+        found = self.current_version(product_key, plan_key, customer_id)
+        if self.plan(product_key, plan_key).archived_at is not None:
+            raise PlanArchived(plan_key)
+        return found
+
+    def versions_of(self, plan_id: PlanId) -> tuple[PlanVersion, ...]:
+        """Return the versions of a plan that everybody was or is sold, the newest first."""
+        found = [each for each in self.versions.values() if each.plan_id == plan_id and each.customer_id is None]
+        return tuple(reversed(found))
 
     def current_version_of(self, plan_id: PlanId, customer_id: CustomerId | None = None) -> PlanVersion:
         """Return the newest version of a plan that is known to exist, the customer's own before everybody's."""

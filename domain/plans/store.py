@@ -38,6 +38,7 @@ plan = sa.Table(
     sa.Column("key", sa.Text, nullable=False),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("rank", sa.Integer, nullable=False, comment="a higher rank is an upgrade"),
+    sa.Column("archived_at", db.Instant, comment="real time; since then nobody takes it"),
     sa.UniqueConstraint("product_id", "key"),
 )
 
@@ -203,7 +204,7 @@ async def hold_catalogue(tx: db.Tx) -> None:
 def _fingerprint() -> Statement:
     counted = (product, meter, plan_version, provider, model_alias)
     names = sa.func.string_agg(
-        sa.func.concat_ws("/", product.c.name, plan.c.key, plan.c.name, sa.cast(plan.c.rank, sa.Text)),
+        sa.func.concat_ws("/", product.c.name, plan.c.key, plan.c.name, plan.c.rank, plan.c.archived_at),
         pg.aggregate_order_by(sa.text("','"), plan.c.id),
     )
     parts = (
@@ -216,7 +217,7 @@ def _fingerprint() -> Statement:
 
 
 async def find_fingerprint(tx: db.Tx) -> str:
-    """Return a text that differs after every change. Rows are only added, but for names, ranks and ends of prices."""
+    """Return a text that differs after every change: rows are only added, but for those parts that it is made of."""
     return str(await _fingerprint().value(tx))
 
 
@@ -228,7 +229,7 @@ async def list_products(tx: db.Tx) -> Sequence[Product]:
 async def list_plans(tx: db.Tx) -> Sequence[Plan]:
     """Return all plans by rank."""
     rows = await tx.rows(sa.select(plan).order_by(plan.c.product_id, plan.c.rank))
-    return [Plan(row.id, row.product_id, row.key, row.name, row.rank) for row in rows]
+    return [Plan(row.id, row.product_id, row.key, row.name, row.rank, row.archived_at) for row in rows]
 
 
 async def list_meters(tx: db.Tx) -> Sequence[Meter]:

@@ -87,6 +87,7 @@ subscription = sa.Table(
     sa.Index("subscription_due_idx", "due_at", postgresql_where=_DUE_ROW),
     sa.Index("subscription_settles_at_idx", "settles_at", postgresql_where=_SETTLES_ROW),
     sa.Index("subscription_id_idx", "id"),
+    sa.Index("subscription_version_idx", "plan_version_id", "id"),
     sa.Index("subscription_gateway_id_idx", "gateway_id"),
 )
 

@@ -157,7 +157,8 @@ async def read_statistics(
     standing = await load_standing(tx, call, catalogue, customer_id, percents=percents)
     dashboard = _dashboard_of(standing)
     subscription = standing.subscription
-    offers = with_kept(offers_of(catalogue, subscription.product_id, subscription.currency), standing.kept)
+    sold = offers_of(catalogue, subscription.product_id, subscription.currency, present=standing.plan.key)
+    offers = with_kept(sold, standing.kept)
     meters = meters_of(catalogue, subscription.product_id)
     hints = plan_hints(dashboard, standing.plan.key, offers, subscription.period, standing.now)
     hints += model_hints(uses_of(meters, standing.usage), book, standing.now)

@@ -47,13 +47,16 @@ class Decision:
 def target_of(catalogue: Catalogue, before: Subscription, wish: Wish) -> Target:
     """Return what a subscription is to become. Another plan takes its newest version, the same one if wished.
 
-    Raises PlanNotFound, and PriceNotFound where it is not sold by the interval in the subscription's currency.
+    Raises PlanNotFound, PlanArchived for another plan that is not sold any more, and PriceNotFound where it is not sold
+    by the interval in the subscription's currency.
     """
     version_id = before.plan_version_id
     product = catalogue.product_by_id(before.product_id)
     present = catalogue.plan_of_version(version_id).key
     plan_key = wish.plan_key or present
-    if wish.newest_version or plan_key != present:
+    if plan_key != present:
+        version_id = catalogue.sold_version(product.key, plan_key, before.customer_id).id
+    elif wish.newest_version:
         version_id = catalogue.current_version(product.key, plan_key, before.customer_id).id
     interval = wish.interval or before.interval
     catalogue.fee_price(version_id, interval, before.currency)

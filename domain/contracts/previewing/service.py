@@ -147,7 +147,7 @@ async def preview_subscribe(
     async with tx.undone() as tried:
         desk = replace(await open_desk(tried, call, customer_id), opens=False)
         if wish is not None and wish.starts_at is not None and wish.starts_at > desk.now:
-            version = desk.catalogue.current_version(product_key, plan_key, customer_id)
+            version = desk.catalogue.sold_version(product_key, plan_key, customer_id)
             check_ahead(wish.starts_at, desk.now)
             then, new = await rehearse(tried, call, desk, version, interval=interval, currency=currency, wish=wish)
             return await _shown(tried, then.now, new, await _draft_of(tried, then, currency))

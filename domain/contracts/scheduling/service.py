@@ -51,7 +51,7 @@ async def schedule(
     """
     call.need(Permission.SUBSCRIPTION_WRITE)
     desk = await open_desk(tx, call, customer_id)
-    version = desk.catalogue.current_version(product_key, plan_key, customer_id)
+    version = desk.catalogue.sold_version(product_key, plan_key, customer_id)
     check_approved(call, desk.catalogue, version.id)
     new = ScheduledStart(
         customer_id=customer_id,
@@ -77,7 +77,7 @@ async def reschedule(
     """
     desk, before = await _locked(tx, call, start_id)
     product_key = desk.catalogue.product_by_id(before.product_id).key
-    version = desk.catalogue.current_version(product_key, plan_key, desk.customer.id)
+    version = desk.catalogue.sold_version(product_key, plan_key, desk.customer.id)
     check_approved(call, desk.catalogue, version.id, before=before.terms.plan_version_id)
     rules.check_waiting(before, desk.now)
     terms = await _tried(tx, call, desk, version, interval=interval, currency=currency, wish=wish)

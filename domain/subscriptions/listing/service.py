@@ -1,13 +1,13 @@
 """List subscriptions of all customers that the caller may see, and count them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from domain.access.roles import Permission
 from domain.customers import service as customers
 from domain.customers.store import Sight
 from domain.db import Tx
-from domain.kernel.call import Call
-from domain.kernel.ids import SubscriptionId
+from domain.kernel.call import Call, Environment
+from domain.kernel.ids import PlanVersionId, SubscriptionId
 from domain.kernel.money import exponent
 from domain.plans import service as plans
 from domain.subscriptions.listing import store
@@ -36,6 +36,18 @@ async def count_subscriptions(tx: Tx, call: Call, wanted: SubscriptionFilter) ->
     Raises what `list_subscriptions` does.
     """
     return await store.count_subscriptions(tx, wanted, await _check(tx, call, wanted))
+
+
+async def count_pinned(
+    tx: Tx, call: Call, versions: Collection[tuple[PlanVersionId, Environment]]
+) -> dict[tuple[PlanVersionId, Environment], int]:
+    """Count the live subscriptions that pin plan versions, by environment; of none there is nothing. Raises Forbidden.
+
+    One statement, for loaders.
+    """
+    call.need(Permission.SUBSCRIPTION_READ)
+    sight = Sight(call.scope, call.principal.environment)
+    return await store.count_pinned(tx, {version_id for version_id, _ in versions}, sight=sight)
 
 
 async def _check(tx: Tx, call: Call, wanted: SubscriptionFilter) -> Place:

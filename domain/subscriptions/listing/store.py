@@ -1,6 +1,6 @@
 """Statements over the subscriptions of all customers; the table is the slice's own."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from domain import db
 from domain.customers.store import Sight
 from domain.kernel.call import Environment
-from domain.kernel.ids import PlanId, ProductId, SubscriptionId
+from domain.kernel.ids import PlanId, PlanVersionId, ProductId, SubscriptionId
 from domain.kernel.period import OPEN_RANGE
 from domain.kernel.values import dataclass
 from domain.plans.store import plan, plan_version, product
@@ -66,6 +66,22 @@ async def count_subscriptions(tx: db.Tx, wanted: SubscriptionFilter, place: Plac
         )
         for row in await tx.rows(statement)
     ]
+
+
+async def count_pinned(
+    tx: db.Tx, versions: Collection[PlanVersionId], *, sight: Sight
+) -> dict[tuple[PlanVersionId, Environment], int]:
+    """Count the live subscriptions in sight that pin each of these versions, by environment."""
+    own = subscription.c
+    seen = ((own.customer_id, sight.scope), (own.environment, sight.environment))
+    statement = (
+        sa.select(own.plan_version_id, own.environment, sa.func.count().label("subscriptions"))
+        .where(own.plan_version_id.in_(versions), own.status.in_(LIVE))
+        .where(*(column == value for column, value in seen if value is not None))
+        .group_by(own.plan_version_id, own.environment)
+    )
+    rows = await tx.rows(statement)
+    return {(row.plan_version_id, Environment(row.environment)): row.subscriptions for row in rows}
 
 
 def _conditions(wanted: SubscriptionFilter, place: Place) -> list[sa.ColumnElement[bool]]:

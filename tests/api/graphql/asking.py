@@ -115,6 +115,8 @@ INPUTS: dict[str, Any] = {
         "definition": f'{{"key": "made_{n}", "name": "Made for {t["customer"]}", "meters": [], "plans": []}}',
     },
     "requestPlan": lambda t, _: {"customerId": t["customer"], "product": "edge", "plan": "enterprise"},
+    "archivePlans": lambda _, n: {"product": "edge", "plans": [("starter", "professional")[n % 2]]},
+    "restorePlans": lambda *_: {"product": "edge"},
     "publishCustomVersion": lambda t, _: {
         "customerId": t["customer"],
         "product": "edge",

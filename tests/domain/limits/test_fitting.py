@@ -8,6 +8,7 @@ import pytest
 
 from domain.db import Database
 from domain.limits.fitting import Excess, Fit, Offer, cheapest_fit, excesses, offers_of, upgrade_for, with_kept
+from tests import make
 from tests.domain.usage.world import open_world
 
 
@@ -73,6 +74,14 @@ async def test_the_delivered_plans_are_offered_by_the_month_with_their_fees_and_
     assert cheapest_fit(llm, _needs(gemini_calls=1_001)).plan == "pro"
     # Nothing is sold in euros.
     assert offers_of(catalogue, catalogue.product("edge").id, "EUR") == []
+    # What is not sold any more is offered to nobody but who has it, for comparison.
+    gone = make.at("2026-01-01")
+    plans = tuple(replace(each, archived_at=gone if each.key == "pro" else None) for each in catalogue.plans)
+    later = replace(catalogue, plans=plans)
+    llm_id = catalogue.product("llm").id
+    assert [each.plan for each in llm] == ["free", "basic", "pro", "enterprise"]
+    assert [each.plan for each in offers_of(later, llm_id, "USD")] == ["free", "basic", "enterprise"]
+    assert offers_of(later, llm_id, "USD", present="pro") == llm
 
 
 def _calls(plan: str, fee: int, calls: int | None) -> Offer:

@@ -1,0 +1,1 @@
+"""Stop selling plans, and sell them again."""
