@@ -15,6 +15,7 @@ from domain.kernel.ids import encode
 from domain.payments import service as payments
 from domain.payments.dispute import Dispute, Stance, facts_of
 from domain.payments.disputing import service as disputing
+from domain.payments.extending import service as extending
 from domain.payments.keeping import service as keeping
 from domain.payments.reconciling import service as reconciling
 from domain.payments.refunding import service as refunding
@@ -37,6 +38,8 @@ async def collect_invoice(
 
     async def end(tx: Tx) -> None:
         await journal.finish(tx, call, stored)
+        if isinstance(job, jobs.CollectWhenDue):
+            await extending.wait_again(tx, call, job)
 
     await payments.collect(
         runtime.db, runtime.gateway, call, customer_id=job.customer_id, invoice_id=job.invoice_id, end=end

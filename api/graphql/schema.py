@@ -22,6 +22,7 @@ from api.graphql.dunning import DunningQuery
 from api.graphql.dunning_desk import DunningDeskMutation
 from api.graphql.dunning_policies import DunningPolicyMutation, DunningPolicyQuery
 from api.graphql.events import EventMutation, EventQuery
+from api.graphql.extending import ExtendingMutation
 from api.graphql.grants import GrantMutation, GrantQuery
 from api.graphql.headings import HeadingMutation
 from api.graphql.inbox import InboxMutation, InboxQuery
@@ -177,6 +178,7 @@ Mutation = _root(
     ClockMutation,
     AlertMutation,
     InvoicingMutation,
+    ExtendingMutation,
     WebhookDeskMutation,
     StaffAlertMutation,
     HeadingMutation,

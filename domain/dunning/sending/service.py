@@ -83,7 +83,8 @@ async def _happens(tx: Tx, call: Call, desk: Desk, standing: Standing, day: Day)
 
 
 async def _remind(tx: Tx, call: Call, desk: Desk, invoice: Invoice, *, notice: str, day: Day) -> None:
-    job = jobs.SendNotice(invoice.customer_id, notice, f"{invoice.id}:{day.days}")
+    # With its date: where the due date is extended, a day of the same distance comes once more.
+    job = jobs.SendNotice(invoice.customer_id, notice, f"{invoice.id}:{day.days}:{day.at.date()}")
     clock_id = desk.customer.clock_id
     await journal.stage(tx, call, job, customer_id=invoice.customer_id, clock_id=clock_id, run_at=desk.now)
 

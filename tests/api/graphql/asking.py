@@ -131,6 +131,7 @@ INPUTS: dict[str, Any] = {
     "undoPauseSubscription": lambda t, _: {"subscriptionId": t["subscription"]},
     "resumeSubscription": lambda t, n: {"subscriptionId": t["subscription"], "idempotencyKey": f"k{n}"},
     "undoCancelSubscription": lambda t, _: {"subscriptionId": t["subscription"]},
+    "extendDueDate": lambda t, _: {"invoiceId": t["invoice"], "dueAt": "2030-01-01T00:00:00Z"},
     "recomputeDraft": lambda t, _: {"invoiceId": t["invoice"]},
     "finaliseInvoice": lambda t, n: {"invoiceId": t["invoice"], "idempotencyKey": f"k{n}"},
     "issueCreditNote": lambda t, n: {

@@ -18,6 +18,8 @@ _COPY_OF_LINES = """
     [
         "UPDATE invoice SET subtotal_minor = 1",
         "UPDATE invoice SET number = 'TEST-2026-000009'",
+        "UPDATE invoice SET due_at = due_at - interval '1 day'",
+        "UPDATE invoice SET due_at = due_at + interval '1 day', memo = 'later'",
         "DELETE FROM invoice",
         "UPDATE invoice_line SET amount_minor = 1",
         "UPDATE invoice_line SET void = true",

@@ -1,0 +1,1 @@
+"""Give a customer more time to pay an invoice."""

@@ -1,0 +1,1 @@
+"""Extend the due date of an invoice, and collect it then."""
