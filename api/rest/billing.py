@@ -9,8 +9,9 @@
     GET  /api/billing/invoices       newest first
 
 They act on the caller's customer; whoever is bound to none, such as staff, names one with `?customer=`. `?product=` is
-edge where it is left out. A POST or PUT with the header Idempotency-Key takes effect once for each key, which is kept
-for 30 days; without one a second subscribe is refused, and to cancel or to change to the same again charges nothing.
+edge where it is left out; of invoices it names those with a line of a product, and all are listed without it. A POST or
+PUT with the header Idempotency-Key takes effect once for each key, which is kept for 30 days; without one a second
+subscribe is refused, and to cancel or to change to the same again charges nothing.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -32,7 +33,8 @@ from domain.contracts.starting.wish import Wish
 from domain.customers import service as customers
 from domain.customers.service import CustomerNotFound
 from domain.db import Tx
-from domain.invoices import service as invoices
+from domain.invoices.listing import service as invoices
+from domain.invoices.listing.filter import InvoiceFilter
 from domain.kernel.ids import ChangeId, CustomerId, InvoiceId, ProductId, SubscriptionId, decode, encode
 from domain.limits import service as limits
 from domain.payments.methods import service as methods
@@ -112,18 +114,13 @@ async def used(asked: Asked) -> object:
 
 
 async def issued(asked: Asked) -> object:
-    """Return a page of invoices."""
+    """Return a page of invoices, of one product only where it is named."""
     customer_id, limit = customer_of(asked), asked.whole("limit", PAGE_DEFAULT, least=1, most=PAGE_MAX)
     before = asked.text("before")
+    last = InvoiceId(decode("invoice", before)) if before else None
+    wanted = InvoiceFilter(customer_id=customer_id, product=asked.text("product"))
     async with asked.serving.runtime.db.transaction() as tx:
-        await customers.load_customer(tx, asked.call, customer_id)
-        found = await invoices.list_invoices(
-            tx,
-            asked.call,
-            customer_id=customer_id,
-            before=InvoiceId(decode("invoice", before)) if before else None,
-            limit=limit + 1,
-        )
+        found = await invoices.list_invoices(tx, asked.call, wanted, before=last, limit=limit + 1)
     page = found[:limit]
     return invoices_document(page, encode("invoice", page[-1].id) if len(found) > limit else None)
 

@@ -22,6 +22,7 @@ from api.auth import bearer
 from api.bodies import malformed, receive_body
 from api.context import Serving
 from api.problems import HTTP_STATUS, problem_response
+from api.rest.reads import instant
 from domain.db import DATABASE_ERRORS
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
@@ -257,7 +258,7 @@ def _reserved(reserved: Reserved) -> Said:
     beside = {
         "decision": _decision(reserved.answer),
         "reservation": reserved.reservation.name.text,
-        "expires_at": reserved.reservation.expires_at.isoformat(),
+        "expires_at": instant(reserved.reservation.expires_at),
     }
     return _answered(reserved.answer, _CREATED if reserved.is_new else _OK, beside)
 

@@ -149,6 +149,13 @@ BILLING = (
         Permission.INVOICE_READ,
         parameters=(
             CUSTOMER,
+            Parameter(
+                "product",
+                "query",
+                "Those with a line of the product of this key; left out: all.",
+                {"type": "string"},
+                PRODUCT_DEFAULT,
+            ),
             Parameter("limit", "query", "Invoices on a page.", whole(1, PAGE_MAX, PAGE_DEFAULT), PAGE_DEFAULT),
             Parameter(
                 "before",

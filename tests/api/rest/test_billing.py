@@ -91,6 +91,10 @@ async def test_a_customer_subscribes_once_looks_and_cancels(counter: Counter) ->
     assert (status, requests["limit"]) == (200, 250_000)
     status, page = await counter.ask("GET", "invoices")
     assert (status, [str(each["total"]) for each in page["invoices"]], page["next"]) == (200, ["29.00"], None)
+    assert await counter.ask("GET", "invoices", product="edge") == (status, page)
+    assert await counter.ask("GET", "invoices", product="llm") == (200, {"invoices": [], "next": None})
+    status, unknown = await counter.ask("GET", "invoices", product="toys")
+    assert (status, unknown["code"]) == (404, "product_not_found")
 
     status, ended = await counter.ask("POST", "cancel", {"reason": "unused", "feedback": "too quiet"}, key="k3")
     assert (status, ended["status"], ended["cancel_at"], ended["cancel_reason"]) == (

@@ -88,6 +88,8 @@ async def test_a_reservation_goes_its_whole_way(shared: Site) -> None:
     again = await shared.post(body, token, path="/v1/reservations")
     assert (made.status_code, again.status_code) == (201, 200)
     name = made.json()["reservation"]
+    # One form of instants everywhere.
+    assert made.json()["expires_at"].endswith("Z")
     assert (again.json()["reservation"], again.json()["limits"]) == (name, made.json()["limits"])
     refused = await shared.post({**body, "id": "call-2"}, token, path="/v1/reservations")
     assert (refused.status_code, refused.json()["refusal"]["held"]) == (429, "400000")
