@@ -138,8 +138,7 @@ payment_attempt = sa.Table(
         unique=True,
         postgresql_where=sa.text("state IN ('planned', 'sent', 'processing', 'action_required', 'unknown')"),
     ),
-    sa.Index("payment_attempt_gateway_payment_id_idx", "gateway_payment_id"),
-    sa.Index("payment_attempt_id_idx", "id"),
+    *(sa.Index(f"payment_attempt_{name}_idx", name) for name in ("gateway_payment_id", "id")),
     sa.Index("payment_attempt_ended_idx", "ended_at", postgresql_where=sa.text("ended_at IS NOT NULL")),
     sa.Index("payment_attempt_unresolved_idx", "sent_at", postgresql_where=sa.text("state IN ('sent', 'unknown')")),
 )
