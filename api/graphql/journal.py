@@ -38,10 +38,14 @@ class AuditEntry:
     at: datetime = strawberry.field(description="When, in real time.")
     customer_id: strawberry.ID | None = strawberry.field(description="`cus_…`, where it concerns one.")
     principal_kind: PrincipalKind = strawberry.field(description="What sort of caller did it.")
-    principal_id: str = strawberry.field(description="Who did it: a key's id, or the subject of a token.")
+    principal_id: str = strawberry.field(
+        description="Who did it: a key's id, or the subject of a token. Customers are not told who of the staff."
+    )
     action: str = strawberry.field(description="What was done, such as open_invoice.")
     about: str = strawberry.field(description="The id of the row that it was done to.")
-    facts: Json = strawberry.field(description="Ids, states and amounts; never personal values.")
+    facts: Json = strawberry.field(
+        description="Ids, states and amounts; never personal values. Customers are not told staff's `reason`."
+    )
 
 
 @guarded_type(Permission.INVOICE_READ, "What happened to a customer's money or subscription.")
@@ -129,17 +133,24 @@ RetryJobsResult = Annotated[
 ]
 
 
-def _audit_entry_of(value: store.AuditEntry) -> AuditEntry:
+def _audit_entry_of(value: store.AuditEntry, *, is_customer: bool) -> AuditEntry:
+    """Wrap an entry. To a customer it names nobody of the staff, and no reason.
+
+    Some reasons are words of staff, and some a bank's, which whoever holds the card is not to be told.
+    """
+    kind, facts = PrincipalKind(value.principal_kind), value.facts
+    if is_customer:
+        facts = {name: each for name, each in facts.items() if name != "reason"}
     return AuditEntry(
         id=ids.id_of("audit", value.id),
         number=BigInt(value.number) if value.number is not None else None,
         at=value.at,
         customer_id=None if value.customer_id == NOBODY else ids.id_of("customer", value.customer_id),
-        principal_kind=PrincipalKind(value.principal_kind),
-        principal_id=value.principal_id,
+        principal_kind=kind,
+        principal_id=kind if is_customer and kind is PrincipalKind.STAFF else value.principal_id,
         action=value.action,
         about=value.about,
-        facts=Json(value.facts),
+        facts=Json(facts),
     )
 
 
@@ -201,7 +212,7 @@ class JournalQuery:
                 else:
                     await customers.load_customer(tx, call, scope)
                 found = await store.list_audit_entries(tx, scope=scope, before=last, limit=limit)
-            return [(entry.id, _audit_entry_of(entry)) for entry in found]
+            return [(entry.id, _audit_entry_of(entry, is_customer=call.scope is not None)) for entry in found]
 
         return await page(info.context, first, after, load)
 

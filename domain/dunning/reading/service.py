@@ -1,6 +1,7 @@
 """Read cases, timelines and recovery figures."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -69,10 +70,18 @@ async def list_cases(
 async def steps_of_cases(
     tx: Tx, cases: Collection[tuple[CustomerId, CaseId]], *, scope: CustomerId | None
 ) -> dict[CaseId, list[CaseStep]]:
-    """Return the first STEPS_MAX steps of each of several cases, the oldest first: one statement, for loaders."""
+    """Return the first STEPS_MAX steps of each of several cases, the oldest first: one statement, for loaders.
+
+    Why staff did something is in their words and for them: it is left out for who sees one customer alone (`scope`).
+    """
     assert len(cases) <= LOOKUP_MAX, "look-ups are bounded"
     seen = [(customer_id, case_id) for customer_id, case_id in cases if scope in {None, customer_id}]
-    return await store.steps_of_cases(tx, seen, limit=STEPS_MAX)
+    found = await store.steps_of_cases(tx, seen, limit=STEPS_MAX)
+    return found if scope is None else {key: [_without_words(each) for each in steps] for key, steps in found.items()}
+
+
+def _without_words(step: CaseStep) -> CaseStep:
+    return replace(step, facts={name: each for name, each in step.facts.items() if name != "reason"})
 
 
 async def outlook(tx: Tx, stored: StoredCase, now: datetime) -> Outlook:
