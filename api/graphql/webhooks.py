@@ -79,6 +79,10 @@ class WebhookEndpoint:
     held_customers: int = strawberry.field(
         description="Of how many of them an event was refused for three days, and waits for staff."
     )
+    next_attempt_at: datetime | None = strawberry.field(
+        description="When the next of what waits is due to be sent, once the endpoint is enabled; null where nothing "
+        "waits but for staff."
+    )
 
 
 @guarded_type(Permission.WEBHOOK_READ, "One try to hand an event to an endpoint; kept for 30 days.")
@@ -138,6 +142,7 @@ def endpoint_of(value: endpoints.Endpoint, waiting: Waiting) -> WebhookEndpoint:
         created_at=value.created_at,
         waiting_customers=waiting.lanes,
         held_customers=waiting.held,
+        next_attempt_at=waiting.next_at,
     )
 
 

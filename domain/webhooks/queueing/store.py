@@ -69,10 +69,14 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How many lanes of an endpoint have something to send, and how many of them are held for staff."""
+    """How many lanes of an endpoint have something to send, how many of them are held for staff, and when one goes on.
+
+    `next_at` is real time; None where nothing waits but for staff.
+    """
 
     lanes: int = 0
     held: int = 0
+    next_at: datetime | None = None
 
 
 async def wake_lanes(
@@ -225,10 +229,11 @@ async def count_waiting(tx: db.Tx, ids: Collection[EndpointId]) -> dict[Endpoint
     """Count the lanes of some endpoints that have something to send: one statement, for lists."""
     statement = (
         sa.select(_lane.endpoint_id, sa.func.count().label("lanes"), sa.func.count(_lane.held_at).label("held"))
+        .add_columns(sa.func.min(_lane.next_at).label("next_at"))
         .where(_lane.endpoint_id.in_(ids), _lane.done < _lane.wanted)
         .group_by(_lane.endpoint_id)
     )
-    return {row.endpoint_id: Waiting(row.lanes, row.held) for row in await tx.rows(statement)}
+    return {row.endpoint_id: Waiting(row.lanes, row.held, row.next_at) for row in await tx.rows(statement)}
 
 
 def _is(of: Lane) -> sa.ColumnElement[bool]:

@@ -13,6 +13,8 @@ from tests.api.graphql.site import Site
 from workers.deliveries import deliver_once
 
 _NEW = {"environment": "TEST", "name": "CRM", "url": "https://hooks.example.com/in", "events": ["invoice.*"]}
+_REPLAYED = "... on WebhookEventsReplayed { customers }"
+_WAITING = "{ webhookEndpoints { waitingCustomers nextAttemptAt } }"
 _STATE = "... on WebhookEndpointChanged { endpoint { name state disabledBy events waitingCustomers } }"
 _DELIVERIES = """query($id: ID!, $failed: Boolean) { webhookDeliveries(endpointId: $id, failedOnly: $failed) {
     nodes { type outcome status excerpt isReplay attempt customerId number } } }"""
@@ -62,6 +64,12 @@ async def test_a_target_inside_and_an_unknown_event_are_problems(site: Site) -> 
         assert refused["code"] == code
 
 
+async def _waits(site: Site) -> tuple[int, bool]:
+    """Say how much waits for the only endpoint, and whether it says when it goes on."""
+    [endpoint] = (await site.read(_WAITING, site.staff()))["webhookEndpoints"]
+    return endpoint["waitingCustomers"], endpoint["nextAttemptAt"] is not None
+
+
 async def test_what_was_sent_is_logged_and_sent_once_more(site: Site) -> None:
     name, _ = await _made(site)
     sender = site.runtime.sender
@@ -97,15 +105,14 @@ async def test_what_was_sent_is_logged_and_sent_once_more(site: Site) -> None:
         {"eventId": paid["id"]},
         {"firstNumber": paid["number"], "lastNumber": paid["number"]},
     ):
-        ordered = await site.change(
-            "replayWebhookEvents", "... on WebhookEventsReplayed { customers }", site.staff(), id=name, **given
-        )
+        ordered = await site.change("replayWebhookEvents", _REPLAYED, site.staff(), id=name, **given)
         assert ordered == {"__typename": "WebhookEventsReplayed", "customers": 1}
     times = {"since": "2026-01-31T00:00:00Z", "until": "2026-02-01T00:00:00Z"}
-    success = "... on WebhookEventsReplayed { customers }"
-    await site.change("replayWebhookEvents", success, site.staff(), id=name, **times)
+    await site.change("replayWebhookEvents", _REPLAYED, site.staff(), id=name, **times)
     before = len(sender.posted)
+    assert await _waits(site) == (3, True)
     await _deliver(site)
+    assert await _waits(site) == (0, False)
     # Once by its id, once by its number, and with invoice.opened by the day.
     assert len(sender.posted) - before == 4
     unclear = await site.change("replayWebhookEvents", "", site.staff(), id=name, eventId=paid["id"], **times)
