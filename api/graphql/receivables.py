@@ -6,6 +6,7 @@ from typing import Annotated
 import strawberry
 from strawberry.types import Info
 
+from api.graphql import ids
 from api.graphql.context import Context
 from api.graphql.fields import reading
 from api.graphql.permissions import guarded_type
@@ -66,8 +67,12 @@ class ReceivablesQuery:
         info: Info[Context, None],
         environment: Annotated[Environment, strawberry.argument(description="Live or test.")],
         before: Annotated[datetime, strawberry.argument(description="The instant, which ages are counted to.")],
+        customer_id: Annotated[
+            strawberry.ID | None, strawberry.argument(description="What one customer owed, `cus_…`; null: all of them.")
+        ] = None,
     ) -> list[Receivables]:
         """Add them up."""
+        wanted = ids.customer_id(customer_id) if customer_id is not None else None
         async with info.context.runtime.db.snapshot() as tx:
-            found = await service.receivables(tx, info.context.call, environment, before)
+            found = await service.receivables(tx, info.context.call, environment, before, customer_id=wanted)
         return [_receivables_of(each) for each in found]

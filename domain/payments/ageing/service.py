@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from domain.access.roles import Permission
-from domain.customers.service import EnvironmentRefused
+from domain.customers import service as customers
+from domain.customers.service import CustomerNotFound, EnvironmentRefused
 from domain.db import Tx
 from domain.kernel.call import Call, Environment, Forbidden
 from domain.kernel.ids import CustomerId, InvoiceId
@@ -17,17 +18,24 @@ from domain.payments.ageing.age import Owed, Receivables, add_up
 PAGE = 200
 
 
-async def receivables(tx: Tx, call: Call, environment: Environment, before: datetime) -> list[Receivables]:
-    """Say what the customers of an environment owed just before an instant of business time, by currency and age.
+async def receivables(
+    tx: Tx, call: Call, environment: Environment, before: datetime, *, customer_id: CustomerId | None = None
+) -> list[Receivables]:
+    """Say what customers of an environment owed just before an instant of business time, by currency and age.
 
-    The totals are the balance of the ledger's receivables at that instant. For staff. It reads all entries about them,
-    so a snapshot is to be taken. Raises Forbidden, EnvironmentRefused.
+    All of them, or one (`customer_id`). The totals are the balance of the ledger's receivables at that instant. For
+    staff. It reads all entries about them, so a snapshot is to be taken. Raises Forbidden, EnvironmentRefused,
+    CustomerNotFound, also for a customer of the other environment.
     """
     call.need(Permission.LEDGER_READ)
     if call.scope is not None:
         raise Forbidden(Permission.LEDGER_READ)
     if call.principal.environment not in {None, environment}:
         raise EnvironmentRefused(str(call.principal.environment))
+    if customer_id is not None:
+        if (await customers.load_customer(tx, call, customer_id)).environment is not environment:
+            raise CustomerNotFound
+        return add_up(await _owed(tx, [customer_id], before), before)
     owed: list[Owed] = []
     after = None
     while True:

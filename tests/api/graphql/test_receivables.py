@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from domain.kernel.ids import encode
 from tests.api.graphql.site import Site
 
 _ASKED = """query($before: DateTime!) {
@@ -76,3 +77,17 @@ async def test_what_is_owed_is_for_staff_who_read_the_books(site: Site) -> None:
         refused = await site.run(asked, token)
         assert [each["extensions"]["code"] for each in refused["errors"]] == ["forbidden"]
     assert (await site.read(asked, site.staff("finance")))["receivables"] == []
+
+
+async def test_what_one_customer_owed_at_an_instant_is_told_apart(site: Site) -> None:
+    world, finance = site.world, site.staff("finance")
+    ada, bob = [await world.customer(on="2026-01-01", card=None) for _ in range(2)]
+    await world.subscribe(ada, "pro")  # 79.00
+    await world.subscribe(bob, "starter", product="edge")  # 29.00
+    asked = """query($c: ID, $e: Environment! = TEST) {
+        receivables(environment: $e, before: "2026-01-02T00:00:00Z", customerId: $c) { total { amount } } }"""
+    for customer, owed in ((None, "108.00"), (ada, "79.00"), (bob, "29.00")):
+        name = encode("customer", customer.id) if customer else None
+        assert await site.read(asked, finance, c=name) == {"receivables": [{"total": {"amount": owed}}]}
+    refused = await site.run(asked, finance, c=encode("customer", ada.id), e="LIVE")
+    assert [each["extensions"]["code"] for each in refused["errors"]] == ["customer_not_found"]
