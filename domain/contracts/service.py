@@ -73,7 +73,7 @@ async def subscribe(
     """
     call.need(Permission.SUBSCRIPTION_WRITE)
     desk = await open_desk(tx, call, customer_id)
-    check_approved(call, desk.catalogue, desk.catalogue.current_version(product_key, plan_key, customer_id).id)
+    check_approved(call, desk.catalogue, desk.catalogue.sold_version(product_key, plan_key, customer_id).id)
     return await start(
         tx, call, desk, product_key=product_key, plan_key=plan_key, interval=interval, currency=currency, wish=wish
     )

@@ -6,7 +6,7 @@ Revision ID: 0066
 from migrations import statements
 
 revision = "0066"
-down_revision = "0064"
+down_revision = "0065"
 branch_labels = None
 depends_on = None
 

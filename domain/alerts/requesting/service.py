@@ -15,13 +15,13 @@ from domain.plans.approval import ApprovalNotNeeded, is_on_approval
 async def request_plan(tx: Tx, call: Call, customer_id: CustomerId, *, product_key: str, plan_key: str) -> None:
     """Tell staff that a customer wants a plan that is sold on approval. Safe to repeat while they have not read it.
 
-    Raises Forbidden, CustomerNotFound, CustomerErased, ProductNotFound, PlanNotFound, and ApprovalNotNeeded for a plan
-    that the customer can choose: it is open to all, or was agreed.
+    Raises Forbidden, CustomerNotFound, CustomerErased, ProductNotFound, PlanNotFound, PlanArchived, and
+    ApprovalNotNeeded for a plan that the customer can choose: it is open to all, or was agreed.
     """
     call.need(Permission.SUBSCRIPTION_WRITE)
     customer = await erasing.load_present(tx, call, customer_id)
     catalogue = await plans.load_catalogue(tx)
-    if not is_on_approval(catalogue.current_version(product_key, plan_key, customer_id)):
+    if not is_on_approval(catalogue.sold_version(product_key, plan_key, customer_id)):
         raise ApprovalNotNeeded(plan_key)
     name = encode("customer", customer_id)
     facts = {"customer_id": name, "product": product_key, "plan": plan_key}

@@ -1,12 +1,12 @@
 """What winning a customer cost, as staff enter it by the month.
 
-Revision ID: 0070
+Revision ID: 0068
 """
 
 from migrations import statements
 
-revision = "0070"
-down_revision = "0064"
+revision = "0068"
+down_revision = "0067"
 branch_labels = None
 depends_on = None
 

@@ -1,12 +1,12 @@
 """Ledger entries of all customers are listed, payments are found by when they ended, and plans can be archived.
 
-Revision ID: 0068
+Revision ID: 0067
 """
 
 from migrations import statements
 
-revision = "0068"
-down_revision = "0064"
+revision = "0067"
+down_revision = "0066"
 branch_labels = None
 depends_on = None
 
