@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, zip_longest
 
 from domain.kernel.ids import CustomerId, PlanVersionId, SubscriptionId
 from domain.kernel.values import dataclass
@@ -70,6 +70,15 @@ def term_of(
 def with_term(terms: Iterable[Term], new: Term) -> list[Term]:
     """Return the terms once a new one stands: those that would start with it or later are gone."""
     return [*(each for each in terms if each.starts_at < new.starts_at), new]
+
+
+def charged(terms: Sequence[Term]) -> list[Term]:
+    """Return the terms that fees are derived from, of terms in order of time, a pending one last of its instant.
+
+    Of two that start at the same instant the earlier one holds, and is charged again should the pending one lapse.
+    """
+    after = [each.starts_at for each in terms[1:]]
+    return [each for each, next_at in zip_longest(terms, after) if each.starts_at != next_at]
 
 
 def runs_of(terms: Sequence[Term]) -> Iterator[tuple[Term, ...]]:

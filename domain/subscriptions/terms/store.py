@@ -25,7 +25,7 @@ subscription_term = sa.Table(
     sa.Column("anchor_at", db.Instant, nullable=False),
     sa.Column("zone", sa.Text, nullable=False),
     sa.Column("billed", sa.Boolean, nullable=False, comment="false: a trial or a pause, which owes no fees"),
-    sa.Column("pending", sa.Boolean, nullable=False, comment="charged, and in effect once that is paid"),
+    sa.Column("pending", sa.Boolean, primary_key=True, comment="charged, and in effect once that is paid"),
     sa.Column("known_at", db.Instant, comment="when its start was known, where that was before"),
     sa.ForeignKeyConstraint(
         ["customer_id", "subscription_id"],
@@ -50,7 +50,7 @@ _DELETE_FROM = Statement(
 
 
 async def insert_term(tx: db.Tx, new: Term) -> None:
-    """Append a term; no other of the subscription starts with it."""
+    """Append a term; no other of the subscription starts with it, but for one that holds while it is pending."""
     await _INSERT.run(tx, **{name: getattr(new, name) for name in _NAMES})
 
 
@@ -59,16 +59,6 @@ async def delete_terms_from(
 ) -> None:
     """Delete the terms that start at an instant or later."""
     await _DELETE_FROM.run(tx, customer_id=customer_id, subscription_id=subscription_id, starts_at=starts_at)
-
-
-async def save_pending_in_effect(tx: db.Tx, customer_id: CustomerId, subscription_id: SubscriptionId) -> None:
-    """Note that the pending term of a subscription has taken effect."""
-    own = subscription_term.c
-    await tx.execute(
-        sa.update(subscription_term)
-        .where(own.customer_id == customer_id, own.subscription_id == subscription_id, own.pending)
-        .values(pending=False)
-    )
 
 
 async def delete_pending(tx: db.Tx, customer_id: CustomerId, subscription_id: SubscriptionId) -> None:
@@ -86,8 +76,10 @@ def _newest() -> Statement:
     wanted = sa.func.unnest(given_ids).table_valued(sa.column("id", db.Id)).render_derived("wanted")
     own = sa.select(subscription_term).where(subscription_term.c.subscription_id == wanted.c.id)
     limit = sa.bindparam("limit", type_=sa.BigInteger)
-    newest = own.order_by(subscription_term.c.starts_at.desc()).limit(limit).lateral("newest")
-    return Statement(sa.select(newest).select_from(wanted.join(newest, sa.true())).order_by(newest.c.starts_at))
+    order = (subscription_term.c.starts_at, subscription_term.c.pending)
+    newest = own.order_by(*(column.desc() for column in order)).limit(limit).lateral("newest")
+    in_order = (newest.c.starts_at, newest.c.pending)
+    return Statement(sa.select(newest).select_from(wanted.join(newest, sa.true())).order_by(*in_order))
 
 
 _NEWEST = _newest()
@@ -96,7 +88,7 @@ _NEWEST = _newest()
 async def terms_of(
     tx: db.Tx, subscription_ids: Collection[SubscriptionId], *, limit: int
 ) -> dict[SubscriptionId, list[Term]]:
-    """Return the newest terms of subscriptions in order of time, at most `limit` of each."""
+    """Return the newest terms of subscriptions in order of time, a pending one last, at most `limit` of each."""
     found: dict[SubscriptionId, list[Term]] = {each: [] for each in subscription_ids}
     for row in await _NEWEST.rows(tx, subscription_ids=list(subscription_ids), limit=limit):
         found[row.subscription_id].append(_term(row))
