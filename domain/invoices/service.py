@@ -18,7 +18,7 @@ from domain.invoices.derivation import Changes
 from domain.invoices.discounting import service as discounting
 from domain.invoices.granted import Taken
 from domain.invoices.holding import store as holding
-from domain.invoices.invoice import Invoice, InvoiceKind, Line, Opening, State, opening_of, stated
+from domain.invoices.invoice import Invoice, InvoiceKind, Line, Opening, State, opened, opening_of, paid, stated
 from domain.invoices.offsetting import service as offsetting
 from domain.invoices.offsetting.service import Offsets
 from domain.invoices.one_off import service as one_off
@@ -245,10 +245,10 @@ async def _apply(tx: Tx, call: Call, now: datetime, draft: Invoice, needed: Chan
 
 
 async def set_aside(tx: Tx, call: Call, *, customer: Customer, currency: str, opened_by: datetime) -> None:
-    """Take all lines off a draft that is opened by an instant: for looking at what is invoiced after it.
+    """Have a draft that is opened by an instant stand as paid: for looking at what is invoiced after it.
 
-    Only inside of what is undone. One that becomes a statement keeps its lines. What waits because it is too little
-    stays: what falls due next joins it.
+    Only inside of what is undone: no number is taken, nothing is posted and nobody is charged. What waits because it
+    is too little stays a draft: what falls due next joins it.
     """
     draft = await store.lock_draft(tx, customer_id=customer.id, environment=customer.environment, currency=currency)
     if draft is None or draft.grace_ends_at > opened_by:
@@ -260,11 +260,15 @@ async def set_aside(tx: Tx, call: Call, *, customer: Customer, currency: str, op
         return
     await discounting.use(tx, call, opened_by, draft, reduced)
     await one_off.take(tx, draft, reduced.lines)
+    await store.save_invoice(tx, draft, _aside(draft, opening, opened_by))
+
+
+def _aside(draft: Invoice, opening: Opening, at: datetime) -> Invoice:
     if opening is Opening.STATEMENT:
-        await store.save_invoice(tx, draft, stated(draft, opened_by))
-        return
-    await store.delete_lines(tx, draft, [line.id for line in reduced.lines])
-    await add_up(tx, opened_by, draft)
+        return stated(draft, at)
+    issued = opened(draft, at)
+    # A number of no series: the next one of the series is another invoice's.
+    return replace(paid(issued, at, issued.outstanding), number=str(draft.id))
 
 
 async def find_invoice(tx: Tx, call: Call, invoice_id: InvoiceId) -> Invoice | None:

@@ -182,6 +182,25 @@ async def test_a_draft_that_coupons_have_come_to_cover_is_no_part_of_the_next_in
     assert [each.discount.minor for each in lines] == [each.discount.minor for each in shown.lines] == [990]
 
 
+async def test_the_draft_of_an_earlier_boundary_is_no_part_of_the_next_invoice(office: Office) -> None:
+    await office.offer(invoice_grace_s=20 * 86_400)
+    own = await office.start()
+    await office.move("2026-05-01")
+    await office.close(own)
+    # May waits on its draft until the 21st, and is opened before June falls due.
+    assert [each.state for each in await office.invoices()] == [State.OPEN, State.DRAFT]
+    before = await office.rows()
+    shown = await _upcoming(office, own)
+    assert await office.rows() == before
+    assert [(each.period.start, each.amount.minor) for each in shown.lines] == [(make.at("2026-06-01"), 1_000)]
+    await office.move_and_close("2026-05-21", own)
+    await office.move_and_close("2026-06-21", own)
+    june = (await office.invoices())[-1]
+    assert [(each.period.start, each.amount.minor) for each in await _lines(office, june)] == [
+        (make.at("2026-06-01"), 1_000)
+    ]
+
+
 async def _reduce(tx: Tx, office: Office, key: str, **off: Any) -> None:
     offer = Offer(key=key, name=key, duration=Duration.FOREVER if "percent_off" in off else Duration.ONCE, **off)
     coupon = await coupons.create_coupon(tx, office.call, offer)
