@@ -8,7 +8,7 @@ from uuid import UUID
 
 from api.conformance.case import Found, Given, number
 from domain.credits.coupon import AppliedCoupon, Coupon, CouponUse, Duration, Right, is_exhausted, rights
-from domain.credits.discounting import DiscountableLine, Discounted, discount_then_share, discounted, shares_of
+from domain.credits.discounting import ONE, DiscountableLine, Discounted, discounted
 from domain.invoices.tax import TaxableLine, taxes
 from domain.kernel.ids import AppliedCouponId, CouponId, CustomerId, InvoiceId
 from domain.kernel.money import Money, round_half_up
@@ -47,8 +47,8 @@ def _rights(coupons: Sequence[Given]) -> list[Right]:
     return found
 
 
-def _taken(amounts: Sequence[int], found: Sequence[Right]) -> Discounted:
-    return discounted([DiscountableLine(minor, None, None, None) for minor in amounts], found, CURRENCY)
+def _taken(amounts: Sequence[int], found: Sequence[Right], share: Fraction = ONE) -> Discounted:
+    return discounted([DiscountableLine(minor, None, None, None, share=share) for minor in amounts], found, CURRENCY)
 
 
 def _shares(taken: Discounted) -> list[int]:
@@ -89,21 +89,23 @@ def _coupon_once(given: Given) -> Found:
 
 
 def _discount_then_proration(given: Given) -> Found:
-    discount, lines, share = given["discount"], given["lines_minor"], number(given["fraction"])
-    percent = Decimal(discount["percent"]) if "percent" in discount else None
-    return {
-        "shares_minor": shares_of(percent, discount.get("fixed_minor"), lines),
-        "amounts_minor": discount_then_share(lines, percent, discount.get("fixed_minor"), share),
-    }
+    """Reduce lines of full periods, and the same lines for a share of them."""
+    coupons, lines, share = _rights([given["discount"]]), given["lines_minor"], number(given["fraction"])
+    return {"shares_minor": _shares(_taken(lines, coupons)), "amounts_minor": _reduced(lines, coupons, share)}
 
 
 def _quantity_change_with_discount(given: Given) -> Found:
     units = given["to_units"] - given["from_units"]
-    discount = given["discount"]
-    percent = Decimal(discount["percent"]) if "percent" in discount else None
-    fixed, share = discount.get("fixed_minor"), number(given["fraction"])
-    [delta] = discount_then_share([units * given["unit_minor"]], percent, fixed, share)
+    coupons, share = _rights([given["discount"]]), number(given["fraction"])
+    [delta] = _reduced([units * given["unit_minor"]], coupons, share)
     return {"seat_delta_minor": delta}
+
+
+def _reduced(full_minor: Sequence[int], coupons: Sequence[Right], share: Fraction) -> list[int]:
+    """Return what is charged of amounts of full periods for a share of them, less coupons."""
+    amounts = [round_half_up(minor * share) for minor in full_minor]
+    taken = _shares(_taken(amounts, coupons, share))
+    return [amount - off for amount, off in zip(amounts, taken, strict=True)]
 
 
 def _invoice(given: Given) -> Found:

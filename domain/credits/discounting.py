@@ -1,8 +1,10 @@
 """Coupons in the order in which they were applied, each on what the ones before it left, never below zero.
 
 A percentage is taken of each line and rounded half-up; a fixed amount is spread over its lines by largest remainder.
-What a cost cap takes off usage is reduced as that usage is. The credit of a line that was billed before takes the share
-of that line's discounts back with it, whatever coupons there are now.
+An amount is for a full period, so that of a fee for a part of one it takes that share at most: a coupon is worth no
+more in the middle of a period than at its start. What a cost cap takes off usage is reduced as that usage is. The
+credit of a line that was billed before takes the share of that line's discounts back with it, whatever coupons there
+are now.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +15,10 @@ from domain.credits.coupon import Duration, Right
 from domain.credits.discount import Discount, total_of
 from domain.kernel.ids import AppliedCouponId, PlanId, ProductId, SubscriptionId, encode
 from domain.kernel.money import Money, round_half_up, split
+from domain.kernel.period import Period
 from domain.kernel.values import dataclass
+
+ONE = Fraction(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,8 @@ class BilledBefore:
 class DiscountableLine:
     """A line before discounts. A credit gives back of what it `follows`; one that `lowers`, as a cap, is turned.
 
-    An `exempt` one is left alone by every coupon.
+    An `exempt` one is left alone by every coupon. A fee for a part of its period charges `share` of it, `during` which
+    others may stand beside it.
     """
 
     amount_minor: int
@@ -53,6 +59,8 @@ class DiscountableLine:
     lowers: bool = False
     follows: BilledBefore | None = None
     exempt: bool = False
+    share: Fraction = ONE
+    during: Period | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +84,12 @@ def discounted(lines: Sequence[DiscountableLine], rights: Sequence[Right], curre
         both = [index for index, line in enumerate(lines) if touches(right, line)]
         touched = [index for index in both if not _is_credit(lines[index])]
         credited_minor = sum(left[index] for index in both if _is_credit(lines[index]))
+        amounts = [left[index] for index in touched]
         shares = shares_of(
             right.applied.coupon.percent_off,
             _left_of(right, back),
-            [left[index] for index in touched],
+            amounts,
+            most=_most_of(right, [lines[index] for index in touched], amounts),
             credited_minor=credited_minor,
         )
         for index, share in zip(touched, shares, strict=True):
@@ -110,6 +120,25 @@ def _left_of(right: Right, back: Mapping[str, int]) -> int | None:
     return right.left_minor + max(back.get(encode("applied_coupon", right.applied.id), 0), 0)
 
 
+def _most_of(right: Right, lines: Sequence[DiscountableLine], amounts: Sequence[int]) -> list[Fraction]:
+    """Return what a fixed coupon takes of each line at most: of fees for the same part of a period, its share of that.
+
+    What is given once is for a full period what is left of it.
+    """
+    amount_off, is_once = right.applied.coupon.amount_off, right.applied.coupon.duration is Duration.ONCE
+    full_minor = right.left_minor if is_once or amount_off is None else amount_off.minor
+    beside: dict[tuple[Period | None, Fraction], int] = {}
+    for line, amount in zip(lines, amounts, strict=True):
+        beside[line.during, line.share] = beside.get((line.during, line.share), 0) + max(amount, 0)
+    found = []
+    for line, amount in zip(lines, amounts, strict=True):
+        in_all, most = beside[line.during, line.share], Fraction(max(amount, 0))
+        if line.share < ONE and in_all:
+            most *= Fraction(min(round_half_up((full_minor or 0) * line.share), in_all), in_all)
+        found.append(most)
+    return found
+
+
 def touches(right: Right, line: DiscountableLine) -> bool:
     """Whether an applied coupon reduces a line: its subscription's, of its products and plans."""
     applied, coupon = right.applied, right.applied.coupon
@@ -123,29 +152,25 @@ def touches(right: Right, line: DiscountableLine) -> bool:
 
 
 def shares_of(
-    percent: Decimal | None, left_minor: int | None, amounts: Sequence[int], *, credited_minor: int = 0
+    percent: Decimal | None,
+    left_minor: int | None,
+    amounts: Sequence[int],
+    *,
+    most: Sequence[Fraction] | None = None,
+    credited_minor: int = 0,
 ) -> list[int]:
     """Return what one coupon takes off each of some amounts in minor units.
 
     A percentage takes its part of each, rounded half-up. A fixed one takes at most `left_minor`, and never more than
-    the amounts and what is credited beside them add up to; it is spread over the amounts above zero.
+    the amounts and what is credited beside them add up to; it is spread over the amounts above zero, or over `most` of
+    each, which adds up to whole units.
     """
     if percent is not None:
         return [round_half_up(amount * Fraction(percent) / 100) for amount in amounts]
     assert left_minor is not None, "a coupon is a percentage or an amount"
+    weights = [Fraction(max(amount, 0)) for amount in amounts] if most is None else most
     available = max(sum(amounts) + min(credited_minor, 0), 0)
-    return split(min(left_minor, available), [Fraction(max(amount, 0)) for amount in amounts])
-
-
-def discount_then_share(
-    amounts: Sequence[int], percent: Decimal | None, fixed_minor: int | None, share: Fraction
-) -> list[int]:
-    """Return the amounts of full periods after a discount, for a share of their time: the discount comes first.
-
-    Each is rounded once. So a coupon is worth no more in the middle of a period than at its start.
-    """
-    shares = shares_of(percent, fixed_minor, amounts)
-    return [round_half_up((amount - off) * share) for amount, off in zip(amounts, shares, strict=True)]
+    return split(min(left_minor, available, round_half_up(sum(weights, Fraction(0)))), weights)
 
 
 def _is_credit(line: DiscountableLine) -> bool:

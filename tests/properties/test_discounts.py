@@ -1,17 +1,22 @@
 """Coupons on any lines: what is taken adds up, keeps the signs, and passes no amount."""
 
 from decimal import Decimal
+from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.credits.coupon import Right
 from domain.credits.discounting import DiscountableLine, discounted, shares_of
+from domain.kernel.period import Period
+from tests import make
 from tests.domain.credits.examples import right, usd
 
 _PERCENTS = st.decimals(Decimal("0.0001"), 100, places=4)
 _FIXED = st.integers(1, 10**9)
 _AMOUNTS = st.lists(st.integers(-(10**8), 10**8), max_size=12)
+_SHARES = st.fractions(Fraction(1, 1000), 1, max_denominator=1000)
+_DURING = st.sampled_from(["2026-05-01", "2026-06-01"]).map(lambda end: Period(make.at("2026-04-01"), make.at(end)))
 _RIGHTS = st.lists(
     st.one_of(
         _PERCENTS.map(lambda percent: right(percent_off=percent)),
@@ -32,6 +37,22 @@ def test_coupons_never_take_a_line_below_zero_nor_turn_a_credit(amounts: list[in
         if each.left_minor is not None:
             assert found.taken_minor.get(each.applied.id, 0) <= each.left_minor
     assert sum(found.taken_minor.values()) == sum(d.amount.minor for own in found.by_line for d in own)
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**8), _SHARES, _DURING), max_size=12), _RIGHTS)
+def test_fees_for_parts_of_a_period_are_reduced_by_no_more_than_their_share_of_fixed_amounts(
+    parts: list[tuple[int, Fraction, Period]], rights: list[Right]
+) -> None:
+    lines = [DiscountableLine(minor, None, None, None, share=share, during=during) for minor, share, during in parts]
+    found = discounted(lines, rights, "USD")
+    for minor, own in zip((part[0] for part in parts), found.by_line, strict=True):
+        assert 0 <= sum(each.amount.minor for each in own) <= minor
+    stretches = {(share, during) for _, share, during in parts}
+    for each in rights:
+        if each.left_minor is not None:
+            # Each stretch is rounded once; a whole period takes all of it.
+            most = sum(each.left_minor * share + Fraction(1, 2) for share, _ in stretches)
+            assert found.taken_minor.get(each.applied.id, 0) <= min(each.left_minor, most)
 
 
 @given(st.lists(st.integers(0, 10**8), min_size=1, max_size=12), _FIXED)

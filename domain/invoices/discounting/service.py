@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from fractions import Fraction
 
 from domain.credits.coupon import Right
 from domain.credits.coupons import service as coupons
-from domain.credits.discounting import DiscountableLine, discounted
+from domain.credits.discounting import ONE, DiscountableLine, discounted
 from domain.db import Tx
 from domain.invoices.credited import Credited, credited, is_credit, is_unused_fee
 from domain.invoices.discounting import store
@@ -100,6 +101,7 @@ async def _sold(tx: Tx, rights: Sequence[Right], lines: Sequence[Line]) -> Mappi
 
 def _discountable(line: Line, sold: Mapping[Identity, _Sold], credit: Credited) -> DiscountableLine:
     product_id, plan_id = sold.get(line.identity, (None, None))
+    is_fee = line.identity.kind in FEE_KINDS
     return DiscountableLine(
         amount_minor=line.amount.minor,
         subscription_id=line.identity.subscription_id,
@@ -108,4 +110,6 @@ def _discountable(line: Line, sold: Mapping[Identity, _Sold], credit: Credited) 
         lowers=line.identity.kind is LineKind.CAP or credit.lowers,
         follows=credit.before,
         exempt=not line.derivation.get("discountable", True),
+        share=Fraction(line.derivation["share_of_time"]) if is_fee else ONE,
+        during=line.period if is_fee else None,
     )

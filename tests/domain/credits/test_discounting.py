@@ -9,11 +9,11 @@ from domain.credits.discounting import (
     BilledBefore,
     DiscountableLine,
     Discounted,
-    discount_then_share,
     discounted,
     shares_of,
 )
 from domain.kernel.ids import PlanId, ProductId, SubscriptionId, encode
+from domain.kernel.period import Period
 from tests import make
 from tests.domain.credits.examples import right, usd
 
@@ -116,9 +116,35 @@ def test_a_percentage_is_rounded_on_each_line_half_up() -> None:
     assert shares_of(Decimal(25), None, [1000, 333, 2]) == [250, 83, 1]
 
 
-def test_a_discount_comes_before_the_share_of_time() -> None:
-    # 90.00 over 100.00 and 200.00: 30.00 and 60.00; half of 70.00 and of 140.00.
-    assert discount_then_share([10_000, 20_000], None, 9000, Fraction(1, 2)) == [3500, 7000]
+def _part(minor: int, share: Fraction, until: str = "2026-05-01") -> DiscountableLine:
+    return _line(minor, share=share, during=Period(make.at("2026-04-01"), make.at(until)))
+
+
+def test_a_fixed_amount_comes_before_the_share_of_time() -> None:
+    half = Fraction(1, 2)
+    # 90.00 over 100.00 and 200.00 are 30.00 and 60.00: half of 70.00 and of 140.00 are charged, not 20.00 and 40.00.
+    found = discounted([_part(5_000, half), _part(10_000, half)], [right(amount_off=usd(9_000))], "USD")
+    assert _amounts(found) == [[1_500], [3_000]]
+    # Of 80.00 for a full period there is no more than that: half of it.
+    assert _amounts(discounted([_part(4_000, half)], [right(amount_off=usd(9_000))], "USD")) == [[4_000]]
+    # A third of 10.00 is rounded half-up.
+    assert _amounts(discounted([_part(1_000, Fraction(1, 3))], [right(amount_off=usd(1_000))], "USD")) == [[333]]
+
+
+def test_what_is_given_once_keeps_what_a_part_of_a_period_does_not_take() -> None:
+    once = right(amount_off=usd(1_000), left_minor=600, duration=Duration.ONCE)
+    # For a full period it would be the 6.00 that are left.
+    assert discounted([_part(5_000, Fraction(1, 2))], [once], "USD").taken_minor == {once.applied.id: 300}
+
+
+def test_a_whole_line_beside_a_part_of_a_period_takes_the_rest_of_a_fixed_amount() -> None:
+    # Half of 30.00 at most off the fee for half of its period; usage of 5.00 takes 5.00.
+    fee, usage = _part(5_000, Fraction(1, 2)), _line(500)
+    assert _amounts(discounted([fee, usage], [right(amount_off=usd(3_000))], "USD")) == [[1_500], [500]]
+    # Fees for parts of periods that follow one another each take their own share, at most 30.00 in all.
+    later = _part(8_000, Fraction(4, 5), "2026-06-01")
+    # 15.00 and 24.00 are 39.00: of 30.00, 11.538… and 18.461….
+    assert _amounts(discounted([fee, later], [right(amount_off=usd(3_000))], "USD")) == [[1_154], [1_846]]
 
 
 def test_a_lasting_amount_goes_back_with_what_is_left_of_a_fee_and_is_given_to_the_new_one() -> None:

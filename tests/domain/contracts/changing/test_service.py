@@ -18,7 +18,10 @@ from domain.credits.coupons import service as coupons
 from domain.credits.coupons.service import Offer
 from domain.invoices import service as invoices
 from domain.invoices.invoice import State
+from domain.invoices.verification import Outcome
+from domain.invoices.verifying.service import verify_invoice
 from domain.kernel.errors import DomainError
+from domain.kernel.money import Money
 from domain.ledger.account import Account
 from domain.plans import service as plans
 from domain.plans.definition import read_product
@@ -210,6 +213,23 @@ async def test_an_upgrade_that_is_not_paid_lapses_and_nothing_of_it_is_owed(offi
     assert (await office.bills())[2:] == [Bill(State.OPEN, 1_000, [_SMALL])]
     # Then it can be asked for again.
     assert (await office.change(own, plan_key="large")).change.state is ChangeState.APPLIED
+
+
+async def test_a_fixed_amount_off_is_taken_of_an_upgrade_for_its_share_of_the_period(office: Office) -> None:
+    own = await office.start()
+    await office.pay_open()
+    await office.move("2026-04-10")
+    offer = Offer(key="ten", name="Ten", duration=Duration.FOREVER, amount_off=Money(1_000, "USD"))
+    async with office.db.transaction() as tx:
+        coupon = await coupons.create_coupon(tx, office.call, offer)
+        await coupons.apply_coupon(tx, office.call, office.customer.id, coupon.id)
+    await office.move("2026-04-16")
+    done = await office.change(own, plan_key="large")
+    # Half of 10.00 back, and half of 30.00 less 10.00.
+    assert done.invoice is not None
+    assert (done.invoice.discount.minor, done.invoice.total.minor) == (500, 500)
+    async with office.db.transaction() as tx:
+        assert (await verify_invoice(tx, office.call, done.invoice.id)).outcome is Outcome.EQUAL
 
 
 async def _lapse(office: Office, own: Subscription, **wish: Any) -> None:

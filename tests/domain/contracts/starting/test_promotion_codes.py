@@ -77,6 +77,19 @@ async def test_a_code_lowers_the_first_invoice_as_its_preview_has_shown(office: 
     assert (await office.invoices())[-1].total.minor == 3_000
 
 
+async def test_an_amount_off_once_is_for_a_full_period_and_keeps_what_a_short_one_does_not_take(office: Office) -> None:
+    await _offer(office, percent_off=None, amount_off=Money(620, "USD"))
+    wish = Wish(promotion_code="spring", bill_day=16)
+    async with office.db.transaction() as tx:
+        own = await contracts.subscribe(tx, office.call, **{**_of(office), "wish": wish})
+    # 15 of the 31 days up to 16 April: 30.00 and 6.20 come to 14.516… and 3.00.
+    [first] = await office.invoices()
+    assert (first.subtotal.minor, first.discount.minor) == (1_452, 300)
+    await office.move_and_close("2026-04-16T02:00", own)
+    await office.move_and_close("2026-05-16T02:00", own)
+    assert [each.discount.minor for each in await office.invoices()] == [300, 320, 0]
+
+
 async def test_a_code_that_is_unknown_or_for_another_plan_or_currency_starts_nothing(office: Office) -> None:
     before = await office.rows()
     with pytest.raises(PromotionCodeInvalid):
