@@ -33,12 +33,20 @@ SegmentTotals = Mapping[SegmentId, Sequence[SegmentTotal]]
 class Obligation:
     """The part of one subscription that a derivation looks at. Lines outside of it stay as they are.
 
-    Of segments that keep the same price there are all or none; of fees, all since the first of `fees` began.
+    Of segments that keep the same price there are all or none; of fees, all since the first of `fees` began. An end
+    with credit gives back what was paid from `credited_from` on, also a fee that was due at that very instant.
     """
 
     subscription: Subscription
     segments: tuple[Segment, ...]
     fees: tuple[FeePeriod, ...]
+    credited_from: datetime | None = None
+
+    @property
+    def fees_since(self) -> datetime | None:
+        """The first instant from which fees are looked at; None where none are."""
+        starts = [fee.service.start for fee in self.fees[:1]]
+        return min([*starts, *([self.credited_from] if self.credited_from else [])], default=None)
 
     @property
     def groups(self) -> list[tuple[Segment, ...]]:
@@ -73,7 +81,10 @@ def obligation_of(
         for segment in group
     }
     considered = tuple(segment for segment in segments if segment.id in chosen)
-    return Obligation(subscription, considered, fee_periods_begun(subscription, terms, now))
+    # A stretch that owes nothing follows the end where what is left of the fee goes back.
+    is_credited = bool(terms) and not terms[-1].billed and terms[-1].starts_at == subscription.ended_at
+    fees = fee_periods_begun(subscription, terms, now)
+    return Obligation(subscription, considered, fees, subscription.ended_at if is_credited else None)
 
 
 def _is_considered(
@@ -87,17 +98,21 @@ def _is_considered(
 def is_considered(identity: Identity, obligations: Iterable[Obligation]) -> bool:
     """Whether a line belongs to what these obligations were chosen for.
 
-    A fee billed in advance of a period at whose very start its subscription ended, as for not paying it, stays.
-    What an end takes back begins there too, and is looked at.
+    A fee billed in advance of a period at whose very start its subscription ended, as for not paying it, stays, unless
+    the end was with credit. What an end takes back begins there too, and is looked at.
     """
     for obligation in obligations:
         if obligation.subscription.id == identity.subscription_id:
             if identity.kind in FEE_KINDS:
-                start, ended_at = identity.period.start, obligation.subscription.ended_at
-                has_ended = identity.kind is LineKind.FEE and ended_at is not None and start >= ended_at
-                return bool(obligation.fees) and start >= obligation.fees[0].service.start and not has_ended
+                return _is_fee_considered(identity, obligation)
             return any(segment.id == identity.segment_id for segment in obligation.segments)
     return False
+
+
+def _is_fee_considered(identity: Identity, obligation: Obligation) -> bool:
+    start, since, ended_at = identity.period.start, obligation.fees_since, obligation.subscription.ended_at
+    is_after_end = identity.kind is LineKind.FEE and ended_at is not None and start >= ended_at
+    return since is not None and start >= since and (not is_after_end or obligation.credited_from is not None)
 
 
 def lines_due(

@@ -138,7 +138,7 @@ async def _changes(
 ) -> Changes:
     """Compare what should exist with what stands."""
     segments = [segment for due in obligations for segment in due.segments]
-    fees = [fee.service.start for due in obligations for fee in due.fees]
+    fees = [due.fees_since for due in obligations if due.fees_since is not None]
     if not segments and not fees:
         return Changes((), ())
     totals: assembly.SegmentTotals = {}

@@ -179,3 +179,34 @@ async def test_a_member_gives_no_credit_to_itself(office: Office) -> None:
     with pytest.raises(Forbidden):
         await _cancel(office, own, _CREDITED, _member(office))
     assert await office.rows() == before
+
+
+@pytest.mark.parametrize(("is_paid", "renews"), [(True, False), (False, False), (True, True)])
+async def test_an_end_with_credit_at_the_very_start_of_a_period_gives_its_whole_fee_back(
+    office: Office, *, is_paid: bool, renews: bool
+) -> None:
+    await office.offer(invoice_grace_s=0)
+    own = await office.start()
+    if renews:
+        await office.pay_open()
+        await office.move("2026-05-01")
+        await office.close(own)
+    if is_paid:
+        await office.pay_open()
+    shown = await _preview(office, own, _CREDITED)
+    ended = await _cancel(office, own, _CREDITED)
+    assert ended.ended_at == make.at("2026-05-01" if renews else "2026-04-01")
+    if is_paid:
+        # The 10.00 that were paid are kept for the customer.
+        assert (await office.bills())[-1].lines == [("fee", 1, -1, -1_000)]
+        assert amounts(shown.lines) == [("fee", "", -1_000)]
+    assert (await office.book()).get(Account.CUSTOMER_CREDIT, 0) == (-1_000 if is_paid else 0)
+    assert sum(each.amount_due.minor for each in await office.invoices()) == 0
+    for each in await office.invoices():
+        async with office.db.transaction() as tx:
+            assert (await verify_invoice(tx, office.call, each.id)).outcome is Outcome.EQUAL
+    # Nothing is taken back twice.
+    before = await office.bills()
+    await office.move("2026-06-08")
+    await office.close(own)
+    assert await office.bills() == before
