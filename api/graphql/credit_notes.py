@@ -51,7 +51,9 @@ class CreditNoteLine:
     line_id: strawberry.ID = strawberry.field(description="`line_…` of the invoice.")
     description: str = strawberry.field(description="For people.")
     quantity: Decimal = strawberry.field(description="The line's whole quantity, also where a part of it goes back.")
-    unit: str = strawberry.field(description="What the quantity counts.")
+    unit: str = strawberry.field(
+        description="What the quantity counts; of a fee the interval whose price is due so often, as for each seat."
+    )
     amount: Money = strawberry.field(description="Before discounts.")
     discount: Money = strawberry.field(description="The part of the line's discounts that goes back with it.")
     tax: Money = strawberry.field(description="The part of the line's tax that goes back with it.")

@@ -114,7 +114,9 @@ class InvoiceLine:
     description: str = strawberry.field(description="For people.")
     period: Period = strawberry.field(description="The time that it charges.")
     quantity: Decimal = strawberry.field(description="In `unit`, exact.")
-    unit: str = strawberry.field(description="What the quantity counts.")
+    unit: str = strawberry.field(
+        description="What the quantity counts; of a fee the interval whose price is due so often, as for each seat."
+    )
     amount: Money = strawberry.field(description="Before discounts and tax, rounded once.")
     discount: Money = strawberry.field(description="What coupons take off; it never passes the amount.")
     discounts: list[LineDiscount] = strawberry.field(description="Each coupon's part of it, in the order taken.")

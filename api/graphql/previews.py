@@ -41,7 +41,9 @@ class PreviewLine:
     description: str = strawberry.field(description="For people.")
     period: Period = strawberry.field(description="The time that it charges.")
     quantity: Decimal = strawberry.field(description="In `unit`, exact; negative where a fee is taken back.")
-    unit: str = strawberry.field(description="What the quantity counts.")
+    unit: str = strawberry.field(
+        description="What the quantity counts; of a fee the interval whose price is due so often, as for each seat."
+    )
     amount: Money = strawberry.field(description="Before discounts and tax, rounded once.")
     discount: Money = strawberry.field(description="What coupons take off.")
     tax: Money = strawberry.field(description="This line's part of the tax.")

@@ -30,7 +30,9 @@ class WhatIfLine:
     key: str = strawberry.field(description='"fee", the meter\'s key, or that of the cost cap.')
     dimensions: Json = strawberry.field(description="Names and values of the meter's dimensions.")
     quantity: Decimal = strawberry.field(description="In `unit`, exact.")
-    unit: str = strawberry.field(description="What the quantity counts.")
+    unit: str = strawberry.field(
+        description="What the quantity counts; of a fee the interval whose price is due so often, as for each seat."
+    )
     present: Money = strawberry.field(description="What was billed, or would be if the period ended now.")
     other: Money = strawberry.field(description="What the other plan version would bill.")
     difference: Money = strawberry.field(description="`other` less `present`: below zero it would be cheaper.")

@@ -1,6 +1,7 @@
 """What a document says: texts in order, written for the customer; pages are made of it elsewhere."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from babel import Locale
@@ -131,7 +132,7 @@ def _credited_row(line: CreditNoteLine, sold: Sold, locale: Locale) -> dict[str,
     discounts = [{"name": name, "amount": amount}] if line.discount.minor else []
     return {
         "text": line.description,
-        "quantity": f"{formats.quantity(line.quantity, locale)} {_unit(line.unit, locale)}",
+        "quantity": _quantity(line.quantity, line.unit, locale),
         "tax": _rates_of(line.line_id, sold, locale),
         "amount": formats.money(line.amount, locale),
         "discounts": discounts,
@@ -219,16 +220,21 @@ def _row(line: Line, sold: Sold, locale: Locale) -> dict[str, Any]:
     ]
     return {
         "text": line.description,
-        "quantity": f"{formats.quantity(line.quantity, locale)} {_unit(line.unit, locale)}",
+        "quantity": _quantity(line.quantity, line.unit, locale),
         "tax": _rates_of(line.id, sold, locale),
         "amount": formats.money(line.amount, locale),
         "discounts": discounts,
     }
 
 
-def _unit(unit: str, locale: Locale) -> str:
-    """Write what a quantity counts; what the catalogue names keeps its name."""
-    return labels_of(locale).get(unit, unit) if unit in _UNITS else unit
+def _quantity(quantity: Decimal, unit: str, locale: Locale) -> str:
+    """Write a quantity and what it counts; what the catalogue names keeps its name.
+
+    A fee for three seats is three times the fee of a month, and not of three months.
+    """
+    number, is_ours = formats.quantity(quantity, locale), unit in _UNITS
+    name = labels_of(locale).get(unit, unit) if is_ours else unit
+    return f"{number} x {name}" if is_ours and abs(quantity) != 1 else f"{number} {name}"
 
 
 def _rates_of(line_id: LineId, sold: Sold, locale: Locale) -> str:

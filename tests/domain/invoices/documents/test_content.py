@@ -4,6 +4,8 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from domain.customers.profiles.profile import Address, Profile, TaxStatus
 from domain.invoices.credit_note import CreditKind, CreditNote, CreditNoteLine, CreditReason
 from domain.invoices.documents.content import Credited, Sold, credit_note_content, invoice_content
@@ -73,6 +75,24 @@ def test_each_rate_is_stated_with_its_base_and_the_discounts_before() -> None:
         ("Fee", "1 month", "19%", "$100.00", [{"name": "Welcome", "amount": "-$10.00"}]),
         ("Book", "1 month", "7%", "$20.00", []),
     ]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "unit", "locale", "written"),
+    [
+        ("3", "month", "en", "3 x month"),
+        ("-2", "year", "de", "-2 x Jahr"),
+        ("-1", "month", "en", "-1 month"),
+        ("2", "unit", "de", "2 x Einheit"),
+        ("3", "page", "en", "3 page"),
+    ],
+)
+def test_a_fee_for_several_seats_is_not_one_of_several_months(
+    quantity: str, unit: str, locale: str, written: str
+) -> None:
+    fee = replace(line(), quantity=Decimal(quantity), unit=unit)
+    rows: Any = invoice_content(sold(fee, to=customer(locale=locale)))["lines"]
+    assert [row["quantity"] for row in rows] == [written]
 
 
 def test_a_tax_that_prices_contain_is_named_as_included() -> None:
