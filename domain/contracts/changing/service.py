@@ -7,9 +7,10 @@ from domain.contracts.changing.fitting import PlanTooSmall, told, violations_of
 from domain.contracts.changing.wish import Decision, Wish, target_of
 from domain.contracts.desk.service import Desk, invoice_at_once, note
 from domain.db import Tx
+from domain.invoices import service as invoices
 from domain.invoices.credit_note import CreditNote
 from domain.invoices.headings import service as headings
-from domain.invoices.invoice import Invoice, State, minimum
+from domain.invoices.invoice import Invoice, State, VoidReason, minimum
 from domain.invoices.offsetting import service as offsetting
 from domain.journal import jobs
 from domain.journal import service as journal
@@ -209,9 +210,16 @@ async def cancel_scheduled(tx: Tx, call: Call, desk: Desk, before: Subscription)
 
 
 async def follow_invoice(tx: Tx, call: Call, desk: Desk, before: Subscription, invoice: Invoice) -> Subscription:
-    """Follow the invoice that an upgrade waits for: paid, it takes effect; void, it is taken back. Safe to repeat."""
+    """Follow the invoice that an upgrade waits for: paid, it takes effect; void, it is taken back. Safe to repeat.
+
+    Paid once the subscription has ended, it is taken back too, and what was paid for it is kept for the customer.
+    """
     change = await changes.find_waiting(tx, before, ChangeState.PENDING)
     if change is None or change.invoice_id != invoice.id:
+        return before
+    if invoice.state is State.PAID and not before.is_live:
+        await take_back(tx, call, desk, before, change)
+        await invoice_at_once(tx, call, desk, [before], desk.now, keep_credit=True)
         return before
     if invoice.state is State.PAID:
         after = await _take_effect(tx, call, desk, before, change)
@@ -220,6 +228,27 @@ async def follow_invoice(tx: Tx, call: Call, desk: Desk, before: Subscription, i
     if invoice.state in {State.VOID, State.UNCOLLECTIBLE}:
         await take_back(tx, call, desk, before, change)
     return before
+
+
+async def withdraw(tx: Tx, call: Call, desk: Desk, before: Subscription) -> None:
+    """Take back an upgrade that waits for its payment, and its invoice. Safe to repeat; without one nothing changes.
+
+    Raises PaymentUnderWay before anything is written.
+    """
+    change = await changes.find_waiting(tx, before, ChangeState.PENDING)
+    if change is None or change.invoice_id is None:
+        return
+    found = await invoices.invoices_by_id(tx, [change.invoice_id], scope=before.customer_id)
+    if found[change.invoice_id].state is not State.DRAFT:  # a draft is derived again before it is opened
+        await invoices.void_invoice(
+            tx,
+            call,
+            desk.now,
+            customer_id=before.customer_id,
+            invoice_id=change.invoice_id,
+            reason=VoidReason.LAPSED,
+        )
+    await take_back(tx, call, desk, before, change)
 
 
 async def take_back(tx: Tx, call: Call, desk: Desk, before: Subscription, change: Change) -> None:

@@ -1,6 +1,7 @@
 """End a subscription now, or keep a date for its end."""
 
 from domain.access.roles import Permission
+from domain.contracts.changing import service as changing
 from domain.contracts.desk.service import Desk, invoice_at_once, note
 from domain.contracts.ending.wish import CancelCredit, Ending
 from domain.contracts.stepping.service import end
@@ -19,8 +20,9 @@ async def carry_out(tx: Tx, call: Call, desk: Desk, before: Subscription, wish: 
     """End a subscription and invoice what was used, or note its end. Safe to repeat.
 
     With credit, by the wish or by the plan, what is left of the fee is taken back by the same proration as in a change:
-    off an invoice that is not paid, else as customer credit. Raises Forbidden for a credit that is not the caller's to
-    give, TransitionRefused, FeedbackMalformed.
+    off an invoice that is not paid, else as customer credit. An upgrade that waits for its payment is taken back by an
+    end now. Raises Forbidden for a credit that is not the caller's to give, TransitionRefused, FeedbackMalformed, and
+    PaymentUnderWay where that upgrade is being paid.
     """
     wish.check()
     of_plan = CancelCredit(desk.catalogue.version(before.plan_version_id).cancel_credit)
@@ -37,6 +39,7 @@ async def carry_out(tx: Tx, call: Call, desk: Desk, before: Subscription, wish: 
         saved = await subscriptions.save(tx, before, after)
         await note(tx, call, desk, saved, event_type="cancel_scheduled", text="{plan} will end at {end}")
         return saved
+    await changing.withdraw(tx, call, desk, before)
     ended = await end(tx, call, desk, before, after)
     if credits_rest:
         # What follows the end is a stretch that owes nothing, so what was paid for it goes back.

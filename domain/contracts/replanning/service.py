@@ -11,7 +11,7 @@ from domain.contracts.desk.service import open_desk
 from domain.contracts.stepping.service import open_desk_of
 from domain.db import Tx
 from domain.invoices import service as invoices
-from domain.invoices.invoice import PaymentUnderWay, State, VoidReason
+from domain.invoices.invoice import PaymentUnderWay, State
 from domain.journal import jobs
 from domain.journal import service as journal
 from domain.kernel.call import Call
@@ -63,13 +63,8 @@ async def lapse(tx: Tx, call: Call, customer_id: CustomerId, change_id: ChangeId
         await changing.follow_invoice(tx, call, desk, before, invoice)
         return
     try:
-        if invoice.state is not State.DRAFT:  # a draft is derived again before it is opened
-            await invoices.void_invoice(
-                tx, call, desk.now, customer_id=customer_id, invoice_id=invoice.id, reason=VoidReason.LAPSED
-            )
+        await changing.withdraw(tx, call, desk, before)
     except PaymentUnderWay:
         job = jobs.LapseChange(customer_id, change_id)
         run_at = desk.now + LOOK_AGAIN_AFTER
         await journal.stage(tx, call, job, customer_id=customer_id, clock_id=desk.customer.clock_id, run_at=run_at)
-        return
-    await changing.take_back(tx, call, desk, before, change)

@@ -1,6 +1,7 @@
 """Carry a subscription over its due instants: into its next period, out of a trial, into a pause, to its end."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 
 from domain.access.roles import Permission
@@ -21,6 +22,7 @@ from domain.contracts.starting import service as starting
 from domain.contracts.trialing import service as trialing
 from domain.customers.erasing import service as erasing
 from domain.db import Tx
+from domain.invoices.invoice import PaymentUnderWay
 from domain.kernel.call import Call
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import SubscriptionId
@@ -171,8 +173,14 @@ _STEPS: Mapping[Step, Callable[[Tx, Call, Desk, Subscription], Awaitable[Subscri
 
 
 async def end(tx: Tx, call: Call, desk: Desk, before: Subscription, after: Subscription) -> Subscription:
-    """Write an end, take the segments back to it, and say so."""
+    """Write an end, take the segments back to it, and say so.
+
+    An upgrade that waits for its payment is taken back. One whose payment is under way waits on: nobody can tell yet
+    whether it is paid.
+    """
     assert after.ended_at is not None, "what ends has an end"
+    with suppress(PaymentUnderWay):
+        await changing.withdraw(tx, call, desk, before)
     counted = await counted_from(tx, before, after.ended_at)
     ended = await subscriptions.end(tx, before, after, counted=counted)
     await note(tx, call, desk, ended, event_type="subscription_ended", text="{plan} ended")

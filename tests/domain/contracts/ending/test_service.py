@@ -11,11 +11,12 @@ from domain.contracts.previewing import service as previewing
 from domain.contracts.previewing.service import Preview
 from domain.db import Database
 from domain.invoices import service as invoices
-from domain.invoices.invoice import State
+from domain.invoices.invoice import Invoice, PaymentUnderWay, State
 from domain.invoices.verification import Outcome
 from domain.invoices.verifying.service import verify_invoice
 from domain.kernel.call import Call, Environment, Forbidden, PrincipalKind
 from domain.ledger.account import Account
+from domain.subscriptions.change import ChangeState
 from domain.subscriptions.subscription import Status, Subscription
 from domain.subscriptions.transitions import TransitionRefused
 from tests import make
@@ -210,3 +211,53 @@ async def test_an_end_with_credit_at_the_very_start_of_a_period_gives_its_whole_
     await office.move("2026-06-08")
     await office.close(own)
     assert await office.bills() == before
+
+
+async def _upgrade(office: Office, of: Subscription) -> Invoice:
+    """Ask on 16 April for an upgrade that waits for its payment."""
+    await office.pay_open()
+    await office.move("2026-04-16")
+    waits = await office.change(of, plan_key="large", pays_at_once=True)
+    assert waits.change.state is ChangeState.PENDING
+    assert waits.invoice is not None
+    return waits.invoice
+
+
+@pytest.mark.parametrize("wish", [_CREDITED, Ending(at_period_end=False)])
+async def test_an_end_takes_back_an_upgrade_that_is_not_paid(office: Office, wish: Ending) -> None:
+    own = await office.start()
+    waits = await _upgrade(office, own)
+    await office.move("2026-04-16T12:00")
+    await _cancel(office, own, wish)
+    assert [each.state for each in await office.invoices() if each.id == waits.id] == [State.VOID]
+    assert sum(each.amount_due.minor for each in await office.invoices()) == 0
+    # What was paid are 10.00 for 30 days, of which 14.5 are left; of the 30.00 nothing was.
+    back = 483 if wish is _CREDITED else 0
+    assert (await office.book()).get(Account.CUSTOMER_CREDIT, 0) == -back
+    assert (await office.book())[Account.REVENUE] == back - 1_000
+
+
+async def test_an_end_waits_for_the_payment_of_an_upgrade_that_is_under_way(office: Office) -> None:
+    own = await office.start()
+    waits = await _upgrade(office, own)
+    async with office.db.transaction() as tx:
+        await invoices.hold_for_payment(tx, waits)
+    before = await office.rows()
+    with pytest.raises(PaymentUnderWay):
+        await _cancel(office, own, _CREDITED)
+    assert await office.rows() == before
+
+
+async def test_an_upgrade_that_is_paid_after_the_end_is_kept_for_the_customer(office: Office) -> None:
+    own = await office.start()
+    waits = await _upgrade(office, own)
+    await _cancel(office, own, Ending(at=make.at("2026-04-16T06:00")))
+    async with office.db.transaction() as tx:
+        held = await invoices.hold_for_payment(tx, waits)
+    await office.move("2026-04-16T06:00")
+    await office.close(own)
+    assert (await office.again(own)).status is Status.CANCELED
+    await office.pay(held)
+    # Half of 30.00 less half of 10.00 was paid for nothing.
+    assert (await office.book())[Account.CUSTOMER_CREDIT] == -1_000
+    assert (await office.again(own)).plan_version_id == own.plan_version_id
