@@ -84,12 +84,12 @@ def _has_ended(subscription: Subscription, at: datetime) -> bool:
 def _end(subscription: Subscription, start: datetime, whole: Period, following: Term | None) -> datetime:
     """Return where what is billed of a period ends: an end or a bill day asked for before the period began is known."""
     ends, canceled_at, ends_at = [whole.end], subscription.canceled_at, subscription.ends_at
-    if canceled_at is not None and ends_at is not None and canceled_at <= start:
+    # An end or a bill day that is asked for where a period begins finds it billed already.
+    if canceled_at is not None and ends_at is not None and canceled_at < start:
         ends.append(max(ends_at, subscription.paid_until or ends_at))
     known_at, moves_at = subscription.moves_asked_at, subscription.moves_at
     if following is not None:
         known_at, moves_at = following.known_at, following.starts_at
-    # A bill day that is asked for where a period begins finds it billed already.
     if known_at is not None and moves_at is not None and known_at < start:
         ends.append(moves_at)
     return min(ends)

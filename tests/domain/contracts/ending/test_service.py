@@ -261,3 +261,16 @@ async def test_an_upgrade_that_is_paid_after_the_end_is_kept_for_the_customer(of
     # Half of 30.00 less half of 10.00 was paid for nothing.
     assert (await office.book())[Account.CUSTOMER_CREDIT] == -1_000
     assert (await office.again(own)).plan_version_id == own.plan_version_id
+
+
+async def test_a_date_of_the_end_that_is_said_where_a_period_begins_leaves_what_was_billed(office: Office) -> None:
+    own = await office.start()
+    await office.pay_open()
+    await _cancel(office, own, Ending(at=make.at("2026-04-16")))
+    await office.move("2026-04-16")
+    await office.close(own)
+    await office.move("2026-05-25")
+    await office.close(own)
+    # The 10.00 were paid before, and an end gives nothing back of itself.
+    assert (await office.book())[Account.REVENUE] == -1_000
+    assert (await office.again(own)).settles_at is None
