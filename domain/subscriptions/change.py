@@ -10,7 +10,7 @@ from domain.kernel.ids import ChangeId, CustomerId, InvoiceId, PlanVersionId, Su
 from domain.kernel.values import dataclass
 from domain.subscriptions.schedule import Interval, period_containing
 from domain.subscriptions.subscription import Source, Status, Subscription
-from domain.subscriptions.term import Term
+from domain.subscriptions.term import Term, with_term
 from domain.subscriptions.transitions import Event, TransitionRefused, after
 
 QUANTITY_MAX = 1_000_000
@@ -220,3 +220,23 @@ def changed(before: Subscription, target: Target, at: datetime, now: datetime) -
         fee_period=period_containing(at, before.zone, target.interval, now),
         running_since=now,
     )
+
+
+def terms_with(change: Change, terms: Iterable[Term]) -> list[Term]:
+    """Return the terms that were charged while an upgrade waited for its payment: what came later was not known."""
+    before = [each for each in terms if each.starts_at <= change.effective_at]
+    if not before:
+        return []
+    target, at = change.target, change.effective_at
+    anchor_at = before[-1].anchor_at if target.interval is before[-1].interval else at
+    waits = replace(
+        before[-1],
+        starts_at=at,
+        plan_version_id=target.plan_version_id,
+        interval=target.interval,
+        quantity=target.quantity,
+        anchor_at=anchor_at,
+        pending=True,
+        known_at=None,
+    )
+    return with_term(before, waits)

@@ -1,6 +1,6 @@
 """Verify an invoice against the stored events, and show the hours of a line. Nothing here writes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -20,7 +20,7 @@ from domain.invoices.derivation import WantedLine, digest_text
 from domain.invoices.fees import fee_lines, fee_periods_begun
 from domain.invoices.funding import store as funding
 from domain.invoices.granted import granted_by
-from domain.invoices.invoice import FEE_KINDS, Identity, Invoice, InvoiceNotFound, Line, LineKind
+from domain.invoices.invoice import FEE_KINDS, Identity, Invoice, InvoiceNotFound, Line, LineKind, State
 from domain.invoices.one_off import service as one_off
 from domain.invoices.one_off_charge import OneOffCharge
 from domain.invoices.one_off_charge import wanted_line as charge_line
@@ -45,6 +45,8 @@ from domain.kernel.values import dataclass
 from domain.plans import service as plans
 from domain.plans.plan import Catalogue, PriceNotFound
 from domain.subscriptions import service as subscriptions
+from domain.subscriptions.change import terms_with
+from domain.subscriptions.changes import service as changes
 from domain.subscriptions.segments import keeping_their_price
 from domain.subscriptions.subscription import Segment, Subscription
 from domain.subscriptions.term import Term, billable
@@ -168,13 +170,22 @@ async def _open_books(tx: Tx, invoice: Invoice, lines: Sequence[Line]) -> _Books
         await credit_notes.list_corrections(tx, customer_id=invoice.customer_id, line_ids=[line.id for line in known]),
         await subscriptions.segments_of(tx, ids),
         await subscriptions.subscriptions_by_id(tx, ids, scope=invoice.customer_id),
-        await subscription_terms.terms_of(tx, ids),
+        await _terms(tx, invoice, ids),
         catalogue,
         rules_of(catalogue, await plans.load_price_book(tx), catalogue.fingerprint),
         await recounting.oldest_events_at(tx, invoice.customer_id),
         await funding.find_of_invoice(tx, invoice.customer_id, invoice.id) if invoice.top_up_id else None,
         await one_off.charges_on(tx, invoice, lines),
     )
+
+
+async def _terms(tx: Tx, invoice: Invoice, ids: Collection[SubscriptionId]) -> dict[SubscriptionId, Sequence[Term]]:
+    """Return the terms of subscriptions; on a void invoice with the upgrade that waited for it and is taken back."""
+    found: dict[SubscriptionId, Sequence[Term]] = {**await subscription_terms.terms_of(tx, ids)}
+    if invoice.state is State.VOID:
+        for each in await changes.lapsed_for(tx, invoice.customer_id, invoice.id):
+            found[each.subscription_id] = terms_with(each, found.get(each.subscription_id, ()))
+    return found
 
 
 def _charged_groups(books: _Books, lines: Sequence[Line]) -> list[_Group]:

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from domain.db import Tx
-from domain.kernel.ids import ChangeId, CustomerId, SubscriptionId
+from domain.kernel.ids import ChangeId, CustomerId, InvoiceId, SubscriptionId
 from domain.subscriptions.change import Change, ChangeState, waiting_in
 from domain.subscriptions.changes import store
 from domain.subscriptions.subscription import Subscription
@@ -38,3 +38,8 @@ async def waiting_of(
     """Return the changes that wait of at most LOOKUP_MAX subscriptions in one statement, for loaders."""
     assert len(ids) <= LOOKUP_MAX, "look-ups are bounded"
     return await store.waiting_of(tx, ids, scope=scope)
+
+
+async def lapsed_for(tx: Tx, customer_id: CustomerId, invoice_id: InvoiceId) -> list[Change]:
+    """Return the upgrades that waited for an invoice and have lapsed: at most one."""
+    return await store.lapsed_for(tx, customer_id, invoice_id)

@@ -6,7 +6,7 @@ from functools import cache
 import sqlalchemy as sa
 
 from domain import db
-from domain.kernel.ids import ChangeId, CustomerId, SubscriptionId
+from domain.kernel.ids import ChangeId, CustomerId, InvoiceId, SubscriptionId
 from domain.statement import Row, Statement, among, given, narrowed, present
 from domain.subscriptions.change import Change, ChangeState, Direction, Target
 from domain.subscriptions.schedule import Interval
@@ -85,6 +85,15 @@ async def find_change(tx: db.Tx, customer_id: CustomerId, change_id: ChangeId) -
     own = subscription_change.c
     row = await tx.row(sa.select(subscription_change).where(own.customer_id == customer_id, own.id == change_id))
     return _change(row) if row else None
+
+
+async def lapsed_for(tx: db.Tx, customer_id: CustomerId, invoice_id: InvoiceId) -> list[Change]:
+    """Return the upgrades that waited for an invoice and have lapsed: at most one."""
+    own = subscription_change.c
+    statement = sa.select(subscription_change).where(
+        own.customer_id == customer_id, own.invoice_id == invoice_id, own.state == ChangeState.LAPSED
+    )
+    return [_change(row) for row in await tx.rows(statement)]
 
 
 @cache

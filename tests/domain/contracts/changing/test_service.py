@@ -11,7 +11,6 @@ import pytest
 
 from domain.contracts import service as contracts
 from domain.contracts.changing.fitting import PlanTooSmall
-from domain.contracts.ending.wish import CancelCredit
 from domain.contracts.replanning import service as replanning
 from domain.credits.coupon import Duration
 from domain.credits.coupons import service as coupons
@@ -230,46 +229,6 @@ async def test_a_fixed_amount_off_is_taken_of_an_upgrade_for_its_share_of_the_pe
     assert (done.invoice.discount.minor, done.invoice.total.minor) == (500, 500)
     async with office.db.transaction() as tx:
         assert (await verify_invoice(tx, office.call, done.invoice.id)).outcome is Outcome.EQUAL
-
-
-async def _lapse(office: Office, own: Subscription, **wish: Any) -> None:
-    """Ask for an upgrade that waits for its payment, and let it lapse."""
-    done = await office.change(own, pays_at_once=True, **wish)
-    assert done.change.state is ChangeState.PENDING
-    async with office.db.transaction() as tx:
-        await replanning.lapse(tx, office.call, office.customer.id, done.change.id)
-
-
-async def test_what_an_unpaid_upgrade_stood_for_since_the_very_start_is_credited_at_an_end_all_the_same(
-    office: Office,
-) -> None:
-    own = await office.start()
-    await office.pay_open()
-    await _lapse(office, own, plan_key="large")
-    await office.move("2026-04-16")
-    async with office.db.transaction() as tx:
-        await contracts.cancel(
-            tx, office.call, subscription_id=own.id, at_period_end=False, credit=CancelCredit.PRORATE
-        )
-    # Half of the 10.00 that were paid.
-    assert (await office.bills())[-1].lines == [("proration", 0, -1, -500)]
-    assert (await office.book())[Account.CUSTOMER_CREDIT] == -500
-
-
-async def test_an_unpaid_upgrade_leaves_the_change_of_the_same_instant_that_was_paid(office: Office) -> None:
-    own = await office.start()
-    await office.move("2026-04-16")
-    await office.change(own, quantity=3)
-    await office.pay_open()
-    await office.move("2026-04-16T00:05")
-    await _lapse(office, own, plan_key="large", prorate_at=make.at("2026-04-16"))
-    await office.move_and_close("2026-05-01T02:00", own)
-    # Two more units for half of the month are 10.00, and stay charged.
-    assert [bill.lines for bill in await office.bills() if bill.state is not State.VOID] == [
-        [_SMALL],
-        [("proration", 0, 2, 1_000)],
-        [("fee", 0, 3, 3_000)],
-    ]
 
 
 async def test_a_plan_that_does_not_hold_what_there_is_is_refused_and_at_the_periods_end_checked_again(
