@@ -138,7 +138,8 @@ def cycles_in_advance(given: Given) -> Found:
     start, interval = instant(given["start"]), _INTERVALS[given["period"]]
     anchor_at = anchor_of_bill_day(start, "UTC", interval, given["bill_cycle_day"])
     end = instant(given["end"]) if given["end"] else None
-    own = subscription_on({"every": given["period"]}, anchor_at, start, end, asked_at=start)
+    # The end of a case was known before anything was billed.
+    own = subscription_on({"every": given["period"]}, anchor_at, start, end, asked_at=start - timedelta(days=1))
     begun = fee_periods_begun(own, (), instant(given["target"]))
     return {"parts": [fee.service.share_of(fee.whole) for fee in begun]}
 
