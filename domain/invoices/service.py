@@ -244,23 +244,27 @@ async def _apply(tx: Tx, call: Call, now: datetime, draft: Invoice, needed: Chan
     return (await add_up(tx, now, draft))[0]
 
 
-async def set_aside(tx: Tx, call: Call, *, customer: Customer, currency: str, opened_by: datetime) -> None:
+async def set_aside(
+    tx: Tx, call: Call, now: datetime, *, customer: Customer, currency: str, opened_by: datetime
+) -> None:
     """Have a draft that is opened by an instant stand as paid: for looking at what is invoiced after it.
 
+    One whose grace is over by business time `now` is opened with what falls due next, any other after its grace.
     Only inside of what is undone: no number is taken, nothing is posted and nobody is charged. What waits because it
     is too little stays a draft: what falls due next joins it.
     """
     draft = await store.lock_draft(tx, customer_id=customer.id, environment=customer.environment, currency=currency)
     if draft is None or draft.grace_ends_at > opened_by:
         return
-    draft, reduced, _ = await add_up(tx, opened_by, draft)
-    spending = await balances.plan(tx, call, opened_by, draft)
+    at = draft.grace_ends_at if draft.grace_ends_at > now else opened_by
+    draft, reduced, _ = await add_up(tx, at, draft)
+    spending = await balances.plan(tx, call, at, draft)
     opening = opening_of(draft, reduced.lines, balance_minor=spending.total_minor)
     if opening is Opening.WAIT:
         return
-    await discounting.use(tx, call, opened_by, draft, reduced)
+    await discounting.use(tx, call, at, draft, reduced)
     await one_off.take(tx, draft, reduced.lines)
-    await store.save_invoice(tx, draft, _aside(draft, opening, opened_by))
+    await store.save_invoice(tx, draft, _aside(draft, opening, at))
 
 
 def _aside(draft: Invoice, opening: Opening, at: datetime) -> Invoice:

@@ -65,7 +65,7 @@ async def open_earlier(tx: Tx, call: Call, desk: Desk, *, currency: str, boundar
     if earlier is not None and earlier.grace_ends_at <= boundary:
         await finalise_draft(tx, call, desk, earlier)
         if not desk.opens:
-            await invoices.set_aside(tx, call, customer=desk.customer, currency=currency, opened_by=boundary)
+            await invoices.set_aside(tx, call, desk.now, customer=desk.customer, currency=currency, opened_by=boundary)
 
 
 async def draft_at_boundary(

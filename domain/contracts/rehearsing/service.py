@@ -30,7 +30,7 @@ async def rehearse(
     product_id = desk.catalogue.plan_of_version(version.id).product_id
     then = replace(desk, now=at, opens=False, customer=replace(desk.customer, has_method=True))
     await _end_what_ends(tx, desk, product_id, at)
-    await invoices.set_aside(tx, call, customer=desk.customer, currency=currency, opened_by=at)
+    await invoices.set_aside(tx, call, desk.now, customer=desk.customer, currency=currency, opened_by=at)
     own = replace(wish, starts_at=None)
     return then, await starting.start(tx, call, then, version, interval=interval, currency=currency, wish=own)
 

@@ -201,6 +201,23 @@ async def test_the_draft_of_an_earlier_boundary_is_no_part_of_the_next_invoice(o
     ]
 
 
+async def test_an_earlier_draft_takes_of_a_coupon_in_the_month_in_which_it_is_opened(office: Office) -> None:
+    own = await office.start()
+    await office.move("2026-04-15")
+    async with office.db.transaction() as tx:
+        offer = Offer(key="five", name="Five", duration=Duration.FOREVER, amount_off=Money(500, "USD"))
+        coupon = await coupons.create_coupon(tx, office.call, offer)
+        await coupons.apply_coupon(tx, office.call, office.customer.id, coupon.id)
+    await office.move("2026-05-01")
+    await office.close(own)
+    # May is opened after its grace, and takes 5.00 in the coupon's month up to 15 May; June has another 5.00.
+    shown = await _upcoming(office, own)
+    assert [each.discount.minor for each in shown.lines] == [500]
+    await office.move_and_close("2026-05-01T01:00", own)
+    await office.move_and_close("2026-06-01T01:00", own)
+    assert [each.discount.minor for each in await office.invoices()] == [0, 500, 500]
+
+
 async def _reduce(tx: Tx, office: Office, key: str, **off: Any) -> None:
     offer = Offer(key=key, name=key, duration=Duration.FOREVER if "percent_off" in off else Duration.ONCE, **off)
     coupon = await coupons.create_coupon(tx, office.call, offer)
