@@ -64,7 +64,8 @@ async def gate(server: Site) -> AsyncIterator[Gate]:
 
 def view_of(server: Site) -> SocketView:
     """Find what the sockets of the server have in common."""
-    [view] = [route.endpoint for route in server.app.routes if isinstance(route, WebSocketRoute)]
+    sockets = (route for route in server.app.routes if isinstance(route, WebSocketRoute))
+    [view] = [route.endpoint for route in sockets if route.path == "/graphql"]
     assert isinstance(view, SocketView)
     return view
 
