@@ -15,6 +15,7 @@ from domain.db import Database
 from domain.kernel.call import Call, Environment, Principal, PrincipalKind
 from domain.kernel.ids import CustomerId, encode
 from domain.limits import service as limits
+from domain.limits.explanation import SAMPLE
 from domain.limits.override import Wish
 from domain.limits.request import Reserved, Settled, Wanted
 from domain.limits.reservation import Measure
@@ -55,8 +56,9 @@ class Office:
         self.at += timedelta(**span)
 
     def call(self, by: Principal | None = None) -> Call:
-        """Make a call now."""
-        return Call(make.new_id(), self.at, by or key(), make.new_id)
+        """Make a call now whose permit is not kept: whether it is in the sample would depend on ids taken before."""
+        unsampled = next(each for each in iter(make.new_id, None) if each.int % SAMPLE)
+        return Call(unsampled, self.at, by or key(), make.new_id)
 
     async def process(self, *, runs: bool = False, db: Database | None = None, **options: Any) -> "Process":
         """Start a process; one that `runs` answers recalls by itself."""
