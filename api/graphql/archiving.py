@@ -19,9 +19,9 @@ _PRODUCT = "The product's key."
 _PLANS = "Keys of its plans; null: all of them."
 
 
-async def _plans(context: Context, keys: Sequence[PlanId]) -> list[Plan]:
+async def _plans(context: Context, plan_ids: Sequence[PlanId]) -> list[Plan]:
     catalogue = await context.loaders.catalogue()
-    found = [each for each in catalogue.plans if each.id in keys]
+    found = [each for each in catalogue.plans if each.id in plan_ids]
     return [plan_of(catalogue, each, catalogue.current_version_of(each.id).id) for each in found]
 
 
@@ -29,24 +29,24 @@ async def _plans(context: Context, keys: Sequence[PlanId]) -> list[Plan]:
 class PlansArchived:
     """Success of archivePlans."""
 
-    keys: strawberry.Private[Sequence[PlanId]]
+    plan_ids: strawberry.Private[Sequence[PlanId]]
 
     @reading(Permission.CATALOGUE_READ, "As they now stand.")
     async def plans(self, info: Info[Context, None]) -> list[Plan]:
         """Read them from the catalogue."""
-        return await _plans(info.context, self.keys)
+        return await _plans(info.context, self.plan_ids)
 
 
 @guarded_type(Permission.CATALOGUE_WRITE, "These plans are sold.")
 class PlansRestored:
     """Success of restorePlans."""
 
-    keys: strawberry.Private[Sequence[PlanId]]
+    plan_ids: strawberry.Private[Sequence[PlanId]]
 
     @reading(Permission.CATALOGUE_READ, "As they now stand.")
     async def plans(self, info: Info[Context, None]) -> list[Plan]:
         """Read them from the catalogue."""
-        return await _plans(info.context, self.keys)
+        return await _plans(info.context, self.plan_ids)
 
 
 @strawberry.input(description="What is not to be sold any more.")
@@ -92,7 +92,7 @@ class ArchivingMutation:
         async with info.context.runtime.db.transaction() as tx:
             found = await service.archive(tx, info.context.call, input.product, input.plans)
         info.context.runtime.forget_catalogue()
-        return PlansArchived(keys=[each.id for each in found])
+        return PlansArchived(plan_ids=[each.id for each in found])
 
     @changing(Permission.CATALOGUE_WRITE, "Sell archived plans again. Safe to repeat; audited.")
     async def restore_plans(
@@ -104,4 +104,4 @@ class ArchivingMutation:
         async with info.context.runtime.db.transaction() as tx:
             found = await service.restore(tx, info.context.call, input.product, input.plans)
         info.context.runtime.forget_catalogue()
-        return PlansRestored(keys=[each.id for each in found])
+        return PlansRestored(plan_ids=[each.id for each in found])

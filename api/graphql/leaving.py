@@ -16,6 +16,7 @@ from api.graphql.permissions import guarded_type
 from domain.access.roles import Permission
 from domain.kernel.call import Environment
 from domain.kernel.ids import PlanVersionId, SubscriptionId
+from domain.kernel.period import Range
 from domain.subscriptions import lifecycle
 from domain.subscriptions.leaving import leaving, service
 
@@ -64,7 +65,9 @@ _Filter = Annotated[CancellationFilter | None, strawberry.argument(description="
 
 
 def _wanted(given: CancellationFilter | None) -> leaving.Wanted:
-    return leaving.Wanted(given.environment, given.asked_from, given.asked_before) if given else leaving.Wanted()
+    if given is None:
+        return leaving.Wanted()
+    return leaving.Wanted(given.environment, Range(given.asked_from, given.asked_before))
 
 
 def _reason_of(stored: str | None) -> lifecycle.CancelReason | None:

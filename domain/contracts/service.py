@@ -67,9 +67,9 @@ async def subscribe(
 
     It starts as the version says: with a trial or without, running or waiting for its first payment; `wish` says
     otherwise. One that still waits for its first payment is replaced. Raises Forbidden, CustomerNotFound,
-    ProductNotFound, PlanNotFound, PriceNotFound where the plan is not sold by this interval in this currency,
-    ApprovalNeeded, StartRefused, QuantityOutOfBounds, TrialNeedsMethod, PaymentUnderWay, what a promotion code is
-    refused with, and AlreadySubscribed where the customer has a live subscription of the product.
+    ProductNotFound, PlanNotFound, PlanArchived, PriceNotFound where the plan is not sold by this interval in this
+    currency, ApprovalNeeded, StartRefused, QuantityOutOfBounds, TrialNeedsMethod, PaymentUnderWay, what a promotion
+    code is refused with, and AlreadySubscribed where the customer has a live subscription of the product.
     """
     call.need(Permission.SUBSCRIPTION_WRITE)
     desk = await open_desk(tx, call, customer_id)

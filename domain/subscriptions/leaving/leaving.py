@@ -5,6 +5,7 @@ from datetime import datetime
 from domain.kernel.call import Environment
 from domain.kernel.errors import DomainError, Kind
 from domain.kernel.ids import CustomerId, PlanVersionId, SubscriptionId
+from domain.kernel.period import OPEN_RANGE, Range
 from domain.kernel.values import dataclass
 
 
@@ -34,8 +35,7 @@ class Leaving:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Ends that were asked for in [start, end) of business time; None excludes nothing."""
+    """Ends that were asked for in a range of business time; without an environment of both."""
 
     environment: Environment | None = None
-    start: datetime | None = None
-    end: datetime | None = None
+    asked: Range = OPEN_RANGE

@@ -50,6 +50,6 @@ async def count_reasons(tx: Tx, call: Call, wanted: Wanted) -> dict[str | None, 
 
 def _sight(call: Call, wanted: Wanted) -> Sight:
     call.need(Permission.SUBSCRIPTION_READ)
-    if wanted.start is not None and wanted.end is not None and wanted.start >= wanted.end:
+    if wanted.asked.is_backwards:
         raise LeavingRefused
     return Sight(call.scope, call.principal.environment)

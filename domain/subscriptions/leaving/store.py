@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from domain import db
 from domain.customers.store import Sight
 from domain.kernel.ids import SubscriptionId
-from domain.statement import Row
+from domain.statement import Row, within
 from domain.subscriptions.leaving.leaving import Wanted
 from domain.subscriptions.store import subscription
 
@@ -54,8 +54,4 @@ def _conditions(wanted: Wanted, sight: Sight) -> list[sa.ColumnElement[bool]]:
     if sight.scope is not None:
         found.append(_own.customer_id == sight.scope)
     found += [_own.environment == each for each in (sight.environment, wanted.environment) if each is not None]
-    if wanted.start is not None:
-        found.append(_own.canceled_at >= wanted.start)
-    if wanted.end is not None:
-        found.append(_own.canceled_at < wanted.end)
-    return found
+    return found + within(_own.canceled_at, wanted.asked)

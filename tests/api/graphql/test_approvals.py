@@ -76,6 +76,17 @@ async def test_no_way_leads_to_enterprise_without_an_approval(site: Site) -> Non
     assert done["__typename"] == "SubscriptionChanged"
 
 
+async def test_who_asks_for_a_plan_that_is_not_sold_any_more_is_told_so(site: Site) -> None:
+    ada = await site.world.customer(on="2026-01-01")
+    owner = site.member(ada.id)
+    archived = "... on PlansArchived { plans { key } }"
+    await site.change("archivePlans", archived, site.staff("admin"), product="edge", plans=["enterprise"])
+    wish = {"customerId": encode("customer", ada.id), "product": "edge", "plan": "enterprise"}
+    assert (await site.change("requestPlan", _REQUESTED, owner, **wish))["code"] == "plan_archived"
+    assert (await _subscribe(site, owner, ada, "1"))["code"] == "plan_archived"
+    assert await _alerts(site) == []
+
+
 @pytest.mark.parametrize("plan", ["starter", "unknown"])
 async def test_only_plans_on_approval_are_asked_for(site: Site, plan: str) -> None:
     ada, bob = await site.world.customer(on="2026-01-01"), await site.world.customer(on="2026-01-01")
